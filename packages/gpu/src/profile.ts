@@ -1,0 +1,52 @@
+/** What an adapter says of itself. Strings are empty where the browser hides them. */
+export interface AdapterSummary {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  /** The native API below WebGPU (`vulkan`, `metal`, `d3d12`, …) where known, else `webgpu`. */
+  readonly backend: string;
+  /** True for adapters that run on the CPU (lavapipe, SwiftShader, WARP). */
+  readonly isSoftware: boolean;
+}
+
+/** The limits that kernels and planners look at. Bytes, invocations or workgroups. */
+export interface DeviceLimits {
+  readonly maxBufferSize: number;
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxStorageBuffersPerShaderStage: number;
+  readonly minStorageBufferOffsetAlignment: number;
+  readonly minUniformBufferOffsetAlignment: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+}
+
+/**
+ * Plain data that decides which kernel variants a device gets and how a program is planned. A plan can be made from a
+ * profile alone, with no device at hand.
+ */
+export interface DeviceProfile {
+  readonly adapter: AdapterSummary;
+  readonly features: ReadonlySet<string>;
+  readonly limits: DeviceLimits;
+  /** Smallest and largest subgroup; both 0 where the device has no `subgroups` feature. */
+  readonly subgroupSize: { readonly min: number; readonly max: number };
+}
+
+/** The limits every WebGPU implementation guarantees: a profile to plan with when no device is known. */
+export const baselineProfile: DeviceProfile = {
+  adapter: { vendor: '', architecture: '', device: '', description: 'WebGPU baseline', backend: 'webgpu', isSoftware: false },
+  features: new Set(),
+  limits: {
+    maxBufferSize: 268_435_456,
+    maxStorageBufferBindingSize: 134_217_728,
+    maxStorageBuffersPerShaderStage: 8,
+    minStorageBufferOffsetAlignment: 256,
+    minUniformBufferOffsetAlignment: 256,
+    maxComputeWorkgroupsPerDimension: 65_535,
+    maxComputeInvocationsPerWorkgroup: 256,
+    maxComputeWorkgroupStorageSize: 16_384,
+  },
+  subgroupSize: { min: 0, max: 0 },
+};

@@ -1,0 +1,45 @@
+/**
+ * How values lie in memory. `bf16` and `f16` are packed two to a `u32`; the names from `q8_0` on are GGUF block formats,
+ * byte for byte as ggml writes them (https://github.com/ggml-org/ggml, `ggml-common.h`).
+ */
+export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | QuantDType;
+export type QuantDType = 'q4_0' | 'q5_0' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k';
+
+interface DTypeInfo {
+  /** Values in one block; 1 for plain types. A row of a quantised tensor is a whole number of blocks. */
+  readonly blockSize: number;
+  /** Bytes of one block. */
+  readonly blockBytes: number;
+}
+
+export const dtypeInfo: Readonly<Record<DType, DTypeInfo>> = {
+  f32: { blockSize: 1, blockBytes: 4 },
+  f16: { blockSize: 1, blockBytes: 2 },
+  bf16: { blockSize: 1, blockBytes: 2 },
+  i32: { blockSize: 1, blockBytes: 4 },
+  u32: { blockSize: 1, blockBytes: 4 },
+  q4_0: { blockSize: 32, blockBytes: 18 },
+  q5_0: { blockSize: 32, blockBytes: 22 },
+  q8_0: { blockSize: 32, blockBytes: 34 },
+  q4_k: { blockSize: 256, blockBytes: 144 },
+  q5_k: { blockSize: 256, blockBytes: 176 },
+  q6_k: { blockSize: 256, blockBytes: 210 },
+};
+
+export function isQuantised(dtype: DType): dtype is QuantDType {
+  return dtypeInfo[dtype].blockSize > 1;
+}
+
+/** Bytes of `elements` values of `dtype`, unpadded. `elements` must be a multiple of the block size. */
+export function byteLength(dtype: DType, elements: number): number {
+  const { blockSize, blockBytes } = dtypeInfo[dtype];
+  if (elements % blockSize !== 0) {
+    throw new RangeError(`${elements} values of ${dtype} are no whole number of blocks of ${blockSize}`);
+  }
+  return (elements / blockSize) * blockBytes;
+}
+
+/** Bytes a GPU buffer needs for `elements` values: `byteLength` rounded up to a multiple of 4. */
+export function storageBytes(dtype: DType, elements: number): number {
+  return Math.ceil(byteLength(dtype, elements) / 4) * 4;
+}
