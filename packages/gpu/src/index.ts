@@ -1,1 +1,7 @@
-export {};
+export * from './errors.js';
+export { Gpu, type GpuCounters } from './gpu.js';
+export { openGpu } from './open-gpu.js';
+export { linkShader, PipelineCache, pipelineKey, type CompiledPipeline, type PipelineSpec } from './pipelines.js';
+export type { DawnModule, OpenGpuOptions } from './platform.js';
+export { baselineProfile, type AdapterSummary, type DeviceLimits, type DeviceProfile } from './profile.js';
+export { describeAdapter } from './read-profile.js';

@@ -1,0 +1,36 @@
+import type { AdapterSummary, DeviceLimits, DeviceProfile } from './profile.js';
+
+// Browsers say 'swiftshader'; lavapipe calls itself 'llvmpipe' and its architecture 'software'; WARP is 'Basic Render Driver'.
+const softwareNames = /swiftshader|llvmpipe|lavapipe|basic render|\bwarp\b/i;
+
+/** What an open device can do, as plain data. */
+export function readProfile(device: GPUDevice, info: GPUAdapterInfo, backend: string): DeviceProfile {
+  const { vendor, architecture, description } = info;
+  const names = [vendor, architecture, info.device, description].join(' ');
+  const isSoftware = info.isFallbackAdapter === true || softwareNames.test(names);
+  const features = new Set<string>(device.features);
+  const limits: DeviceLimits = {
+    maxBufferSize: device.limits.maxBufferSize,
+    maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
+    maxStorageBuffersPerShaderStage: device.limits.maxStorageBuffersPerShaderStage,
+    minStorageBufferOffsetAlignment: device.limits.minStorageBufferOffsetAlignment,
+    minUniformBufferOffsetAlignment: device.limits.minUniformBufferOffsetAlignment,
+    maxComputeWorkgroupsPerDimension: device.limits.maxComputeWorkgroupsPerDimension,
+    maxComputeInvocationsPerWorkgroup: device.limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize: device.limits.maxComputeWorkgroupStorageSize,
+  };
+  const subgroups = features.has('subgroups');
+  return {
+    adapter: { vendor, architecture, device: info.device, description, backend, isSoftware },
+    features,
+    limits,
+    // Browsers that hide the sizes report none: WGSL guarantees 4 to 128.
+    subgroupSize: subgroups ? { min: info.subgroupMinSize || 4, max: info.subgroupMaxSize || 128 } : { min: 0, max: 0 },
+  };
+}
+
+/** One line for people: which adapter runs, e.g. `llvmpipe (LLVM 15.0.6, 256 bits), vulkan, on the CPU`. */
+export function describeAdapter(adapter: AdapterSummary): string {
+  const name = adapter.description || adapter.device || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'unnamed adapter';
+  return `${name}, ${adapter.backend}, ${adapter.isSoftware ? 'on the CPU' : 'on a GPU'}`;
+}
