@@ -1,12 +1,79 @@
-import { defineConfig } from 'vitest/config';
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { findChromium } from './scripts/find-chromium.mjs';
+// The shader package is generated: tests run what the .wesl files say now.
+import './shaders/build.mjs';
 
-export default defineConfig({
-  resolve: { conditions: ['lapidary-source'] },
-  ssr: { resolve: { conditions: ['lapidary-source'] } },
+// Three kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, and *.e2e.test.ts (long: whole training
+// runs, real checkpoints) in Node on the best adapter only.
+const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
+const nodeOnly = '**/*.node.test.ts';
+const oneAdapterOnly = '**/*.e2e.test.ts';
+const never = ['**/node_modules/**', '**/dist/**'];
+
+// Packages see each other's sources through this export condition; the others are Vite's defaults, which a list replaces.
+const conditions = ['lapidary-source', 'module', 'development|production'];
+const common = { testTimeout: 120_000, hookTimeout: 120_000 };
+const nodeResolve = { resolve: { conditions: [...conditions, 'node'] }, ssr: { resolve: { conditions: [...conditions, 'node'] } } };
+
+/** Node on the best adapter: a GPU, a system driver such as lavapipe, or else SwiftShader. */
+const node: TestProjectConfiguration = {
+  ...nodeResolve,
+  test: { ...common, name: 'node', include: everywhere, exclude: never, provide: { adapter: '' } },
+};
+
+/** Node on SwiftShader: no shader-f16, subgroups of 4, large bindings; as Chromium without a GPU has it. */
+const swiftshader: TestProjectConfiguration = {
+  ...nodeResolve,
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    fileParallelism: false,
+    ...common,
+    name: 'node-swiftshader',
+    include: everywhere,
+    exclude: [...never, oneAdapterOnly],
+    setupFiles: ['test/setup/on-swiftshader.ts'],
+    provide: { adapter: 'swiftshader' },
+    testTimeout: 300_000,
   },
-});
+};
+
+/** The packages that run in pages, in headless Chromium. */
+async function chromium(): Promise<TestProjectConfiguration> {
+  const found = await findChromium();
+  return {
+    resolve: { conditions: [...conditions, 'browser'] },
+    optimizeDeps: { include: ['@lapidary/gpu > wesl/core'] },
+    server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
+    test: {
+      ...common,
+      name: 'chromium',
+      include: ['packages/{gpu,kernels,tensor}/src/**/*.test.ts', 'test/browser/**/*.test.ts'],
+      exclude: [...never, nodeOnly, oneAdapterOnly],
+      provide: { adapter: '' },
+      testTimeout: 300_000,
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider: playwright({
+          launchOptions: {
+            ...(found && { executablePath: found.executablePath, env: { ...process.env, ...found.env } as Record<string, string> }),
+            args: ['--no-sandbox', '--enable-unsafe-webgpu'],
+          },
+        }),
+        instances: [{ browser: 'chromium' }],
+      },
+    },
+  };
+}
+
+// `vitest run packages/x` tests on one adapter; `--project node-swiftshader`, `--project chromium` on the others.
+const chosen = process.argv.join(' ').match(/--project[= ](\S+)/g) ?? [];
+const wants = (name: string) => chosen.some((argument) => argument.endsWith(name));
+
+export default defineConfig(async () => ({
+  test: {
+    // Two files at a time: software adapters use every core themselves.
+    maxWorkers: 2,
+    projects: [node, ...(wants('node-swiftshader') ? [swiftshader] : []), ...(wants('chromium') ? [await chromium()] : [])],
+  },
+}));
