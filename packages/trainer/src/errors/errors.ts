@@ -1,0 +1,143 @@
+import { formatBytes } from '../metrics/format.js';
+
+/** One field of a config that cannot be used. */
+export interface ConfigProblem {
+  /** Where in the config, joined with '.': `lora.rank`. Empty for the config itself. */
+  readonly path: string;
+  /** The value found, as short text. */
+  readonly found: string;
+  /** What is allowed there. */
+  readonly allowed: string;
+}
+
+/** A training config with one or more unusable fields: all of them are listed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+  constructor({ problems, subject = 'The training config' }: { problems: readonly ConfigProblem[]; subject?: string }) {
+    const count = problems.length === 1 ? 'one field' : `${problems.length} fields`;
+    const lines = problems.map(({ path, found, allowed }) => `  ${path || '(the config)'}: found ${found}; allowed: ${allowed}`);
+    super(`${subject} has ${count} that cannot be used:\n${lines.join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/** The output folder holds something already, and the config says neither to resume nor to overwrite. */
+export class RunFolderExistsError extends Error {
+  override readonly name = 'RunFolderExistsError';
+  readonly location: string;
+  readonly entries: readonly string[];
+  readonly hint = 'Pass `resume: true` (--resume) to go on with the run in it, `overwrite: true` (--overwrite) to start again, or name another folder.';
+  constructor({ location, entries }: { location: string; entries: readonly string[] }) {
+    const shown = entries.slice(0, 4).join(', ') + (entries.length > 4 ? `, … (${entries.length} files)` : '');
+    super(`The output folder ${location} is not empty: ${shown}.`);
+    this.location = location;
+    this.entries = entries;
+  }
+}
+
+/** `resume` was asked for, but the run in the folder was made with settings that would change what it computes. */
+export class ResumeMismatchError extends Error {
+  override readonly name = 'ResumeMismatchError';
+  readonly location: string;
+  readonly changes: readonly { readonly path: string; readonly saved: unknown; readonly now: unknown }[];
+  readonly hint = 'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones.';
+  constructor({ location, changes }: { location: string; changes: ResumeMismatchError['changes'] }) {
+    const lines = changes.map(({ path, saved, now }) => `  ${path}: saved ${JSON.stringify(saved) ?? 'nothing'}, now ${JSON.stringify(now) ?? 'nothing'}`);
+    super(`The run in ${location} cannot be resumed with these settings:\n${lines.join('\n')}`);
+    this.location = location;
+    this.changes = changes;
+  }
+}
+
+/** The disk (or the browser's quota) has no room for a file. Nothing half-written is left. */
+export class DiskFullError extends Error {
+  override readonly name = 'DiskFullError';
+  readonly path: string;
+  /** Bytes of this file that were to be written, as far as known. */
+  readonly bytes: number;
+  readonly hint = 'Free some space, or write to another disk; what was there before is untouched.';
+  constructor({ path, bytes }: { path: string; bytes: number }, options?: ErrorOptions) {
+    super(`No space left to write ${path} (${formatBytes(bytes)}).`, options);
+    this.path = path;
+    this.bytes = bytes;
+  }
+}
+
+/** A file that a store was asked for is not there. */
+export class StoredFileMissingError extends Error {
+  override readonly name = 'StoredFileMissingError';
+  readonly path: string;
+  constructor({ path }: { path: string }, options?: ErrorOptions) {
+    super(`There is no file ${path}.`, options);
+    this.path = path;
+  }
+}
+
+/** A name that is not a relative path inside a store (`..`, absolute, empty, backslashes). */
+export class StoreNameError extends Error {
+  override readonly name = 'StoreNameError';
+  readonly fileName: string;
+  constructor({ fileName }: { fileName: string }) {
+    super(`${JSON.stringify(fileName)} is not a name in a file store: use a relative path with '/', without '.', '..' or empty parts.`);
+    this.fileName = fileName;
+  }
+}
+
+/** Checkpoints are there, but none of them is whole. */
+export class CheckpointCorruptError extends Error {
+  override readonly name = 'CheckpointCorruptError';
+  readonly location: string;
+  readonly rejected: readonly { readonly file: string; readonly reason: string }[];
+  readonly hint = 'Restore one of these files from a backup, or start again with `overwrite`.';
+  constructor({ location, rejected }: { location: string; rejected: CheckpointCorruptError['rejected'] }) {
+    super(`No checkpoint in ${location} is whole:\n${rejected.map(({ file, reason }) => `  ${file}: ${reason}`).join('\n')}`);
+    this.location = location;
+    this.rejected = rejected;
+  }
+}
+
+/** The loss or a gradient stopped being a finite number. The last checkpoint is untouched. */
+export class NonFiniteLossError extends Error {
+  override readonly name = 'NonFiniteLossError';
+  readonly step: number;
+  readonly loss: number;
+  readonly gradNorm: number;
+  /** The parameter or tensor where it was first seen, where known. */
+  readonly firstAt: string | null;
+  readonly hint = 'Lower the learning rate, lengthen the warm-up or clip gradients harder; then resume from the last checkpoint.';
+  constructor({ step, loss, gradNorm, firstAt = null }: { step: number; loss: number; gradNorm: number; firstAt?: string | null }) {
+    super(`Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}${firstAt ? ` (first seen in ${firstAt})` : ''}. Training stopped.`);
+    this.step = step;
+    this.loss = loss;
+    this.gradNorm = gradNorm;
+    this.firstAt = firstAt;
+  }
+}
+
+/** Training was stopped from outside (Ctrl-C, an AbortSignal) after what had been done was saved. */
+export class TrainingInterruptedError extends Error {
+  override readonly name = 'TrainingInterruptedError';
+  /** Optimizer steps done so far. */
+  readonly step: number;
+  /** The checkpoint to go on from; null when none had to be written (no step was done). */
+  readonly checkpoint: string | null;
+  constructor({ step, checkpoint }: { step: number; checkpoint: string | null }, options?: ErrorOptions) {
+    super(
+      checkpoint === null
+        ? `Training was stopped before its first step; there is nothing to resume.`
+        : `Training was stopped after step ${step}; ${checkpoint} is saved. Go on from it with \`resume\`.`,
+      options,
+    );
+    this.step = step;
+    this.checkpoint = checkpoint;
+  }
+}
+
+/** A schedule with numbers that make no curve. */
+export class ScheduleError extends Error {
+  override readonly name = 'ScheduleError';
+  constructor({ message }: { message: string }) {
+    super(message);
+  }
+}
