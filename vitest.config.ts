@@ -41,7 +41,8 @@ async function chromium(): Promise<TestProjectConfiguration> {
   const found = await findChromium();
   return {
     resolve: { conditions: [...conditions, 'browser'] },
-    optimizeDeps: { include: ['@lapidary/gpu > wesl/core'] },
+    // Served as it is: bundling a dependency found on the way would reload the page in the middle of a test.
+    optimizeDeps: { exclude: ['wesl'] },
     server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
     test: {
       ...common,
