@@ -1,0 +1,67 @@
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { DiskFullError } from '../errors/errors.js';
+import { createNodeFileStore, removeUnfinishedFiles, type FileSystem } from './file-store-node.js';
+import { testStoreContract } from './testing/store-contract.js';
+
+const made: string[] = [];
+async function makeFolder(): Promise<string> {
+  const folder = await fs.mkdtemp(join(tmpdir(), 'lapidary-store-'));
+  made.push(folder);
+  return folder;
+}
+afterAll(() => Promise.all(made.map((folder) => fs.rm(folder, { recursive: true }))));
+
+testStoreContract('directory', async () => createNodeFileStore(join(await makeFolder(), 'not', 'yet')));
+
+/** A disk with room for `capacity` more bytes. */
+function smallDisk(capacity: number, code = 'ENOSPC'): FileSystem {
+  let left = capacity;
+  return {
+    ...fs,
+    open: async (...args: Parameters<typeof fs.open>) => {
+      const file = await fs.open(...args);
+      const write = file.write.bind(file);
+      return Object.assign(file, {
+        write: async (bytes: Uint8Array, offset: number, length: number) => {
+          if (left === 0) throw Object.assign(new Error(`${code}: no space left on device, write`), { code });
+          const part = Math.min(length, left); // a full disk takes what fits first
+          left -= part;
+          return write(bytes, offset, part);
+        },
+      });
+    },
+  };
+}
+
+test.each(['ENOSPC', 'EDQUOT'])('a full disk (%s) names path and bytes, and leaves the old file and no other', async (code) => {
+  const folder = await makeFolder();
+  await createNodeFileStore(folder).write('run/model.bin', 'old');
+  const error = await createNodeFileStore(folder, { fs: smallDisk(1000, code) })
+    .write('run/model.bin', [new Uint8Array(800), new Uint8Array(800)])
+    .catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(DiskFullError);
+  expect(error).toMatchObject({ path: join(folder, 'run', 'model.bin'), bytes: 1600, cause: { code } });
+  expect(await fs.readdir(join(folder, 'run'))).toEqual(['model.bin']);
+  expect(await fs.readFile(join(folder, 'run', 'model.bin'), 'utf8')).toBe('old');
+});
+
+test('a full disk while appending leaves whole lines', async () => {
+  const folder = await makeFolder();
+  const store = createNodeFileStore(folder, { fs: smallDisk(12) });
+  await store.append('metrics.jsonl', '{"a":1}\n');
+  await expect(store.append('metrics.jsonl', '{"a":2}\n')).rejects.toThrow(DiskFullError);
+  expect(await fs.readFile(join(folder, 'metrics.jsonl'), 'utf8')).toBe('{"a":1}\n');
+});
+
+test('leftovers of dead writers are removed, those of living ones are not', async () => {
+  const folder = await makeFolder();
+  const dead = join(folder, `a.bin.${2 ** 22 + 1}-00000000.unfinished`); // above the largest pid of Linux
+  const living = join(folder, `a.bin.${process.pid}-00000000.unfinished`);
+  for (const path of [dead, living, join(folder, 'notes.unfinished')]) await fs.writeFile(path, 'x');
+  expect(await createNodeFileStore(folder).list()).toEqual([]);
+  expect(await removeUnfinishedFiles(folder)).toEqual([dead]);
+  expect((await fs.readdir(folder)).length).toBe(2);
+});

@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto';
+import * as nodeFs from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { DiskFullError, StoredFileMissingError } from '../errors/errors.js';
+import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
+
+/** The part of `node:fs/promises` that is used: tests put a failing disk in its place. */
+export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'stat' | 'truncate'>;
+
+/** Large enough that a disk streams, small enough to be nothing beside a tensor. */
+const chunkBytes = 1 << 20;
+const fullDiskCodes = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * A directory on disk; it is made when the first file is written. Atomic writes: a temporary file beside the target,
+ * fsync, rename over it, fsync of the directory.
+ */
+export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: FileSystem } = {}): FileStore {
+  const root = resolve(directory);
+  const pathOf = (name: string) => join(root, ...checkStoreName(name).split('/'));
+
+  async function write(name: string, content: Parameters<FileStore['write']>[1]): Promise<void> {
+    const path = pathOf(name);
+    const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}${unfinishedSuffix}`;
+    let written = 0;
+    let isOurs = false;
+    try {
+      await fs.mkdir(dirname(path), { recursive: true });
+      const file = await fs.open(temporary, 'wx');
+      isOurs = true;
+      try {
+        for await (const chunk of toChunks(content)) {
+          written += chunk.length;
+          await writeAll(file, chunk);
+        }
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await fs.rename(temporary, path);
+      isOurs = false;
+      await syncDirectory(dirname(path), fs);
+    } catch (error) {
+      if (isOurs) await fs.unlink(temporary).catch(() => undefined);
+      throw translate(error, path, written);
+    }
+  }
+
+  async function append(name: string, content: Uint8Array | string): Promise<void> {
+    const path = pathOf(name);
+    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+    let before: number | null = null;
+    try {
+      await fs.mkdir(dirname(path), { recursive: true });
+      const file = await fs.open(path, 'a');
+      try {
+        before = (await file.stat()).size;
+        await writeAll(file, bytes);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      // Half a line would make the file unreadable for others.
+      if (before !== null) await fs.truncate(path, before).catch(() => undefined);
+      throw translate(error, path, bytes.length);
+    }
+  }
+
+  async function* readChunks(name: string): AsyncGenerator<Uint8Array> {
+    const path = pathOf(name);
+    const file = await fs.open(path, 'r').catch((error: unknown) => {
+      throw translate(error, path, 0);
+    });
+    try {
+      for (;;) {
+        const { bytesRead, buffer } = await file.read(new Uint8Array(chunkBytes), 0, chunkBytes, null);
+        if (bytesRead === 0) return;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async function read(name: string, range?: { start: number; end: number }): Promise<Uint8Array> {
+    const path = pathOf(name);
+    try {
+      const file = await fs.open(path, 'r');
+      try {
+        const size = (await file.stat()).size;
+        const start = Math.min(range?.start ?? 0, size);
+        const bytes = new Uint8Array(Math.max(0, Math.min(range?.end ?? size, size) - start));
+        let done = 0;
+        while (done < bytes.length) {
+          const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+          if (bytesRead === 0) return bytes.subarray(0, done);
+          done += bytesRead;
+        }
+        return bytes;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw translate(error, path, 0);
+    }
+  }
+
+  async function list(prefix = ''): Promise<readonly StoredFile[]> {
+    const entries = await fs.readdir(root, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+      if (hasCode(error, 'ENOENT')) return [];
+      throw error;
+    });
+    const found: StoredFile[] = [];
+    for (const entry of entries) {
+      if (!entry.isFile() || entry.name.endsWith(unfinishedSuffix)) continue;
+      const path = join(entry.parentPath ?? entry.path, entry.name);
+      const name = relative(root, path).split(sep).join('/');
+      if (!name.startsWith(prefix)) continue;
+      const stats = await fs.stat(path).catch(() => null); // removed in between
+      if (stats) found.push({ name, bytes: stats.size });
+    }
+    return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  return {
+    location: root,
+    write,
+    append,
+    read,
+    readChunks,
+    list,
+    async remove(name) {
+      await fs.unlink(pathOf(name)).catch((error: unknown) => {
+        if (!hasCode(error, 'ENOENT')) throw error;
+      });
+    },
+    async rename(from, to) {
+      const target = pathOf(to);
+      try {
+        await fs.mkdir(dirname(target), { recursive: true });
+        await fs.rename(pathOf(from), target);
+        await syncDirectory(dirname(target), fs);
+      } catch (error) {
+        throw translate(error, hasCode(error, 'ENOENT') ? pathOf(from) : target, 0);
+      }
+    },
+  };
+}
+
+/** Removes what writers that died left behind in a directory; files of processes that still run stay. */
+export async function removeUnfinishedFiles(directory: string): Promise<readonly string[]> {
+  const entries = await nodeFs.readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  const removed: string[] = [];
+  for (const entry of entries) {
+    const pid = /\.(\d+)-[0-9a-f]{8}\.unfinished$/.exec(entry.name)?.[1];
+    if (!entry.isFile() || pid === undefined || isRunning(Number(pid))) continue;
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    await nodeFs.unlink(path).catch(() => undefined);
+    removed.push(path);
+  }
+  return removed;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return hasCode(error, 'EPERM');
+  }
+}
+
+async function writeAll(file: nodeFs.FileHandle, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
+}
+
+/** Makes the rename itself survive a power cut. Windows cannot open directories, and needs no such thing. */
+async function syncDirectory(path: string, fs: FileSystem): Promise<void> {
+  if (process.platform === 'win32') return;
+  const directory = await fs.open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function translate(error: unknown, path: string, bytes: number): unknown {
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  if (code !== undefined && fullDiskCodes.has(code)) return new DiskFullError({ path, bytes }, { cause: error });
+  if (code === 'ENOENT') return new StoredFileMissingError({ path }, { cause: error });
+  return error;
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException | null)?.code === code;
+}

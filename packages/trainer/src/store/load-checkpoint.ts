@@ -1,0 +1,57 @@
+import { CheckpointCorruptError, StoredFileMissingError } from '../errors/errors.js';
+import { manifestName, parseManifest, type CheckpointManifest, type JsonValue } from './checkpoint-manifest.js';
+import { readText, type FileStore } from './file-store.js';
+import { listCheckpoints } from './save-checkpoint.js';
+import { createSha256 } from './sha256.js';
+import { openTensors, type StoredTensor } from './tensor-file.js';
+
+/** A checkpoint that was not used, and why. */
+export interface RejectedCheckpoint {
+  readonly file: string;
+  readonly reason: string;
+}
+
+export interface LoadedCheckpoint {
+  /** Optimizer steps done. */
+  readonly step: number;
+  readonly manifest: string;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly state: JsonValue;
+  /** Newer checkpoints that are damaged: tell the user that these were passed over. */
+  readonly rejected: readonly RejectedCheckpoint[];
+}
+
+/**
+ * The newest checkpoint whose files have the hashes they should; null where there is none at all.
+ * @throws CheckpointCorruptError when there are checkpoints but none is whole: starting again in silence would lose them.
+ */
+export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedCheckpoint | null> {
+  const rejected: RejectedCheckpoint[] = [];
+  for (const step of await listCheckpoints(store)) {
+    const file = manifestName(step);
+    const manifest = parseManifest(await readText(store, file));
+    const problem = 'reason' in manifest ? { file, reason: manifest.reason } : await findDamage(store, manifest);
+    if (problem) rejected.push(problem);
+    else if (!('reason' in manifest)) {
+      return { step: manifest.step, manifest: file, tensors: await openTensors(store, manifest.tensors.file), state: manifest.state, rejected };
+    }
+  }
+  if (rejected.length > 0) throw new CheckpointCorruptError({ location: store.location, rejected });
+  return null;
+}
+
+async function findDamage(store: FileStore, { tensors: { file, bytes, sha256 } }: CheckpointManifest): Promise<RejectedCheckpoint | null> {
+  const hash = createSha256();
+  let found = 0;
+  try {
+    for await (const chunk of store.readChunks(file)) {
+      hash.update(chunk);
+      found += chunk.length;
+    }
+  } catch (error) {
+    if (error instanceof StoredFileMissingError) return { file, reason: 'is missing' };
+    throw error;
+  }
+  if (found !== bytes) return { file, reason: `has ${found} bytes instead of ${bytes}` };
+  return hash.hex() === sha256 ? null : { file, reason: 'does not have the SHA-256 of when it was written' };
+}
