@@ -1,0 +1,90 @@
+// All checks of the repository, one after the other; run through `npm test`, which installs first.
+//   npm test -- unit pack       only these steps
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findChromium } from './find-chromium.mjs';
+import { root, run } from './run.mjs';
+
+const require = createRequire(import.meta.url);
+const bin = (name) => join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${name}.cmd` : name);
+const reports = mkdtempSync(join(tmpdir(), 'lapidary-test-'));
+
+/** A step that passes or fails as a whole counts as one test. */
+const whole = (program, ...args) => async () => {
+  const code = await run(program, args, { env: { TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', FORCE_COLOR: '' } });
+  return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+};
+
+/** One vitest project; `adapter` is what its tests printed of the device they ran on. */
+async function vitest(project, filters = []) {
+  const report = join(reports, `${project}.json`);
+  const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, '--passWithNoTests'];
+  const code = await run(process.execPath, [join(require.resolve('vitest/package.json'), '..', 'vitest.mjs'), ...args, ...filters]);
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0, note: `vitest ended with ${code} and no report` };
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const brokenFiles = testResults.filter((file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'));
+  let failed = numFailedTests + brokenFiles.length;
+  // An error outside any test, a crashed worker.
+  if (code !== 0 && failed === 0) failed = 1;
+  return { passed: numPassedTests, failed, skipped: numPendingTests + numTodoTests };
+}
+
+async function describeBestAdapter() {
+  const chunks = [];
+  const { spawn } = await import('node:child_process');
+  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=lapidary-source', 'scripts/print-adapter.ts'], { cwd: root });
+  child.stdout.on('data', (chunk) => chunks.push(chunk));
+  child.stderr.pipe(process.stderr);
+  await new Promise((resolve) => child.on('close', resolve));
+  return Buffer.concat(chunks).toString().trim();
+}
+
+const adapter = await describeBestAdapter();
+const browser = await findChromium();
+console.log(`Node ${process.version} on ${adapter || 'no adapter'}; browser: ${browser?.from ?? 'none found (set CHROME to one)'}`);
+const hasSwiftShader = process.platform === 'linux' && process.arch === 'x64';
+
+const steps = {
+  build: whole(bin('turbo'), 'run', 'build', '--ui=stream', '--output-logs=errors-only'),
+  lint: whole('npm', 'run', '--silent', 'lint'),
+  format: whole('npm', 'run', '--silent', 'format:check'),
+  typecheck: whole('npm', 'run', '--silent', 'typecheck'),
+  unit: () => vitest('node'),
+  // Where Node's best adapter is SwiftShader the step above was this one.
+  swiftshader: hasSwiftShader && !/swiftshader/i.test(adapter) ? () => vitest('node-swiftshader') : undefined,
+  browser: browser && (() => vitest('chromium')),
+  pack: whole(process.execPath, 'scripts/check-pack.mjs'),
+};
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((name) => !(name in steps));
+if (unknown.length > 0) {
+  console.error(`No such step: ${unknown.join(', ')}. There are: ${Object.keys(steps).join(', ')}.`);
+  process.exit(2);
+}
+const rows = [];
+for (const [name, step] of Object.entries(steps)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
+  if (step === undefined) {
+    rows.push({ name, passed: 0, failed: 0, skipped: 0, note: name === 'browser' ? 'no Chromium here' : 'not on this machine' });
+    continue;
+  }
+  console.log(`\n── ${name} ${'─'.repeat(60 - name.length)}`);
+  const started = performance.now();
+  const result = await step().catch((error) => ({ passed: 0, failed: 1, skipped: 0, note: String(error?.message ?? error) }));
+  rows.push({ name, ...result, seconds: (performance.now() - started) / 1000 });
+}
+rmSync(reports, { recursive: true, force: true });
+
+console.log(`\nNode ${process.version} on ${adapter || 'no adapter'}; browser: ${browser?.from ?? 'none'}`);
+for (const { name, passed, failed, skipped, seconds, note } of rows) {
+  const mark = failed > 0 ? '✗' : seconds === undefined ? '–' : '✓';
+  const counts = seconds === undefined ? 'not run' : `${passed} passed${failed ? `, ${failed} failed` : ''}${skipped ? `, ${skipped} skipped` : ''}`;
+  console.log(`${mark} ${name.padEnd(12)} ${counts}${seconds === undefined ? '' : `, ${seconds.toFixed(0)} s`}${note ? ` (${note})` : ''}`);
+}
+const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+const skipped = sum('skipped');
+process.exitCode = sum('failed') > 0 ? 1 : 0;
+console.log(`${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
