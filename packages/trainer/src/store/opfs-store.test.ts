@@ -7,7 +7,7 @@ import { testStoreContract } from './testing/store-contract.js';
 testStoreContract('directory handle (stand-in)', async () => createDirectoryHandleStore(createFakeDirectory()));
 
 // In the browser project this is the real file system.
-if (globalThis.navigator?.storage?.getDirectory) {
+if ('storage' in (globalThis.navigator ?? {})) {
   let count = 0;
   testStoreContract('OPFS', () => openOpfsStore(`test-${Date.now()}-${count++}`));
 }

@@ -1,0 +1,71 @@
+import type { JsonValue } from '../store/checkpoint-manifest.js';
+import type { ResolvedTrainConfig } from './train-config.js';
+
+export type ConfigEcho = { readonly [key: string]: JsonValue };
+
+/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves. */
+export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
+  return toJson(config) as ConfigEcho;
+}
+
+/** Rows given in memory are counted, not repeated, in run metadata. */
+const longestList = 64;
+
+function toJson(value: unknown): JsonValue {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (value instanceof RegExp || value instanceof URL) return String(value);
+  if (Array.isArray(value)) return value.length > longestList ? `${value.length} rows` : value.map(toJson);
+  if (typeof value !== 'object') return String(typeof value);
+  const { description } = value as { description?: unknown };
+  if (description !== undefined && typeof description !== 'function') return toJson(description);
+  const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
+  const entries = Object.entries(value).filter(([, field]) => field !== undefined && typeof field !== 'function' && (isPlain || isSimple(field)));
+  return Object.fromEntries(entries.map(([key, field]) => [key, toJson(field)]));
+}
+
+function isSimple(value: unknown): boolean {
+  return value === null || ['string', 'number', 'boolean'].includes(typeof value) || value instanceof URL;
+}
+
+export interface ConfigChange {
+  readonly path: string;
+  readonly saved: JsonValue | undefined;
+  readonly now: JsonValue | undefined;
+  /** True if a run that goes on with it would not be the run that was saved. */
+  readonly matters: boolean;
+}
+
+/** What may differ when a run is resumed: it changes what is written and when, not what is computed. */
+const harmless = new Set([
+  'name', 'evalEvery', 'saveEvery', 'keep', 'keepPeriod', 'sampleEvery', 'sampleCount', 'sampleTokens', 'outDir', 'resume', 'overwrite',
+  'gradientCheckpointing',
+]);
+
+/** Every field in which two echoes differ, by path. */
+export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
+  return diff(saved, now, '').map((change) => ({ ...change, matters: matters(change.path, now) }));
+}
+
+function matters(path: string, now: ConfigEcho): boolean {
+  const schedule = now['schedule'] as Partial<Record<string, JsonValue>> | undefined;
+  // A longer run is the same run as far as it went, if the learning rate does not depend on the length.
+  if (path === 'steps' || path === 'epochs') {
+    const isWarmupFixed = schedule?.['warmupSteps'] !== null;
+    const decays = schedule?.['type'] === 'cosine' || schedule?.['type'] === 'linear';
+    return !isWarmupFixed || (decays && schedule?.['decaySteps'] === null);
+  }
+  return !harmless.has(path.split('.')[0]!);
+}
+
+function diff(saved: JsonValue | undefined, now: JsonValue | undefined, path: string): Omit<ConfigChange, 'matters'>[] {
+  if (isRecord(saved) && isRecord(now)) {
+    const keys = [...new Set([...Object.keys(saved), ...Object.keys(now)])].sort();
+    return keys.flatMap((key) => diff(saved[key], now[key], path ? `${path}.${key}` : key));
+  }
+  return JSON.stringify(saved) === JSON.stringify(now) ? [] : [{ path, saved, now }];
+}
+
+function isRecord(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

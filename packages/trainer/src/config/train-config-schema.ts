@@ -1,0 +1,105 @@
+import * as v from 'valibot';
+import { choice, flag, integer, listOf, orNull, real, text, withDefault } from './rules.js';
+import { loraTargets, type LoraTarget, type PathPattern, type WeightLoader } from './train-config.js';
+
+const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
+const patterns = listOf<PathPattern>(isPattern, "a list of path patterns: texts such as 'layers.*.attn.**', or RegExps");
+const targetNames = loraTargets.map((name) => `'${name}'`).join(', ');
+
+const source = v.custom<string | readonly unknown[] | object>(
+  (value) => (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null),
+  'a path, a URL, a list of rows, or an object that the data module opens',
+);
+
+export const dataSchema = v.object(
+  {
+    source,
+    format: withDefault(choice(['auto', 'completion', 'messages', 'text']), 'auto'),
+    lossOn: withDefault(choice(['completion', 'all']), 'completion'),
+    tooLong: withDefault(choice(['error', 'truncate', 'skip']), 'error'),
+  },
+  'an object with `source`: { source, format, lossOn, tooLong }',
+);
+
+/** openpi's AdamW; `learningRate` depends on LoRA and gets its default later. */
+const optimizerSchema = v.object(
+  {
+    type: withDefault(choice(['adamw']), 'adamw'),
+    learningRate: v.optional(real({ above: 0 })),
+    betas: withDefault(
+      v.custom<readonly [number, number]>(
+        (value) => Array.isArray(value) && value.length === 2 && value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
+        'two numbers from 0 to below 1',
+      ),
+      [0.9, 0.95],
+    ),
+    eps: withDefault(real({ above: 0 }), 1e-8),
+    weightDecay: withDefault(real({ min: 0 }), 1e-10),
+    clipGradNorm: v.optional(v.nullable(real({ above: 0 })), 1),
+  },
+  'an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }',
+);
+
+const scheduleSchema = v.object(
+  {
+    type: withDefault(choice(['constant', 'cosine', 'linear', 'rsqrt']), 'cosine'),
+    warmupSteps: orNull(integer(0)),
+    warmupRule: withDefault(choice(['openpi', 'zero', 'ramp']), 'openpi'),
+    decaySteps: orNull(integer(1)),
+    endLearningRate: orNull(real({ min: 0 })),
+    timescale: withDefault(real({ above: 0 }), 10_000),
+  },
+  'an object: { type, warmupSteps, warmupRule, decaySteps, endLearningRate, timescale }',
+);
+
+const loraSchema = v.object(
+  {
+    rank: withDefault(integer(1, 4096), 8),
+    alpha: withDefault(real({ above: 0 }), 16),
+    rslora: withDefault(flag, false),
+    dropout: withDefault(real({ min: 0, below: 1 }), 0),
+    targets: withDefault(
+      v.custom<readonly LoraTarget[] | RegExp>(
+        (value) => value instanceof RegExp || (Array.isArray(value) && value.length > 0 && value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
+        `a RegExp of paths, or a list of ${targetNames}`,
+      ),
+      loraTargets,
+    ),
+    layers: orNull(listOf<number>((value) => Number.isSafeInteger(value) && (value as number) >= 0, 'a list of layer numbers from 0', { minLength: 1 })),
+  },
+  'null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, layers }',
+);
+
+export const trainConfigSchema = v.object({
+  name: withDefault(text(/^[\w.-]+$/, "a name of letters, digits, '-', '_' and '.'"), 'finetune'),
+  weightLoader: v.custom<WeightLoader>(
+    (value) => typeof (value as Partial<WeightLoader> | null | undefined)?.open === 'function',
+    'a weight loader: an object with an open() method',
+  ),
+  data: dataSchema,
+  evalData: v.optional(v.nullable(dataSchema), null),
+  evalFraction: withDefault(real({ min: 0, below: 1 }), 0.1),
+  maxLength: withDefault(integer(2), 512),
+  batchSize: withDefault(integer(1), 4),
+  gradientAccumulation: withDefault(integer(1), 1),
+  steps: orNull(integer(1)),
+  epochs: orNull(real({ above: 0 })),
+  seed: withDefault(integer(0, 2 ** 32 - 1), 42),
+  optimizer: v.optional(optimizerSchema, {}),
+  schedule: v.optional(scheduleSchema, {}),
+  lora: v.optional(v.nullable(loraSchema), {}),
+  freeze: withDefault(patterns, []),
+  trainable: orNull(patterns),
+  gradientCheckpointing: withDefault(flag, false),
+  precision: withDefault(choice(['f32', 'f16']), 'f32'),
+  evalEvery: orNull(integer(1)),
+  saveEvery: orNull(integer(1)),
+  keep: withDefault(integer(1), 2),
+  keepPeriod: orNull(integer(1)),
+  sampleEvery: orNull(integer(1)),
+  sampleCount: withDefault(integer(0), 4),
+  sampleTokens: withDefault(integer(1), 64),
+  outDir: withDefault(text(), 'out'),
+  resume: withDefault(flag, false),
+  overwrite: withDefault(flag, false),
+});

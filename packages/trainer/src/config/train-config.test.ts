@@ -1,0 +1,158 @@
+import { expect, test } from 'vitest';
+import { ConfigError } from '../errors/errors.js';
+import { diffConfigs, echoConfig } from './config-echo.js';
+import { createLoraTargetFilter, createTrainableFilter } from './path-patterns.js';
+import { planRun } from './plan-run.js';
+import { resolveTrainConfig } from './resolve-train-config.js';
+import type { TrainConfig } from './train-config.js';
+
+class FileLoader {
+  readonly kind = 'safetensors';
+  readonly cache = new Map();
+  constructor(readonly path: string) {}
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+const minimal: TrainConfig = { weightLoader: new FileLoader('/models/gemma'), data: { source: 'rows.jsonl' } };
+
+function problemsOf(config: unknown): Record<string, string> {
+  try {
+    resolveTrainConfig(config as TrainConfig);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    const { problems, message } = error as ConfigError;
+    for (const { path, found, allowed } of problems) {
+      expect(message).toContain(`${path}: found ${found}; allowed: ${allowed}`);
+      expect(allowed).not.toMatch(/undefined|Invalid|object Object/);
+    }
+    return Object.fromEntries(problems.map(({ path, found, allowed }) => [path, `${found} | ${allowed}`]));
+  }
+  return {};
+}
+
+test('defaults: openpi\'s optimizer and schedule, LoRA on all linears, one epoch', () => {
+  const config = resolveTrainConfig(minimal);
+  expect(config).toMatchObject({
+    batchSize: 4, gradientAccumulation: 1, steps: null, epochs: 1, seed: 42, evalFraction: 0.1, evalData: null,
+    optimizer: { type: 'adamw', learningRate: 2e-4, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 1e-10, clipGradNorm: 1 },
+    schedule: { type: 'cosine', warmupSteps: null, warmupRule: 'openpi' },
+    lora: { rank: 8, alpha: 16, rslora: false, dropout: 0, layers: null },
+    data: { source: 'rows.jsonl', format: 'auto', lossOn: 'completion', tooLong: 'error' },
+    freeze: [], trainable: null, resume: false, overwrite: false,
+  });
+  expect(config.lora!.targets).toHaveLength(7);
+  expect(resolveTrainConfig({ ...minimal, lora: null }).optimizer.learningRate).toBe(2.5e-5);
+  expect(resolveTrainConfig({ ...minimal, steps: 10, lora: undefined, batchSize: undefined }).epochs).toBeNull();
+});
+
+test('every wrong field is named with what was found and what is allowed', () => {
+  expect(
+    problemsOf({
+      weightLoader: { load() {} },
+      data: { source: 'x', format: 'csv', lossOn: 3 },
+      batchSize: 0,
+      learningRate: 1,
+      optimizer: { learningRate: -1, betas: [0.9, 1], clipGradNorm: 0 },
+      schedule: { type: 'cosin', warmupSteps: 1.5 },
+      lora: { rank: '8', targets: ['q_proj'], rang: 4 },
+      freeze: 'embed',
+      evalFraction: NaN,
+      epocs: 3,
+    }),
+  ).toEqual({
+    weightLoader: 'an object with load | a weight loader: an object with an open() method',
+    'data.format': "'csv' | one of 'auto', 'completion', 'messages', 'text'",
+    'data.lossOn': "3 | one of 'completion', 'all'",
+    batchSize: '0 | a whole number, 1 or more',
+    learningRate: expect.stringContaining('1 | no such field; there are name, weightLoader') as string,
+    'optimizer.learningRate': '-1 | a number above 0',
+    'optimizer.betas': '[0.9,1] | two numbers from 0 to below 1',
+    'optimizer.clipGradNorm': '0 | a number above 0',
+    'schedule.type': "'cosin' | one of 'constant', 'cosine', 'linear', 'rsqrt'",
+    'schedule.warmupSteps': '1.5 | null, or a whole number, 0 or more',
+    'lora.rank': "'8' | a whole number from 1 to 4096",
+    'lora.targets': `["q_proj"] | a RegExp of paths, or a list of 'qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'`,
+    'lora.rang': '4 | no such field; did you mean `rank`?',
+    freeze: "'embed' | a list of path patterns: texts such as 'layers.*.attn.**', or RegExps",
+    evalFraction: 'NaN | a number 0 or more and below 1',
+    epocs: '3 | no such field; did you mean `epochs`?',
+  });
+});
+
+test('missing and misshapen objects', () => {
+  expect(problemsOf({})).toEqual({
+    weightLoader: 'nothing | a weight loader: an object with an open() method',
+    data: 'nothing | an object with `source`: { source, format, lossOn, tooLong }',
+  });
+  expect(problemsOf({ ...minimal, data: {}, optimizer: 'adam', lora: 8 })).toEqual({
+    'data.source': 'nothing | a path, a URL, a list of rows, or an object that the data module opens',
+    optimizer: "'adam' | an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }",
+    lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, layers }',
+  });
+  for (const nothing of [undefined, null, 'config', []]) expect(() => resolveTrainConfig(nothing as unknown as TrainConfig)).toThrow(ConfigError);
+});
+
+test('fields that contradict each other', () => {
+  const both = { ...minimal, resume: true, overwrite: true, steps: 10, epochs: 1, evalData: { source: 'e' }, evalFraction: 0.2, schedule: { warmupSteps: 10, decaySteps: 5, endLearningRate: 1 } };
+  expect(Object.keys(problemsOf(both))).toEqual(['resume', 'steps', 'evalFraction', 'schedule.warmupSteps', 'schedule.decaySteps', 'schedule.endLearningRate']);
+});
+
+test('trainable and LoRA filters', () => {
+  const base = { lora: null, freeze: [], trainable: null };
+  const paths = ['embedTokens.weight', 'layers.0.attn.qProj.weight', 'layers.10.mlp.upProj.weight', 'layers.0.attn.qProj.lora.a'];
+  const chosen = (filter: (path: string) => boolean) => paths.map((path) => (filter(path) ? 1 : 0)).join('');
+  const lora = resolveTrainConfig(minimal).lora;
+  expect(chosen(createTrainableFilter(base))).toBe('1111');
+  expect(chosen(createTrainableFilter({ ...base, freeze: ['layers.*.attn.**'] }))).toBe('1010');
+  expect(chosen(createTrainableFilter({ ...base, freeze: [/layers\.\d\..*/] }))).toBe('1010');
+  expect(chosen(createTrainableFilter({ ...base, freeze: [/layers/] }))).toBe('1111'); // a part of a path is no match
+  expect(chosen(createTrainableFilter({ ...base, trainable: ['embedTokens.*'] }))).toBe('1001');
+  expect(chosen(createTrainableFilter({ ...base, lora }))).toBe('0001');
+  expect(chosen(createTrainableFilter({ ...base, lora, trainable: ['embed*.weight'] }))).toBe('1001');
+
+  const linears = ['layers.0.attn.qProj', 'layers.1.mlp.gateProj', 'layers.12.attn.qProj', 'embedTokens'];
+  const targets = (config: object) => linears.map((path) => (createLoraTargetFilter({ ...lora!, ...config })(path) ? 1 : 0)).join('');
+  expect(targets({})).toBe('1110');
+  expect(targets({ targets: ['qProj'], layers: [12] })).toBe('0010');
+  expect(targets({ targets: /layers\.\d\.(attn|mlp)\..*/ })).toBe('1100');
+});
+
+test('the echo is JSON, without functions or rows', () => {
+  const config = resolveTrainConfig({ ...minimal, freeze: [/embed.*/i, 'layers.*'], evalData: { source: Array.from({ length: 500 }, () => ({})) } });
+  const echo = echoConfig(config);
+  expect(JSON.parse(JSON.stringify(echo))).toEqual(echo);
+  expect(echo).toMatchObject({ weightLoader: { kind: 'safetensors', path: '/models/gemma' }, freeze: ['/embed.*/i', 'layers.*'], evalData: { source: '500 rows' } });
+  expect(echo['weightLoader']).not.toHaveProperty('cache');
+  const described = { open() {}, description: { hub: 'google/gemma-3-270m', revision: 'abc' }, secret: 'token' };
+  expect(echoConfig(resolveTrainConfig({ ...minimal, weightLoader: described }))['weightLoader']).toEqual(described.description);
+});
+
+test('the difference of two configs says which changes matter', () => {
+  const changes = (a: Partial<TrainConfig>, b: Partial<TrainConfig>) =>
+    diffConfigs(echoConfig(resolveTrainConfig({ ...minimal, ...a })), echoConfig(resolveTrainConfig({ ...minimal, ...b })));
+  expect(changes({}, {})).toEqual([]);
+  expect(changes({ optimizer: { learningRate: 1e-3 }, saveEvery: 5 }, { outDir: 'b', lora: null })).toEqual(
+    expect.arrayContaining([
+      { path: 'optimizer.learningRate', saved: 1e-3, now: 2.5e-5, matters: true },
+      { path: 'saveEvery', saved: 5, now: null, matters: false },
+      { path: 'outDir', saved: 'out', now: 'b', matters: false },
+      expect.objectContaining({ path: 'lora', now: null, matters: true }),
+    ]),
+  );
+  const constant = { schedule: { type: 'constant', warmupSteps: 2 } } as const;
+  expect(changes({ steps: 10 }, { steps: 20 })).toMatchObject([{ path: 'steps', matters: true }]);
+  expect(changes({ steps: 10, ...constant }, { steps: 20, ...constant })).toMatchObject([{ path: 'steps', matters: false }]);
+  expect(changes({}, { weightLoader: new FileLoader('/other') })).toMatchObject([{ path: 'weightLoader.path', matters: true }]);
+});
+
+test('the plan of a run follows from rows, batch and epochs', () => {
+  const config = resolveTrainConfig({ ...minimal, epochs: 3, batchSize: 4, gradientAccumulation: 2 });
+  const plan = planRun(config, 100);
+  expect(plan).toMatchObject({ stepsPerEpoch: 13, totalSteps: 39, warmupSteps: 1, evalEvery: 4, saveEvery: 4 });
+  expect(plan.schedule(0)).toBeCloseTo(1e-4, 12);
+  expect(plan.schedule(1)).toBeCloseTo(2e-4, 12);
+  expect(plan.schedule(39)).toBeCloseTo(2e-5, 12);
+  expect(planRun(resolveTrainConfig({ ...minimal, steps: 30_000 }), 8)).toMatchObject({ totalSteps: 30_000, warmupSteps: 1000, saveEvery: 1000 });
+  expect(planRun(resolveTrainConfig({ ...minimal, steps: 1 }), 8).totalSteps).toBe(1);
+});

@@ -1,0 +1,134 @@
+import type { JsonValue } from '../store/checkpoint-manifest.js';
+import type { WarmupRule } from '../schedule/schedule.js';
+
+/** Where a model's weights come from. The trainer only opens it; what it gives is between the loader and the loop. */
+export interface WeightLoader {
+  open(...args: never[]): unknown;
+  /** What goes into run metadata: file or hub id, revision, hashes. Without it the loader's own JSON-able fields do. */
+  readonly description?: JsonValue;
+}
+
+/**
+ * Which parameters: names matched against whole paths such as `layers.3.attn.qProj.weight`. In a string `*` stands for any
+ * text without a dot and `**` for any text; a RegExp must match the whole path.
+ */
+export type PathPattern = string | RegExp;
+
+export type DataFormat = 'auto' | 'completion' | 'messages' | 'text';
+
+/** A path, a URL, rows in memory, or anything that the data module can open. */
+export type DataSource = string | readonly unknown[] | object;
+
+export interface DataOptions {
+  readonly source: DataSource;
+  /** `auto`: told from the fields of the first row. */
+  readonly format: DataFormat;
+  /** Which tokens count in the loss; `completion` is everything for rows of plain text. */
+  readonly lossOn: 'completion' | 'all';
+  /** What to do with a row of more than `maxLength` tokens. */
+  readonly tooLong: 'error' | 'truncate' | 'skip';
+}
+
+export interface OptimizerConfig {
+  readonly type: 'adamw';
+  /** The rate at the end of the warm-up. */
+  readonly learningRate: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  /** Decoupled, on every trained parameter; openpi's 1e-10 stands for none. */
+  readonly weightDecay: number;
+  /** Largest global L2 norm of the gradients; null for no clipping. */
+  readonly clipGradNorm: number | null;
+}
+
+/** null: decided when the number of steps is known (`planRun`). Steps are optimizer steps. */
+export interface ScheduleConfig {
+  readonly type: 'constant' | 'cosine' | 'linear' | 'rsqrt';
+  /** null: a thirtieth of the run, at most 1000. */
+  readonly warmupSteps: number | null;
+  readonly warmupRule: WarmupRule;
+  /** cosine, linear: warm-up included; null: the whole run. */
+  readonly decaySteps: number | null;
+  /** cosine, linear; null: a tenth of the learning rate. */
+  readonly endLearningRate: number | null;
+  /** rsqrt only. */
+  readonly timescale: number;
+}
+
+export const loraTargets = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'] as const;
+export type LoraTarget = (typeof loraTargets)[number];
+
+export interface LoraConfig {
+  readonly rank: number;
+  /** The adapter's output is scaled by alpha/rank, or alpha/√rank with `rslora`. */
+  readonly alpha: number;
+  readonly rslora: boolean;
+  /** Chance that an input of the adapter is zeroed in training. */
+  readonly dropout: number;
+  /** Names of linears, or a pattern of their paths. */
+  readonly targets: readonly LoraTarget[] | RegExp;
+  /** Indices of layers; null for all. */
+  readonly layers: readonly number[] | null;
+}
+
+/** Everything a training run depends on, complete and checked. Made by `resolveTrainConfig`. */
+export interface ResolvedTrainConfig {
+  readonly name: string;
+  readonly weightLoader: WeightLoader;
+  readonly data: DataOptions;
+  /** Rows to evaluate on; null: `evalFraction` of the data is held out. */
+  readonly evalData: DataOptions | null;
+  readonly evalFraction: number;
+  /** Longest row in tokens. */
+  readonly maxLength: number;
+  /** Rows in a micro-batch. */
+  readonly batchSize: number;
+  /** Micro-batches summed into one optimizer step. */
+  readonly gradientAccumulation: number;
+  /** Optimizer steps, or null when `epochs` says it. */
+  readonly steps: number | null;
+  /** Passes over the data, or null when `steps` says it. */
+  readonly epochs: number | null;
+  readonly seed: number;
+  readonly optimizer: OptimizerConfig;
+  readonly schedule: ScheduleConfig;
+  /** null: the parameters themselves are trained. */
+  readonly lora: LoraConfig | null;
+  /** Parameters that stay as published. */
+  readonly freeze: readonly PathPattern[];
+  /** Parameters of the base model that are trained; null: all without LoRA, none with it. */
+  readonly trainable: readonly PathPattern[] | null;
+  /** Compute activations again in the backward pass: slower, much less memory. */
+  readonly gradientCheckpointing: boolean;
+  /** `f16` lets matmuls multiply in half precision where the adapter can; sums stay f32. */
+  readonly precision: 'f32' | 'f16';
+  /** Steps between evaluations; null: a tenth of the run. */
+  readonly evalEvery: number | null;
+  /** Steps between checkpoints; null: a tenth of the run, at most 1000. The last step is always saved. */
+  readonly saveEvery: number | null;
+  /** How many of the newest checkpoints stay. */
+  readonly keep: number;
+  /** Checkpoints at multiples of this stay for ever; null for none. */
+  readonly keepPeriod: number | null;
+  /** Steps between samples; null: only before the first step and after the last. */
+  readonly sampleEvery: number | null;
+  /** How many held-out rows are answered when samples are taken. */
+  readonly sampleCount: number;
+  /** Longest answer in tokens. */
+  readonly sampleTokens: number;
+  readonly outDir: string;
+  readonly resume: boolean;
+  readonly overwrite: boolean;
+}
+
+type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+/** What a user writes: `weightLoader` and `data.source`; the rest has defaults. */
+export type TrainConfig = Loose<Omit<ResolvedTrainConfig, 'weightLoader' | 'data' | 'evalData' | 'optimizer' | 'schedule' | 'lora'>> & {
+  readonly weightLoader: WeightLoader;
+  readonly data: { readonly source: DataSource } & Loose<DataOptions>;
+  readonly evalData?: ({ readonly source: DataSource } & Loose<DataOptions>) | null | undefined;
+  readonly optimizer?: Loose<OptimizerConfig> | undefined;
+  readonly schedule?: Loose<ScheduleConfig> | undefined;
+  readonly lora?: Loose<LoraConfig> | null | undefined;
+};
