@@ -1,11 +1,11 @@
 // The README's commands come through here: installs what is missing, then runs them. Needs only Node and npm.
-//   node scripts/bootstrap.mjs test [step …] | bench [part of a name …] | example <name> [argument …]
+//   node scripts/bootstrap.mjs test [step …] | build | bench [part of a name …] | example <name> [argument …]
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { root, run } from './run.mjs';
+import { build, pnpm, root, run } from './run.mjs';
 
 /** The lock file and every package.json: what an installation depends on. */
 function installationKey() {
@@ -25,8 +25,7 @@ async function install() {
   const stamp = join(root, 'node_modules', '.lapidary-installed');
   const key = installationKey();
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key) return;
-  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const code = await run('npx', ['--yes', packageManager, 'install', '--frozen-lockfile'], { env: { CI: 'true' } });
+  const code = await pnpm(['install', '--frozen-lockfile'], { env: { CI: 'true' } });
   if (code !== 0) {
     console.error('The dependencies could not be installed: see above. Node 20 or later, npm and a network are needed.');
     process.exit(code);
@@ -56,6 +55,8 @@ if (command === 'test') {
   // Run where the user stands, so that their relative paths mean what they say.
   const cwd = process.env.INIT_CWD ?? process.cwd();
   process.exitCode = await run(process.execPath, [...source, join(root, folder, main), ...rest], { cwd });
+} else if (command === 'build') {
+  process.exitCode = await build();
 } else if (command === 'bench') {
   const files = readdirSync(join(root, 'packages'), { recursive: true })
     .filter((file) => file.endsWith('.bench.ts') && !file.includes('node_modules'))
@@ -68,6 +69,6 @@ if (command === 'test') {
   }
   if (files.length === 0) console.log('No benchmark has such a name.');
 } else {
-  console.error('usage: node scripts/bootstrap.mjs test [step …] | bench [part of a name …] | example <name> [argument …]');
+  console.error('usage: node scripts/bootstrap.mjs test [step …] | build | bench [part of a name …] | example <name> [argument …]');
   process.exitCode = 2;
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The repository's root. */
@@ -11,8 +12,8 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
  * which decides how to end; this process follows it.
  */
 export function run(program, args, { cwd = root, env = {}, stdio = 'inherit' } = {}) {
-  // npx is a .cmd file on Windows, which only a shell can start.
-  const shell = process.platform === 'win32' && program === 'npx';
+  // npm and npx are .cmd files on Windows, which only a shell can start.
+  const shell = process.platform === 'win32' && (program === 'npx' || program === 'npm');
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio, shell });
   const forward = (signal) => child.kill(signal);
   // The terminal sends SIGINT to both; SIGTERM comes to this process alone.
@@ -27,4 +28,16 @@ export function run(program, args, { cwd = root, env = {}, stdio = 'inherit' } =
       resolve(code ?? 128 + (constants.signals[signal] ?? 0));
     });
   });
+}
+
+/** pnpm as package.json names it, through npx: nothing but npm need be installed. */
+export function pnpm(args, options) {
+  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  return run('npx', ['--yes', '--loglevel=error', packageManager, ...args], options);
+}
+
+/** Builds every package; turbo skips those that have not changed. */
+export function build() {
+  const env = { TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
+  return pnpm(['exec', 'turbo', 'run', 'build', '--ui=stream', '--output-logs=errors-only'], { env });
 }

@@ -1,21 +1,22 @@
 // All checks of the repository, one after the other; run through `npm test`, which installs first.
 //   npm test -- unit pack       only these steps
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findChromium } from './find-chromium.mjs';
-import { root, run } from './run.mjs';
+import { build, root, run } from './run.mjs';
 
 const require = createRequire(import.meta.url);
-const bin = (name) => join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${name}.cmd` : name);
 const reports = mkdtempSync(join(tmpdir(), 'lapidary-test-'));
 
 /** A step that passes or fails as a whole counts as one test. */
-const whole = (program, ...args) => async () => {
-  const code = await run(program, args, { env: { TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', FORCE_COLOR: '' } });
-  return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+const whole = (start) => async () => {
+  const failed = (await start()) === 0 ? 0 : 1;
+  return { passed: 1 - failed, failed, skipped: 0 };
 };
+const script = (name) => whole(() => run('npm', ['run', '--silent', '--loglevel=error', name]));
 
 /** One vitest project; `adapter` is what its tests printed of the device they ran on. */
 async function vitest(project, filters = []) {
@@ -33,7 +34,6 @@ async function vitest(project, filters = []) {
 
 async function describeBestAdapter() {
   const chunks = [];
-  const { spawn } = await import('node:child_process');
   const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=lapidary-source', 'scripts/print-adapter.ts'], { cwd: root });
   child.stdout.on('data', (chunk) => chunks.push(chunk));
   child.stderr.pipe(process.stderr);
@@ -47,15 +47,15 @@ console.log(`Node ${process.version} on ${adapter || 'no adapter'}; browser: ${b
 const hasSwiftShader = process.platform === 'linux' && process.arch === 'x64';
 
 const steps = {
-  build: whole(bin('turbo'), 'run', 'build', '--ui=stream', '--output-logs=errors-only'),
-  lint: whole('npm', 'run', '--silent', 'lint'),
-  format: whole('npm', 'run', '--silent', 'format:check'),
-  typecheck: whole('npm', 'run', '--silent', 'typecheck'),
+  build: whole(build),
+  lint: script('lint'),
+  format: script('format:check'),
+  typecheck: script('typecheck'),
   unit: () => vitest('node'),
   // Where Node's best adapter is SwiftShader the step above was this one.
   swiftshader: hasSwiftShader && !/swiftshader/i.test(adapter) ? () => vitest('node-swiftshader') : undefined,
   browser: browser && (() => vitest('chromium')),
-  pack: whole(process.execPath, 'scripts/check-pack.mjs'),
+  pack: whole(() => run(process.execPath, ['scripts/check-pack.mjs'])),
 };
 
 const chosen = process.argv.slice(2);

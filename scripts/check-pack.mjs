@@ -1,0 +1,141 @@
+// Packs every package as it would be published and uses the result as strangers do: in a bare Node project, in TypeScript,
+// and bundled for the browser by esbuild and by Vite. Run after `npm run build`.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build as esbuild } from 'esbuild';
+import { build as vite } from 'vite';
+import { pnpm, root, run } from './run.mjs';
+
+const folders = ['shaders', ...readdirSync(join(root, 'packages')).map((name) => join('packages', name))];
+const packages = folders.map((folder) => ({ folder, ...JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) }));
+const work = mkdtempSync(join(tmpdir(), 'lapidary-pack-'));
+const problems = [];
+
+async function must(what, start) {
+  const code = await start({ stdio: ['ignore', 'ignore', 'inherit'] });
+  if (code !== 0) problems.push(`${what}: ended with ${code}`);
+  return code === 0;
+}
+
+/** Every entry of a package as what a user would import. An entry for Node alone says so in its name. */
+const entries = packages.flatMap(({ name, exports }) =>
+  Object.keys(exports)
+    .filter((path) => path !== './package.json')
+    .map((path) => ({ specifier: join(name, path).replaceAll('\\', '/'), nodeOnly: /(^|[/-])(node|cli)$/.test(path), isProgram: path === './cli' })),
+);
+
+function checkManifest({ folder, ...manifest }) {
+  const complain = (what) => problems.push(`${folder}/package.json: ${what}`);
+  if (manifest.sideEffects !== false) complain('"sideEffects": false is missing');
+  if (manifest.type !== 'module') complain('"type": "module" is missing');
+  if (!manifest.files?.includes('dist')) complain('"files" lacks dist');
+  if (!manifest.license || !manifest.description) complain('license or description is missing');
+  for (const [path, target] of Object.entries(manifest.exports)) {
+    if (typeof target === 'object' && target.types === undefined) complain(`exports["${path}"] has no types`);
+  }
+}
+
+/** What is wrong with the list of files in a tarball. */
+function checkTarball(tarball, { folder, exports, imports = {} }) {
+  const files = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' }).split('\n').map((file) => file.replace(/^package\//, ''));
+  const manifest = JSON.parse(execFileSync('tar', ['xzOf', tarball, 'package/package.json'], { encoding: 'utf8' }));
+  if (!files.includes('README.md')) problems.push(`${folder}: has no README.md`);
+  for (const file of files) {
+    if (/\.test\.|\/testing\/|^src\/|\.bench\./.test(file)) problems.push(`${folder}: packs ${file}, which users do not need`);
+  }
+  // Conditions other than our own must lead to a file that is packed.
+  const targets = (value) =>
+    typeof value === 'string' ? [value] : Object.entries(value).flatMap(([key, inner]) => (key === 'lapidary-source' ? [] : targets(inner)));
+  for (const target of [exports, imports].flatMap((map) => targets(map))) {
+    if (!files.includes(target.replace(/^\.\//, ''))) problems.push(`${folder}: ${target} is exported but not packed`);
+  }
+  for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+    if (/workspace:|file:|link:/.test(range)) problems.push(`${folder}: packs the dependency ${name}@${range}`);
+  }
+}
+
+for (const each of packages) checkManifest(each);
+const tarballs = [];
+for (const each of packages) {
+  const target = join(work, `${each.folder.replaceAll(/[\\/]/g, '-')}.tgz`);
+  if (await must(`pnpm pack ${each.folder}`, (options) => pnpm(['pack', '--out', target], { ...options, cwd: join(root, each.folder) }))) {
+    tarballs.push(target);
+    checkTarball(target, each);
+  }
+}
+
+const project = join(work, 'project');
+mkdirSync(join(project, 'src'), { recursive: true });
+writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
+const installed = await must('npm install of the tarballs', (options) =>
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs], { ...options, cwd: project }),
+);
+
+if (installed) {
+  // 1. Bare Node.
+  for (const { specifier, isProgram } of entries) {
+    if (isProgram) continue;
+    const program = `const all = await import('${specifier}'); if (Object.keys(all).length === 0) throw new Error('exports nothing');`;
+    await must(`import '${specifier}' in Node`, (options) =>
+      run(process.execPath, ['--input-type=module', '-e', program], { ...options, cwd: project }),
+    );
+  }
+
+  for (const { bin = {} } of packages) {
+    for (const name of Object.keys(bin)) {
+      const file = join(project, 'node_modules', '.bin', name);
+      await must(`${name} --help`, (options) => run(file, ['--help'], { ...options, cwd: project }));
+    }
+  }
+
+  // 2. TypeScript: every entry, and the type of what everybody calls first.
+  const imports = entries.map(({ specifier }, i) => `import * as m${i} from '${specifier}';\nexport const n${i}: number = Object.keys(m${i}).length;`);
+  const opens = "import { openGpu, type Gpu } from '@lapidary/gpu';\nexport const gpu: Promise<Gpu> = openGpu({ forceSoftware: true });\n";
+  const wrong = "// @ts-expect-error an option that there is not\nexport const wrong = openGpu({ noSuchOption: 1 });\n";
+  writeFileSync(join(project, 'src', 'consumer.ts'), `${imports.join('\n')}\n${opens}${wrong}`);
+  for (const [module, moduleResolution] of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
+    const compilerOptions = { module, moduleResolution, target: 'es2022', strict: true, noEmit: true, skipLibCheck: true };
+    Object.assign(compilerOptions, { lib: ['es2023', 'dom', 'dom.iterable'], types: ['@webgpu/types'] });
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    await must(`tsc with moduleResolution ${moduleResolution}`, () => run(process.execPath, [tsc, '-p', '.'], { cwd: project }));
+  }
+
+  // 3. Bundles for the browser: all of it, nothing of Node's.
+  for (const { specifier, nodeOnly } of entries) if (!nodeOnly) await checkBundles(specifier);
+}
+
+async function checkBundles(specifier) {
+  const entry = join(project, 'entry.js');
+  writeFileSync(entry, `import * as all from '${specifier}';\nglobalThis.all = all;\n`);
+  const options = { entryPoints: [entry], bundle: true, format: 'esm', platform: 'browser', write: false, metafile: true, logLevel: 'silent' };
+  try {
+    const { metafile } = await esbuild(options);
+    complainOfNode(`esbuild bundle of ${specifier}`, Object.keys(metafile.inputs));
+  } catch (error) {
+    problems.push(`esbuild bundle of ${specifier}: ${error.errors?.map((e) => `${e.text} (${e.location?.file ?? ''})`).join('; ') ?? error}`);
+  }
+  try {
+    const seen = [];
+    const list = { name: 'list', moduleParsed: ({ id }) => void seen.push(id) };
+    const input = { rollupOptions: { input: entry }, write: false, minify: true };
+    await vite({ root: project, configFile: false, logLevel: 'silent', plugins: [list], build: input });
+    complainOfNode(`Vite bundle of ${specifier}`, seen);
+  } catch (error) {
+    problems.push(`Vite bundle of ${specifier}: ${String(error.message ?? error).split('\n    at ')[0]}`);
+  }
+}
+
+function complainOfNode(what, modules) {
+  const forNode = (id) => /node_modules\/webgpu\/|dawn\.node|-node\.js$|__vite-browser-external|@sparticuz/.test(id) || builtinModules.includes(id.replace('node:', ''));
+  const found = modules.map((id) => id.replaceAll('\\', '/')).filter(forNode);
+  if (found.length > 0) problems.push(`${what} contains ${found.join(', ')}`);
+}
+
+rmSync(work, { recursive: true, force: true });
+for (const problem of problems) console.error(problem);
+console.log(problems.length === 0 ? `${packages.length} packages pack, install, import, type-check and bundle.` : `${problems.length} problems with packages.`);
+process.exitCode = problems.length === 0 ? 0 : 1;
