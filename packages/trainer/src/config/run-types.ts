@@ -1,0 +1,18 @@
+import type { RunLogger } from '../metrics/logger.js';
+import type { TrainingSummary } from '../metrics/run-records.js';
+import type { FileStore } from '../store/file-store.js';
+import type { ResolvedTrainConfig } from './train-config.js';
+
+export interface TrainingOptions {
+  /** Hears everything that happens; `combineLoggers` makes one of several. */
+  readonly logger?: RunLogger;
+  /** When it fires, the step under way is finished, a checkpoint saved and TrainingInterruptedError thrown. */
+  readonly signal?: AbortSignal;
+  /** Where the run's files go; by default the folder `config.outDir` (Node). */
+  readonly store?: FileStore;
+  /** An open device (`Gpu` of @lapidary/gpu); by default the best one is opened, and destroyed at the end. */
+  readonly gpu?: unknown;
+}
+
+/** Trains from a config to the files in its output folder: adapter, checkpoints, metrics, summary, report. */
+export type RunTraining = (config: ResolvedTrainConfig, options?: TrainingOptions) => Promise<TrainingSummary>;

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { createMemoryStore } from '../store/memory-store.js';
+import { readText } from '../store/file-store.js';
+import { formatBytes, formatNumber, formatSeconds } from './format.js';
+import { combineLoggers } from './logger.js';
+import { createMetricsLogger, readMetrics } from './metrics-file.js';
+import { createRunRecorder } from './record-run.js';
+import { exampleRun } from './testing/example-run.js';
+
+const run = exampleRun(20);
+
+test('a line a step, then the summary', async () => {
+  const store = createMemoryStore();
+  const recorder = createRunRecorder();
+  const logger = combineLoggers(createMetricsLogger(store), recorder);
+  await logger.onStart(run.start);
+  for (const step of run.steps) await logger.onStep(step);
+  expect(await store.list('summary.json')).toEqual([]);
+  await logger.onEnd(run.summary);
+  const lines = (await readText(store, 'metrics.jsonl')).trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(run.steps);
+  expect(JSON.parse(await readText(store, 'summary.json'))).toEqual(run.summary);
+  expect(recorder.recording).toMatchObject({ steps: run.steps, summary: run.summary, start: run.start });
+});
+
+test('a resumed run cuts the file back to its step, and a line cut short goes', async () => {
+  const store = createMemoryStore();
+  await store.write('metrics.jsonl', run.steps.slice(0, 12).map((step) => `${JSON.stringify(step)}\n`).join('') + '{"step":13,"lo');
+  await store.write('summary.json', '{}');
+  expect((await readMetrics(store)).length).toBe(12);
+  const recorder = createRunRecorder(await readMetrics(store));
+  const logger = combineLoggers(createMetricsLogger(store), recorder);
+  await logger.onStart({ ...run.start, startStep: 10 });
+  for (const step of run.steps.slice(10)) await logger.onStep(step);
+  expect(await readMetrics(store)).toEqual(run.steps);
+  expect(recorder.recording.steps).toEqual(run.steps);
+  expect(await store.list('summary.json')).toEqual([]);
+  // A run from the start begins an empty file.
+  await logger.onStart(run.start);
+  expect(await readMetrics(store)).toEqual([]);
+});
+
+test('numbers for people', () => {
+  expect([0, 1023, 1536, 20 * 2 ** 20, 5.5 * 2 ** 30].map(formatBytes)).toEqual(['0 B', '1023 B', '1.50 KiB', '20.0 MiB', '5.50 GiB']);
+  expect([3.14159, 59.4, 185, 3599.7, 7620, 270_000, Infinity].map(formatSeconds)).toEqual(['3.1 s', '59 s', '3 min 05 s', '1 h 00 min', '2 h 07 min', '3 d 3 h', '–']);
+  expect([0, 2.31449, 0.0342, 2e-4, 1450.2, NaN].map(formatNumber)).toEqual(['0', '2.314', '0.0342', '2.00e-4', '1450', 'NaN']);
+});

@@ -1,0 +1,107 @@
+import type { ConfigEcho } from '../config/config-echo.js';
+
+/** One optimizer step; one line of `metrics.jsonl`. */
+export interface StepRecord {
+  /** Optimizer steps done, this one included: the first is 1. */
+  readonly step: number;
+  /** Passes over the data so far: 1.5 is in the middle of the second. */
+  readonly epoch: number;
+  /** Mean over the loss tokens of the step, before its update. */
+  readonly loss: number;
+  /** Of the weights after this step; null where there was no evaluation. */
+  readonly evalLoss: number | null;
+  /** Used for this step's update. */
+  readonly learningRate: number;
+  /** Global L2 norm of the gradients, before clipping. */
+  readonly gradNorm: number;
+  /** Tokens that went through the model, per second of `stepMs`. */
+  readonly tokensPerSecond: number;
+  /** Wall time of the step, evaluation not counted. */
+  readonly stepMs: number;
+  /** Most GPU memory held so far. */
+  readonly peakBytes: number;
+}
+
+/** One evaluation. Step 0 is the base model. */
+export interface EvalRecord {
+  readonly step: number;
+  /** Mean over the loss tokens of all evaluation rows. */
+  readonly loss: number;
+  readonly rows: number;
+  readonly seconds: number;
+}
+
+/** What the model answers to a held-out row at a step; step 0 is the base model. */
+export interface SampleRecord {
+  readonly step: number;
+  /** Which row, so that answers of different steps can stand side by side. */
+  readonly id: string;
+  readonly prompt: string;
+  readonly answer: string;
+  /** The completion in the data; null where there is none. */
+  readonly expected: string | null;
+}
+
+/** Which adapter runs. */
+export interface AdapterInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly backend: string;
+  readonly device?: string;
+  readonly description?: string;
+}
+
+/** Bytes of one kind in the memory plan: weights, optimizer state, activations, workspace … */
+export interface MemoryEntry {
+  readonly category: string;
+  readonly bytes: number;
+}
+
+/** The short form of the load report. */
+export interface LoadSummary {
+  readonly source: string;
+  readonly format: string;
+  readonly parameters: number;
+  readonly trainableParameters: number;
+  readonly loaded: number;
+  readonly converted: number;
+  /** Paths that were not in the file and were allowed to be made anew. */
+  readonly initialised: readonly string[];
+  /** Names in the file that the model has no place for. */
+  readonly unused: readonly string[];
+}
+
+/** Known before the first step. */
+export interface RunStart {
+  readonly config: ConfigEcho;
+  readonly totalSteps: number;
+  /** Steps that a resumed run starts after; 0 for a new one. */
+  readonly startStep: number;
+  readonly trainRows: number;
+  readonly evalRows: number;
+  readonly adapter: AdapterInfo;
+  readonly memory: readonly MemoryEntry[];
+  readonly load: LoadSummary | null;
+  /** ISO 8601. */
+  readonly startedAt: string;
+}
+
+/** `summary.json`; other tools read it. */
+export interface TrainingSummary {
+  readonly name: string;
+  readonly steps: number;
+  readonly baseEvalLoss: number | null;
+  readonly finalEvalLoss: number | null;
+  readonly finalLoss: number | null;
+  readonly peakBytesPlanned: number;
+  readonly peakBytesAllocated: number;
+  readonly adapter: AdapterInfo;
+  /** From the call to the end of the first step: loading, compiling and one step. */
+  readonly secondsToFirstStep: number | null;
+  readonly seconds: number;
+  readonly tokens: number;
+  readonly startedAt: string;
+  /** Files of the adapter or model that was exported, in the output folder. */
+  readonly exported: readonly string[];
+  readonly outDir: string;
+}

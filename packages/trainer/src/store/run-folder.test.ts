@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
+import { createMemoryStore } from './memory-store.js';
+import { prepareRunFolder } from './run-folder.js';
+import { saveCheckpoint } from './save-checkpoint.js';
+
+const config = { seed: 42, batchSize: 4, saveEvery: 10, steps: 5 };
+const neither = { config, resume: false, overwrite: false };
+
+test('an empty folder is a new run, also with resume, which says so', async () => {
+  const store = createMemoryStore();
+  expect(await prepareRunFolder(store, neither)).toEqual({ resumes: false, notices: [] });
+  const fresh = await prepareRunFolder(createMemoryStore(), { ...neither, resume: true });
+  expect(fresh).toEqual({ resumes: false, notices: ['There is no checkpoint in memory:: starting from the base model.'] });
+});
+
+test('a folder that is not empty needs one of the two flags, and the error tells both', async () => {
+  const store = createMemoryStore();
+  await store.write('thesis.docx', 'years of work');
+  const error = await prepareRunFolder(store, neither).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(RunFolderExistsError);
+  expect((error as RunFolderExistsError).hint).toMatch(/--resume.*--overwrite/);
+  expect((error as Error).message).toContain('thesis.docx');
+});
+
+test('overwrite removes what a run wrote and nothing else', async () => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
+  for (const name of ['thesis.docx', 'metrics.jsonl', 'adapter_model.safetensors']) await store.write(name, 'x');
+  expect(await prepareRunFolder(store, { ...neither, overwrite: true })).toMatchObject({ resumes: false });
+  expect((await store.list()).map(({ name }) => name)).toEqual(['run.json', 'thesis.docx']);
+});
+
+test('resume takes changes that do not matter and refuses those that do', async () => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
+  const resumed = await prepareRunFolder(store, { config: { ...config, saveEvery: 5 }, resume: true, overwrite: false });
+  expect(resumed).toEqual({ resumes: true, notices: ['saveEvery was 10 and is now 5.'] });
+  const refused = await prepareRunFolder(store, { config: { ...config, seed: 1, batchSize: 8 }, resume: true, overwrite: false }).catch((e: unknown) => e);
+  expect(refused).toBeInstanceOf(ResumeMismatchError);
+  expect((refused as Error).message).toMatch(/batchSize: saved 4, now 8\n\s+seed: saved 42, now 1/);
+  // A refused run has not written over what was saved.
+  expect(await prepareRunFolder(store, { config, resume: true, overwrite: false })).toMatchObject({ resumes: true });
+});
