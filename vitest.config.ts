@@ -14,7 +14,10 @@ const never = ['**/node_modules/**', '**/dist/**'];
 // Packages see each other's sources through this export condition; the others are Vite's defaults, which a list replaces.
 const conditions = ['lapidary-source', 'module', 'development|production'];
 const common = { testTimeout: 120_000, hookTimeout: 120_000 };
-const nodeResolve = { resolve: { conditions: [...conditions, 'node'] }, ssr: { resolve: { conditions: [...conditions, 'node'] } } };
+const nodeResolve = {
+  resolve: { conditions: [...conditions, 'node'] },
+  ssr: { resolve: { conditions: [...conditions, 'node'] } },
+};
 
 /** Node on the best adapter: a GPU, a system driver such as lavapipe, or else SwiftShader. */
 const node: TestProjectConfiguration = {
@@ -43,7 +46,9 @@ async function chromium(): Promise<TestProjectConfiguration> {
     resolve: { conditions: [...conditions, 'browser'] },
     // Served as it is: bundling a dependency found on the way would reload the page in the middle of a test.
     optimizeDeps: { exclude: ['wesl'] },
-    server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
+    server: {
+      headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+    },
     test: {
       ...common,
       name: 'chromium',
@@ -57,7 +62,10 @@ async function chromium(): Promise<TestProjectConfiguration> {
         screenshotFailures: false,
         provider: playwright({
           launchOptions: {
-            ...(found && { executablePath: found.executablePath, env: { ...process.env, ...found.env } as Record<string, string> }),
+            ...(found && {
+              executablePath: found.executablePath,
+              env: { ...process.env, ...found.env } as Record<string, string>,
+            }),
             args: ['--no-sandbox', '--enable-unsafe-webgpu'],
           },
         }),
@@ -75,6 +83,10 @@ export default defineConfig(async () => ({
   test: {
     // Two files at a time: software adapters use every core themselves.
     maxWorkers: 2,
-    projects: [node, ...(wants('node-swiftshader') ? [swiftshader] : []), ...(wants('chromium') ? [await chromium()] : [])],
+    projects: [
+      node,
+      ...(wants('node-swiftshader') ? [swiftshader] : []),
+      ...(wants('chromium') ? [await chromium()] : []),
+    ],
   },
 }));

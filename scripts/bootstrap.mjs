@@ -27,7 +27,9 @@ async function install() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key) return;
   const code = await pnpm(['install', '--frozen-lockfile'], { env: { CI: 'true' } });
   if (code !== 0) {
-    console.error('The dependencies could not be installed: see above. Node 20 or later, npm and a network are needed.');
+    console.error(
+      'The dependencies could not be installed: see above. Node 20 or later, npm and a network are needed.',
+    );
     process.exit(code);
   }
   writeFileSync(stamp, key);
@@ -69,6 +71,8 @@ if (command === 'test') {
   }
   if (files.length === 0) console.log('No benchmark has such a name.');
 } else {
-  console.error('usage: node scripts/bootstrap.mjs test [step …] | build | bench [part of a name …] | example <name> [argument …]');
+  console.error(
+    'usage: node scripts/bootstrap.mjs test [step …] | build | bench [part of a name …] | example <name> [argument …]',
+  );
   process.exitCode = 2;
 }

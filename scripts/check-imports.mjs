@@ -44,7 +44,11 @@ function importsOf(file) {
         bindings.elements.length > 0 &&
         bindings.elements.every((element) => element.isTypeOnly);
       add(node.moduleSpecifier, node.pos, clause?.isTypeOnly === true || allTypes);
-    } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword && ts.isStringLiteral(node.arguments[0])) {
+    } else if (
+      ts.isCallExpression(node) &&
+      node.expression.kind === ts.SyntaxKind.ImportKeyword &&
+      ts.isStringLiteral(node.arguments[0])
+    ) {
       add(node.arguments[0], node.pos, false, true);
     }
     ts.forEachChild(node, visit);
@@ -62,7 +66,8 @@ for (const name of layers) {
   for (const file of sourceFiles(name)) {
     const path = posix(relative(root, file));
     const isTest = /\.test\.ts$|\.bench\.ts$|\/testing\//.test(path);
-    const mayUseNode = nodeOnlyPackages.includes(name) || nodeOnlyFile.test(path) || (isTest && !browserTested.includes(name));
+    const mayUseNode =
+      nodeOnlyPackages.includes(name) || nodeOnlyFile.test(path) || (isTest && !browserTested.includes(name));
     for (const { specifier, line, typeOnly, dynamic } of importsOf(file)) {
       const where = `${path}:${line}`;
       if (specifier.startsWith('.')) {
@@ -71,16 +76,26 @@ for (const name of layers) {
         if (!posix(relative(join(root, folderOf(name)), target)).startsWith('..')) {
           if (!typeOnly && !dynamic) fileEdges.set(file, [...(fileEdges.get(file) ?? []), target]);
           if (!typeOnly && !mayUseNode && nodeOnlyFile.test(posix(relative(root, target))) && !isTest) {
-            problems.push(`${where}: imports ${specifier}, which is for Node only; reach it through an "imports" condition or an own entry`);
+            problems.push(
+              `${where}: imports ${specifier}, which is for Node only; reach it through an "imports" condition or an own entry`,
+            );
           }
         } else if (!isTest) problems.push(`${where}: '${specifier}' leaves the package; import it by name`);
         continue;
       }
       const bare = specifier.replace(/^node:/, '').split('/')[0];
-      if (!mayUseNode && !typeOnly && (specifier.startsWith('node:') || builtinModules.includes(bare) || bare === 'webgpu')) {
-        problems.push(`${where}: '${specifier}' exists only in Node; name the file …-node.ts (tests …node.test.ts) and give it an own entry`);
+      if (
+        !mayUseNode &&
+        !typeOnly &&
+        (specifier.startsWith('node:') || builtinModules.includes(bare) || bare === 'webgpu')
+      ) {
+        problems.push(
+          `${where}: '${specifier}' exists only in Node; name the file …-node.ts (tests …node.test.ts) and give it an own entry`,
+        );
       }
-      const target = nameOfPackage.get(specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : specifier.split('/')[0]);
+      const target = nameOfPackage.get(
+        specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : specifier.split('/')[0],
+      );
       if (target === undefined || target === name) continue;
       if (layers.indexOf(target) > layers.indexOf(name)) {
         problems.push(`${where}: ${name} may not import ${target}; imports go ${layers.join(' → ')}`);
@@ -107,12 +122,23 @@ for (const file of fileEdges.keys()) walk(file, []);
 // package.json lists what is imported, no more and no less.
 for (const name of layers) {
   const { dependencies = {}, devDependencies = {} } = manifestOf(name);
-  const listed = new Set(Object.keys(dependencies).map((dependency) => nameOfPackage.get(dependency)).filter(Boolean));
-  const listedForTests = new Set([...listed, ...Object.keys(devDependencies).map((dependency) => nameOfPackage.get(dependency))]);
+  const listed = new Set(
+    Object.keys(dependencies)
+      .map((dependency) => nameOfPackage.get(dependency))
+      .filter(Boolean),
+  );
+  const listedForTests = new Set([
+    ...listed,
+    ...Object.keys(devDependencies).map((dependency) => nameOfPackage.get(dependency)),
+  ]);
   const manifest = posix(join(folderOf(name), 'package.json'));
-  for (const used of packageEdges.get(name)) if (!listed.has(used)) problems.push(`${manifest}: lacks ${used} in dependencies`);
-  for (const used of testEdges.get(name)) if (!listedForTests.has(used)) problems.push(`${manifest}: lacks ${used} in devDependencies (its tests use it)`);
-  for (const unused of listed) if (!packageEdges.get(name).has(unused)) problems.push(`${manifest}: depends on ${unused}, which nothing in src imports`);
+  for (const used of packageEdges.get(name))
+    if (!listed.has(used)) problems.push(`${manifest}: lacks ${used} in dependencies`);
+  for (const used of testEdges.get(name))
+    if (!listedForTests.has(used)) problems.push(`${manifest}: lacks ${used} in devDependencies (its tests use it)`);
+  for (const unused of listed)
+    if (!packageEdges.get(name).has(unused))
+      problems.push(`${manifest}: depends on ${unused}, which nothing in src imports`);
 }
 
 // The diagram: every arrow is an import, and every import is an arrow or follows from arrows.
@@ -121,12 +147,19 @@ const arrows = [...diagram.matchAll(/^\s*(\w+)(?:\[[^\]]*\])?\s*-->\s*(\w+)/gm)]
 const reaches = (from, to) => arrows.some((arrow) => arrow.from === from && (arrow.to === to || reaches(arrow.to, to)));
 if (arrows.length === 0) problems.push('ARCHITECTURE.md: no mermaid diagram with arrows found');
 for (const { from, to } of arrows) {
-  if (!packageEdges.get(to)?.has(from)) problems.push(`ARCHITECTURE.md: the diagram has ${from} --> ${to}, but ${to} does not import ${from}`);
+  if (!packageEdges.get(to)?.has(from))
+    problems.push(`ARCHITECTURE.md: the diagram has ${from} --> ${to}, but ${to} does not import ${from}`);
 }
 for (const [name, targets] of packageEdges) {
-  for (const target of targets) if (!reaches(target, name)) problems.push(`ARCHITECTURE.md: ${name} imports ${target}, which the diagram does not show`);
+  for (const target of targets)
+    if (!reaches(target, name))
+      problems.push(`ARCHITECTURE.md: ${name} imports ${target}, which the diagram does not show`);
 }
 
 for (const problem of problems) console.error(problem);
-console.log(problems.length === 0 ? `Imports are in order: ${[...fileEdges.keys()].length} files.` : `${problems.length} problems with imports.`);
+console.log(
+  problems.length === 0
+    ? `Imports are in order: ${[...fileEdges.keys()].length} files.`
+    : `${problems.length} problems with imports.`,
+);
 process.exitCode = problems.length === 0 ? 0 : 1;

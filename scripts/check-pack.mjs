@@ -10,7 +10,10 @@ import { build as vite } from 'vite';
 import { pnpm, root, run } from './run.mjs';
 
 const folders = ['shaders', ...readdirSync(join(root, 'packages')).map((name) => join('packages', name))];
-const packages = folders.map((folder) => ({ folder, ...JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) }));
+const packages = folders.map((folder) => ({
+  folder,
+  ...JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')),
+}));
 const work = mkdtempSync(join(tmpdir(), 'lapidary-pack-'));
 const problems = [];
 
@@ -24,7 +27,11 @@ async function must(what, start) {
 const entries = packages.flatMap(({ name, exports }) =>
   Object.keys(exports)
     .filter((path) => path !== './package.json')
-    .map((path) => ({ specifier: join(name, path).replaceAll('\\', '/'), nodeOnly: /(^|[/-])(node|cli)$/.test(path), isProgram: path === './cli' })),
+    .map((path) => ({
+      specifier: join(name, path).replaceAll('\\', '/'),
+      nodeOnly: /(^|[/-])(node|cli)$/.test(path),
+      isProgram: path === './cli',
+    })),
 );
 
 function checkManifest({ folder, ...manifest }) {
@@ -40,15 +47,20 @@ function checkManifest({ folder, ...manifest }) {
 
 /** What is wrong with the list of files in a tarball. */
 function checkTarball(tarball, { folder, exports, imports = {} }) {
-  const files = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' }).split('\n').map((file) => file.replace(/^package\//, ''));
+  const files = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' })
+    .split('\n')
+    .map((file) => file.replace(/^package\//, ''));
   const manifest = JSON.parse(execFileSync('tar', ['xzOf', tarball, 'package/package.json'], { encoding: 'utf8' }));
   if (!files.includes('README.md')) problems.push(`${folder}: has no README.md`);
   for (const file of files) {
-    if (/\.test\.|\/testing\/|^src\/|\.bench\./.test(file)) problems.push(`${folder}: packs ${file}, which users do not need`);
+    if (/\.test\.|\/testing\/|^src\/|\.bench\./.test(file))
+      problems.push(`${folder}: packs ${file}, which users do not need`);
   }
   // Conditions other than our own must lead to a file that is packed.
   const targets = (value) =>
-    typeof value === 'string' ? [value] : Object.entries(value).flatMap(([key, inner]) => (key === 'lapidary-source' ? [] : targets(inner)));
+    typeof value === 'string'
+      ? [value]
+      : Object.entries(value).flatMap(([key, inner]) => (key === 'lapidary-source' ? [] : targets(inner)));
   for (const target of [exports, imports].flatMap((map) => targets(map))) {
     if (!files.includes(target.replace(/^\.\//, ''))) problems.push(`${folder}: ${target} is exported but not packed`);
   }
@@ -61,7 +73,11 @@ for (const each of packages) checkManifest(each);
 const tarballs = [];
 for (const each of packages) {
   const target = join(work, `${each.folder.replaceAll(/[\\/]/g, '-')}.tgz`);
-  if (await must(`pnpm pack ${each.folder}`, (options) => pnpm(['pack', '--out', target], { ...options, cwd: join(root, each.folder) }))) {
+  if (
+    await must(`pnpm pack ${each.folder}`, (options) =>
+      pnpm(['pack', '--out', target], { ...options, cwd: join(root, each.folder) }),
+    )
+  ) {
     tarballs.push(target);
     checkTarball(target, each);
   }
@@ -92,16 +108,32 @@ if (installed) {
   }
 
   // 2. TypeScript: every entry, and the type of what everybody calls first.
-  const imports = entries.map(({ specifier }, i) => `import * as m${i} from '${specifier}';\nexport const n${i}: number = Object.keys(m${i}).length;`);
-  const opens = "import { openGpu, type Gpu } from '@lapidary/gpu';\nexport const gpu: Promise<Gpu> = openGpu({ forceSoftware: true });\n";
-  const wrong = "// @ts-expect-error an option that there is not\nexport const wrong = openGpu({ noSuchOption: 1 });\n";
+  const imports = entries.map(
+    ({ specifier }, i) =>
+      `import * as m${i} from '${specifier}';\nexport const n${i}: number = Object.keys(m${i}).length;`,
+  );
+  const opens =
+    "import { openGpu, type Gpu } from '@lapidary/gpu';\nexport const gpu: Promise<Gpu> = openGpu({ forceSoftware: true });\n";
+  const wrong = '// @ts-expect-error an option that there is not\nexport const wrong = openGpu({ noSuchOption: 1 });\n';
   writeFileSync(join(project, 'src', 'consumer.ts'), `${imports.join('\n')}\n${opens}${wrong}`);
-  for (const [module, moduleResolution] of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
-    const compilerOptions = { module, moduleResolution, target: 'es2022', strict: true, noEmit: true, skipLibCheck: true };
+  for (const [module, moduleResolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    const compilerOptions = {
+      module,
+      moduleResolution,
+      target: 'es2022',
+      strict: true,
+      noEmit: true,
+      skipLibCheck: true,
+    };
     Object.assign(compilerOptions, { lib: ['es2023', 'dom', 'dom.iterable'], types: ['@webgpu/types'] });
     writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    await must(`tsc with moduleResolution ${moduleResolution}`, () => run(process.execPath, [tsc, '-p', '.'], { cwd: project }));
+    await must(`tsc with moduleResolution ${moduleResolution}`, () =>
+      run(process.execPath, [tsc, '-p', '.'], { cwd: project }),
+    );
   }
 
   // 3. Bundles for the browser: all of it, nothing of Node's.
@@ -111,12 +143,22 @@ if (installed) {
 async function checkBundles(specifier) {
   const entry = join(project, 'entry.js');
   writeFileSync(entry, `import * as all from '${specifier}';\nglobalThis.all = all;\n`);
-  const options = { entryPoints: [entry], bundle: true, format: 'esm', platform: 'browser', write: false, metafile: true, logLevel: 'silent' };
+  const options = {
+    entryPoints: [entry],
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+  };
   try {
     const { metafile } = await esbuild(options);
     complainOfNode(`esbuild bundle of ${specifier}`, Object.keys(metafile.inputs));
   } catch (error) {
-    problems.push(`esbuild bundle of ${specifier}: ${error.errors?.map((e) => `${e.text} (${e.location?.file ?? ''})`).join('; ') ?? error}`);
+    problems.push(
+      `esbuild bundle of ${specifier}: ${error.errors?.map((e) => `${e.text} (${e.location?.file ?? ''})`).join('; ') ?? error}`,
+    );
   }
   try {
     const seen = [];
@@ -130,12 +172,18 @@ async function checkBundles(specifier) {
 }
 
 function complainOfNode(what, modules) {
-  const forNode = (id) => /node_modules\/webgpu\/|dawn\.node|-node\.js$|__vite-browser-external|@sparticuz/.test(id) || builtinModules.includes(id.replace('node:', ''));
+  const forNode = (id) =>
+    /node_modules\/webgpu\/|dawn\.node|-node\.js$|__vite-browser-external|@sparticuz/.test(id) ||
+    builtinModules.includes(id.replace('node:', ''));
   const found = modules.map((id) => id.replaceAll('\\', '/')).filter(forNode);
   if (found.length > 0) problems.push(`${what} contains ${found.join(', ')}`);
 }
 
 rmSync(work, { recursive: true, force: true });
 for (const problem of problems) console.error(problem);
-console.log(problems.length === 0 ? `${packages.length} packages pack, install, import, type-check and bundle.` : `${problems.length} problems with packages.`);
+console.log(
+  problems.length === 0
+    ? `${packages.length} packages pack, install, import, type-check and bundle.`
+    : `${problems.length} problems with packages.`,
+);
 process.exitCode = problems.length === 0 ? 0 : 1;

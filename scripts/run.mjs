@@ -20,8 +20,11 @@ export function run(program, args, { cwd = root, env = {}, stdio = 'inherit' } =
   const ignore = () => undefined;
   process.on('SIGINT', ignore);
   process.on('SIGTERM', forward);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      console.error(`${program} cannot be started: ${error.message}`);
+      resolve(127);
+    });
     child.on('close', (code, signal) => {
       process.off('SIGINT', ignore);
       process.off('SIGTERM', forward);

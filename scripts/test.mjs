@@ -21,11 +21,27 @@ const script = (name) => whole(() => run('npm', ['run', '--silent', '--loglevel=
 /** One vitest project; `adapter` is what its tests printed of the device they ran on. */
 async function vitest(project, filters = []) {
   const report = join(reports, `${project}.json`);
-  const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, '--passWithNoTests'];
-  const code = await run(process.execPath, [join(require.resolve('vitest/package.json'), '..', 'vitest.mjs'), ...args, ...filters]);
+  const args = [
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    '--passWithNoTests',
+  ];
+  const code = await run(process.execPath, [
+    join(require.resolve('vitest/package.json'), '..', 'vitest.mjs'),
+    ...args,
+    ...filters,
+  ]);
   if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0, note: `vitest ended with ${code} and no report` };
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
-  const brokenFiles = testResults.filter((file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'));
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  );
+  const brokenFiles = testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
+  );
   let failed = numFailedTests + brokenFiles.length;
   // An error outside any test, a crashed worker.
   if (code !== 0 && failed === 0) failed = 1;
@@ -34,7 +50,11 @@ async function vitest(project, filters = []) {
 
 async function describeBestAdapter() {
   const chunks = [];
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=lapidary-source', 'scripts/print-adapter.ts'], { cwd: root });
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=lapidary-source', 'scripts/print-adapter.ts'],
+    { cwd: root },
+  );
   child.stdout.on('data', (chunk) => chunks.push(chunk));
   child.stderr.pipe(process.stderr);
   await new Promise((resolve) => child.on('close', resolve));
@@ -43,7 +63,9 @@ async function describeBestAdapter() {
 
 const adapter = await describeBestAdapter();
 const browser = await findChromium();
-console.log(`Node ${process.version} on ${adapter || 'no adapter'}; browser: ${browser?.from ?? 'none found (set CHROME to one)'}`);
+console.log(
+  `Node ${process.version} on ${adapter || 'no adapter'}; browser: ${browser?.from ?? 'none found (set CHROME to one)'}`,
+);
 const hasSwiftShader = process.platform === 'linux' && process.arch === 'x64';
 
 const steps = {
@@ -68,12 +90,23 @@ const rows = [];
 for (const [name, step] of Object.entries(steps)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   if (step === undefined) {
-    rows.push({ name, passed: 0, failed: 0, skipped: 0, note: name === 'browser' ? 'no Chromium here' : 'not on this machine' });
+    rows.push({
+      name,
+      passed: 0,
+      failed: 0,
+      skipped: 0,
+      note: name === 'browser' ? 'no Chromium here' : 'not on this machine',
+    });
     continue;
   }
   console.log(`\n── ${name} ${'─'.repeat(60 - name.length)}`);
   const started = performance.now();
-  const result = await step().catch((error) => ({ passed: 0, failed: 1, skipped: 0, note: String(error?.message ?? error) }));
+  const result = await step().catch((error) => ({
+    passed: 0,
+    failed: 1,
+    skipped: 0,
+    note: String(error?.message ?? error),
+  }));
   rows.push({ name, ...result, seconds: (performance.now() - started) / 1000 });
 }
 rmSync(reports, { recursive: true, force: true });
@@ -81,8 +114,13 @@ rmSync(reports, { recursive: true, force: true });
 console.log(`\nNode ${process.version} on ${adapter || 'no adapter'}; browser: ${browser?.from ?? 'none'}`);
 for (const { name, passed, failed, skipped, seconds, note } of rows) {
   const mark = failed > 0 ? '✗' : seconds === undefined ? '–' : '✓';
-  const counts = seconds === undefined ? 'not run' : `${passed} passed${failed ? `, ${failed} failed` : ''}${skipped ? `, ${skipped} skipped` : ''}`;
-  console.log(`${mark} ${name.padEnd(12)} ${counts}${seconds === undefined ? '' : `, ${seconds.toFixed(0)} s`}${note ? ` (${note})` : ''}`);
+  const counts =
+    seconds === undefined
+      ? 'not run'
+      : `${passed} passed${failed ? `, ${failed} failed` : ''}${skipped ? `, ${skipped} skipped` : ''}`;
+  console.log(
+    `${mark} ${name.padEnd(12)} ${counts}${seconds === undefined ? '' : `, ${seconds.toFixed(0)} s`}${note ? ` (${note})` : ''}`,
+  );
 }
 const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
 const skipped = sum('skipped');

@@ -25,7 +25,8 @@ export async function loadDawn(dawn: string | DawnModule | undefined): Promise<D
     throw new WebGpuUnavailableError(
       {
         reason: `Dawn could not be loaded from ${source} on ${process.platform}-${process.arch}: ${(cause as Error).message}`,
-        advice: 'Install the npm package webgpu@0.6.2 (Linux x64/arm64, macOS, Windows), or point DAWN_NODE at a dawn.node file.',
+        advice:
+          'Install the npm package webgpu@0.6.2 (Linux x64/arm64, macOS, Windows), or point DAWN_NODE at a dawn.node file.',
       },
       { cause },
     );
@@ -37,7 +38,10 @@ export async function loadDawn(dawn: string | DawnModule | undefined): Promise<D
 }
 
 /** A Dawn instance that outlives every device opened through it. `toggles` as in OpenGpuOptions. */
-export function createInstance(dawn: DawnModule, { adapter, toggles = [] }: { adapter?: string; toggles?: readonly string[] }): GPU {
+export function createInstance(
+  dawn: DawnModule,
+  { adapter, toggles = [] }: { adapter?: string; toggles?: readonly string[] },
+): GPU {
   const off = toggles.filter((t) => t.startsWith('-')).map((t) => t.slice(1));
   const enable = [...enabledToggles, ...toggles.filter((t) => !t.startsWith('-'))].filter((t) => !off.includes(t));
   const disable = [...disabledToggles, ...off].filter((t) => !toggles.includes(t));

@@ -22,7 +22,9 @@ export class DeviceLostError extends Error {
   override readonly name = 'DeviceLostError';
   readonly reason: string;
   constructor({ reason, message }: { reason: string; message: string }) {
-    super(`The GPU device was lost (${reason}): ${message || 'no details given'}. Open a new device and resume from the last checkpoint.`);
+    super(
+      `The GPU device was lost (${reason}): ${message || 'no details given'}. Open a new device and resume from the last checkpoint.`,
+    );
     this.reason = reason;
   }
 }
@@ -32,8 +34,14 @@ export class GpuOutOfMemoryError extends Error {
   override readonly name = 'GpuOutOfMemoryError';
   readonly requestedBytes: number;
   readonly allocatedBytes: number;
-  constructor({ requestedBytes, allocatedBytes, message }: { requestedBytes: number; allocatedBytes: number; message: string }) {
-    super(`Out of GPU memory: ${message}. Try shorter sequences, a smaller batch, gradient checkpointing or a quantised base model.`);
+  constructor({
+    requestedBytes,
+    allocatedBytes,
+    message,
+  }: { requestedBytes: number; allocatedBytes: number; message: string }) {
+    super(
+      `Out of GPU memory: ${message}. Try shorter sequences, a smaller batch, gradient checkpointing or a quantised base model.`,
+    );
     this.requestedBytes = requestedBytes;
     this.allocatedBytes = allocatedBytes;
   }

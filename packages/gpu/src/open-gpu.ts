@@ -5,7 +5,13 @@ import type { OpenGpuOptions } from './platform.js';
 import { readProfile } from './read-profile.js';
 
 // Features that kernels or timing have a use for; each is taken where the adapter has it.
-const usefulFeatures = ['shader-f16', 'subgroups', 'subgroup-size-control', 'timestamp-query', 'chromium-experimental-subgroup-matrix'];
+const usefulFeatures = [
+  'shader-f16',
+  'subgroups',
+  'subgroup-size-control',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+];
 
 // Limits that compute work runs into; each is raised to what the adapter gives.
 const usefulLimits = [
@@ -41,7 +47,10 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
       advice: `It has: ${[...adapter.features].sort().join(', ')}. Choose another adapter or ask for less.`,
     });
   }
-  const wanted = new Set([...usefulFeatures.filter((feature) => adapter.features.has(feature as GPUFeatureName)), ...required]);
+  const wanted = new Set([
+    ...usefulFeatures.filter((feature) => adapter.features.has(feature as GPUFeatureName)),
+    ...required,
+  ]);
   const device = await adapter.requestDevice({
     label: 'lapidary',
     requiredFeatures: [...wanted] as GPUFeatureName[],

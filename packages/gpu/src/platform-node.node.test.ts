@@ -24,7 +24,10 @@ describe('Dawn', () => {
   it('is taken as a module, with toggles switched on and off', async () => {
     const real = createRequire(import.meta.url)(dawnFile) as DawnModule;
     const flags: string[] = [];
-    const dawn: DawnModule = { create: (given) => real.create(flags.splice(0, flags.length, ...given) && given), globals: real.globals };
+    const dawn: DawnModule = {
+      create: (given) => real.create(flags.splice(0, flags.length, ...given) && given),
+      globals: real.globals,
+    };
     const gpu = await openGpu({ dawn, toggles: ['disable_symbol_renaming', '-use_vulkan_memory_model'] });
     gpu.destroy();
     expect(flags[0]).toMatch(/^enable-dawn-features=.*disable_symbol_renaming/);

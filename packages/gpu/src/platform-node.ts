@@ -48,7 +48,7 @@ function noAdapter(options: OpenGpuOptions, available: string | undefined, provi
       : `no ${kind} was found${provisioned ? ', nor could SwiftShader from npm be used' : ''}`;
   const advice =
     process.platform === 'linux'
-      ? 'Install your GPU\'s Vulkan driver, or to run on the CPU: `apt-get install libvulkan1 mesa-vulkan-drivers` (Debian, Ubuntu; ' +
+      ? "Install your GPU's Vulkan driver, or to run on the CPU: `apt-get install libvulkan1 mesa-vulkan-drivers` (Debian, Ubuntu; " +
         'other systems name it vulkan-loader and mesa-vulkan), or without root `npm install @sparticuz/chromium@147.0.0` (x64). ' +
         'In a worker thread call `provisionSoftwareAdapter()` of @lapidary/gpu/software-node in the main thread first.'
       : 'Update the graphics driver; a virtual machine needs GPU pass-through.';

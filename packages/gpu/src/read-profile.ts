@@ -31,6 +31,10 @@ export function readProfile(device: GPUDevice, info: GPUAdapterInfo, backend: st
 
 /** One line for people: which adapter runs, e.g. `llvmpipe (LLVM 15.0.6, 256 bits), vulkan, on the CPU`. */
 export function describeAdapter(adapter: AdapterSummary): string {
-  const name = adapter.description || adapter.device || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'unnamed adapter';
+  const name =
+    adapter.description ||
+    adapter.device ||
+    [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') ||
+    'unnamed adapter';
   return `${name}, ${adapter.backend}, ${adapter.isSoftware ? 'on the CPU' : 'on a GPU'}`;
 }

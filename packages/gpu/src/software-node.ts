@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { constants, homedir, tmpdir } from 'node:os';
+import { constants, homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliDecompress } from 'node:zlib';
@@ -24,7 +24,11 @@ export interface SoftwareAdapter {
  * Unpacks SwiftShader from the npm package `@sparticuz/chromium`, once, into the user's cache folder.
  * @returns undefined where the package is not installed or the machine is not Linux on x64.
  */
-export async function unpackSoftwareAdapter({ cacheFolder }: { cacheFolder?: string } = {}): Promise<SoftwareAdapter | undefined> {
+export async function unpackSoftwareAdapter({
+  cacheFolder,
+}: {
+  cacheFolder?: string;
+} = {}): Promise<SoftwareAdapter | undefined> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
   const packageFolder = findPackage();
   if (packageFolder === undefined) return undefined;
@@ -40,7 +44,8 @@ export async function unpackSoftwareAdapter({ cacheFolder }: { cacheFolder?: str
       return { folder, icd };
     } catch (error) {
       if (existsSync(icd)) return { folder, icd };
-      if (!['EACCES', 'EROFS', 'EPERM', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      if (!['EACCES', 'EROFS', 'EPERM', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+        throw error;
     }
   }
   return undefined;
@@ -52,7 +57,11 @@ export async function unpackSoftwareAdapter({ cacheFolder }: { cacheFolder?: str
  * With `onlyAdapter` (the default) other drivers are hidden, else SwiftShader is added to them.
  * @returns undefined where it cannot be had (see unpackSoftwareAdapter).
  */
-export async function provisionSoftwareAdapter({ onlyAdapter = true }: { onlyAdapter?: boolean } = {}): Promise<SoftwareAdapter | undefined> {
+export async function provisionSoftwareAdapter({
+  onlyAdapter = true,
+}: {
+  onlyAdapter?: boolean;
+} = {}): Promise<SoftwareAdapter | undefined> {
   const software = await unpackSoftwareAdapter();
   if (software === undefined) return undefined;
   process.env[onlyAdapter ? 'VK_ICD_FILENAMES' : 'VK_ADD_DRIVER_FILES'] = software.icd;
@@ -75,7 +84,8 @@ function findPackage(): string | undefined {
 }
 
 function cacheRoots(): string[] {
-  return [process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), tmpdir()];
+  // The second is for a home that cannot be written to; its name has the user in it, since others can write there.
+  return [process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), join(tmpdir(), `cache-${userInfo().uid}`)];
 }
 
 /** Into a folder beside the target, then renamed: two processes may do it at once, and a half-written one is never seen. */
@@ -86,7 +96,8 @@ async function unpack(archive: string, target: string): Promise<void> {
   try {
     for (const name of libraries) {
       const file = files.find((entry) => entry.name.replace(/^\.\//, '') === name);
-      if (file?.data === undefined) throw new Error(`${archive} lacks ${name}: ${softwareAdapterPackage} has changed; use version 147.0.0.`);
+      if (file?.data === undefined)
+        throw new Error(`${archive} lacks ${name}: ${softwareAdapterPackage} has changed; use version 147.0.0.`);
       await writeFile(join(folder, name), file.data);
     }
     await rename(folder, target);

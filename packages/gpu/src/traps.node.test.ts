@@ -13,7 +13,11 @@ function run(...args: string[]): Promise<Ended> {
   const script = fileURLToPath(new URL('testing/child-node.ts', import.meta.url));
   // A repository path keeps `tsx` resolvable whatever folder the tests were started in.
   const cwd = fileURLToPath(new URL('../../..', import.meta.url));
-  const child = spawn(process.execPath, ['--expose-gc', '--import', 'tsx', '--conditions=lapidary-source', script, ...args], { cwd });
+  const child = spawn(
+    process.execPath,
+    ['--expose-gc', '--import', 'tsx', '--conditions=lapidary-source', script, ...args],
+    { cwd },
+  );
   let output = '';
   child.stdout.on('data', (text) => (output += text));
   child.stderr.on('data', (text) => (output += text));

@@ -16,7 +16,10 @@ async function submitWork({ device }: Gpu): Promise<void> {
   const module = device.createShaderModule({ code: slow });
   const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
   const buffer = device.createBuffer({ size: 1 << 20, usage: GPUBufferUsage.STORAGE });
-  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries: [{ binding: 0, resource: { buffer } }] });
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: [{ binding: 0, resource: { buffer } }],
+  });
   for (let i = 0; i < 10; i++) {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
