@@ -1,1 +1,30 @@
-export {};
+// Configuration of a run
+export { diffConfigs, echoConfig, type ConfigChange, type ConfigEcho } from './config/config-echo.js';
+export { closest, describeValue } from './config/find-problems.js';
+export { createLoraTargetFilter, createPathFilter, createTrainableFilter } from './config/path-patterns.js';
+export { planRun, type RunPlan } from './config/plan-run.js';
+export { resolveTrainConfig } from './config/resolve-train-config.js';
+export type { RunTraining, TrainingOptions } from './config/run-types.js';
+export * from './config/train-config.js';
+export * from './errors/errors.js';
+export { createSchedule, type Schedule, type ScheduleOptions, type WarmupRule } from './schedule/schedule.js';
+
+// What a run tells
+export { formatBytes, formatNumber, formatSeconds } from './metrics/format.js';
+export { combineLoggers, type RunLogger } from './metrics/logger.js';
+export { createMetricsLogger, metricsFile, readMetrics, summaryFile } from './metrics/metrics-file.js';
+export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
+export type * from './metrics/run-records.js';
+export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
+export { createReportLogger, reportFile } from './report/report-logger.js';
+export { renderReport, type ReportData } from './report/render-report.js';
+
+// What a run keeps
+export type { JsonValue } from './store/checkpoint-manifest.js';
+export { readText, type ByteRange, type FileContent, type FileStore, type StoredFile } from './store/file-store.js';
+export { loadLatestCheckpoint, type LoadedCheckpoint, type RejectedCheckpoint } from './store/load-checkpoint.js';
+export { createMemoryStore } from './store/memory-store.js';
+export { createDirectoryHandleStore, openOpfsStore } from './store/opfs-store.js';
+export { prepareRunFolder, runFile, type RunFolder } from './store/run-folder.js';
+export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
+export type { StoredTensor, TensorSource } from './store/tensor-file.js';

@@ -1,0 +1,126 @@
+import { formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
+import type { RunLogger } from '../metrics/logger.js';
+import type { RunStart, SampleRecord, StepRecord } from '../metrics/run-records.js';
+import { formatLogLine, formatProgressLine } from './progress-line.js';
+
+/** Where progress is shown. */
+export interface ProgressTerminal {
+  write(text: string): void;
+  /** A terminal where a line can be drawn again, or a log (a file, CI) where lines only follow each other. */
+  readonly isInteractive: boolean;
+  /** Characters in a line, now. */
+  columns(): number;
+  /** Milliseconds, from any start. */
+  now(): number;
+}
+
+/** In a log, a line is written at most this often, beside the first, the last and those with an evaluation. */
+const logIntervalMs = 10_000;
+/** Weight of the newest step in the mean that the time left is told from. */
+const smoothing = 0.1;
+const eraseLine = '\r\x1b[2K';
+
+/** Shows a run in a terminal: one line that is drawn again, or in a log a line every so often. */
+export function createProgressLogger(terminal: ProgressTerminal, { showSamples = true } = {}): RunLogger {
+  const { isInteractive } = terminal;
+  let live = '';
+  let start: RunStart | null = null;
+  let evalLoss: number | null = null;
+  let lastStepAt: number | null = null;
+  let msPerStep: number | null = null;
+  let lastLogAt = -Infinity;
+
+  const draw = (line: string) => {
+    live = line;
+    terminal.write(`${eraseLine}${line}`);
+  };
+  /** Lines that stay, above the line that is drawn again. */
+  const print = (text: string) => {
+    terminal.write(isInteractive && live !== '' ? `${eraseLine}${text}\n${live}` : `${text}\n`);
+  };
+  const finishLine = () => {
+    if (isInteractive && live !== '') terminal.write('\n');
+    live = '';
+  };
+
+  function onStep(record: StepRecord): void {
+    const now = terminal.now();
+    // The first interval is missing: the first step also compiles.
+    if (lastStepAt !== null) msPerStep = msPerStep === null ? now - lastStepAt : msPerStep + smoothing * (now - lastStepAt - msPerStep);
+    lastStepAt = now;
+    evalLoss = record.evalLoss ?? evalLoss;
+    const totalSteps = start?.totalSteps ?? record.step;
+    const secondsLeft = msPerStep === null ? null : ((totalSteps - record.step) * msPerStep) / 1000;
+    const state = { totalSteps, record, evalLoss, secondsLeft };
+    if (isInteractive) draw(formatProgressLine(state, Math.max(20, terminal.columns() - 1)));
+    else {
+      const isFirst = record.step === (start?.startStep ?? 0) + 1;
+      if (!isFirst && record.step !== totalSteps && record.evalLoss === null && now - lastLogAt < logIntervalMs) return;
+      lastLogAt = now;
+      print(formatLogLine(state));
+    }
+  }
+
+  return {
+    onPhase({ name, done, total }) {
+      const amount = done === undefined || total === undefined || total === 0 ? '' : ` ${Math.floor((100 * done) / total)}%`;
+      if (isInteractive) draw(`${name} …${amount}`.slice(0, terminal.columns() - 1));
+      else if (done === undefined || done === 0) print(`${name} …`);
+    },
+    onStart(runStart) {
+      start = runStart;
+      if (live !== '') terminal.write(eraseLine);
+      live = '';
+      for (const line of describeStart(runStart)) print(line);
+    },
+    onStep,
+    onEval({ step, loss, rows }) {
+      evalLoss = loss;
+      if (step === 0) print(`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`);
+    },
+    onSample(sample) {
+      if (showSamples) print(describeSample(sample, terminal.columns()));
+    },
+    onCheckpoint({ step, name }) {
+      if (!isInteractive) print(`Saved ${name} after step ${step}`);
+    },
+    onNotice: (message) => print(`Note: ${message}`),
+    onEnd({ steps, seconds, baseEvalLoss, finalEvalLoss, outDir, exported }) {
+      finishLine();
+      print(`Done: ${steps} steps in ${formatSeconds(seconds)}`);
+      if (baseEvalLoss !== null && finalEvalLoss !== null) {
+        const change = 100 * (finalEvalLoss / baseEvalLoss - 1);
+        print(`Eval loss ${formatNumber(baseEvalLoss)} → ${formatNumber(finalEvalLoss)} (${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(0)}%)`);
+      }
+      print(`Wrote ${[...exported, 'report.html', 'metrics.jsonl', 'summary.json'].join(', ')} to ${outDir}`);
+    },
+    onFail: finishLine,
+  };
+}
+
+function describeStart({ adapter, memory, load, trainRows, evalRows, totalSteps, startStep }: RunStart): string[] {
+  const planned = memory.reduce((sum, { bytes }) => sum + bytes, 0);
+  const lines = [`Adapter: ${adapter.device || adapter.description || adapter.vendor || 'unnamed'} (${adapter.backend})`];
+  if (load) {
+    const share = load.parameters > 0 ? ((100 * load.trainableParameters) / load.parameters).toPrecision(2) : '0';
+    lines.push(`Model: ${load.source}, ${millions(load.parameters)} parameters, ${millions(load.trainableParameters)} trained (${share}%)`);
+  }
+  lines.push(`Memory: ${formatBytes(planned)} planned (${memory.map(({ category, bytes }) => `${category.toLowerCase()} ${formatBytes(bytes)}`).join(', ')})`);
+  lines.push(`Data: ${trainRows} rows to train on, ${evalRows} to evaluate`);
+  lines.push(startStep > 0 ? `Going on after step ${startStep} of ${totalSteps}` : `Training for ${totalSteps} steps`);
+  return lines;
+}
+
+function describeSample({ step, prompt, answer }: SampleRecord, columns: number): string {
+  const oneLine = (text: string) => {
+    const flat = text.replace(/\s+/g, ' ').trim();
+    const room = Math.max(20, Math.min(columns, 120) - 12);
+    return flat.length > room ? `${flat.slice(0, room - 1)}…` : flat;
+  };
+  return `  ${step === 0 ? 'before' : `step ${step}`} │ ${oneLine(prompt)}\n  ${' '.repeat(step === 0 ? 6 : `step ${step}`.length)} │ → ${oneLine(answer) || '(nothing)'}`;
+}
+
+function millions(count: number): string {
+  if (count < 1e6) return count.toLocaleString('en');
+  return count < 1e9 ? `${(count / 1e6).toPrecision(3)} M` : `${(count / 1e9).toPrecision(3)} B`;
+}

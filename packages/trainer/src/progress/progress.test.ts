@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest';
+import { exampleRun } from '../metrics/testing/example-run.js';
+import { formatProgressLine } from './progress-line.js';
+import { createProgressLogger } from './progress-logger.js';
+
+const run = exampleRun(200);
+const record = run.steps[59]!;
+const state = { totalSteps: 200, record, evalLoss: 2.0104, secondsLeft: 125 };
+
+test('everything on a wide line', () => {
+  const line = formatProgressLine(state, 160);
+  expect(line).toMatch(/^step {2}60\/200 ▕█{8}▍ {19}▏ {2}30% {2}loss \d\.\d{3} {2}eval 2\.010 {2}lr 1\.\d\de-4 {2}grad 0\.\d+ {2}\d{4} tok\/s {2}212 MiB {2}2 min 05 s left$/);
+});
+
+test.each([20, 30, 45, 60, 79, 100, 119])('fits in %i columns and keeps the loss', (columns) => {
+  const line = formatProgressLine(state, columns);
+  expect(line.length).toBeLessThanOrEqual(columns);
+  if (columns >= 30) expect(line).toContain('loss ');
+  if (columns >= 79) expect(line).toContain('left');
+});
+
+/** What a terminal shows, from what was written: \r\x1b[2K empties the line it is in. */
+function screen(isInteractive: boolean) {
+  let lines = [''];
+  let time = 0;
+  const write = (text: string) => {
+    for (const part of text.split(/(\r\x1b\[2K|\n)/)) {
+      if (part === '\n') lines.push('');
+      else if (part === '\r\x1b[2K') lines[lines.length - 1] = '';
+      else lines[lines.length - 1] += part;
+    }
+  };
+  return {
+    logger: createProgressLogger({ write, isInteractive, columns: () => 100, now: () => time }),
+    pass: (ms: number) => (time += ms),
+    lines: () => lines,
+  };
+}
+
+function play(isInteractive: boolean, msPerStep: number) {
+  const shown = screen(isInteractive);
+  const { logger } = shown;
+  void logger.onPhase?.({ name: 'Loading weights', done: 1, total: 2 });
+  void logger.onStart?.(run.start);
+  void logger.onEval?.(run.evals[0]!);
+  void logger.onSample?.(run.samples[0]!);
+  for (const step of run.steps) {
+    shown.pass(msPerStep);
+    void logger.onStep?.(step);
+    if (step.step === 100) void logger.onNotice?.('something happened');
+  }
+  void logger.onEnd?.(run.summary);
+  return shown.lines();
+}
+
+test('a terminal shows one living line, with what stays above it', () => {
+  const lines = play(true, 500);
+  expect(lines.filter((line) => line.startsWith('step ')).length).toBe(1);
+  expect(lines.find((line) => line.startsWith('step '))).toContain('200/200');
+  expect(lines).toContain('Note: something happened');
+  expect(lines.join('\n')).not.toContain('Loading');
+  expect(lines).toContain('Model: models/gemma3-mini, 4.01 M parameters, 393,216 trained (9.8%)');
+  expect(lines.find((line) => line.startsWith('Eval loss'))).toMatch(/Eval loss 3\.420 → 1\.26\d \(−63%\)/);
+  expect(lines.join('\n')).toContain('before │ What colour is amber?\n         │ → What colour is the the the of a the');
+});
+
+test('a log has the first step, the last, those with an evaluation, and one every ten seconds', () => {
+  const steps = (ms: number) => play(false, ms).filter((line) => line.startsWith('step ')).map((line) => Number(/\d+/.exec(line)));
+  expect(steps(1)).toEqual([1, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
+  expect(steps(2000)).toEqual(expect.arrayContaining([1, 6, 11, 16, 20, 25, 200]));
+  expect(play(false, 1).join('')).not.toMatch(/[\r\x1b▕]/);
+});
+
+test('the time left comes from the steps after the first', () => {
+  const shown = screen(true);
+  void shown.logger.onStart?.(run.start);
+  for (const [index, ms] of [60_000, 1000, 1000].entries()) {
+    shown.pass(ms);
+    void shown.logger.onStep?.(run.steps[index]!);
+    expect(shown.lines().at(-1)?.includes('left')).toBe(index > 0);
+  }
+  expect(shown.lines().at(-1)).toContain('3 min 17 s left');
+});

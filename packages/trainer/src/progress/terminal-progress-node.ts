@@ -1,0 +1,15 @@
+import type { WriteStream } from 'node:tty';
+import type { RunLogger } from '../metrics/logger.js';
+import { createProgressLogger } from './progress-logger.js';
+
+/** Progress on a stream of this process (standard error, so that standard output stays for results). */
+export function createTerminalProgress({
+  stream = process.stderr,
+  showSamples = true,
+}: { stream?: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>; showSamples?: boolean } = {}): RunLogger {
+  const isInteractive = stream.isTTY === true && !process.env['CI'] && process.env['TERM'] !== 'dumb';
+  return createProgressLogger(
+    { write: (text) => void stream.write(text), isInteractive, columns: () => stream.columns || 100, now: () => performance.now() },
+    { showSamples },
+  );
+}
