@@ -82,6 +82,8 @@ export interface RunStart {
   readonly adapter: AdapterInfo;
   readonly memory: readonly MemoryEntry[];
   readonly load: LoadSummary | null;
+  /** What else is known of the machine, label → value: `Processor`, `Runtime` … */
+  readonly machine?: Readonly<Record<string, string>>;
   /** ISO 8601. */
   readonly startedAt: string;
 }

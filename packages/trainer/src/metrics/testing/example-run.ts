@@ -58,6 +58,7 @@ export function exampleRun(totalSteps = 200): {
       source: 'models/gemma3-mini', format: 'safetensors (BF16)', parameters: 4_012_345, trainableParameters: 393_216,
       loaded: 74, converted: 0, initialised: [], unused: [],
     },
+    machine: { Processor: '2 × AMD EPYC', Memory: '24 GiB', Runtime: 'Node 20.20.0 on linux x64' },
     startedAt: '2026-01-02T03:04:05.000Z',
   };
   const summary: TrainingSummary = {

@@ -1,0 +1,28 @@
+import type { RunLogger } from '../metrics/logger.js';
+import { readMetrics } from '../metrics/metrics-file.js';
+import { createRunRecorder } from '../metrics/record-run.js';
+import type { FileStore } from '../store/file-store.js';
+import { renderReport } from './render-report.js';
+
+export const reportFile = 'report.html';
+
+/**
+ * Writes `report.html` when a run ends. When it fails or is interrupted after its first step, the report of what was done is written,
+ * with the reason in its notes. On resume it shows the whole run: put it before the metrics logger, which cuts the file it reads.
+ */
+export async function createReportLogger(store: FileStore): Promise<RunLogger> {
+  const recorder = createRunRecorder(await readMetrics(store));
+  return {
+    ...recorder,
+    onEnd: async (summary) => {
+      await recorder.onEnd?.(summary);
+      await store.write(reportFile, renderReport(recorder.recording));
+    },
+    onFail: async (error) => {
+      if (recorder.recording.steps.length === 0) return;
+      recorder.recording.notices.push(error instanceof Error ? error.message : String(error));
+      // What went wrong with the run is the error to show, not that its report could not be written too.
+      await store.write(reportFile, renderReport(recorder.recording)).catch(() => undefined);
+    },
+  };
+}
