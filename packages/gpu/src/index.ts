@@ -1,5 +1,6 @@
 export * from './errors.js';
 export { Gpu, type GpuCounters } from './gpu.js';
+export { GpuTimer, type PassTime } from './gpu-timer.js';
 export { openGpu } from './open-gpu.js';
 export { linkShader, PipelineCache, pipelineKey, type CompiledPipeline, type PipelineSpec } from './pipelines.js';
 export type { DawnModule, OpenGpuOptions } from './platform.js';
