@@ -88,6 +88,8 @@ const endings: Record<string, (gpu: Gpu) => unknown> = {
 
 // The same ending in a worker thread, whose exit code is printed.
 async function inWorker(ending: string): Promise<void> {
+  // Where the machine has no driver, this makes SwiftShader visible to every thread.
+  (await openGpu()).destroy();
   // A worker does not inherit tsx from --import on Node 20.
   const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(import.meta.url)}); });`;
   const worker = new Worker(code, { eval: true, workerData: ending });
