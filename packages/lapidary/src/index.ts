@@ -1,1 +1,2 @@
-export {};
+export type * from './engine.js';
+export * from '@lapidary/trainer';

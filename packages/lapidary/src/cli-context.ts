@@ -1,0 +1,14 @@
+import type { Engine } from './engine.js';
+
+/** What a command may touch. */
+export interface CliContext {
+  readonly engine: Engine;
+  /** Results. */
+  readonly out: (text: string) => void;
+  /** Everything else: progress, notes, errors. */
+  readonly err: (text: string) => void;
+  readonly signal: AbortSignal;
+  readonly readFile: (path: string) => Promise<string>;
+  /** All that was piped in; empty for a terminal. */
+  readonly readInput: () => Promise<string>;
+}

@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { CommanderError } from 'commander';
+import { createProgram } from './create-program.js';
+import { describeError, exitCodes } from './describe-error.js';
+import type { Engine } from './engine.js';
+
+export interface CliOptions {
+  readonly engine: Engine;
+  readonly version: string;
+  readonly out?: (text: string) => void;
+  readonly err?: (text: string) => void;
+  readonly readInput?: () => Promise<string>;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs a command line (without `node` and the script) to its end.
+ * @returns the exit code: 0 done, 1 an error of the user's or of the machine's, 70 a bug, 130 stopped by Ctrl-C after saving.
+ */
+export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
+  const out = options.out ?? ((content) => void process.stdout.write(content));
+  const err = options.err ?? ((content) => void process.stderr.write(content));
+  const signal = options.signal ?? new AbortController().signal;
+  const readInput = options.readInput ?? (() => (process.stdin.isTTY ? Promise.resolve('') : text(process.stdin)));
+  const context = { engine: options.engine, out, err, signal, readInput, readFile: (path: string) => readFile(path, 'utf8') };
+  try {
+    const program = createProgram(context, options.version);
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync(args, { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    // Commander has printed what it has to say: help, the version, or what is wrong with the arguments.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.userError;
+    const { exitCode, name, message, hint, stack } = describeError(error);
+    if (args.includes('--json')) out(`${JSON.stringify({ error: { name, message, hint } })}\n`);
+    const isError = exitCode !== exitCodes.interrupted;
+    err(`${isError ? 'error: ' : ''}${stack ?? message}\n${hint ? `${hint}\n` : ''}`);
+    if (stack) err('This is a bug in Lapidary; please report it with the lines above.\n');
+    return exitCode;
+  }
+}
+
+/** The first Ctrl-C (or SIGTERM) asks the run to save and stop, the second ends the process at once. */
+export function abortOnSignals(err: (text: string) => void = (content) => void process.stderr.write(content)): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    err('\nStopping after this step, and saving. Ctrl-C again stops at once.\n');
+    controller.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return controller.signal;
+}

@@ -1,0 +1,133 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DiskFullError, RunFolderExistsError } from '@lapidary/trainer';
+import { expect, test } from 'vitest';
+import { runCli } from './cli-node.js';
+import type { Engine } from './engine.js';
+import { createStandInEngine } from './testing/stand-in-engine.js';
+
+async function run(args: string[], { input = '', ...overrides }: Partial<Engine> & { input?: string } = {}) {
+  const stand = createStandInEngine(overrides);
+  let [out, err] = ['', ''];
+  const code = await runCli(args, {
+    engine: stand.engine, version: '1.2.3', readInput: async () => input,
+    out: (text) => (out += text), err: (text) => (err += text),
+  });
+  return { ...stand, code, out, err };
+}
+const minimal = ['finetune', '--model', 'gemma', '--data', 'rows.jsonl'];
+
+test('finetune: options become the config', async () => {
+  const { code, configs, out } = await run([
+    ...minimal, '--steps', '20', '--learning-rate', '1e-3', '--rank', '4', '--targets', 'qProj, vProj', '--layers', '0,5', '--rslora', '--freeze', 'embedTokens.*,layers.0.**',
+    '--eval-data', '007', '--out', 'out/x', '--clip', '0.5', '--schedule', 'linear', '--resume', '--json',
+  ]);
+  expect(code).toBe(0);
+  expect(configs[0]).toMatchObject({
+    data: { source: 'rows.jsonl', format: 'auto' }, evalData: { source: '007', tooLong: 'error' }, steps: 20, epochs: null, outDir: 'out/x', resume: true, overwrite: false,
+    optimizer: { learningRate: 1e-3, clipGradNorm: 0.5, betas: [0.9, 0.95] }, schedule: { type: 'linear' },
+    lora: { rank: 4, targets: ['qProj', 'vProj'], layers: [0, 5], rslora: true, alpha: 16 }, freeze: ['embedTokens.*', 'layers.0.**'],
+    weightLoader: { description: { model: 'gemma' } },
+  });
+  expect(JSON.parse(out)).toEqual({ name: 'finetune', steps: 3 });
+  expect((await run([...minimal, '--full'])).configs[0]?.lora).toBeNull();
+});
+
+test('finetune: a config file, with options over it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
+  const file = join(folder, 'run.json');
+  await writeFile(file, JSON.stringify({ model: 'from-file', data: { source: 'a.jsonl', format: 'text' }, lora: { rank: 2, alpha: 3 }, steps: 9 }));
+  const { configs } = await run(['finetune', '--config', file, '--rank', '5']);
+  expect(configs[0]).toMatchObject({ steps: 9, data: { source: 'a.jsonl', format: 'text' }, lora: { rank: 5, alpha: 3 }, weightLoader: { description: { model: 'from-file' } } });
+  await writeFile(file, '{"steps": ');
+  expect(await run(['finetune', '--config', file])).toMatchObject({ code: 1, err: expect.stringContaining('run.json is not JSON') as string });
+  await rm(folder, { recursive: true });
+  expect(await run(['finetune', '--config', file])).toMatchObject({ code: 1, err: expect.stringMatching(/^error: ENOENT.*run\.json'\n$/) as string });
+});
+
+test('every wrong option is named as it was typed', async () => {
+  const { code, err, out } = await run([...minimal, '--rank', 'eight', '--batch-size', '0', '--schedule', 'cosin', '--steps', '']);
+  expect({ code, out }).toEqual({ code: 1, out: '' });
+  expect(err).toBe(`error: --batch-size: found 0; allowed: a whole number, 1 or more
+--steps: found ''; allowed: null, or a whole number, 1 or more
+--schedule: found 'cosin'; allowed: one of 'constant', 'cosine', 'linear', 'rsqrt'
+--rank: found 'eight'; allowed: a whole number from 1 to 4096
+`);
+  expect((await run([...minimal, '--resume', '--overwrite'])).err).toContain('--resume: found true together with overwrite: true; allowed: one of --resume and --overwrite, not both');
+  expect((await run([...minimal, '--full', '--rank', '4'])).err).toContain('--full trains without LoRA, but --rank set it up');
+  expect((await run(['finetune'])).err).toContain('--model and --data must be given');
+  expect((await run(['finetune', '--stpes', '3'])).err).toMatch(/unknown option '--stpes'\n\(Did you mean --steps\?\)/);
+  expect((await run(['finetun'])).err).toContain('Did you mean finetune?');
+  expect((await run(['plan', '--model'])).code).toBe(1);
+});
+
+test('typed errors: message and hint, exit code 1; with --json as JSON too', async () => {
+  const fails = (error: unknown) => ({ runTraining: () => Promise.reject(error) });
+  const exists = await run([...minimal, '--json'], fails(new RunFolderExistsError({ location: '/x', entries: ['a'] })));
+  expect(exists.code).toBe(1);
+  expect(exists.err).toMatch(/^error: The output folder \/x is not empty: a\.\nPass .*--resume.*--overwrite.*\n$/);
+  expect(JSON.parse(exists.out)).toMatchObject({ error: { name: 'RunFolderExistsError', hint: expect.stringContaining('--resume') as string } });
+  expect((await run(minimal, fails(new DiskFullError({ path: '/x/y', bytes: 10 })))).err).toMatch(/^error: No space left to write \/x\/y/);
+});
+
+test('what nobody foresaw: the stack, and exit code 70', async () => {
+  for (const bug of [new TypeError('x is undefined'), 'a text']) {
+    const { code, err } = await run(minimal, { runTraining: () => Promise.reject(bug) });
+    expect(code).toBe(70);
+    expect(err).toContain('This is a bug in Lapidary');
+    if (bug instanceof Error) expect(err).toContain('cli.node.test.ts');
+  }
+});
+
+test('plan says what it takes and whether it fits', async () => {
+  const { out, code } = await run(['plan', '--model', 'm', '--data', 'd']);
+  expect(code).toBe(0);
+  expect(out).toContain('Parameters     268,098,176\n');
+  expect(out).toContain('Weights      512 MiB\nActivations  1.00 GiB\nTogether     1.50 GiB\n');
+  expect(out).toContain('Does not fit: the adapter has 1.00 GiB.\n  - --max-length 256 saves 512 MiB\n');
+  expect(JSON.parse((await run(['plan', '--model', 'm', '--data', 'd', '--json'])).out)).toMatchObject({ fits: false, totalBytes: 1.5 * 2 ** 30 });
+});
+
+test('inspect', async () => {
+  const { out } = await run(['inspect', 'gemma.gguf', '--tensors']);
+  expect(out).toContain('q8_0        1 tensors, 24 B\n');
+  expect(out).toContain('token_embd.weight  q8_0  [2, 3]  24 B\n');
+  expect(JSON.parse((await run(['inspect', 'gemma.gguf', '--json'])).out)).toMatchObject({ family: 'gemma3' });
+});
+
+test('generate: text as it comes, prompts as they are, wrong options together', async () => {
+  const told = await run(['generate', '--model', 'm', '007', '--stop', 'a', '--stop', 'b', '--top-p', '0.9']);
+  expect(told).toMatchObject({ code: 0, out: 'Amber.\n', err: '2 tokens, 4.0 a second\n' });
+  expect(told.requests[0]).toEqual({ model: 'm', adapter: null, prompt: '007', chat: true, maxTokens: 256, temperature: 0, topK: null, topP: 0.9, stop: ['a', 'b'], seed: 42 });
+  expect((await run(['generate', '--model', 'm', '--raw', '--json'], { input: 'piped\n' })).requests[0]).toMatchObject({ prompt: 'piped', chat: false });
+  expect((await run(['generate', '--model', 'm'])).err).toContain('The prompt is empty');
+  const wrong = await run(['generate', '--model', 'm', 'x', '--top-k', '0', '--temperature', 'hot', '--top-p', '2']);
+  expect(wrong.code).toBe(1);
+  expect(wrong.err.match(/--(top-k|temperature|top-p): found/g)).toHaveLength(3);
+});
+
+test('help and version', async () => {
+  expect(await run([])).toMatchObject({ code: 0, out: expect.stringContaining('finetune') as string });
+  expect(await run(['--version'])).toMatchObject({ code: 0, out: '1.2.3\n' });
+  const { out, code } = await run(['finetune', '--help']);
+  expect(code).toBe(0);
+  for (const text of ['What is trained:', '--gradient-checkpointing', 'Examples:', 'exit code 130']) expect(out).toContain(text);
+});
+
+test.each(['stops', 'hangs'])('Ctrl-C: a run that %s ends with 130', async (kind) => {
+  const script = fileURLToPath(new URL('./testing/interrupted-cli-node.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=lapidary-source', script, kind]);
+  let err = '';
+  child.stdout.once('data', () => child.kill('SIGINT'));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+    if (kind === 'hangs' && text.includes('Stopping after this step')) child.kill('SIGINT');
+  });
+  expect(await new Promise((resolve) => child.once('exit', resolve)), err).toBe(130);
+  expect(err).toContain('Ctrl-C again stops at once');
+  expect(err.includes('stopped after step 7; checkpoints/step-00000007.json is saved')).toBe(kind === 'stops');
+  expect(err).not.toContain('error:');
+});

@@ -1,0 +1,71 @@
+import { Command, Option } from 'commander';
+import type { CliContext } from './cli-context.js';
+import { finetune } from './commands/finetune.js';
+import { generate, type GenerateValues } from './commands/generate.js';
+import { inspect, type InspectValues } from './commands/inspect.js';
+import { plan } from './commands/plan.js';
+import type { FlagValues } from './read-train-config.js';
+import { trainFlags } from './train-flags.js';
+
+/** The command line: what is there, and what it is called. */
+export function createProgram(context: CliContext, version: string): Command {
+  const program = new Command('lapidary')
+    .description('Fine-tune Gemma from its official weights, on WebGPU.')
+    .version(version, '-v, --version')
+    .exitOverride()
+    .configureOutput({ writeOut: context.out, writeErr: context.err, getOutHelpWidth: () => 110, getErrHelpWidth: () => 110 })
+    .showHelpAfterError('lapidary <command> --help shows all options.');
+
+  addTrainFlags(program.command('finetune'))
+    .description('train a LoRA adapter (or, with --full, the model) on your data')
+    .option('--no-samples', 'do not print answers before and after')
+    .addHelpText('after', `
+Examples:
+  $ lapidary finetune --model ./gemma-3-270m --data rows.jsonl --out out/first
+  $ lapidary finetune --model google/gemma-3-270m --data rows.jsonl --epochs 3 --rank 16
+  $ lapidary finetune --model gemma.gguf --data rows.jsonl --gradient-checkpointing --resume
+
+Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`)
+    .action((values: FlagValues) => finetune(values, context));
+
+  addTrainFlags(program.command('plan'))
+    .description('tell the memory that a run would take, before anything is loaded')
+    .action((values: FlagValues) => plan(values, context));
+
+  program
+    .command('generate')
+    .description('answer a prompt')
+    .argument('[prompt]', 'what to answer; without it, or with -, it is read from standard input')
+    .option('--model <path or id>', 'a folder, a .gguf file or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
+    .option('--max-tokens <n>', 'longest answer (default: 256)')
+    .option('--temperature <x>', '0 takes the likeliest token always (default: 0)')
+    .option('--top-k <n>', 'choose among the n likeliest tokens')
+    .option('--top-p <p>', 'choose among the likeliest tokens that sum to p')
+    .option('--stop <text>', 'end before this text; may be given more than once', (text: string, all: readonly string[] = []) => [...all, text])
+    .option('--seed <n>', 'of the choices (default: 42)')
+    .option('--raw', 'continue the prompt as it stands, without the chat template')
+    .option('--json', 'print one JSON object at the end')
+    .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
+
+  program
+    .command('inspect')
+    .description("tell what is in a model's files")
+    .argument('<model>', 'a folder, a .gguf file or a hub id')
+    .option('--tensors', 'list every tensor')
+    .option('--json', 'print one JSON object')
+    .action((model: string, values: InspectValues) => inspect(model, values, context));
+
+  return program;
+}
+
+function addTrainFlags(command: Command): Command {
+  command
+    .addOption(new Option('--model <path or id>', 'a folder, a .gguf file or a hub id'))
+    .addOption(new Option('--config <file>', 'JSON with fields of TrainConfig; options given here count more'))
+    .addOption(new Option('--json', 'print one JSON object at the end'));
+  for (const { name, value, help, group } of trainFlags) {
+    command.addOption(new Option(value ? `${name} ${value}` : name, help).helpGroup(group));
+  }
+  return command;
+}

@@ -1,0 +1,61 @@
+import type { MemoryEntry, ResolvedTrainConfig, RunTraining, WeightLoader } from '@lapidary/trainer';
+
+/** What a run would take, known before anything is loaded. */
+export interface TrainingPlan {
+  readonly parameters: number;
+  readonly trainableParameters: number;
+  readonly totalSteps: number;
+  readonly tokensPerStep: number;
+  readonly memory: readonly MemoryEntry[];
+  /** What the adapter can hold; null where that is not known. */
+  readonly availableBytes: number | null;
+  /** What would make it smaller, the most effective first. */
+  readonly advice: readonly string[];
+}
+
+/** What is in a model's files, from their headers. */
+export interface ModelInspection {
+  readonly source: string;
+  /** `safetensors`, `gguf`. */
+  readonly format: string;
+  readonly family: string;
+  readonly parameters: number;
+  readonly bytes: number;
+  /** Settings of the architecture, by name. */
+  readonly config: Readonly<Record<string, string | number | boolean | null>>;
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number }[];
+}
+
+export interface GenerateRequest {
+  readonly model: string;
+  /** Folder of a PEFT adapter; null for the model as it is. */
+  readonly adapter: string | null;
+  readonly prompt: string;
+  /** The prompt is put into the model's chat template; false: it is continued as it stands. */
+  readonly chat: boolean;
+  readonly maxTokens: number;
+  /** 0: always the likeliest token. */
+  readonly temperature: number;
+  readonly topK: number | null;
+  readonly topP: number | null;
+  readonly stop: readonly string[];
+  readonly seed: number;
+}
+
+export interface GenerateResult {
+  readonly text: string;
+  readonly promptTokens: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly stoppedBy: 'stop' | 'length';
+}
+
+/** Everything that the commands do not do themselves. They only parse, print and say what went wrong. */
+export interface Engine {
+  /** A loader for a local folder, a .gguf file or a hub id. Nothing is read yet. */
+  openModel(model: string): Promise<WeightLoader>;
+  readonly runTraining: RunTraining;
+  planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
+  inspectModel(model: string): Promise<ModelInspection>;
+  generate(request: GenerateRequest, options: { readonly onText: (text: string) => void; readonly signal: AbortSignal }): Promise<GenerateResult>;
+}

@@ -1,0 +1,75 @@
+import { resolveTrainConfig, type ResolvedTrainConfig, type TrainConfig } from '@lapidary/trainer';
+import type { CliContext } from './cli-context.js';
+import { trainFlags, type TrainFlag } from './train-flags.js';
+import { UsageError } from './usage-error.js';
+
+export type FlagValues = Readonly<Record<string, unknown>>;
+type Settings = Record<string, unknown>;
+
+/** The config that the arguments make: the JSON file of `--config`, and the flags over it. */
+export async function readTrainConfig(values: FlagValues, context: CliContext): Promise<ResolvedTrainConfig> {
+  const settings: Settings = values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
+  const model = values['model'] ?? settings['model'];
+  delete settings['model'];
+  const missing = [model === undefined && '--model', values['data'] === undefined && settings['data'] === undefined && '--data'].filter(Boolean);
+  if (missing.length > 0) throw new UsageError({ message: `${missing.join(' and ')} must be given.`, hint: 'lapidary finetune --help shows all options.' });
+  for (const flag of trainFlags) {
+    const value = values[attributeOf(flag)];
+    if (value !== undefined && flag.name !== '--full') setAt(settings, flag.path, convert(String(value), flag));
+  }
+  if (values['full'] === true) {
+    const given = trainFlags.filter((flag) => flag.path.startsWith('lora.') && values[attributeOf(flag)] !== undefined).map(({ name }) => name);
+    if (given.length > 0) throw new UsageError({ message: `--full trains without LoRA, but ${given.join(', ')} set it up.`, hint: 'Leave out one or the other.' });
+    settings['lora'] = null;
+  }
+  const weightLoader = await context.engine.openModel(String(model));
+  return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
+}
+
+/** The name under which commander gives a flag's value: `--max-length` → `maxLength`. */
+export function attributeOf({ name }: Pick<TrainFlag, 'name'>): string {
+  return name.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** What is no number stays text, so that the config's check reports it together with everything else. */
+function convert(text: string, { kind }: TrainFlag): unknown {
+  const number = (part: string) => (part.trim() !== '' && Number.isFinite(Number(part)) ? Number(part) : part);
+  const parts = () => text.split(',').map((part) => part.trim()).filter(Boolean);
+  switch (kind) {
+    case 'text':
+      return text;
+    case 'number':
+      return number(text);
+    case 'names':
+      return parts();
+    case 'numbers':
+      return parts().map(number);
+    case 'switch':
+      return true;
+  }
+}
+
+function setAt(settings: Settings, path: string, value: unknown): void {
+  const parts = path.split('.');
+  const last = parts.pop()!;
+  let at = settings;
+  for (const part of parts) {
+    const inner = at[part];
+    at = at[part] = typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? { ...(inner as Settings) } : {};
+  }
+  at[last] = value;
+}
+
+async function readSettings(path: string, context: CliContext): Promise<Settings> {
+  const text = await context.readFile(path);
+  let settings: unknown;
+  try {
+    settings = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError({ message: `${path} is not JSON: ${(error as Error).message}`, hint: 'It holds the fields of TrainConfig, and "model".' });
+  }
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
+    throw new UsageError({ message: `${path} holds no JSON object.`, hint: 'It holds the fields of TrainConfig, and "model".' });
+  }
+  return settings as Settings;
+}

@@ -1,0 +1,71 @@
+/** One option of `finetune` and `plan`, and the field of TrainConfig that it sets. */
+export interface TrainFlag {
+  /** `--rank`. */
+  readonly name: string;
+  /** What stands behind it; none for switches. */
+  readonly value?: string;
+  readonly path: string;
+  readonly kind: 'text' | 'number' | 'names' | 'numbers' | 'switch';
+  readonly help: string;
+  readonly group: string;
+}
+
+const group = (title: string, flags: readonly Omit<TrainFlag, 'group'>[]): TrainFlag[] => flags.map((flag) => ({ ...flag, group: `${title}:` }));
+
+/** Defaults stand in TrainConfig and are only told here. */
+export const trainFlags: readonly TrainFlag[] = [
+  ...group('Data', [
+    { name: '--data', value: '<file>', path: 'data.source', kind: 'text', help: 'JSONL file with {prompt, completion}, {messages} or {text} in each line' },
+    { name: '--format', value: '<format>', path: 'data.format', kind: 'text', help: 'auto, completion, messages or text (default: auto)' },
+    { name: '--loss-on', value: '<part>', path: 'data.lossOn', kind: 'text', help: 'completion or all (default: completion)' },
+    { name: '--too-long', value: '<what>', path: 'data.tooLong', kind: 'text', help: 'rows longer than --max-length: error, truncate or skip (default: error)' },
+    { name: '--eval-data', value: '<file>', path: 'evalData.source', kind: 'text', help: 'rows to evaluate on, instead of a part of the data' },
+    { name: '--eval-fraction', value: '<x>', path: 'evalFraction', kind: 'number', help: 'part of the data that is held out (default: 0.1)' },
+    { name: '--max-length', value: '<tokens>', path: 'maxLength', kind: 'number', help: 'longest row (default: 512)' },
+  ]),
+  ...group('Length of the run', [
+    { name: '--steps', value: '<n>', path: 'steps', kind: 'number', help: 'optimizer steps' },
+    { name: '--epochs', value: '<n>', path: 'epochs', kind: 'number', help: 'passes over the data (default: 1)' },
+    { name: '--batch-size', value: '<rows>', path: 'batchSize', kind: 'number', help: 'rows in a micro-batch (default: 4)' },
+    { name: '--accumulate', value: '<n>', path: 'gradientAccumulation', kind: 'number', help: 'micro-batches in an optimizer step (default: 1)' },
+    { name: '--seed', value: '<n>', path: 'seed', kind: 'number', help: 'for shuffling, the eval split and new weights (default: 42)' },
+  ]),
+  ...group('Optimizer', [
+    { name: '--learning-rate', value: '<x>', path: 'optimizer.learningRate', kind: 'number', help: 'at its peak (default: 2e-4 with LoRA, 2.5e-5 with --full)' },
+    { name: '--schedule', value: '<type>', path: 'schedule.type', kind: 'text', help: 'cosine, linear, constant or rsqrt (default: cosine)' },
+    { name: '--warmup-steps', value: '<n>', path: 'schedule.warmupSteps', kind: 'number', help: 'default: a thirtieth of the run, at most 1000' },
+    { name: '--warmup-rule', value: '<rule>', path: 'schedule.warmupRule', kind: 'text', help: 'openpi, zero or ramp (default: openpi)' },
+    { name: '--decay-steps', value: '<n>', path: 'schedule.decaySteps', kind: 'number', help: 'when the end is reached, warm-up included (default: the whole run)' },
+    { name: '--end-learning-rate', value: '<x>', path: 'schedule.endLearningRate', kind: 'number', help: 'default: a tenth of the peak' },
+    { name: '--weight-decay', value: '<x>', path: 'optimizer.weightDecay', kind: 'number', help: 'default: 1e-10' },
+    { name: '--clip', value: '<norm>', path: 'optimizer.clipGradNorm', kind: 'number', help: 'largest gradient norm (default: 1)' },
+  ]),
+  ...group('What is trained', [
+    { name: '--rank', value: '<n>', path: 'lora.rank', kind: 'number', help: 'of the LoRA (default: 8)' },
+    { name: '--alpha', value: '<x>', path: 'lora.alpha', kind: 'number', help: 'scale of the LoRA is alpha/rank (default: 16)' },
+    { name: '--rslora', path: 'lora.rslora', kind: 'switch', help: 'scale is alpha/√rank' },
+    { name: '--dropout', value: '<p>', path: 'lora.dropout', kind: 'number', help: 'on the input of the LoRA (default: 0)' },
+    { name: '--targets', value: '<names>', path: 'lora.targets', kind: 'names', help: 'linears, such as qProj,vProj (default: all seven)' },
+    { name: '--layers', value: '<numbers>', path: 'lora.layers', kind: 'numbers', help: 'layers, such as 20,21,22 (default: all)' },
+    { name: '--full', path: 'lora', kind: 'switch', help: 'train the parameters themselves, without LoRA' },
+    { name: '--freeze', value: '<patterns>', path: 'freeze', kind: 'names', help: "paths that stay as they are, such as 'embedTokens.*,layers.*.attn.**'" },
+    { name: '--trainable', value: '<patterns>', path: 'trainable', kind: 'names', help: 'paths of the base model that are trained' },
+  ]),
+  ...group('Memory and precision', [
+    { name: '--gradient-checkpointing', path: 'gradientCheckpointing', kind: 'switch', help: 'much less memory, but slower' },
+    { name: '--precision', value: '<type>', path: 'precision', kind: 'text', help: 'f32 or f16: what matmuls multiply in (default: f32)' },
+  ]),
+  ...group('Output', [
+    { name: '--out', value: '<folder>', path: 'outDir', kind: 'text', help: 'adapter, checkpoints, metrics and report (default: out)' },
+    { name: '--name', value: '<name>', path: 'name', kind: 'text', help: 'of the run (default: finetune)' },
+    { name: '--resume', path: 'resume', kind: 'switch', help: 'go on from the newest checkpoint in the folder' },
+    { name: '--overwrite', path: 'overwrite', kind: 'switch', help: 'remove the run that is in the folder' },
+    { name: '--eval-every', value: '<steps>', path: 'evalEvery', kind: 'number', help: 'default: ten times in the run' },
+    { name: '--save-every', value: '<steps>', path: 'saveEvery', kind: 'number', help: 'default: ten times in the run, at least every 1000' },
+    { name: '--keep', value: '<n>', path: 'keep', kind: 'number', help: 'newest checkpoints that stay (default: 2)' },
+    { name: '--keep-period', value: '<steps>', path: 'keepPeriod', kind: 'number', help: 'checkpoints at multiples of this stay for ever' },
+    { name: '--sample-every', value: '<steps>', path: 'sampleEvery', kind: 'number', help: 'default: before the first step and after the last' },
+    { name: '--sample-count', value: '<rows>', path: 'sampleCount', kind: 'number', help: 'held-out rows that are answered (default: 4)' },
+    { name: '--sample-tokens', value: '<n>', path: 'sampleTokens', kind: 'number', help: 'longest answer (default: 64)' },
+  ]),
+];
