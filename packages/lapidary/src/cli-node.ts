@@ -23,7 +23,14 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
   const err = options.err ?? ((content) => void process.stderr.write(content));
   const signal = options.signal ?? new AbortController().signal;
   const readInput = options.readInput ?? (() => (process.stdin.isTTY ? Promise.resolve('') : text(process.stdin)));
-  const context = { engine: options.engine, out, err, signal, readInput, readFile: (path: string) => readFile(path, 'utf8') };
+  const context = {
+    engine: options.engine,
+    out,
+    err,
+    signal,
+    readInput,
+    readFile: (path: string) => readFile(path, 'utf8'),
+  };
   try {
     const program = createProgram(context, options.version);
     if (args.length === 0) program.outputHelp();
@@ -42,7 +49,9 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
 }
 
 /** The first Ctrl-C (or SIGTERM) asks the run to save and stop, the second ends the process at once. */
-export function abortOnSignals(err: (text: string) => void = (content) => void process.stderr.write(content)): AbortSignal {
+export function abortOnSignals(
+  err: (text: string) => void = (content) => void process.stderr.write(content),
+): AbortSignal {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);

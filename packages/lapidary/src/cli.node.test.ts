@@ -13,8 +13,11 @@ async function run(args: string[], { input = '', ...overrides }: Partial<Engine>
   const stand = createStandInEngine(overrides);
   let [out, err] = ['', ''];
   const code = await runCli(args, {
-    engine: stand.engine, version: '1.2.3', readInput: async () => input,
-    out: (text) => (out += text), err: (text) => (err += text),
+    engine: stand.engine,
+    version: '1.2.3',
+    readInput: async () => input,
+    out: (text) => (out += text),
+    err: (text) => (err += text),
   });
   return { ...stand, code, out, err };
 }
@@ -22,14 +25,44 @@ const minimal = ['finetune', '--model', 'gemma', '--data', 'rows.jsonl'];
 
 test('finetune: options become the config', async () => {
   const { code, configs, out } = await run([
-    ...minimal, '--steps', '20', '--learning-rate', '1e-3', '--rank', '4', '--targets', 'qProj, vProj', '--layers', '0,5', '--rslora', '--freeze', 'embedTokens.*,layers.0.**',
-    '--eval-data', '007', '--out', 'out/x', '--clip', '0.5', '--schedule', 'linear', '--resume', '--json',
+    ...minimal,
+    '--steps',
+    '20',
+    '--learning-rate',
+    '1e-3',
+    '--rank',
+    '4',
+    '--targets',
+    'qProj, vProj',
+    '--layers',
+    '0,5',
+    '--rslora',
+    '--freeze',
+    'embedTokens.*,layers.0.**',
+    '--eval-data',
+    '007',
+    '--out',
+    'out/x',
+    '--clip',
+    '0.5',
+    '--schedule',
+    'linear',
+    '--resume',
+    '--json',
   ]);
   expect(code).toBe(0);
   expect(configs[0]).toMatchObject({
-    data: { source: 'rows.jsonl', format: 'auto' }, evalData: { source: '007', tooLong: 'error' }, steps: 20, epochs: null, outDir: 'out/x', resume: true, overwrite: false,
-    optimizer: { learningRate: 1e-3, clipGradNorm: 0.5, betas: [0.9, 0.95] }, schedule: { type: 'linear' },
-    lora: { rank: 4, targets: ['qProj', 'vProj'], layers: [0, 5], rslora: true, alpha: 16 }, freeze: ['embedTokens.*', 'layers.0.**'],
+    data: { source: 'rows.jsonl', format: 'auto' },
+    evalData: { source: '007', tooLong: 'error' },
+    steps: 20,
+    epochs: null,
+    outDir: 'out/x',
+    resume: true,
+    overwrite: false,
+    optimizer: { learningRate: 1e-3, clipGradNorm: 0.5, betas: [0.9, 0.95] },
+    schedule: { type: 'linear' },
+    lora: { rank: 4, targets: ['qProj', 'vProj'], layers: [0, 5], rslora: true, alpha: 16 },
+    freeze: ['embedTokens.*', 'layers.0.**'],
     weightLoader: { description: { model: 'gemma' } },
   });
   expect(JSON.parse(out)).toEqual({ name: 'finetune', steps: 3 });
@@ -39,25 +72,58 @@ test('finetune: options become the config', async () => {
 test('finetune: a config file, with options over it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
   const file = join(folder, 'run.json');
-  await writeFile(file, JSON.stringify({ model: 'from-file', data: { source: 'a.jsonl', format: 'text' }, lora: { rank: 2, alpha: 3 }, steps: 9 }));
+  await writeFile(
+    file,
+    JSON.stringify({
+      model: 'from-file',
+      data: { source: 'a.jsonl', format: 'text' },
+      lora: { rank: 2, alpha: 3 },
+      steps: 9,
+    }),
+  );
   const { configs } = await run(['finetune', '--config', file, '--rank', '5']);
-  expect(configs[0]).toMatchObject({ steps: 9, data: { source: 'a.jsonl', format: 'text' }, lora: { rank: 5, alpha: 3 }, weightLoader: { description: { model: 'from-file' } } });
+  expect(configs[0]).toMatchObject({
+    steps: 9,
+    data: { source: 'a.jsonl', format: 'text' },
+    lora: { rank: 5, alpha: 3 },
+    weightLoader: { description: { model: 'from-file' } },
+  });
   await writeFile(file, '{"steps": ');
-  expect(await run(['finetune', '--config', file])).toMatchObject({ code: 1, err: expect.stringContaining('run.json is not JSON') as string });
+  expect(await run(['finetune', '--config', file])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('run.json is not JSON') as string,
+  });
   await rm(folder, { recursive: true });
-  expect(await run(['finetune', '--config', file])).toMatchObject({ code: 1, err: expect.stringMatching(/^error: ENOENT.*run\.json'\n$/) as string });
+  expect(await run(['finetune', '--config', file])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^error: ENOENT.*run\.json'\n$/) as string,
+  });
 });
 
 test('every wrong option is named as it was typed', async () => {
-  const { code, err, out } = await run([...minimal, '--rank', 'eight', '--batch-size', '0', '--schedule', 'cosin', '--steps', '']);
+  const { code, err, out } = await run([
+    ...minimal,
+    '--rank',
+    'eight',
+    '--batch-size',
+    '0',
+    '--schedule',
+    'cosin',
+    '--steps',
+    '',
+  ]);
   expect({ code, out }).toEqual({ code: 1, out: '' });
   expect(err).toBe(`error: --batch-size: found 0; allowed: a whole number, 1 or more
 --steps: found ''; allowed: null, or a whole number, 1 or more
 --schedule: found 'cosin'; allowed: one of 'constant', 'cosine', 'linear', 'rsqrt'
 --rank: found 'eight'; allowed: a whole number from 1 to 4096
 `);
-  expect((await run([...minimal, '--resume', '--overwrite'])).err).toContain('--resume: found true together with overwrite: true; allowed: one of --resume and --overwrite, not both');
-  expect((await run([...minimal, '--full', '--rank', '4'])).err).toContain('--full trains without LoRA, but --rank set it up');
+  expect((await run([...minimal, '--resume', '--overwrite'])).err).toContain(
+    '--resume: found true together with overwrite: true; allowed: one of --resume and --overwrite, not both',
+  );
+  expect((await run([...minimal, '--full', '--rank', '4'])).err).toContain(
+    '--full trains without LoRA, but --rank set it up',
+  );
   expect((await run(['finetune'])).err).toContain('--model and --data must be given');
   expect((await run(['finetune', '--stpes', '3'])).err).toMatch(/unknown option '--stpes'\n\(Did you mean --steps\?\)/);
   expect((await run(['finetun'])).err).toContain('Did you mean finetune?');
@@ -69,8 +135,12 @@ test('typed errors: message and hint, exit code 1; with --json as JSON too', asy
   const exists = await run([...minimal, '--json'], fails(new RunFolderExistsError({ location: '/x', entries: ['a'] })));
   expect(exists.code).toBe(1);
   expect(exists.err).toMatch(/^error: The output folder \/x is not empty: a\.\nPass .*--resume.*--overwrite.*\n$/);
-  expect(JSON.parse(exists.out)).toMatchObject({ error: { name: 'RunFolderExistsError', hint: expect.stringContaining('--resume') as string } });
-  expect((await run(minimal, fails(new DiskFullError({ path: '/x/y', bytes: 10 })))).err).toMatch(/^error: No space left to write \/x\/y/);
+  expect(JSON.parse(exists.out)).toMatchObject({
+    error: { name: 'RunFolderExistsError', hint: expect.stringContaining('--resume') as string },
+  });
+  expect((await run(minimal, fails(new DiskFullError({ path: '/x/y', bytes: 10 })))).err).toMatch(
+    /^error: No space left to write \/x\/y/,
+  );
 });
 
 test('what nobody foresaw: the stack, and exit code 70', async () => {
@@ -88,7 +158,10 @@ test('plan says what it takes and whether it fits', async () => {
   expect(out).toContain('Parameters     268,098,176\n');
   expect(out).toContain('Weights      512 MiB\nActivations  1.00 GiB\nTogether     1.50 GiB\n');
   expect(out).toContain('Does not fit: the adapter has 1.00 GiB.\n  - --max-length 256 saves 512 MiB\n');
-  expect(JSON.parse((await run(['plan', '--model', 'm', '--data', 'd', '--json'])).out)).toMatchObject({ fits: false, totalBytes: 1.5 * 2 ** 30 });
+  expect(JSON.parse((await run(['plan', '--model', 'm', '--data', 'd', '--json'])).out)).toMatchObject({
+    fits: false,
+    totalBytes: 1.5 * 2 ** 30,
+  });
 });
 
 test('inspect', async () => {
@@ -101,8 +174,22 @@ test('inspect', async () => {
 test('generate: text as it comes, prompts as they are, wrong options together', async () => {
   const told = await run(['generate', '--model', 'm', '007', '--stop', 'a', '--stop', 'b', '--top-p', '0.9']);
   expect(told).toMatchObject({ code: 0, out: 'Amber.\n', err: '2 tokens, 4.0 a second\n' });
-  expect(told.requests[0]).toEqual({ model: 'm', adapter: null, prompt: '007', chat: true, maxTokens: 256, temperature: 0, topK: null, topP: 0.9, stop: ['a', 'b'], seed: 42 });
-  expect((await run(['generate', '--model', 'm', '--raw', '--json'], { input: 'piped\n' })).requests[0]).toMatchObject({ prompt: 'piped', chat: false });
+  expect(told.requests[0]).toEqual({
+    model: 'm',
+    adapter: null,
+    prompt: '007',
+    chat: true,
+    maxTokens: 256,
+    temperature: 0,
+    topK: null,
+    topP: 0.9,
+    stop: ['a', 'b'],
+    seed: 42,
+  });
+  expect((await run(['generate', '--model', 'm', '--raw', '--json'], { input: 'piped\n' })).requests[0]).toMatchObject({
+    prompt: 'piped',
+    chat: false,
+  });
   expect((await run(['generate', '--model', 'm'])).err).toContain('The prompt is empty');
   const wrong = await run(['generate', '--model', 'm', 'x', '--top-k', '0', '--temperature', 'hot', '--top-p', '2']);
   expect(wrong.code).toBe(1);
@@ -114,7 +201,8 @@ test('help and version', async () => {
   expect(await run(['--version'])).toMatchObject({ code: 0, out: '1.2.3\n' });
   const { out, code } = await run(['finetune', '--help']);
   expect(code).toBe(0);
-  for (const text of ['What is trained:', '--gradient-checkpointing', 'Examples:', 'exit code 130']) expect(out).toContain(text);
+  for (const text of ['What is trained:', '--gradient-checkpointing', 'Examples:', 'exit code 130'])
+    expect(out).toContain(text);
 });
 
 test.each(['stops', 'hangs'])('Ctrl-C: a run that %s ends with 130', async (kind) => {

@@ -13,19 +13,27 @@ export function createProgram(context: CliContext, version: string): Command {
     .description('Fine-tune Gemma from its official weights, on WebGPU.')
     .version(version, '-v, --version')
     .exitOverride()
-    .configureOutput({ writeOut: context.out, writeErr: context.err, getOutHelpWidth: () => 110, getErrHelpWidth: () => 110 })
+    .configureOutput({
+      writeOut: context.out,
+      writeErr: context.err,
+      getOutHelpWidth: () => 110,
+      getErrHelpWidth: () => 110,
+    })
     .showHelpAfterError('lapidary <command> --help shows all options.');
 
   addTrainFlags(program.command('finetune'))
     .description('train a LoRA adapter (or, with --full, the model) on your data')
     .option('--no-samples', 'do not print answers before and after')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ lapidary finetune --model ./gemma-3-270m --data rows.jsonl --out out/first
   $ lapidary finetune --model google/gemma-3-270m --data rows.jsonl --epochs 3 --rank 16
   $ lapidary finetune --model gemma.gguf --data rows.jsonl --gradient-checkpointing --resume
 
-Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`)
+Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,
+    )
     .action((values: FlagValues) => finetune(values, context));
 
   addTrainFlags(program.command('plan'))
@@ -42,7 +50,11 @@ Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.
     .option('--temperature <x>', '0 takes the likeliest token always (default: 0)')
     .option('--top-k <n>', 'choose among the n likeliest tokens')
     .option('--top-p <p>', 'choose among the likeliest tokens that sum to p')
-    .option('--stop <text>', 'end before this text; may be given more than once', (text: string, all: readonly string[] = []) => [...all, text])
+    .option(
+      '--stop <text>',
+      'end before this text; may be given more than once',
+      (text: string, all: readonly string[] = []) => [...all, text],
+    )
     .option('--seed <n>', 'of the choices (default: 42)')
     .option('--raw', 'continue the prompt as it stands, without the chat template')
     .option('--json', 'print one JSON object at the end')

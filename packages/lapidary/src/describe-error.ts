@@ -3,8 +3,17 @@ import { trainFlags } from './train-flags.js';
 
 /** Errors that no user can do anything about: bugs, told with their stack. */
 const bugs = new Set([
-  'Error', 'TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'EvalError', 'URIError', 'AggregateError', 'AssertionError',
-  'GpuValidationError', 'ShaderCompilationError',
+  'Error',
+  'TypeError',
+  'RangeError',
+  'ReferenceError',
+  'SyntaxError',
+  'EvalError',
+  'URIError',
+  'AggregateError',
+  'AssertionError',
+  'GpuValidationError',
+  'ShaderCompilationError',
 ]);
 
 /** What a process ends with. */
@@ -26,8 +35,13 @@ export function describeError(error: unknown): ErrorDescription {
   }
   const { name, message } = error;
   const hint = (error as { hint?: unknown }).hint;
-  const described = { name, message: error instanceof ConfigError ? inFlags(error) : message, hint: typeof hint === 'string' ? hint : null };
-  if (name === 'TrainingInterruptedError' || name === 'AbortError') return { ...described, exitCode: exitCodes.interrupted, stack: null };
+  const described = {
+    name,
+    message: error instanceof ConfigError ? inFlags(error) : message,
+    hint: typeof hint === 'string' ? hint : null,
+  };
+  if (name === 'TrainingInterruptedError' || name === 'AbortError')
+    return { ...described, exitCode: exitCodes.interrupted, stack: null };
   const isOfSystem = typeof (error as NodeJS.ErrnoException).syscall === 'string';
   if (isOfSystem || !bugs.has(name)) return { ...described, exitCode: exitCodes.userError, stack: null };
   return { ...described, exitCode: exitCodes.bug, stack: error.stack ?? message };
@@ -36,9 +50,14 @@ export function describeError(error: unknown): ErrorDescription {
 /** The problems of a config under the names of the flags that were typed. */
 function inFlags({ problems }: ConfigError): string {
   const flagOf = (path: string) => trainFlags.find((flag) => flag.path === path)?.name ?? path;
-  return problems.map(({ path, found, allowed }) => `${flagOf(path)}: found ${found}; allowed: ${inFlagNames(allowed)}`).join('\n');
+  return problems
+    .map(({ path, found, allowed }) => `${flagOf(path)}: found ${found}; allowed: ${inFlagNames(allowed)}`)
+    .join('\n');
 }
 
 function inFlagNames(allowed: string): string {
-  return allowed.replace(/`([\w.]+)`/g, (whole, path: string) => trainFlags.find((flag) => flag.path === path)?.name ?? whole);
+  return allowed.replace(
+    /`([\w.]+)`/g,
+    (whole, path: string) => trainFlags.find((flag) => flag.path === path)?.name ?? whole,
+  );
 }

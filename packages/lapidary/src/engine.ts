@@ -23,7 +23,12 @@ export interface ModelInspection {
   readonly bytes: number;
   /** Settings of the architecture, by name. */
   readonly config: Readonly<Record<string, string | number | boolean | null>>;
-  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number }[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly dtype: string;
+    readonly shape: readonly number[];
+    readonly bytes: number;
+  }[];
 }
 
 export interface GenerateRequest {
@@ -57,5 +62,8 @@ export interface Engine {
   readonly runTraining: RunTraining;
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   inspectModel(model: string): Promise<ModelInspection>;
-  generate(request: GenerateRequest, options: { readonly onText: (text: string) => void; readonly signal: AbortSignal }): Promise<GenerateResult>;
+  generate(
+    request: GenerateRequest,
+    options: { readonly onText: (text: string) => void; readonly signal: AbortSignal },
+  ): Promise<GenerateResult>;
 }

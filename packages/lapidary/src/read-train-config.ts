@@ -8,18 +8,32 @@ type Settings = Record<string, unknown>;
 
 /** The config that the arguments make: the JSON file of `--config`, and the flags over it. */
 export async function readTrainConfig(values: FlagValues, context: CliContext): Promise<ResolvedTrainConfig> {
-  const settings: Settings = values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
+  const settings: Settings =
+    values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
   const model = values['model'] ?? settings['model'];
   delete settings['model'];
-  const missing = [model === undefined && '--model', values['data'] === undefined && settings['data'] === undefined && '--data'].filter(Boolean);
-  if (missing.length > 0) throw new UsageError({ message: `${missing.join(' and ')} must be given.`, hint: 'lapidary finetune --help shows all options.' });
+  const missing = [
+    model === undefined && '--model',
+    values['data'] === undefined && settings['data'] === undefined && '--data',
+  ].filter(Boolean);
+  if (missing.length > 0)
+    throw new UsageError({
+      message: `${missing.join(' and ')} must be given.`,
+      hint: 'lapidary finetune --help shows all options.',
+    });
   for (const flag of trainFlags) {
     const value = values[attributeOf(flag)];
     if (value !== undefined && flag.name !== '--full') setAt(settings, flag.path, convert(String(value), flag));
   }
   if (values['full'] === true) {
-    const given = trainFlags.filter((flag) => flag.path.startsWith('lora.') && values[attributeOf(flag)] !== undefined).map(({ name }) => name);
-    if (given.length > 0) throw new UsageError({ message: `--full trains without LoRA, but ${given.join(', ')} set it up.`, hint: 'Leave out one or the other.' });
+    const given = trainFlags
+      .filter((flag) => flag.path.startsWith('lora.') && values[attributeOf(flag)] !== undefined)
+      .map(({ name }) => name);
+    if (given.length > 0)
+      throw new UsageError({
+        message: `--full trains without LoRA, but ${given.join(', ')} set it up.`,
+        hint: 'Leave out one or the other.',
+      });
     settings['lora'] = null;
   }
   const weightLoader = await context.engine.openModel(String(model));
@@ -34,7 +48,11 @@ export function attributeOf({ name }: Pick<TrainFlag, 'name'>): string {
 /** What is no number stays text, so that the config's check reports it together with everything else. */
 function convert(text: string, { kind }: TrainFlag): unknown {
   const number = (part: string) => (part.trim() !== '' && Number.isFinite(Number(part)) ? Number(part) : part);
-  const parts = () => text.split(',').map((part) => part.trim()).filter(Boolean);
+  const parts = () =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean);
   switch (kind) {
     case 'text':
       return text;
@@ -55,7 +73,8 @@ function setAt(settings: Settings, path: string, value: unknown): void {
   let at = settings;
   for (const part of parts) {
     const inner = at[part];
-    at = at[part] = typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? { ...(inner as Settings) } : {};
+    at = at[part] =
+      typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? { ...(inner as Settings) } : {};
   }
   at[last] = value;
 }
@@ -66,10 +85,16 @@ async function readSettings(path: string, context: CliContext): Promise<Settings
   try {
     settings = JSON.parse(text);
   } catch (error) {
-    throw new UsageError({ message: `${path} is not JSON: ${(error as Error).message}`, hint: 'It holds the fields of TrainConfig, and "model".' });
+    throw new UsageError({
+      message: `${path} is not JSON: ${(error as Error).message}`,
+      hint: 'It holds the fields of TrainConfig, and "model".',
+    });
   }
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
-    throw new UsageError({ message: `${path} holds no JSON object.`, hint: 'It holds the fields of TrainConfig, and "model".' });
+    throw new UsageError({
+      message: `${path} holds no JSON object.`,
+      hint: 'It holds the fields of TrainConfig, and "model".',
+    });
   }
   return settings as Settings;
 }

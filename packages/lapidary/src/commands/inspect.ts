@@ -19,14 +19,19 @@ export async function inspect(model: string, values: InspectValues, context: Cli
     const sum = byType.get(dtype) ?? { count: 0, bytes: 0 };
     byType.set(dtype, { count: sum.count + 1, bytes: sum.bytes + bytes });
   }
-  context.out(`${formatTable([
-    ['Source', found.source],
-    ['Format', found.format],
-    ['Family', found.family],
-    ['Parameters', found.parameters.toLocaleString('en')],
-    ['Size', formatBytes(found.bytes)],
-    ...[...byType].map(([dtype, { count, bytes }]) => [dtype, `${count} tensors, ${formatBytes(bytes)}`]),
-    ...Object.entries(found.config).map(([key, value]) => [key, String(value)]),
-  ])}\n`);
-  if (values.tensors) context.out(`\n${formatTable(found.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, `[${shape.join(', ')}]`, formatBytes(bytes)]))}\n`);
+  context.out(
+    `${formatTable([
+      ['Source', found.source],
+      ['Format', found.format],
+      ['Family', found.family],
+      ['Parameters', found.parameters.toLocaleString('en')],
+      ['Size', formatBytes(found.bytes)],
+      ...[...byType].map(([dtype, { count, bytes }]) => [dtype, `${count} tensors, ${formatBytes(bytes)}`]),
+      ...Object.entries(found.config).map(([key, value]) => [key, String(value)]),
+    ])}\n`,
+  );
+  if (values.tensors)
+    context.out(
+      `\n${formatTable(found.tensors.map(({ name, dtype, shape, bytes }) => [name, dtype, `[${shape.join(', ')}]`, formatBytes(bytes)]))}\n`,
+    );
 }

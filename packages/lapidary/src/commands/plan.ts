@@ -14,13 +14,19 @@ export async function plan(values: FlagValues, context: CliContext): Promise<voi
     return;
   }
   const count = (value: number) => value.toLocaleString('en');
-  context.out(`${formatTable([
-    ['Parameters', count(planned.parameters)],
-    ['Trained', count(planned.trainableParameters)],
-    ['Steps', count(planned.totalSteps)],
-    ['Tokens a step', count(planned.tokensPerStep)],
-  ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n`);
+  context.out(
+    `${formatTable([
+      ['Parameters', count(planned.parameters)],
+      ['Trained', count(planned.trainableParameters)],
+      ['Steps', count(planned.totalSteps)],
+      ['Tokens a step', count(planned.tokensPerStep)],
+    ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n`,
+  );
   if (fits === null) return;
   const available = formatBytes(planned.availableBytes!);
-  context.out(fits ? `\nFits: the adapter has ${available}.\n` : `\nDoes not fit: the adapter has ${available}.\n${planned.advice.map((line) => `  - ${line}\n`).join('')}`);
+  context.out(
+    fits
+      ? `\nFits: the adapter has ${available}.\n`
+      : `\nDoes not fit: the adapter has ${available}.\n${planned.advice.map((line) => `  - ${line}\n`).join('')}`,
+  );
 }

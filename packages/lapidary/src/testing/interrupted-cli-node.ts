@@ -15,4 +15,8 @@ const { engine } = createStandInEngine({
       console.log('training');
     }),
 });
-process.exitCode = await runCli(['finetune', '--model', 'm', '--data', 'd'], { engine, version: '0', signal: abortOnSignals() });
+process.exitCode = await runCli(['finetune', '--model', 'm', '--data', 'd'], {
+  engine,
+  version: '0',
+  signal: abortOnSignals(),
+});

@@ -20,7 +20,9 @@ function toJson(value: unknown): JsonValue {
   const { description } = value as { description?: unknown };
   if (description !== undefined && typeof description !== 'function') return toJson(description);
   const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
-  const entries = Object.entries(value).filter(([, field]) => field !== undefined && typeof field !== 'function' && (isPlain || isSimple(field)));
+  const entries = Object.entries(value).filter(
+    ([, field]) => field !== undefined && typeof field !== 'function' && (isPlain || isSimple(field)),
+  );
   return Object.fromEntries(entries.map(([key, field]) => [key, toJson(field)]));
 }
 
@@ -38,7 +40,17 @@ export interface ConfigChange {
 
 /** What may differ when a run is resumed: it changes what is written and when, not what is computed. */
 const harmless = new Set([
-  'name', 'evalEvery', 'saveEvery', 'keep', 'keepPeriod', 'sampleEvery', 'sampleCount', 'sampleTokens', 'outDir', 'resume', 'overwrite',
+  'name',
+  'evalEvery',
+  'saveEvery',
+  'keep',
+  'keepPeriod',
+  'sampleEvery',
+  'sampleCount',
+  'sampleTokens',
+  'outDir',
+  'resume',
+  'overwrite',
   'gradientCheckpointing',
 ]);
 

@@ -41,7 +41,9 @@ function findUnknownFields(schema: unknown, input: unknown, prefix: string): Con
     if (key in entries) return findUnknownFields(entries[key], value, `${path}.`);
     if (value === undefined) return [];
     const near = closest(key, Object.keys(entries));
-    const allowed = near ? `no such field; did you mean \`${near}\`?` : `no such field; there are ${Object.keys(entries).join(', ')}`;
+    const allowed = near
+      ? `no such field; did you mean \`${near}\`?`
+      : `no such field; there are ${Object.keys(entries).join(', ')}`;
     return [{ path, found: describeValue(value), allowed }];
   });
 }
@@ -61,7 +63,10 @@ function unwrap(schema: unknown): SchemaParts | undefined {
 
 /** The candidate most like `word`, if it is like enough to be what was meant. */
 export function closest(word: string, candidates: readonly string[]): string | null {
-  const scored = candidates.map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }));
+  const scored = candidates.map((candidate) => ({
+    candidate,
+    distance: editDistance(word.toLowerCase(), candidate.toLowerCase()),
+  }));
   scored.sort((a, b) => a.distance - b.distance);
   const best = scored[0];
   return best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : null;

@@ -3,7 +3,9 @@ import type { PathPattern, ResolvedTrainConfig } from './train-config.js';
 /** A pattern as a RegExp that matches whole paths. */
 export function compilePathPattern(pattern: PathPattern): RegExp {
   if (pattern instanceof RegExp) return new RegExp(`^(?:${pattern.source})$`, pattern.flags.replace(/[gy]/g, ''));
-  const source = pattern.replace(/\*\*|\*|[.+?^${}()|[\]\\]/g, (part) => (part === '**' ? '.*' : part === '*' ? '[^.]*' : `\\${part}`));
+  const source = pattern.replace(/\*\*|\*|[.+?^${}()|[\]\\]/g, (part) =>
+    part === '**' ? '.*' : part === '*' ? '[^.]*' : `\\${part}`,
+  );
   return new RegExp(`^${source}$`);
 }
 
@@ -17,14 +19,21 @@ export function createPathFilter(patterns: readonly PathPattern[]): (path: strin
  * Which parameters a run trains. Adapter leaves (`….lora.a`, `….lora.b`) and those that `trainable` names (everything, when it
  * is null and there is no LoRA), except what `freeze` names.
  */
-export function createTrainableFilter({ lora, freeze, trainable }: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (path: string) => boolean {
+export function createTrainableFilter({
+  lora,
+  freeze,
+  trainable,
+}: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (path: string) => boolean {
   const isFrozen = createPathFilter(freeze);
   const isNamed = createPathFilter(trainable ?? (lora ? [] : ['**']));
   return (path) => (/\.lora\.[ab]$/.test(path) || isNamed(path)) && !isFrozen(path);
 }
 
 /** Whether a linear (by its path without `.weight`, as `layers.3.attn.qProj`) gets an adapter. */
-export function createLoraTargetFilter({ targets, layers }: NonNullable<ResolvedTrainConfig['lora']>): (path: string) => boolean {
+export function createLoraTargetFilter({
+  targets,
+  layers,
+}: NonNullable<ResolvedTrainConfig['lora']>): (path: string) => boolean {
   const pattern = targets instanceof RegExp ? compilePathPattern(targets) : null;
   return (path) => {
     const [, layer, last] = /^layers\.(\d+)\..*?([^.]+)$/.exec(path) ?? [];

@@ -29,7 +29,11 @@ export function planRun(config: ResolvedTrainConfig, rows: number): RunPlan {
     evalEvery: config.evalEvery ?? tenth,
     saveEvery: config.saveEvery ?? Math.min(1000, tenth),
     schedule: createSchedule({
-      type, peak, warmupSteps, warmupRule, timescale,
+      type,
+      peak,
+      warmupSteps,
+      warmupRule,
+      timescale,
       decaySteps: Math.max(given.decaySteps ?? totalSteps, warmupSteps + 1),
       end: endLearningRate ?? peak / 10,
     }),

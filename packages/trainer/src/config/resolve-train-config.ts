@@ -18,7 +18,10 @@ export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
   const config: ResolvedTrainConfig = {
     ...parsed,
     epochs: parsed.steps === null ? (parsed.epochs ?? 1) : parsed.epochs,
-    optimizer: { ...parsed.optimizer, learningRate: parsed.optimizer.learningRate ?? defaultLearningRate[parsed.lora ? 'lora' : 'full'] },
+    optimizer: {
+      ...parsed.optimizer,
+      learningRate: parsed.optimizer.learningRate ?? defaultLearningRate[parsed.lora ? 'lora' : 'full'],
+    },
   };
   const conflicts = findConflicts(config, input);
   if (conflicts.length > 0) throw new ConfigError({ problems: conflicts });
@@ -32,22 +35,43 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
   const add = (isWrong: boolean, path: string, found: string, allowed: string) => {
     if (isWrong) problems.push({ path, found, allowed });
   };
-  add(config.resume && config.overwrite, 'resume', 'true together with overwrite: true', 'one of `resume` and `overwrite`, not both');
-  add(steps !== null && epochs !== null, 'steps', `${steps} together with epochs: ${epochs}`, 'one of `steps` and `epochs`, not both');
+  add(
+    config.resume && config.overwrite,
+    'resume',
+    'true together with overwrite: true',
+    'one of `resume` and `overwrite`, not both',
+  );
+  add(
+    steps !== null && epochs !== null,
+    'steps',
+    `${steps} together with epochs: ${epochs}`,
+    'one of `steps` and `epochs`, not both',
+  );
   add(
     config.evalData !== null && (input.evalFraction ?? 0) > 0,
-    'evalFraction', `${config.evalFraction} together with evalData`, 'one of `evalData` and `evalFraction`, not both',
+    'evalFraction',
+    `${config.evalFraction} together with evalData`,
+    'one of `evalData` and `evalFraction`, not both',
   );
   const warmup = schedule.warmupSteps ?? 0;
   const decays = schedule.type === 'cosine' || schedule.type === 'linear';
-  add(steps !== null && warmup >= steps && warmup > 0, 'schedule.warmupSteps', `${warmup} in a run of ${steps} steps`, 'fewer than `steps`');
+  add(
+    steps !== null && warmup >= steps && warmup > 0,
+    'schedule.warmupSteps',
+    `${warmup} in a run of ${steps} steps`,
+    'fewer than `steps`',
+  );
   add(
     decays && schedule.decaySteps !== null && schedule.decaySteps <= warmup,
-    'schedule.decaySteps', `${schedule.decaySteps} with ${warmup} warm-up steps`, 'more than `warmupSteps`, which it counts too',
+    'schedule.decaySteps',
+    `${schedule.decaySteps} with ${warmup} warm-up steps`,
+    'more than `warmupSteps`, which it counts too',
   );
   add(
     decays && (schedule.endLearningRate ?? 0) > optimizer.learningRate,
-    'schedule.endLearningRate', `${schedule.endLearningRate} with learningRate ${optimizer.learningRate}`, 'at most `optimizer.learningRate`',
+    'schedule.endLearningRate',
+    `${schedule.endLearningRate} with learningRate ${optimizer.learningRate}`,
+    'at most `optimizer.learningRate`',
   );
   return problems;
 }

@@ -3,7 +3,10 @@ import { choice, flag, integer, listOf, orNull, real, text, withDefault } from '
 import { loraTargets, type LoraTarget, type PathPattern, type WeightLoader } from './train-config.js';
 
 const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
-const patterns = listOf<PathPattern>(isPattern, "a list of path patterns: texts such as 'layers.*.attn.**', or RegExps");
+const patterns = listOf<PathPattern>(
+  isPattern,
+  "a list of path patterns: texts such as 'layers.*.attn.**', or RegExps",
+);
 const targetNames = loraTargets.map((name) => `'${name}'`).join(', ');
 
 const source = v.custom<string | readonly unknown[] | object>(
@@ -28,7 +31,10 @@ const optimizerSchema = v.object(
     learningRate: v.optional(real({ above: 0 })),
     betas: withDefault(
       v.custom<readonly [number, number]>(
-        (value) => Array.isArray(value) && value.length === 2 && value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
+        (value) =>
+          Array.isArray(value) &&
+          value.length === 2 &&
+          value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
         'two numbers from 0 to below 1',
       ),
       [0.9, 0.95],
@@ -60,12 +66,22 @@ const loraSchema = v.object(
     dropout: withDefault(real({ min: 0, below: 1 }), 0),
     targets: withDefault(
       v.custom<readonly LoraTarget[] | RegExp>(
-        (value) => value instanceof RegExp || (Array.isArray(value) && value.length > 0 && value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
+        (value) =>
+          value instanceof RegExp ||
+          (Array.isArray(value) &&
+            value.length > 0 &&
+            value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
         `a RegExp of paths, or a list of ${targetNames}`,
       ),
       loraTargets,
     ),
-    layers: orNull(listOf<number>((value) => Number.isSafeInteger(value) && (value as number) >= 0, 'a list of layer numbers from 0', { minLength: 1 })),
+    layers: orNull(
+      listOf<number>(
+        (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+        'a list of layer numbers from 0',
+        { minLength: 1 },
+      ),
+    ),
   },
   'null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, layers }',
 );

@@ -31,15 +31,31 @@ function problemsOf(config: unknown): Record<string, string> {
   return {};
 }
 
-test('defaults: openpi\'s optimizer and schedule, LoRA on all linears, one epoch', () => {
+test("defaults: openpi's optimizer and schedule, LoRA on all linears, one epoch", () => {
   const config = resolveTrainConfig(minimal);
   expect(config).toMatchObject({
-    batchSize: 4, gradientAccumulation: 1, steps: null, epochs: 1, seed: 42, evalFraction: 0.1, evalData: null,
-    optimizer: { type: 'adamw', learningRate: 2e-4, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 1e-10, clipGradNorm: 1 },
+    batchSize: 4,
+    gradientAccumulation: 1,
+    steps: null,
+    epochs: 1,
+    seed: 42,
+    evalFraction: 0.1,
+    evalData: null,
+    optimizer: {
+      type: 'adamw',
+      learningRate: 2e-4,
+      betas: [0.9, 0.95],
+      eps: 1e-8,
+      weightDecay: 1e-10,
+      clipGradNorm: 1,
+    },
     schedule: { type: 'cosine', warmupSteps: null, warmupRule: 'openpi' },
     lora: { rank: 8, alpha: 16, rslora: false, dropout: 0, layers: null },
     data: { source: 'rows.jsonl', format: 'auto', lossOn: 'completion', tooLong: 'error' },
-    freeze: [], trainable: null, resume: false, overwrite: false,
+    freeze: [],
+    trainable: null,
+    resume: false,
+    overwrite: false,
   });
   expect(config.lora!.targets).toHaveLength(7);
   expect(resolveTrainConfig({ ...minimal, lora: null }).optimizer.learningRate).toBe(2.5e-5);
@@ -90,17 +106,39 @@ test('missing and misshapen objects', () => {
     optimizer: "'adam' | an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }",
     lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, layers }',
   });
-  for (const nothing of [undefined, null, 'config', []]) expect(() => resolveTrainConfig(nothing as unknown as TrainConfig)).toThrow(ConfigError);
+  for (const nothing of [undefined, null, 'config', []])
+    expect(() => resolveTrainConfig(nothing as unknown as TrainConfig)).toThrow(ConfigError);
 });
 
 test('fields that contradict each other', () => {
-  const both = { ...minimal, resume: true, overwrite: true, steps: 10, epochs: 1, evalData: { source: 'e' }, evalFraction: 0.2, schedule: { warmupSteps: 10, decaySteps: 5, endLearningRate: 1 } };
-  expect(Object.keys(problemsOf(both))).toEqual(['resume', 'steps', 'evalFraction', 'schedule.warmupSteps', 'schedule.decaySteps', 'schedule.endLearningRate']);
+  const both = {
+    ...minimal,
+    resume: true,
+    overwrite: true,
+    steps: 10,
+    epochs: 1,
+    evalData: { source: 'e' },
+    evalFraction: 0.2,
+    schedule: { warmupSteps: 10, decaySteps: 5, endLearningRate: 1 },
+  };
+  expect(Object.keys(problemsOf(both))).toEqual([
+    'resume',
+    'steps',
+    'evalFraction',
+    'schedule.warmupSteps',
+    'schedule.decaySteps',
+    'schedule.endLearningRate',
+  ]);
 });
 
 test('trainable and LoRA filters', () => {
   const base = { lora: null, freeze: [], trainable: null };
-  const paths = ['embedTokens.weight', 'layers.0.attn.qProj.weight', 'layers.10.mlp.upProj.weight', 'layers.0.attn.qProj.lora.a'];
+  const paths = [
+    'embedTokens.weight',
+    'layers.0.attn.qProj.weight',
+    'layers.10.mlp.upProj.weight',
+    'layers.0.attn.qProj.lora.a',
+  ];
   const chosen = (filter: (path: string) => boolean) => paths.map((path) => (filter(path) ? 1 : 0)).join('');
   const lora = resolveTrainConfig(minimal).lora;
   expect(chosen(createTrainableFilter(base))).toBe('1111');
@@ -112,25 +150,39 @@ test('trainable and LoRA filters', () => {
   expect(chosen(createTrainableFilter({ ...base, lora, trainable: ['embed*.weight'] }))).toBe('1001');
 
   const linears = ['layers.0.attn.qProj', 'layers.1.mlp.gateProj', 'layers.12.attn.qProj', 'embedTokens'];
-  const targets = (config: object) => linears.map((path) => (createLoraTargetFilter({ ...lora!, ...config })(path) ? 1 : 0)).join('');
+  const targets = (config: object) =>
+    linears.map((path) => (createLoraTargetFilter({ ...lora!, ...config })(path) ? 1 : 0)).join('');
   expect(targets({})).toBe('1110');
   expect(targets({ targets: ['qProj'], layers: [12] })).toBe('0010');
   expect(targets({ targets: /layers\.\d\.(attn|mlp)\..*/ })).toBe('1100');
 });
 
 test('the echo is JSON, without functions or rows', () => {
-  const config = resolveTrainConfig({ ...minimal, freeze: [/embed.*/i, 'layers.*'], evalData: { source: Array.from({ length: 500 }, () => ({})) } });
+  const config = resolveTrainConfig({
+    ...minimal,
+    freeze: [/embed.*/i, 'layers.*'],
+    evalData: { source: Array.from({ length: 500 }, () => ({})) },
+  });
   const echo = echoConfig(config);
   expect(JSON.parse(JSON.stringify(echo))).toEqual(echo);
-  expect(echo).toMatchObject({ weightLoader: { kind: 'safetensors', path: '/models/gemma' }, freeze: ['/embed.*/i', 'layers.*'], evalData: { source: '500 rows' } });
+  expect(echo).toMatchObject({
+    weightLoader: { kind: 'safetensors', path: '/models/gemma' },
+    freeze: ['/embed.*/i', 'layers.*'],
+    evalData: { source: '500 rows' },
+  });
   expect(echo['weightLoader']).not.toHaveProperty('cache');
   const described = { open() {}, description: { hub: 'google/gemma-3-270m', revision: 'abc' }, secret: 'token' };
-  expect(echoConfig(resolveTrainConfig({ ...minimal, weightLoader: described }))['weightLoader']).toEqual(described.description);
+  expect(echoConfig(resolveTrainConfig({ ...minimal, weightLoader: described }))['weightLoader']).toEqual(
+    described.description,
+  );
 });
 
 test('the difference of two configs says which changes matter', () => {
   const changes = (a: Partial<TrainConfig>, b: Partial<TrainConfig>) =>
-    diffConfigs(echoConfig(resolveTrainConfig({ ...minimal, ...a })), echoConfig(resolveTrainConfig({ ...minimal, ...b })));
+    diffConfigs(
+      echoConfig(resolveTrainConfig({ ...minimal, ...a })),
+      echoConfig(resolveTrainConfig({ ...minimal, ...b })),
+    );
   expect(changes({}, {})).toEqual([]);
   expect(changes({ optimizer: { learningRate: 1e-3 }, saveEvery: 5 }, { outDir: 'b', lora: null })).toEqual(
     expect.arrayContaining([
@@ -142,8 +194,12 @@ test('the difference of two configs says which changes matter', () => {
   );
   const constant = { schedule: { type: 'constant', warmupSteps: 2 } } as const;
   expect(changes({ steps: 10 }, { steps: 20 })).toMatchObject([{ path: 'steps', matters: true }]);
-  expect(changes({ steps: 10, ...constant }, { steps: 20, ...constant })).toMatchObject([{ path: 'steps', matters: false }]);
-  expect(changes({}, { weightLoader: new FileLoader('/other') })).toMatchObject([{ path: 'weightLoader.path', matters: true }]);
+  expect(changes({ steps: 10, ...constant }, { steps: 20, ...constant })).toMatchObject([
+    { path: 'steps', matters: false },
+  ]);
+  expect(changes({}, { weightLoader: new FileLoader('/other') })).toMatchObject([
+    { path: 'weightLoader.path', matters: true },
+  ]);
 });
 
 test('the plan of a run follows from rows, batch and epochs', () => {
@@ -153,6 +209,10 @@ test('the plan of a run follows from rows, batch and epochs', () => {
   expect(plan.schedule(0)).toBeCloseTo(1e-4, 12);
   expect(plan.schedule(1)).toBeCloseTo(2e-4, 12);
   expect(plan.schedule(39)).toBeCloseTo(2e-5, 12);
-  expect(planRun(resolveTrainConfig({ ...minimal, steps: 30_000 }), 8)).toMatchObject({ totalSteps: 30_000, warmupSteps: 1000, saveEvery: 1000 });
+  expect(planRun(resolveTrainConfig({ ...minimal, steps: 30_000 }), 8)).toMatchObject({
+    totalSteps: 30_000,
+    warmupSteps: 1000,
+    saveEvery: 1000,
+  });
   expect(planRun(resolveTrainConfig({ ...minimal, steps: 1 }), 8).totalSteps).toBe(1);
 });

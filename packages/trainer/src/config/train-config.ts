@@ -124,7 +124,9 @@ export interface ResolvedTrainConfig {
 type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 /** What a user writes: `weightLoader` and `data.source`; the rest has defaults. */
-export type TrainConfig = Loose<Omit<ResolvedTrainConfig, 'weightLoader' | 'data' | 'evalData' | 'optimizer' | 'schedule' | 'lora'>> & {
+export type TrainConfig = Loose<
+  Omit<ResolvedTrainConfig, 'weightLoader' | 'data' | 'evalData' | 'optimizer' | 'schedule' | 'lora'>
+> & {
   readonly weightLoader: WeightLoader;
   readonly data: { readonly source: DataSource } & Loose<DataOptions>;
   readonly evalData?: ({ readonly source: DataSource } & Loose<DataOptions>) | null | undefined;

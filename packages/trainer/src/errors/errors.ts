@@ -16,7 +16,9 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
   constructor({ problems, subject = 'The training config' }: { problems: readonly ConfigProblem[]; subject?: string }) {
     const count = problems.length === 1 ? 'one field' : `${problems.length} fields`;
-    const lines = problems.map(({ path, found, allowed }) => `  ${path || '(the config)'}: found ${found}; allowed: ${allowed}`);
+    const lines = problems.map(
+      ({ path, found, allowed }) => `  ${path || '(the config)'}: found ${found}; allowed: ${allowed}`,
+    );
     super(`${subject} has ${count} that cannot be used:\n${lines.join('\n')}`);
     this.problems = problems;
   }
@@ -27,7 +29,8 @@ export class RunFolderExistsError extends Error {
   override readonly name = 'RunFolderExistsError';
   readonly location: string;
   readonly entries: readonly string[];
-  readonly hint = 'Pass `resume: true` (--resume) to go on with the run in it, `overwrite: true` (--overwrite) to start again, or name another folder.';
+  readonly hint =
+    'Pass `resume: true` (--resume) to go on with the run in it, `overwrite: true` (--overwrite) to start again, or name another folder.';
   constructor({ location, entries }: { location: string; entries: readonly string[] }) {
     const shown = entries.slice(0, 4).join(', ') + (entries.length > 4 ? `, … (${entries.length} files)` : '');
     super(`The output folder ${location} is not empty: ${shown}.`);
@@ -41,9 +44,13 @@ export class ResumeMismatchError extends Error {
   override readonly name = 'ResumeMismatchError';
   readonly location: string;
   readonly changes: readonly { readonly path: string; readonly saved: unknown; readonly now: unknown }[];
-  readonly hint = 'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones.';
+  readonly hint =
+    'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones.';
   constructor({ location, changes }: { location: string; changes: ResumeMismatchError['changes'] }) {
-    const lines = changes.map(({ path, saved, now }) => `  ${path}: saved ${JSON.stringify(saved) ?? 'nothing'}, now ${JSON.stringify(now) ?? 'nothing'}`);
+    const lines = changes.map(
+      ({ path, saved, now }) =>
+        `  ${path}: saved ${JSON.stringify(saved) ?? 'nothing'}, now ${JSON.stringify(now) ?? 'nothing'}`,
+    );
     super(`The run in ${location} cannot be resumed with these settings:\n${lines.join('\n')}`);
     this.location = location;
     this.changes = changes;
@@ -79,7 +86,9 @@ export class StoreNameError extends Error {
   override readonly name = 'StoreNameError';
   readonly fileName: string;
   constructor({ fileName }: { fileName: string }) {
-    super(`${JSON.stringify(fileName)} is not a name in a file store: use a relative path with '/', without '.', '..' or empty parts.`);
+    super(
+      `${JSON.stringify(fileName)} is not a name in a file store: use a relative path with '/', without '.', '..' or empty parts.`,
+    );
     this.fileName = fileName;
   }
 }
@@ -91,7 +100,9 @@ export class CheckpointCorruptError extends Error {
   readonly rejected: readonly { readonly file: string; readonly reason: string }[];
   readonly hint = 'Restore one of these files from a backup, or start again with `overwrite`.';
   constructor({ location, rejected }: { location: string; rejected: CheckpointCorruptError['rejected'] }) {
-    super(`No checkpoint in ${location} is whole:\n${rejected.map(({ file, reason }) => `  ${file}: ${reason}`).join('\n')}`);
+    super(
+      `No checkpoint in ${location} is whole:\n${rejected.map(({ file, reason }) => `  ${file}: ${reason}`).join('\n')}`,
+    );
     this.location = location;
     this.rejected = rejected;
   }
@@ -105,9 +116,17 @@ export class NonFiniteLossError extends Error {
   readonly gradNorm: number;
   /** The parameter or tensor where it was first seen, where known. */
   readonly firstAt: string | null;
-  readonly hint = 'Lower the learning rate, lengthen the warm-up or clip gradients harder; then resume from the last checkpoint.';
-  constructor({ step, loss, gradNorm, firstAt = null }: { step: number; loss: number; gradNorm: number; firstAt?: string | null }) {
-    super(`Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}${firstAt ? ` (first seen in ${firstAt})` : ''}. Training stopped.`);
+  readonly hint =
+    'Lower the learning rate, lengthen the warm-up or clip gradients harder; then resume from the last checkpoint.';
+  constructor({
+    step,
+    loss,
+    gradNorm,
+    firstAt = null,
+  }: { step: number; loss: number; gradNorm: number; firstAt?: string | null }) {
+    super(
+      `Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}${firstAt ? ` (first seen in ${firstAt})` : ''}. Training stopped.`,
+    );
     this.step = step;
     this.loss = loss;
     this.gradNorm = gradNorm;

@@ -25,7 +25,13 @@ test('a line a step, then the summary', async () => {
 
 test('a resumed run cuts the file back to its step, and a line cut short goes', async () => {
   const store = createMemoryStore();
-  await store.write('metrics.jsonl', run.steps.slice(0, 12).map((step) => `${JSON.stringify(step)}\n`).join('') + '{"step":13,"lo');
+  await store.write(
+    'metrics.jsonl',
+    run.steps
+      .slice(0, 12)
+      .map((step) => `${JSON.stringify(step)}\n`)
+      .join('') + '{"step":13,"lo',
+  );
   await store.write('summary.json', '{}');
   expect((await readMetrics(store)).length).toBe(12);
   const recorder = createRunRecorder(await readMetrics(store));
@@ -41,7 +47,28 @@ test('a resumed run cuts the file back to its step, and a line cut short goes', 
 });
 
 test('numbers for people', () => {
-  expect([0, 1023, 1536, 20 * 2 ** 20, 5.5 * 2 ** 30].map(formatBytes)).toEqual(['0 B', '1023 B', '1.50 KiB', '20.0 MiB', '5.50 GiB']);
-  expect([3.14159, 59.4, 185, 3599.7, 7620, 270_000, Infinity].map(formatSeconds)).toEqual(['3.1 s', '59 s', '3 min 05 s', '1 h 00 min', '2 h 07 min', '3 d 3 h', '–']);
-  expect([0, 2.31449, 0.0342, 2e-4, 1450.2, NaN].map(formatNumber)).toEqual(['0', '2.314', '0.0342', '2.00e-4', '1450', 'NaN']);
+  expect([0, 1023, 1536, 20 * 2 ** 20, 5.5 * 2 ** 30].map(formatBytes)).toEqual([
+    '0 B',
+    '1023 B',
+    '1.50 KiB',
+    '20.0 MiB',
+    '5.50 GiB',
+  ]);
+  expect([3.14, 59.4, 185, 3599.7, 7620, 270_000, Infinity].map(formatSeconds)).toEqual([
+    '3.1 s',
+    '59 s',
+    '3 min 05 s',
+    '1 h 00 min',
+    '2 h 07 min',
+    '3 d 3 h',
+    '–',
+  ]);
+  expect([0, 2.31449, 0.0342, 2e-4, 1450.2, NaN].map(formatNumber)).toEqual([
+    '0',
+    '2.314',
+    '0.0342',
+    '2.00e-4',
+    '1450',
+    'NaN',
+  ]);
 });

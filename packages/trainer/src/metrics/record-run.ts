@@ -12,14 +12,18 @@ export interface RunRecording {
 }
 
 /** A logger that keeps what it hears. `before` are steps of an earlier part of the same run. */
-export function createRunRecorder(before: readonly StepRecord[] = []): RunLogger & { readonly recording: RunRecording } {
+export function createRunRecorder(
+  before: readonly StepRecord[] = [],
+): RunLogger & { readonly recording: RunRecording } {
   const recording: RunRecording = { start: null, steps: [], evals: [], samples: [], notices: [], summary: null };
   return {
     recording,
     onStart: (start) => {
       recording.start = start;
       recording.steps = before.filter(({ step }) => step <= start.startStep);
-      const earlier = recording.steps.flatMap(({ step, evalLoss }) => (evalLoss === null ? [] : [{ step, loss: evalLoss, rows: start.evalRows, seconds: 0 }]));
+      const earlier = recording.steps.flatMap(({ step, evalLoss }) =>
+        evalLoss === null ? [] : [{ step, loss: evalLoss, rows: start.evalRows, seconds: 0 }],
+      );
       recording.evals.unshift(...earlier);
     },
     onStep: (record) => void recording.steps.push(record),

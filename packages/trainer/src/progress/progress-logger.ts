@@ -46,7 +46,8 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
   function onStep(record: StepRecord): void {
     const now = terminal.now();
     // The first interval is missing: the first step also compiles.
-    if (lastStepAt !== null) msPerStep = msPerStep === null ? now - lastStepAt : msPerStep + smoothing * (now - lastStepAt - msPerStep);
+    if (lastStepAt !== null)
+      msPerStep = msPerStep === null ? now - lastStepAt : msPerStep + smoothing * (now - lastStepAt - msPerStep);
     lastStepAt = now;
     evalLoss = record.evalLoss ?? evalLoss;
     const totalSteps = start?.totalSteps ?? record.step;
@@ -63,7 +64,8 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
 
   return {
     onPhase({ name, done, total }) {
-      const amount = done === undefined || total === undefined || total === 0 ? '' : ` ${Math.floor((100 * done) / total)}%`;
+      const amount =
+        done === undefined || total === undefined || total === 0 ? '' : ` ${Math.floor((100 * done) / total)}%`;
       if (isInteractive) draw(`${name} …${amount}`.slice(0, terminal.columns() - 1));
       else if (done === undefined || done === 0) print(`${name} …`);
     },
@@ -90,7 +92,9 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       print(`Done: ${steps} steps in ${formatSeconds(seconds)}`);
       if (baseEvalLoss !== null && finalEvalLoss !== null) {
         const change = 100 * (finalEvalLoss / baseEvalLoss - 1);
-        print(`Eval loss ${formatNumber(baseEvalLoss)} → ${formatNumber(finalEvalLoss)} (${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(0)}%)`);
+        print(
+          `Eval loss ${formatNumber(baseEvalLoss)} → ${formatNumber(finalEvalLoss)} (${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(0)}%)`,
+        );
       }
       print(`Wrote ${[...exported, 'report.html', 'metrics.jsonl', 'summary.json'].join(', ')} to ${outDir}`);
     },
@@ -100,12 +104,18 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
 
 function describeStart({ adapter, memory, load, trainRows, evalRows, totalSteps, startStep }: RunStart): string[] {
   const planned = memory.reduce((sum, { bytes }) => sum + bytes, 0);
-  const lines = [`Adapter: ${adapter.device || adapter.description || adapter.vendor || 'unnamed'} (${adapter.backend})`];
+  const lines = [
+    `Adapter: ${adapter.device || adapter.description || adapter.vendor || 'unnamed'} (${adapter.backend})`,
+  ];
   if (load) {
     const share = load.parameters > 0 ? ((100 * load.trainableParameters) / load.parameters).toPrecision(2) : '0';
-    lines.push(`Model: ${load.source}, ${millions(load.parameters)} parameters, ${millions(load.trainableParameters)} trained (${share}%)`);
+    lines.push(
+      `Model: ${load.source}, ${millions(load.parameters)} parameters, ${millions(load.trainableParameters)} trained (${share}%)`,
+    );
   }
-  lines.push(`Memory: ${formatBytes(planned)} planned (${memory.map(({ category, bytes }) => `${category.toLowerCase()} ${formatBytes(bytes)}`).join(', ')})`);
+  lines.push(
+    `Memory: ${formatBytes(planned)} planned (${memory.map(({ category, bytes }) => `${category.toLowerCase()} ${formatBytes(bytes)}`).join(', ')})`,
+  );
   lines.push(`Data: ${trainRows} rows to train on, ${evalRows} to evaluate`);
   lines.push(startStep > 0 ? `Going on after step ${startStep} of ${totalSteps}` : `Training for ${totalSteps} steps`);
   return lines;

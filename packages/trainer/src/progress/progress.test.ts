@@ -9,7 +9,9 @@ const state = { totalSteps: 200, record, evalLoss: 2.0104, secondsLeft: 125 };
 
 test('everything on a wide line', () => {
   const line = formatProgressLine(state, 160);
-  expect(line).toMatch(/^step {2}60\/200 ▕█{8}▍ {19}▏ {2}30% {2}loss \d\.\d{3} {2}eval 2\.010 {2}lr 1\.\d\de-4 {2}grad 0\.\d+ {2}\d{4} tok\/s {2}212 MiB {2}2 min 05 s left$/);
+  expect(line).toMatch(
+    /^step {2}60\/200 ▕█{8}▍ {19}▏ {2}30% {2}loss \d\.\d{3} {2}eval 2\.010 {2}lr 1\.\d\de-4 {2}grad 0\.\d+ {2}\d{4} tok\/s {2}212 MiB {2}2 min 05 s left$/,
+  );
 });
 
 test.each([20, 30, 45, 60, 79, 100, 119])('fits in %i columns and keeps the loss', (columns) => {
@@ -21,7 +23,7 @@ test.each([20, 30, 45, 60, 79, 100, 119])('fits in %i columns and keeps the loss
 
 /** What a terminal shows, from what was written: \r\x1b[2K empties the line it is in. */
 function screen(isInteractive: boolean) {
-  let lines = [''];
+  const lines = [''];
   let time = 0;
   const write = (text: string) => {
     for (const part of text.split(/(\r\x1b\[2K|\n)/)) {
@@ -61,11 +63,16 @@ test('a terminal shows one living line, with what stays above it', () => {
   expect(lines.join('\n')).not.toContain('Loading');
   expect(lines).toContain('Model: models/gemma3-mini, 4.01 M parameters, 393,216 trained (9.8%)');
   expect(lines.find((line) => line.startsWith('Eval loss'))).toMatch(/Eval loss 3\.420 → 1\.26\d \(−63%\)/);
-  expect(lines.join('\n')).toContain('before │ What colour is amber?\n         │ → What colour is the the the of a the');
+  expect(lines.join('\n')).toContain(
+    'before │ What colour is amber?\n         │ → What colour is the the the of a the',
+  );
 });
 
 test('a log has the first step, the last, those with an evaluation, and one every ten seconds', () => {
-  const steps = (ms: number) => play(false, ms).filter((line) => line.startsWith('step ')).map((line) => Number(/\d+/.exec(line)));
+  const steps = (ms: number) =>
+    play(false, ms)
+      .filter((line) => line.startsWith('step '))
+      .map((line) => Number(/\d+/.exec(line)));
   expect(steps(1)).toEqual([1, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
   expect(steps(2000)).toEqual(expect.arrayContaining([1, 6, 11, 16, 20, 25, 200]));
   expect(play(false, 1).join('')).not.toMatch(/[\r\x1b▕]/);

@@ -6,10 +6,18 @@ import { createProgressLogger } from './progress-logger.js';
 export function createTerminalProgress({
   stream = process.stderr,
   showSamples = true,
-}: { stream?: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>; showSamples?: boolean } = {}): RunLogger {
+}: {
+  stream?: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>;
+  showSamples?: boolean;
+} = {}): RunLogger {
   const isInteractive = stream.isTTY === true && !process.env['CI'] && process.env['TERM'] !== 'dumb';
   return createProgressLogger(
-    { write: (text) => void stream.write(text), isInteractive, columns: () => stream.columns || 100, now: () => performance.now() },
+    {
+      write: (text) => void stream.write(text),
+      isInteractive,
+      columns: () => stream.columns || 100,
+      now: () => performance.now(),
+    },
     { showSamples },
   );
 }

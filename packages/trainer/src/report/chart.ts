@@ -35,36 +35,74 @@ const mostPoints = 600;
 
 /** A line chart over steps as inline SVG. The points stand in a data attribute too, for the tooltip of the page's script. */
 export function renderChart({ title, series, fromZero = false, isWide = false }: Chart): Html {
-  const shown = series.map((one) => ({ ...one, points: thin(one.points.filter(([, y]) => Number.isFinite(y)), mostPoints) }));
+  const shown = series.map((one) => ({
+    ...one,
+    points: thin(
+      one.points.filter(([, y]) => Number.isFinite(y)),
+      mostPoints,
+    ),
+  }));
   const all = shown.flatMap(({ points }) => points);
-  if (all.length === 0) return html`<figure class="chart"><figcaption>${title}</figcaption><p class="quiet">Nothing was recorded.</p></figure>`;
+  if (all.length === 0)
+    return html`<figure class="chart"><figcaption>${title}</figcaption><p class="quiet">Nothing was recorded.</p></figure>`;
   const x = widen(extent(all.map(([step]) => step)), 1);
   const [low, high] = extent(all.map(([, value]) => value));
   const y = pad(fromZero ? Math.min(0, low) : low, high, fromZero);
   const named = shown.filter(({ faint }) => !faint);
-  const data = JSON.stringify({ x, series: named.map(({ name, colour, points }) => ({ name, colour, points: points.map(([step, value]) => [step, Number(value.toPrecision(5))]) })) });
-  const legend = named.map(({ name, colour, points }) => html`<span><i class="${colour}"></i>${name} <b>${formatNumber(points.at(-1)?.[1] ?? NaN)}</b></span>`);
+  const data = JSON.stringify({
+    x,
+    series: named.map(({ name, colour, points }) => ({
+      name,
+      colour,
+      points: points.map(([step, value]) => [step, Number(value.toPrecision(5))]),
+    })),
+  });
+  const legend = named.map(
+    ({ name, colour, points }) =>
+      html`<span><i class="${colour}"></i>${name} <b>${formatNumber(points.at(-1)?.[1] ?? NaN)}</b></span>`,
+  );
   return html`<figure class="chart${isWide ? ' whole' : ''}" data-chart="${data}"><figcaption>${title}<span class="legend">${legend}</span></figcaption>
 ${drawLines(title, shown, x, y, narrow)}${isWide && drawLines(title, shown, x, y, wide)}<output hidden></output></figure>`;
 }
 
 type Range = readonly [low: number, high: number];
 
-function drawLines(title: string, series: readonly Series[], [x0, x1]: Range, [y0, y1]: Range, { width, height }: Size): Html {
+function drawLines(
+  title: string,
+  series: readonly Series[],
+  [x0, x1]: Range,
+  [y0, y1]: Range,
+  { width, height }: Size,
+): Html {
   const { left, top } = margin;
   const [right, bottom] = [width - margin.right, height - margin.bottom];
   const toX = (x: number) => round(left + ((x - x0) / (x1 - x0)) * (right - left));
   const toY = (y: number) => round(bottom - ((y - y0) / (y1 - y0)) * (bottom - top));
   const yTicks = ticks(y0, y1, 5);
-  const grid = yTicks.map((y) => html`<line class="grid" x1="${left}" x2="${right}" y1="${toY(y)}" y2="${toY(y)}"/><text class="tick" x="${left - 8}" y="${toY(y) + 4}" text-anchor="end">${formatTick(y, yTicks)}</text>`);
-  const steps = ticks(x0, x1, width / 110).filter(Number.isInteger).map((x) => html`<text class="tick" x="${toX(x)}" y="${height - 8}" text-anchor="middle">${x}</text>`);
-  const lines = series.map(({ colour, points, dots, faint }) => html`<path class="line ${colour}${faint ? ' faint' : ''}" d="M${points.map(([x, y]) => `${toX(x)},${toY(y)}`).join('L')}"/>
-${(dots || points.length === 1) && points.map(([x, y]) => html`<circle class="dot ${colour}" cx="${toX(x)}" cy="${toY(y)}" r="3"/>`)}`);
+  const grid = yTicks.map(
+    (y) =>
+      html`<line class="grid" x1="${left}" x2="${right}" y1="${toY(y)}" y2="${toY(y)}"/><text class="tick" x="${left - 8}" y="${toY(y) + 4}" text-anchor="end">${formatTick(y, yTicks)}</text>`,
+  );
+  const steps = ticks(x0, x1, width / 110)
+    .filter(Number.isInteger)
+    .map((x) => html`<text class="tick" x="${toX(x)}" y="${height - 8}" text-anchor="middle">${x}</text>`);
+  const lines = series.map(
+    ({
+      colour,
+      points,
+      dots,
+      faint,
+    }) => html`<path class="line ${colour}${faint ? ' faint' : ''}" d="M${points.map(([x, y]) => `${toX(x)},${toY(y)}`).join('L')}"/>
+${(dots || points.length === 1) && points.map(([x, y]) => html`<circle class="dot ${colour}" cx="${toX(x)}" cy="${toY(y)}" r="3"/>`)}`,
+  );
   return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title} by step">${grid}${steps}${lines}<line class="cursor" data-span="${left} ${right}" y1="${top}" y2="${bottom}" visibility="hidden"/></svg>`;
 }
 
 function extent(values: readonly number[]): [number, number] {
-  return values.reduce<[number, number]>(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+  return values.reduce<[number, number]>(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [Infinity, -Infinity],
+  );
 }
 
 function widen([low, high]: Range, by: number): Range {

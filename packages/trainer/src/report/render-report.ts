@@ -48,18 +48,41 @@ function renderCards({ summary, steps, start }: ReportData): Markup {
   if (before !== null && after !== null) {
     const change = 100 * (after / before - 1);
     const label = `${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(1)}%`;
-    cards.push({ label: 'Eval loss', value: formatNumber(after), more: `${label} from ${formatNumber(before)}`, tone: change < 0 ? 'good' : 'bad' });
+    cards.push({
+      label: 'Eval loss',
+      value: formatNumber(after),
+      more: `${label} from ${formatNumber(before)}`,
+      tone: change < 0 ? 'good' : 'bad',
+    });
   } else if (last) cards.push({ label: 'Loss', value: formatNumber(last.loss) });
-  if (last) cards.push({ label: 'Steps', value: String(last.step), more: start ? `of ${start.totalSteps}, ${last.epoch.toFixed(1)} epochs` : undefined });
+  if (last)
+    cards.push({
+      label: 'Steps',
+      value: String(last.step),
+      more: start ? `of ${start.totalSteps}, ${last.epoch.toFixed(1)} epochs` : undefined,
+    });
   if (summary) {
     const first = summary.secondsToFirstStep;
-    cards.push({ label: 'Time', value: formatSeconds(summary.seconds), more: first === null ? undefined : `${formatSeconds(first)} to the first step` });
+    cards.push({
+      label: 'Time',
+      value: formatSeconds(summary.seconds),
+      more: first === null ? undefined : `${formatSeconds(first)} to the first step`,
+    });
   }
   if (steps.length > 0) {
     const speeds = steps.map(({ tokensPerSecond }) => tokensPerSecond).sort((a, b) => a - b);
-    cards.push({ label: 'Speed', value: `${Math.round(speeds[Math.floor(speeds.length / 2)]!)}`, more: 'tokens a second (median)' });
+    cards.push({
+      label: 'Speed',
+      value: `${Math.round(speeds[Math.floor(speeds.length / 2)]!)}`,
+      more: 'tokens a second (median)',
+    });
   }
-  if (summary) cards.push({ label: 'GPU memory', value: formatBytes(summary.peakBytesAllocated), more: `${formatBytes(summary.peakBytesPlanned)} planned` });
+  if (summary)
+    cards.push({
+      label: 'GPU memory',
+      value: formatBytes(summary.peakBytesAllocated),
+      more: `${formatBytes(summary.peakBytesPlanned)} planned`,
+    });
   return html`<dl class="cards">${cards.map(({ label, value, more, tone }) => html`<div class="card"><dt>${label}</dt><dd>${value}${more && html`<small class="${tone ?? ''}">${more}</small>`}</dd></div>`)}</dl>`;
 }
 
@@ -75,11 +98,28 @@ function renderCharts({ steps, evals }: ReportData): Markup[] {
       series: [
         ...(window >= 3 ? [{ ...train, points: loss, faint: true }] : []),
         train,
-        ...(evals.length > 0 ? [{ name: 'evaluation', colour: 'b' as const, dots: true, points: evals.map(({ step, loss: value }): Point => [step, value]) }] : []),
+        ...(evals.length > 0
+          ? [
+              {
+                name: 'evaluation',
+                colour: 'b' as const,
+                dots: true,
+                points: evals.map(({ step, loss: value }): Point => [step, value]),
+              },
+            ]
+          : []),
       ],
     }),
-    renderChart({ title: 'Learning rate', fromZero: true, series: [{ name: 'last', colour: 'c', points: steps.map((record) => [record.step, record.learningRate]) }] }),
-    renderChart({ title: 'Gradient norm', fromZero: true, series: [{ name: 'last', colour: 'd', points: steps.map((record) => [record.step, record.gradNorm]) }] }),
+    renderChart({
+      title: 'Learning rate',
+      fromZero: true,
+      series: [{ name: 'last', colour: 'c', points: steps.map((record) => [record.step, record.learningRate]) }],
+    }),
+    renderChart({
+      title: 'Gradient norm',
+      fromZero: true,
+      series: [{ name: 'last', colour: 'd', points: steps.map((record) => [record.step, record.gradNorm]) }],
+    }),
   ];
 }
 
@@ -101,15 +141,21 @@ function renderMemory({ start, summary }: ReportData): Markup | null {
   if (!start || start.memory.length === 0) return null;
   const total = start.memory.reduce((sum, { bytes }) => sum + bytes, 0);
   const largest = Math.max(1, ...start.memory.map(({ bytes }) => bytes));
-  const rows = start.memory.map(({ category, bytes }) => html`<tr><th>${category}</th><td class="number">${formatBytes(bytes)}</td><td class="share"><i style="width:${((100 * bytes) / largest).toFixed(1)}%"></i></td></tr>`);
-  const allocated = summary && html`<tr><th>Allocated</th><td class="number">${formatBytes(summary.peakBytesAllocated)}</td><td></td></tr>`;
+  const rows = start.memory.map(
+    ({ category, bytes }) =>
+      html`<tr><th>${category}</th><td class="number">${formatBytes(bytes)}</td><td class="share"><i style="width:${((100 * bytes) / largest).toFixed(1)}%"></i></td></tr>`,
+  );
+  const allocated =
+    summary &&
+    html`<tr><th>Allocated</th><td class="number">${formatBytes(summary.peakBytesAllocated)}</td><td></td></tr>`;
   return html`<section class="card"><h3>Memory plan</h3><table><tbody>${rows}</tbody><tfoot><tr><th>Planned</th><td class="number">${formatBytes(total)}</td><td></td></tr>${allocated}</tfoot></table></section>`;
 }
 
 function renderLoad({ start }: ReportData): Markup | null {
   const load = start?.load;
   if (!load) return null;
-  const names = (list: readonly string[]) => (list.length === 0 ? 'none' : `${list.length}: ${list.slice(0, 5).join(', ')}${list.length > 5 ? ', …' : ''}`);
+  const names = (list: readonly string[]) =>
+    list.length === 0 ? 'none' : `${list.length}: ${list.slice(0, 5).join(', ')}${list.length > 5 ? ', …' : ''}`;
   const share = load.parameters > 0 ? ` (${((100 * load.trainableParameters) / load.parameters).toPrecision(2)}%)` : '';
   return html`<section class="card"><h3>Weights</h3>${renderTable([
     ['Source', load.source],
@@ -149,6 +195,10 @@ function flatten(value: JsonValue, path = ''): [string, string][] {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([key, inner]) => flatten(inner as JsonValue, path ? `${path}.${key}` : key));
   }
-  const text = Array.isArray(value) ? value.map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part))).join(', ') || 'none' : value === null ? '–' : String(value);
+  const text = Array.isArray(value)
+    ? value.map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part))).join(', ') || 'none'
+    : value === null
+      ? '–'
+      : String(value);
   return [[path, text]];
 }

@@ -18,7 +18,19 @@ test('the page asks for nothing from outside', () => {
 
 test('everything told is there', () => {
   const page = renderReport(run);
-  for (const text of ['−63.1% from 3.420', 'Amber ranges from pale yellow', 'Optimizer state', '59.5 MiB', 'lora.rank', 'gateProj', 'llvmpipe', 'safetensors (BF16)', '393,216 (9.8%)', '2 rows without an answer', 'Node 20.20.0']) {
+  for (const text of [
+    '−63.1% from 3.420',
+    'Amber ranges from pale yellow',
+    'Optimizer state',
+    '59.5 MiB',
+    'lora.rank',
+    'gateProj',
+    'llvmpipe',
+    'safetensors (BF16)',
+    '393,216 (9.8%)',
+    '2 rows without an answer',
+    'Node 20.20.0',
+  ]) {
     expect(page).toContain(text);
   }
   expect(page.match(/<figure/g)).toHaveLength(3);
@@ -29,7 +41,13 @@ test('text of users and models cannot become markup', () => {
   const evil = `</style></script><script>alert(1)</script><img src=x onerror="alert(2)">'`;
   const page = renderReport({
     ...run,
-    start: { ...run.start, config: { name: evil, [evil]: evil, list: [evil] }, adapter: { ...run.start.adapter, device: evil }, load: { ...run.start.load!, source: evil, unused: [evil] }, memory: [{ category: evil, bytes: 1 }] },
+    start: {
+      ...run.start,
+      config: { name: evil, [evil]: evil, list: [evil] },
+      adapter: { ...run.start.adapter, device: evil },
+      load: { ...run.start.load!, source: evil, unused: [evil] },
+      memory: [{ category: evil, bytes: 1 }],
+    },
     summary: { ...run.summary, name: evil, adapter: { ...run.summary.adapter, device: evil } },
     samples: [{ step: 0, id: evil, prompt: evil, answer: evil, expected: evil }],
     notices: [evil],
@@ -43,9 +61,16 @@ test('text of users and models cannot become markup', () => {
 test('a run without steps, evaluations or summary still makes a page; so do odd numbers', () => {
   const nothing = renderReport({ start: null, steps: [], evals: [], samples: [], notices: [], summary: null });
   expect(nothing).toContain('Nothing was recorded');
-  const odd = { ...run, steps: [{ ...run.steps[0]!, loss: NaN, gradNorm: Infinity }, { ...run.steps[1]!, loss: 2, learningRate: 0 }], evals: [] };
+  const odd = {
+    ...run,
+    steps: [
+      { ...run.steps[0]!, loss: NaN, gradNorm: Infinity },
+      { ...run.steps[1]!, loss: 2, learningRate: 0 },
+    ],
+    evals: [],
+  };
   for (const page of [nothing, renderReport(odd), renderReport({ ...run, steps: [run.steps[0]!] })]) {
-    expect(page.replace(/<script>[^]*<\/script>/, '')).not.toMatch(/NaN|Infinity|undefined|\[object/);
+    expect(page.replace(/<script>[\s\S]*<\/script>/, '')).not.toMatch(/NaN|Infinity|undefined|\[object/);
   }
 });
 
@@ -56,12 +81,26 @@ test('long runs keep their peaks in few points', () => {
   expect(thinned).toContainEqual([12_345, 99]);
   expect(thinned.every(([x], index) => index === 0 || x > thinned[index - 1]![0])).toBe(true);
   expect(thinned.at(-1)).toEqual(points.at(-1));
-  expect(smooth([[0, 3], [1, 3], [2, 9], [3, 3], [4, 3]], 3)[2]).toEqual([2, 5]);
+  expect(
+    smooth(
+      [
+        [0, 3],
+        [1, 3],
+        [2, 9],
+        [3, 3],
+        [4, 3],
+      ],
+      3,
+    )[2],
+  ).toEqual([2, 5]);
 });
 
 test('the report of a resumed run shows all of it; a failed run has one too', async () => {
   const store = createMemoryStore();
-  for (const [from, to] of [[0, 120], [100, 200]] as const) {
+  for (const [from, to] of [
+    [0, 120],
+    [100, 200],
+  ] as const) {
     const logger = combineLoggers(await createReportLogger(store), createMetricsLogger(store));
     await logger.onStart({ ...run.start, startStep: from });
     for (const step of run.steps.slice(from, to)) await logger.onStep(step);
@@ -69,7 +108,9 @@ test('the report of a resumed run shows all of it; a failed run has one too', as
     else await logger.onFail(new Error('the loss is NaN'));
     const page = await readText(store, 'report.html');
     expect(page.includes('the loss is NaN')).toBe(to === 120);
-    const data = JSON.parse(/data-chart="([^"]*)"/.exec(page)![1]!.replaceAll('&#34;', '"')) as { series: { points: Point[] }[] };
+    const data = JSON.parse(/data-chart="([^"]*)"/.exec(page)![1]!.replaceAll('&#34;', '"')) as {
+      series: { points: Point[] }[];
+    };
     expect(data.series[0]!.points.map(([step]) => step)).toEqual(Array.from({ length: to }, (_, index) => index + 1));
   }
 });

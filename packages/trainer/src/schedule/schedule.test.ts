@@ -23,7 +23,13 @@ test('the fixture tells the warm-up rules apart', () => {
 
 test('numbers that make no curve are refused', () => {
   const base: ScheduleOptions = { type: 'cosine', peak: 1e-3, warmupSteps: 10, decaySteps: 100 };
-  for (const wrong of [{ decaySteps: 10 }, { peak: -1 }, { peak: NaN }, { warmupSteps: 1.5 }, { type: 'rsqrt' as const, timescale: 0 }]) {
+  for (const wrong of [
+    { decaySteps: 10 },
+    { peak: -1 },
+    { peak: NaN },
+    { warmupSteps: 1.5 },
+    { type: 'rsqrt' as const, timescale: 0 },
+  ]) {
     expect(() => createSchedule({ ...base, ...wrong })).toThrow(ScheduleError);
   }
 });

@@ -34,12 +34,17 @@ export interface ScheduleOptions {
  */
 export function createSchedule(options: ScheduleOptions): Schedule {
   const { type, peak, warmupSteps: w, warmupRule = 'openpi', decaySteps = 0, end = 0, timescale = 10_000 } = options;
-  if (!(peak >= 0) || !(end >= 0)) throw new ScheduleError({ message: `Learning rates must be 0 or more: peak ${peak}, end ${end}.` });
-  if (!Number.isInteger(w) || w < 0) throw new ScheduleError({ message: `warmupSteps must be a whole number, 0 or more: ${w}.` });
+  if (!(peak >= 0) || !(end >= 0))
+    throw new ScheduleError({ message: `Learning rates must be 0 or more: peak ${peak}, end ${end}.` });
+  if (!Number.isInteger(w) || w < 0)
+    throw new ScheduleError({ message: `warmupSteps must be a whole number, 0 or more: ${w}.` });
   if ((type === 'cosine' || type === 'linear') && !(decaySteps > w)) {
-    throw new ScheduleError({ message: `decaySteps counts the warm-up too and must exceed it: ${decaySteps} decay steps, ${w} warm-up steps.` });
+    throw new ScheduleError({
+      message: `decaySteps counts the warm-up too and must exceed it: ${decaySteps} decay steps, ${w} warm-up steps.`,
+    });
   }
-  if (type === 'rsqrt' && !(timescale > 0)) throw new ScheduleError({ message: `timescale must be above 0: ${timescale}.` });
+  if (type === 'rsqrt' && !(timescale > 0))
+    throw new ScheduleError({ message: `timescale must be above 0: ${timescale}.` });
 
   const warmup = createWarmup(peak, w, warmupRule);
   const progress = (step: number) => Math.min(1, (step - w) / (decaySteps - w));

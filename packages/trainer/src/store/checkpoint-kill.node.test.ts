@@ -23,10 +23,12 @@ function dyingProcess(last: number): { fs: FileSystem; hasDied: () => boolean } 
   const count1 = () => {
     if (++count > last) throw new Error('killed');
   };
-  const dying = <A extends unknown[], R>(operation: (...args: A) => R) => (...args: A): R => {
-    count1();
-    return operation(...args);
-  };
+  const dying =
+    <A extends unknown[], R>(operation: (...args: A) => R) =>
+    (...args: A): R => {
+      count1();
+      return operation(...args);
+    };
   const wrapped = {
     ...fs,
     rename: dying(fs.rename),
@@ -41,27 +43,30 @@ function dyingProcess(last: number): { fs: FileSystem; hasDied: () => boolean } 
   return { fs: wrapped, hasDied: () => count > last };
 }
 
-test.each([1, 2])('stopped before any of its file operations (keep %i): the previous checkpoint or the new one is whole', async (newest) => {
-  let outcomes = '';
-  for (let last = 0; ; last++) {
-    const folder = await makeFolder();
-    const store = createNodeFileStore(folder);
-    await saveCheckpoint(store, 1, contentOfStep(1), { newest });
-    await saveCheckpoint(store, 2, contentOfStep(2), { newest });
-    const dying = dyingProcess(last);
-    await saveCheckpoint(createNodeFileStore(folder, dying), 3, contentOfStep(3), { newest }).catch(() => undefined);
-    const found = await loadLatestCheckpoint(store);
-    expect(await isWhole(found!), `operation ${last}`).toBe(true);
-    expect([2, 3]).toContain(found!.step);
-    expect(found!.rejected).toEqual([]);
-    outcomes += found!.step;
-    // Whatever was left, the next save works and leaves no rubbish but temporary files, which the start of a run removes.
-    await saveCheckpoint(store, 4, contentOfStep(4), { newest: 1 });
-    expect((await store.list()).length).toBe(2);
-    if (!dying.hasDied()) break;
-  }
-  expect(outcomes).toMatch(/^2{10,}3{2,}$/);
-});
+test.each([1, 2])(
+  'stopped before any of its file operations (keep %i): the previous checkpoint or the new one is whole',
+  async (newest) => {
+    let outcomes = '';
+    for (let last = 0; ; last++) {
+      const folder = await makeFolder();
+      const store = createNodeFileStore(folder);
+      await saveCheckpoint(store, 1, contentOfStep(1), { newest });
+      await saveCheckpoint(store, 2, contentOfStep(2), { newest });
+      const dying = dyingProcess(last);
+      await saveCheckpoint(createNodeFileStore(folder, dying), 3, contentOfStep(3), { newest }).catch(() => undefined);
+      const found = await loadLatestCheckpoint(store);
+      expect(await isWhole(found!), `operation ${last}`).toBe(true);
+      expect([2, 3]).toContain(found!.step);
+      expect(found!.rejected).toEqual([]);
+      outcomes += found!.step;
+      // Whatever was left, the next save works and leaves no rubbish but temporary files, which the start of a run removes.
+      await saveCheckpoint(store, 4, contentOfStep(4), { newest: 1 });
+      expect((await store.list()).length).toBe(2);
+      if (!dying.hasDied()) break;
+    }
+    expect(outcomes).toMatch(/^2{10,}3{2,}$/);
+  },
+);
 
 test('SIGKILL at any moment, again and again', async () => {
   const folder = await makeFolder();
@@ -69,7 +74,9 @@ test('SIGKILL at any moment, again and again', async () => {
   const script = fileURLToPath(new URL('./testing/save-forever-node.ts', import.meta.url));
   let reached = 0;
   for (let round = 0; round < 12; round++) {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=lapidary-source', script, folder, '1'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=lapidary-source', script, folder, '1'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let output = '';
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -39,6 +39,7 @@ export function parseManifest(text: string): CheckpointManifest | { readonly rea
   }
   const checkpoint = parsed?.checkpoint;
   if (checkpoint?.format !== 'lapidary-checkpoint-1') return { reason: 'is no checkpoint of this format' };
-  if (parsed.sha256 !== sha256OfText(JSON.stringify(checkpoint))) return { reason: 'does not have the SHA-256 it names: the file was changed' };
+  if (parsed.sha256 !== sha256OfText(JSON.stringify(checkpoint)))
+    return { reason: 'does not have the SHA-256 it names: the file was changed' };
   return checkpoint;
 }

@@ -38,7 +38,8 @@ test('what was saved comes back: dtypes, shapes, bytes, state', async () => {
 
 test('the newest N stay, and every step of the period', async () => {
   const store = createMemoryStore();
-  for (const step of [5, 10, 15, 20, 25, 30]) await saveCheckpoint(store, step, content(step), { newest: 2, period: 10 });
+  for (const step of [5, 10, 15, 20, 25, 30])
+    await saveCheckpoint(store, step, content(step), { newest: 2, period: 10 });
   expect(await listCheckpoints(store)).toEqual([30, 25, 20, 10]);
   expect((await store.list()).length).toBe(8);
   await saveCheckpoint(store, 35, content(35), { newest: 1 });
@@ -77,7 +78,9 @@ for (const [name, damage] of Object.entries(damages)) {
     await damage(store, manifest!, tensors!);
     const loaded = await loadLatestCheckpoint(store);
     expect(loaded).toMatchObject({ step: 1, state: { step: 1 } });
-    expect(loaded!.rejected).toEqual([{ file: expect.stringContaining('step-00000002') as string, reason: expect.any(String) as string }]);
+    expect(loaded!.rejected).toEqual([
+      { file: expect.stringContaining('step-00000002') as string, reason: expect.any(String) as string },
+    ]);
 
     const [tensors1, manifest1] = (await store.list('checkpoints/step-00000001')).map((file) => file.name);
     await damage(store, manifest1!, tensors1!);
@@ -92,7 +95,8 @@ test('a full disk leaves the checkpoints as they were', async () => {
   for (const full of [/safetensors$/, /json$/]) {
     const failing: FileStore = {
       ...store,
-      write: (name, data) => (full.test(name) ? Promise.reject(new DiskFullError({ path: name, bytes: 1 })) : store.write(name, data)),
+      write: (name, data) =>
+        full.test(name) ? Promise.reject(new DiskFullError({ path: name, bytes: 1 })) : store.write(name, data),
     };
     await expect(saveCheckpoint(failing, 2, content(2))).rejects.toThrow(DiskFullError);
     expect(await store.list()).toEqual(before);
@@ -102,7 +106,9 @@ test('a full disk leaves the checkpoints as they were', async () => {
 test('bytes that do not fit the shape are refused, and leave nothing', async () => {
   const store = createMemoryStore();
   const tensors = new Map([['w', { dtype: 'f32' as const, shape: [2], bytes: new Uint8Array(4) }]]);
-  await expect(saveCheckpoint(store, 1, { tensors, state: null })).rejects.toThrow('Tensor w: 4 bytes given, but f32 [2] takes 8');
+  await expect(saveCheckpoint(store, 1, { tensors, state: null })).rejects.toThrow(
+    'Tensor w: 4 bytes given, but f32 [2] takes 8',
+  );
   expect(await store.list()).toEqual([]);
 });
 

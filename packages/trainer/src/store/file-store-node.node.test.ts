@@ -36,17 +36,20 @@ function smallDisk(capacity: number, code = 'ENOSPC'): FileSystem {
   };
 }
 
-test.each(['ENOSPC', 'EDQUOT'])('a full disk (%s) names path and bytes, and leaves the old file and no other', async (code) => {
-  const folder = await makeFolder();
-  await createNodeFileStore(folder).write('run/model.bin', 'old');
-  const error = await createNodeFileStore(folder, { fs: smallDisk(1000, code) })
-    .write('run/model.bin', [new Uint8Array(800), new Uint8Array(800)])
-    .catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(DiskFullError);
-  expect(error).toMatchObject({ path: join(folder, 'run', 'model.bin'), bytes: 1600, cause: { code } });
-  expect(await fs.readdir(join(folder, 'run'))).toEqual(['model.bin']);
-  expect(await fs.readFile(join(folder, 'run', 'model.bin'), 'utf8')).toBe('old');
-});
+test.each(['ENOSPC', 'EDQUOT'])(
+  'a full disk (%s) names path and bytes, and leaves the old file and no other',
+  async (code) => {
+    const folder = await makeFolder();
+    await createNodeFileStore(folder).write('run/model.bin', 'old');
+    const error = await createNodeFileStore(folder, { fs: smallDisk(1000, code) })
+      .write('run/model.bin', [new Uint8Array(800), new Uint8Array(800)])
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(DiskFullError);
+    expect(error).toMatchObject({ path: join(folder, 'run', 'model.bin'), bytes: 1600, cause: { code } });
+    expect(await fs.readdir(join(folder, 'run'))).toEqual(['model.bin']);
+    expect(await fs.readFile(join(folder, 'run', 'model.bin'), 'utf8')).toBe('old');
+  },
+);
 
 test('a full disk while appending leaves whole lines', async () => {
   const folder = await makeFolder();

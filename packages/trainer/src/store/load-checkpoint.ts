@@ -33,14 +33,23 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
     const problem = 'reason' in manifest ? { file, reason: manifest.reason } : await findDamage(store, manifest);
     if (problem) rejected.push(problem);
     else if (!('reason' in manifest)) {
-      return { step: manifest.step, manifest: file, tensors: await openTensors(store, manifest.tensors.file), state: manifest.state, rejected };
+      return {
+        step: manifest.step,
+        manifest: file,
+        tensors: await openTensors(store, manifest.tensors.file),
+        state: manifest.state,
+        rejected,
+      };
     }
   }
   if (rejected.length > 0) throw new CheckpointCorruptError({ location: store.location, rejected });
   return null;
 }
 
-async function findDamage(store: FileStore, { tensors: { file, bytes, sha256 } }: CheckpointManifest): Promise<RejectedCheckpoint | null> {
+async function findDamage(
+  store: FileStore,
+  { tensors: { file, bytes, sha256 } }: CheckpointManifest,
+): Promise<RejectedCheckpoint | null> {
   const hash = createSha256();
   let found = 0;
   try {

@@ -14,7 +14,9 @@ if ('storage' in (globalThis.navigator ?? {})) {
 
 test('an exceeded quota is a DiskFullError, and the file is not left half-written', async () => {
   const store = createDirectoryHandleStore(createFakeDirectory('small', 100));
-  const error = await store.write('x/big.bin', [new Uint8Array(60), new Uint8Array(60)]).catch((reason: unknown) => reason);
+  const error = await store
+    .write('x/big.bin', [new Uint8Array(60), new Uint8Array(60)])
+    .catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(DiskFullError);
   expect(error).toMatchObject({ path: 'opfs:/small/x/big.bin', bytes: 120 });
   expect(await store.list()).toEqual([]);

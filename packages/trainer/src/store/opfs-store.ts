@@ -10,7 +10,10 @@ const chunkBytes = 1 << 20;
 export function createDirectoryHandleStore(root: FileSystemDirectoryHandle): FileStore {
   const location = `opfs:/${root.name}`;
 
-  async function directoryOf(name: string, create: boolean): Promise<{ directory: FileSystemDirectoryHandle; last: string }> {
+  async function directoryOf(
+    name: string,
+    create: boolean,
+  ): Promise<{ directory: FileSystemDirectoryHandle; last: string }> {
     const parts = checkStoreName(name).split('/');
     const last = parts.pop() ?? '';
     let directory = root;
@@ -27,10 +30,17 @@ export function createDirectoryHandleStore(root: FileSystemDirectoryHandle): Fil
     }
   }
 
-  async function write(name: string, content: Parameters<FileStore['write']>[1], keepExistingData = false): Promise<void> {
+  async function write(
+    name: string,
+    content: Parameters<FileStore['write']>[1],
+    keepExistingData = false,
+  ): Promise<void> {
     const { directory, last } = await directoryOf(name, true);
     // createWritable needs the file to be there; one that we made is removed again if the write fails.
-    const existed = await directory.getFileHandle(last).then(() => true, () => false);
+    const existed = await directory.getFileHandle(last).then(
+      () => true,
+      () => false,
+    );
     let written = 0;
     let stream: FileSystemWritableFileStream | undefined;
     try {
@@ -77,7 +87,8 @@ export function createDirectoryHandleStore(root: FileSystemDirectoryHandle): Fil
     async list(prefix = '') {
       const found: StoredFile[] = [];
       for await (const { name, handle } of walk(root, '')) {
-        if (name.startsWith(prefix) && !name.endsWith(unfinishedSuffix)) found.push({ name, bytes: (await handle.getFile()).size });
+        if (name.startsWith(prefix) && !name.endsWith(unfinishedSuffix))
+          found.push({ name, bytes: (await handle.getFile()).size });
       }
       return found.sort((a, b) => (a.name < b.name ? -1 : 1));
     },
@@ -101,11 +112,15 @@ export function createDirectoryHandleStore(root: FileSystemDirectoryHandle): Fil
 /** A folder (made if needed) of this origin's private file system. Browsers only. */
 export async function openOpfsStore(folder: string): Promise<FileStore> {
   let directory = await navigator.storage.getDirectory();
-  for (const part of checkStoreName(folder).split('/')) directory = await directory.getDirectoryHandle(part, { create: true });
+  for (const part of checkStoreName(folder).split('/'))
+    directory = await directory.getDirectoryHandle(part, { create: true });
   return createDirectoryHandleStore(directory);
 }
 
-async function* walk(directory: FileSystemDirectoryHandle, prefix: string): AsyncGenerator<{ name: string; handle: FileSystemFileHandle }> {
+async function* walk(
+  directory: FileSystemDirectoryHandle,
+  prefix: string,
+): AsyncGenerator<{ name: string; handle: FileSystemFileHandle }> {
   for await (const [key, handle] of directory.entries()) {
     if (handle.kind === 'file') yield { name: prefix + key, handle: handle as FileSystemFileHandle };
     else yield* walk(handle as FileSystemDirectoryHandle, `${prefix}${key}/`);

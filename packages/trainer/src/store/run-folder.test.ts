@@ -11,7 +11,10 @@ test('an empty folder is a new run, also with resume, which says so', async () =
   const store = createMemoryStore();
   expect(await prepareRunFolder(store, neither)).toEqual({ resumes: false, notices: [] });
   const fresh = await prepareRunFolder(createMemoryStore(), { ...neither, resume: true });
-  expect(fresh).toEqual({ resumes: false, notices: ['There is no checkpoint in memory:: starting from the base model.'] });
+  expect(fresh).toEqual({
+    resumes: false,
+    notices: ['There is no checkpoint in memory:: starting from the base model.'],
+  });
 });
 
 test('a folder that is not empty needs one of the two flags, and the error tells both', async () => {
@@ -36,9 +39,17 @@ test('resume takes changes that do not matter and refuses those that do', async 
   const store = createMemoryStore();
   await prepareRunFolder(store, neither);
   await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
-  const resumed = await prepareRunFolder(store, { config: { ...config, saveEvery: 5 }, resume: true, overwrite: false });
+  const resumed = await prepareRunFolder(store, {
+    config: { ...config, saveEvery: 5 },
+    resume: true,
+    overwrite: false,
+  });
   expect(resumed).toEqual({ resumes: true, notices: ['saveEvery was 10 and is now 5.'] });
-  const refused = await prepareRunFolder(store, { config: { ...config, seed: 1, batchSize: 8 }, resume: true, overwrite: false }).catch((e: unknown) => e);
+  const refused = await prepareRunFolder(store, {
+    config: { ...config, seed: 1, batchSize: 8 },
+    resume: true,
+    overwrite: false,
+  }).catch((e: unknown) => e);
   expect(refused).toBeInstanceOf(ResumeMismatchError);
   expect((refused as Error).message).toMatch(/batchSize: saved 4, now 8\n\s+seed: saved 42, now 1/);
   // A refused run has not written over what was saved.

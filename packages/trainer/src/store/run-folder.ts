@@ -6,7 +6,14 @@ import { listCheckpoints } from './save-checkpoint.js';
 
 export const runFile = 'run.json';
 /** What a run writes; overwriting removes these and nothing else. */
-const ownFiles = [runFile, 'metrics.jsonl', 'summary.json', 'report.html', 'adapter_config.json', 'adapter_model.safetensors'];
+const ownFiles = [
+  runFile,
+  'metrics.jsonl',
+  'summary.json',
+  'report.html',
+  'adapter_config.json',
+  'adapter_model.safetensors',
+];
 
 export interface RunFolder {
   /** False: start from the base model. */
@@ -28,9 +35,11 @@ export async function prepareRunFolder(
   const entries = (await store.list()).map(({ name }) => name);
   const notices: string[] = [];
   let resumes = false;
-  if (entries.length > 0 && !resume && !overwrite) throw new RunFolderExistsError({ location: store.location, entries });
+  if (entries.length > 0 && !resume && !overwrite)
+    throw new RunFolderExistsError({ location: store.location, entries });
   if (overwrite) {
-    for (const name of entries) if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);
+    for (const name of entries)
+      if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);
   } else if (resume) {
     resumes = (await listCheckpoints(store)).length > 0;
     if (!resumes) notices.push(`There is no checkpoint in ${store.location}: starting from the base model.`);
@@ -40,13 +49,23 @@ export async function prepareRunFolder(
   return { resumes, notices };
 }
 
-async function compareWithSaved(store: FileStore, config: ConfigEcho, entries: readonly string[]): Promise<readonly string[]> {
-  if (!entries.includes(runFile)) return [`${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`];
+async function compareWithSaved(
+  store: FileStore,
+  config: ConfigEcho,
+  entries: readonly string[],
+): Promise<readonly string[]> {
+  if (!entries.includes(runFile))
+    return [
+      `${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`,
+    ];
   const saved = (JSON.parse(await readText(store, runFile)) as { config: ConfigEcho }).config;
   const changes = diffConfigs(saved, config);
   const grave = changes.filter(({ matters }) => matters);
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });
   return changes
     .filter(({ path }) => !['resume', 'overwrite', 'outDir'].includes(path))
-    .map(({ path, saved: before, now }) => `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`);
+    .map(
+      ({ path, saved: before, now }) =>
+        `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`,
+    );
 }

@@ -1,5 +1,12 @@
 import type { FileStore } from './file-store.js';
-import { checkpointFolder, formatManifest, manifestName, parseManifest, stepOfManifest, type JsonValue } from './checkpoint-manifest.js';
+import {
+  checkpointFolder,
+  formatManifest,
+  manifestName,
+  parseManifest,
+  stepOfManifest,
+  type JsonValue,
+} from './checkpoint-manifest.js';
 import { readText } from './file-store.js';
 import { createSha256 } from './sha256.js';
 import { encodeTensors, type TensorSource } from './tensor-file.js';
@@ -24,8 +31,14 @@ export interface KeepRule {
  * checkpoint or the new one, whole.
  * @returns the manifest's name in the store.
  */
-export async function saveCheckpoint(store: FileStore, step: number, content: CheckpointContent, keep: KeepRule = { newest: 2 }): Promise<string> {
-  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`A checkpoint's step is a whole number, 0 or more: ${step}`);
+export async function saveCheckpoint(
+  store: FileStore,
+  step: number,
+  content: CheckpointContent,
+  keep: KeepRule = { newest: 2 },
+): Promise<string> {
+  if (!Number.isSafeInteger(step) || step < 0)
+    throw new RangeError(`A checkpoint's step is a whole number, 0 or more: ${step}`);
   const manifest = manifestName(step);
   const nonce = crypto.getRandomValues(new Uint32Array(1))[0]!.toString(16).padStart(8, '0');
   const file = manifest.replace(/json$/, `${nonce}.safetensors`);
@@ -42,7 +55,10 @@ export async function saveCheckpoint(store: FileStore, step: number, content: Ch
   await store.write(file, hashed());
   try {
     const tensors = { file, bytes, sha256: hash.hex() };
-    await store.write(manifest, formatManifest({ format: 'lapidary-checkpoint-1', step, tensors, state: content.state }));
+    await store.write(
+      manifest,
+      formatManifest({ format: 'lapidary-checkpoint-1', step, tensors, state: content.state }),
+    );
   } catch (error) {
     await store.remove(file).catch(() => undefined);
     throw error;

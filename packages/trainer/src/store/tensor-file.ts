@@ -52,15 +52,22 @@ export async function* encodeTensors(tensors: ReadonlyMap<string, TensorSource>)
       yield chunk;
     }
     if (written !== expected) {
-      throw new RangeError(`Tensor ${name}: ${written} bytes given, but ${dtype} [${shape.join(', ')}] takes ${expected}.`);
+      throw new RangeError(
+        `Tensor ${name}: ${written} bytes given, but ${dtype} [${shape.join(', ')}] takes ${expected}.`,
+      );
     }
   }
 }
 
 /** The tensors of a file whose hash was checked; each is read when asked for. */
 export async function openTensors(store: FileStore, file: string): Promise<ReadonlyMap<string, StoredTensor>> {
-  const length = Number(new DataView((await store.read(file, { start: 0, end: 8 })).slice().buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(await store.read(file, { start: 8, end: 8 + length }))) as Record<string, Entry>;
+  const length = Number(
+    new DataView((await store.read(file, { start: 0, end: 8 })).slice().buffer).getBigUint64(0, true),
+  );
+  const header = JSON.parse(new TextDecoder().decode(await store.read(file, { start: 8, end: 8 + length }))) as Record<
+    string,
+    Entry
+  >;
   const plain = new Map<string, PlainDType>(Object.entries(names).map(([dtype, name]) => [name, dtype as PlainDType]));
   const tensors = new Map<string, StoredTensor>();
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(header)) {
@@ -68,17 +75,26 @@ export async function openTensors(store: FileStore, file: string): Promise<Reado
     const range: ByteRange = { start: 8 + length + data_offsets[0], end: 8 + length + data_offsets[1] };
     const known = plain.get(dtype);
     if (known === undefined) throw new RangeError(`Tensor ${name} in ${file} has dtype ${dtype}.`);
-    tensors.set(name, { dtype: known, shape, byteLength: range.end - range.start, read: () => store.read(file, range) });
+    tensors.set(name, {
+      dtype: known,
+      shape,
+      byteLength: range.end - range.start,
+      read: () => store.read(file, range),
+    });
   }
   return tensors;
 }
 
 function sizeOf(dtype: DType, shape: readonly number[]): number {
-  return byteLength(dtype, shape.reduce((product, size) => product * size, 1));
+  return byteLength(
+    dtype,
+    shape.reduce((product, size) => product * size, 1),
+  );
 }
 
 function nameOf(dtype: DType, tensor: string): string {
   const name = names[dtype as PlainDType];
-  if (name === undefined) throw new RangeError(`Tensor ${tensor}: checkpoints hold ${Object.keys(names).join(', ')}, not ${dtype}.`);
+  if (name === undefined)
+    throw new RangeError(`Tensor ${tensor}: checkpoints hold ${Object.keys(names).join(', ')}, not ${dtype}.`);
   return name;
 }

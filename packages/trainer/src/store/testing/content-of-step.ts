@@ -9,7 +9,13 @@ export function contentOfStep(step: number): CheckpointContent {
   const piece = () => new Uint8Array(new Float32Array(pieceValues).fill(step).buffer);
   const bytes = () => Array.from({ length: pieces }, piece);
   const tensor = { dtype: 'f32' as const, shape: [pieces, pieceValues], bytes };
-  return { tensors: new Map([['a', tensor], ['b', tensor]]), state: { step, half: step / 2 } };
+  return {
+    tensors: new Map([
+      ['a', tensor],
+      ['b', tensor],
+    ]),
+    state: { step, half: step / 2 },
+  };
 }
 
 /** True if everything in a checkpoint belongs to the step that it names. */

@@ -18,7 +18,8 @@ export function createFakeDirectory(name = 'fake', quota = Infinity): FileSystem
         seek: async () => undefined,
         write: async (chunk: Uint8Array<ArrayBuffer>) => {
           chunks.push(chunk.slice());
-          if (chunks.reduce((sum, { length }) => sum + length, 0) > quota) throw new DOMException('full', 'QuotaExceededError');
+          if (chunks.reduce((sum, { length }) => sum + length, 0) > quota)
+            throw new DOMException('full', 'QuotaExceededError');
         },
         close: async () => void files.set(file, new Uint8Array(await new Blob(chunks).arrayBuffer())),
         abort: async () => undefined,
