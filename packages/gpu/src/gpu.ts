@@ -1,0 +1,113 @@
+import { DeviceLostError, GpuOutOfMemoryError, GpuValidationError } from './errors.js';
+import { PipelineCache } from './pipelines.js';
+import type { DeviceProfile } from './profile.js';
+
+/** Counts of what was made on the device since it was opened; a training step must not move the first three. */
+export interface GpuCounters {
+  buffers: number;
+  bindGroups: number;
+  submits: number;
+  /** Bytes of the buffers alive now, and the most there ever were. */
+  bytes: number;
+  peakBytes: number;
+}
+
+/** An open device with its profile, pipelines and counters: the value everything above takes. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly profile: DeviceProfile;
+  readonly pipelines: PipelineCache;
+  readonly counters: GpuCounters = { buffers: 0, bindGroups: 0, submits: 0, bytes: 0, peakBytes: 0 };
+  /** Resolves when the device is lost or destroyed. */
+  readonly lost: Promise<DeviceLostError>;
+  #lostError: DeviceLostError | undefined;
+  #uncaptured: Error | undefined;
+  readonly #sizes = new WeakMap<GPUBuffer, number>();
+
+  constructor(device: GPUDevice, profile: DeviceProfile) {
+    this.device = device;
+    this.profile = profile;
+    this.pipelines = new PipelineCache(device);
+    this.lost = device.lost.then((info) => {
+      this.#lostError = new DeviceLostError({ reason: info.reason ?? 'unknown', message: info.message });
+      return this.#lostError;
+    });
+    device.addEventListener?.('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      const wrapped = /memory/i.test(error.constructor.name)
+        ? new GpuOutOfMemoryError({ requestedBytes: 0, allocatedBytes: this.counters.bytes, message: error.message })
+        : new GpuValidationError({ message: error.message });
+      this.#uncaptured ??= wrapped;
+    });
+  }
+
+  /**
+   * Throws what went wrong on the device since the last call, if anything did.
+   * @throws DeviceLostError, GpuOutOfMemoryError, GpuValidationError
+   */
+  check(): void {
+    if (this.#lostError !== undefined) throw this.#lostError;
+    if (this.#uncaptured !== undefined) {
+      const error = this.#uncaptured;
+      this.#uncaptured = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * A counted buffer of `size` bytes (rounded up to 4). `usage` defaults to storage that can be copied from and to.
+   * @throws GpuOutOfMemoryError when `size` is beyond `maxBufferSize`.
+   */
+  createBuffer(size: number, label: string, usage?: GPUBufferUsageFlags): GPUBuffer {
+    if (this.#lostError !== undefined) throw this.#lostError;
+    const bytes = Math.max(4, Math.ceil(size / 4) * 4);
+    const { maxBufferSize } = this.profile.limits;
+    if (bytes > maxBufferSize) {
+      throw new GpuOutOfMemoryError({
+        requestedBytes: bytes,
+        allocatedBytes: this.counters.bytes,
+        message: `buffer '${label}' of ${bytes} bytes is beyond this device's maxBufferSize of ${maxBufferSize} bytes`,
+      });
+    }
+    const buffer = this.device.createBuffer({
+      label,
+      size: bytes,
+      usage: usage ?? GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    this.#sizes.set(buffer, bytes);
+    this.counters.buffers++;
+    this.counters.bytes += bytes;
+    this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.bytes);
+    return buffer;
+  }
+
+  /** Destroys a buffer made by `createBuffer` and takes its bytes off the counters. Twice is harmless. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    const bytes = this.#sizes.get(buffer);
+    if (bytes === undefined) return;
+    this.#sizes.delete(buffer);
+    this.counters.bytes -= bytes;
+    buffer.destroy();
+  }
+
+  createBindGroup(descriptor: GPUBindGroupDescriptor): GPUBindGroup {
+    this.counters.bindGroups++;
+    return this.device.createBindGroup(descriptor);
+  }
+
+  submit(commands: GPUCommandBuffer[]): void {
+    this.counters.submits++;
+    this.device.queue.submit(commands);
+  }
+
+  /** Waits until everything submitted so far has run, then reports errors as `check` does. */
+  async idle(): Promise<void> {
+    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]);
+    this.check();
+  }
+
+  /** Gives the device back. Buffers and programs made on it are dead afterwards. */
+  destroy(): void {
+    this.device.destroy();
+  }
+}
