@@ -1,1 +1,19 @@
-export {};
+export { checkpoint, gradients, nodesBelow, NotDifferentiableError, valueAndGrad } from './autograd.js';
+export { formatType, sizeOf, Tensor, TensorShapeError, type GraphNode, type TensorType } from './graph.js';
+export { adamw, type AdamWArgs } from './ops/adamw.js';
+export { attention, rope, type AttentionOptions, type RopeOptions } from './ops/attention.js';
+export { linearCrossEntropy, type CrossEntropyOptions } from './ops/cross-entropy.js';
+export * from './ops/elementwise.js';
+export { embedding, scatterRows } from './ops/embedding.js';
+export { linear, matmul, scale, type LinearParams, type MatmulOptions } from './ops/matmul.js';
+export { geglu } from './ops/mlp.js';
+export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
+export { addAll, max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
+export { cast, concat, reshape, slice, transpose } from './ops/shape.js';
+export {
+  allocateAll, compile, evaluate, input, RunResult, TensorLike, trace, type CompiledFunction, type HostTensor, type Traced,
+} from './program/compile.js';
+export { planProgram, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
+export { Program, ProgramInputError, type HostData } from './program/program.js';
+export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';
+export { Variable, variableFrom, VariableError, type VariableCategory } from './variable.js';

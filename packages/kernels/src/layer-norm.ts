@@ -1,0 +1,85 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { bind, rowWindows } from './windows.js';
+
+interface Rows {
+  readonly rows: number;
+  readonly dim: number;
+  readonly eps: number;
+}
+
+/** Every operand f32; x and out [rows, dim], weight and bias [dim]. */
+export interface LayerNormArgs<B> extends Rows {
+  readonly x: Operand<B>;
+  readonly weight: Operand<B>;
+  readonly bias: Operand<B>;
+  readonly out: Operand<B>;
+}
+
+/** out = (x − mean) / √(var + eps) · weight + bias, row by row (`shaders/norm/layer_norm.wesl`). */
+export function layerNorm<B>(profile: DeviceProfile, { x, weight, bias, out, ...rows }: LayerNormArgs<B>): KernelCall<B>[] {
+  return rowKernel(profile, { x, out, weight, bias, ...rows });
+}
+
+/** The gradient of `layerNorm` with respect to x; `dOut` and `dX` f32 [rows, dim]. */
+export function layerNormBackward<B>(
+  profile: DeviceProfile,
+  { x, weight, dOut, dX, ...rows }: Rows & { readonly x: Operand<B>; readonly weight: Operand<B>; readonly dOut: Operand<B>; readonly dX: Operand<B> },
+): KernelCall<B>[] {
+  return rowKernel(profile, { x, out: dX, weight, dOut, ...rows });
+}
+
+function rowKernel<B>(
+  profile: DeviceProfile,
+  args: Rows & { x: Operand<B>; out: Operand<B>; weight: Operand<B>; bias?: Operand<B>; dOut?: Operand<B> },
+): KernelCall<B>[] {
+  const { x, out, weight, bias, dOut, rows, dim, eps } = args;
+  return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
+    const at = start * dim * 4;
+    const bytes = count * dim * 4;
+    const bindings = [bind(x, 'read', bytes, at), bind(out, 'read_write', bytes, at), bind(weight, 'read', dim * 4)];
+    if (bias) bindings.push(bind(bias, 'read', dim * 4));
+    if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
+    return {
+      shader: 'norm/layer_norm',
+      conditions: { BACKWARD: dOut !== undefined },
+      uniforms: words(count, dim, f32Bits(eps), 0),
+      bindings,
+      workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
+      variant: 'plain',
+    };
+  });
+}
+
+/** The gradients of `layerNorm` with respect to weight and bias, f32 [dim]; `workspace` is f32 [rows, 2]. */
+export function layerNormParamGrad<B>(
+  profile: DeviceProfile,
+  args: Rows & { readonly x: Operand<B>; readonly dOut: Operand<B>; readonly dWeight: Operand<B>; readonly dBias: Operand<B>; readonly workspace: Operand<B> },
+): KernelCall<B>[] {
+  const { x, dOut, dWeight, dBias, workspace, rows, dim, eps } = args;
+  return rowWindows(rows, [dim * 4, 8], profile.limits.maxStorageBufferBindingSize).flatMap(({ start, count }) => {
+    const at = start * dim * 4;
+    const bytes = count * dim * 4;
+    return [
+      {
+        shader: 'norm/layer_norm',
+        conditions: { STATS: true },
+        uniforms: words(count, dim, f32Bits(eps), 0),
+        bindings: [bind(x, 'read', bytes, at), bind(workspace, 'read_write', count * 8, start * 8)],
+        workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
+        variant: 'plain',
+      },
+      {
+        shader: 'norm/layer_norm_param_grad',
+        conditions: { ACCUMULATE: start > 0 },
+        uniforms: words(count, dim, 0, 0),
+        bindings: [
+          bind(x, 'read', bytes, at), bind(dOut, 'read', bytes, at), bind(workspace, 'read', count * 8, start * 8),
+          bind(dWeight, 'read_write', dim * 4), bind(dBias, 'read_write', dim * 4),
+        ],
+        workgroups: [Math.ceil(dim / 32), 1, 1] as const,
+        variant: 'plain',
+      },
+    ];
+  });
+}

@@ -1,0 +1,93 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+import { byteLength } from './dtype.js';
+import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { weightConditions } from './weight-conditions.js';
+import { bind, rowWindows } from './windows.js';
+
+export interface RmsNormArgs<B> {
+  /** f32 [rows, dim]. */
+  readonly x: Operand<B>;
+  /** f32, f16 or bf16 [dim]. */
+  readonly weight: Operand<B>;
+  /** f32 [rows, dim]. */
+  readonly out: Operand<B>;
+  readonly rows: number;
+  readonly dim: number;
+  readonly eps: number;
+  /** Added to the weight (Gemma: 1). */
+  readonly weightOffset: number;
+}
+
+const ROWS_PER_GROUP = 32;
+
+/** out = x · rsqrt(mean(x²) + eps) · (weight + weightOffset), row by row (`shaders/norm/rms_norm.wesl`). */
+export function rmsNorm<B>(profile: DeviceProfile, args: RmsNormArgs<B>): KernelCall<B>[] {
+  return rowKernel(profile, { ...args, dOut: undefined });
+}
+
+/** The gradient of `rmsNorm` with respect to x; `dOut` and `dX` f32 [rows, dim]. */
+export function rmsNormBackward<B>(
+  profile: DeviceProfile, { dX, ...args }: Omit<RmsNormArgs<B>, 'out'> & { readonly dOut: Operand<B>; readonly dX: Operand<B> },
+): KernelCall<B>[] {
+  return rowKernel(profile, { ...args, out: dX });
+}
+
+function rowKernel<B>(profile: DeviceProfile, args: RmsNormArgs<B> & { readonly dOut: Operand<B> | undefined }): KernelCall<B>[] {
+  const { x, weight, out, dOut, rows, dim, eps, weightOffset } = args;
+  const vec = dim % 8 === 0;
+  return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
+    const at = start * dim * 4;
+    const bytes = count * dim * 4;
+    const bindings = [bind(x, 'read', bytes, at), bind(weight, 'read', byteLength(weight.dtype, dim)), bind(out, 'read_write', bytes, at)];
+    if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
+    return {
+      shader: 'norm/rms_norm',
+      conditions: { ...weightConditions(weight.dtype, !vec), VEC: vec, BACKWARD: dOut !== undefined },
+      uniforms: words(count, dim, f32Bits(eps), f32Bits(weightOffset)),
+      bindings,
+      workgroups: foldWorkgroups(Math.ceil(count / ROWS_PER_GROUP), profile.limits.maxComputeWorkgroupsPerDimension),
+      variant: 'plain',
+    };
+  });
+}
+
+export interface RmsNormWeightGradArgs<B> {
+  /** f32 [rows, dim]. */
+  readonly x: Operand<B>;
+  readonly dOut: Operand<B>;
+  /** f32 [dim]. */
+  readonly dWeight: Operand<B>;
+  /** f32 [rows], scratch. */
+  readonly workspace: Operand<B>;
+  readonly rows: number;
+  readonly dim: number;
+  readonly eps: number;
+}
+
+/** The gradient of `rmsNorm` with respect to its weight; the same sum in the same order every time. */
+export function rmsNormWeightGrad<B>(profile: DeviceProfile, args: RmsNormWeightGradArgs<B>): KernelCall<B>[] {
+  const { x, dOut, dWeight, workspace, rows, dim, eps } = args;
+  const vec = dim % 8 === 0;
+  return rowWindows(rows, [dim * 4, 4], profile.limits.maxStorageBufferBindingSize).flatMap(({ start, count }) => {
+    const at = start * dim * 4;
+    const bytes = count * dim * 4;
+    return [
+      {
+        shader: 'norm/rms_norm',
+        conditions: { VEC: vec, RSTD: true },
+        uniforms: words(count, dim, f32Bits(eps), 0),
+        bindings: [bind(x, 'read', bytes, at), bind(workspace, 'read_write', count * 4, start * 4)],
+        workgroups: foldWorkgroups(Math.ceil(count / ROWS_PER_GROUP), profile.limits.maxComputeWorkgroupsPerDimension),
+        variant: 'plain',
+      },
+      {
+        shader: 'norm/rms_norm_weight_grad',
+        conditions: { ACCUMULATE: start > 0 },
+        uniforms: words(count, dim, 0, 0),
+        bindings: [bind(x, 'read', bytes, at), bind(dOut, 'read', bytes, at), bind(workspace, 'read', count * 4, start * 4), bind(dWeight, 'read_write', dim * 4)],
+        workgroups: [Math.ceil(dim / 32), 1, 1] as const,
+        variant: 'plain',
+      },
+    ];
+  });
+}

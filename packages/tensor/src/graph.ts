@@ -1,0 +1,136 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+import { storageBytes, type DType, type ElementwiseOp, type KernelCall, type Operand } from '@lapidary/kernels';
+import type { Variable } from './variable.js';
+
+export interface TensorType {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** A number standing for a piece of GPU memory that the planner has not placed yet. */
+export type StorageId = number;
+
+/** What an op sees when it turns into kernels. */
+export interface LowerContext {
+  readonly profile: DeviceProfile;
+  readonly inputs: readonly Operand<StorageId>[];
+  readonly outputs: readonly Operand<StorageId>[];
+  /** Scratch memory that lives for this op only; `bytes` of it. */
+  workspace(bytes: number): Operand<StorageId>;
+}
+
+/** What an op sees when its gradient is taken. Inputs and outputs may be recomputed ones (gradient checkpointing). */
+export interface VjpContext {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** Gradient of the result with respect to each output; undefined where it does not depend on it. */
+  readonly grads: readonly (Tensor | undefined)[];
+  /** Which inputs' gradients are wanted. */
+  readonly needs: readonly boolean[];
+}
+
+/** One node of the lazy graph. Nodes are immutable; a node's inputs always have smaller ids. */
+export interface GraphNode {
+  readonly id: number;
+  readonly name: string;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly TensorType[];
+  readonly lower?: (context: LowerContext) => KernelCall<StorageId>[];
+  readonly vjp?: (context: VjpContext) => readonly (Tensor | undefined)[];
+  /** Set on nodes that the planner may fuse into one generated kernel. */
+  readonly elementwise?: { readonly op: ElementwiseOp; readonly value?: number };
+  /** The output shares the input's memory (reshape). */
+  readonly alias?: true;
+  /** Output number → input number it overwrites; the planner copies the input first if it is still needed. */
+  readonly inPlace?: ReadonlyMap<number, number>;
+  /** Set on leaves whose memory outlives programs. */
+  readonly variable?: Variable;
+  /** Set on leaves written by the host before each run. */
+  readonly input?: { readonly name: string };
+  /** Nodes made inside one `checkpoint` call share its region. */
+  readonly region?: CheckpointRegion;
+}
+
+/** Marks the nodes of one `checkpoint` call: their values are recomputed in the backward pass instead of kept. */
+export interface CheckpointRegion {
+  readonly nodes: GraphNode[];
+}
+
+/** A value of the lazy graph: output `index` of `node`. Nothing is computed until a program that needs it runs. */
+export class Tensor {
+  readonly node: GraphNode;
+  readonly index: number;
+
+  constructor(node: GraphNode, index: number) {
+    this.node = node;
+    this.index = index;
+  }
+
+  get shape(): readonly number[] {
+    return this.node.outputs[this.index]!.shape;
+  }
+
+  get dtype(): DType {
+    return this.node.outputs[this.index]!.dtype;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** Bytes in GPU memory, rounded up to 4. */
+  get bytes(): number {
+    return storageBytes(this.dtype, this.size);
+  }
+}
+
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+let nextId = 1;
+let currentRegion: CheckpointRegion | undefined;
+
+/** Adds a node to the graph and gives its outputs. */
+export function addNode(node: Omit<GraphNode, 'id' | 'region'>): Tensor[] {
+  const made: GraphNode = { ...node, id: nextId++, ...(currentRegion && { region: currentRegion }) };
+  currentRegion?.nodes.push(made);
+  return made.outputs.map((_, i) => new Tensor(made, i));
+}
+
+/** Runs `body` with every node it makes belonging to a new region. */
+export function withRegion<T>(body: () => T): T {
+  const outer = currentRegion;
+  currentRegion = { nodes: [] };
+  try {
+    return body();
+  } finally {
+    currentRegion = outer;
+  }
+}
+
+/** Runs `body` outside of any region. */
+export function withoutRegion<T>(body: () => T): T {
+  const outer = currentRegion;
+  currentRegion = undefined;
+  try {
+    return body();
+  } finally {
+    currentRegion = outer;
+  }
+}
+
+/** Shapes or dtypes that do not fit an operation. */
+export class TensorShapeError extends Error {
+  override readonly name = 'TensorShapeError';
+  readonly operation: string;
+  constructor(operation: string, message: string) {
+    super(`${operation}: ${message}`);
+    this.operation = operation;
+  }
+}
+
+export function formatType({ shape, dtype }: TensorType): string {
+  return `${dtype}[${shape.join(', ')}]`;
+}

@@ -1,0 +1,35 @@
+import { adamw as adamwKernel } from '@lapidary/kernels';
+import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+
+export interface AdamWArgs {
+  /** f32, all of one shape. */
+  readonly param: Tensor;
+  readonly grad: Tensor;
+  readonly m: Tensor;
+  readonly v: Tensor;
+  /** f32 [8]: learningRate, beta1, beta2, eps, weightDecay, 1 − beta1^t, 1 − beta2^t, clipNorm (≤ 0: no clipping). */
+  readonly hyper: Tensor;
+  /** f32 scalar: squared global gradient norm, for clipping. If it is not finite, nothing is updated. */
+  readonly gradNormSquared: Tensor;
+  /** Multiplies the weight decay of this tensor. Default 1. */
+  readonly weightDecayScale?: number;
+}
+
+/** One AdamW update (Loshchilov & Hutter 2017, arXiv:1711.05101; PyTorch's form) → new [param, m, v], in place where possible. */
+export function adamw({ param, grad, m, v, hyper, gradNormSquared, weightDecayScale = 1 }: AdamWArgs): [Tensor, Tensor, Tensor] {
+  for (const t of [param, grad, m, v]) {
+    if (t.dtype !== 'f32' || t.size !== param.size) throw new TensorShapeError('adamw', `${formatType(t)} beside a parameter ${formatType(param)}`);
+  }
+  const n = param.size;
+  const type = { shape: param.shape, dtype: 'f32' as const };
+  return addNode({
+    name: 'adamw',
+    inputs: [param, grad, m, v, hyper, gradNormSquared],
+    outputs: [type, type, type],
+    inPlace: new Map([[0, 0], [1, 2], [2, 3]]),
+    lower: ({ profile, inputs, outputs }) =>
+      adamwKernel(profile, {
+        param: outputs[0]!, grad: inputs[1]!, m: outputs[1]!, v: outputs[2]!, hyper: inputs[4]!, gradNormSquared: inputs[5]!, n, weightDecayScale,
+      }),
+  }) as [Tensor, Tensor, Tensor];
+}

@@ -1,0 +1,97 @@
+import { matmul as matmulKernel } from '@lapidary/kernels';
+import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { mul } from './elementwise.js';
+import { reshape } from './shape.js';
+import { sum } from './reduce.js';
+
+export interface MatmulOptions {
+  /** Use the transpose of the last two dimensions of a (or b). */
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  /** Multiplies the product. Default 1. */
+  readonly alpha?: number;
+  /** f32, the result's shape; added last. */
+  readonly residual?: Tensor;
+}
+
+/**
+ * alpha · op(a)·op(b) + residual. a: f32 [M, K] or [batch, M, K], or any leading dimensions when b is a matrix and a is not
+ * transposed; b: [K, N] or [batch, K, N] in any storage type (only f32 gets a gradient). f32 accumulation.
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false, alpha = 1, residual } = options;
+  if (a.dtype !== 'f32') throw new TensorShapeError('matmul', `the left operand must be f32, not ${formatType(a)}`);
+  if (a.shape.length < 2 || b.shape.length < 2 || b.shape.length > 3) throw new TensorShapeError('matmul', `cannot multiply ${formatType(a)} and ${formatType(b)}`);
+  if (b.shape.length === 2 && a.shape.length > 2 && !transposeA) {
+    const lead = a.shape.slice(0, -1);
+    const flat = matmul(reshape(a, [-1, a.shape.at(-1)!]), b, {
+      ...options, ...(residual && { residual: reshape(residual, [sizeOf(lead), residual.shape.at(-1)!]) }),
+    });
+    return reshape(flat, [...lead, flat.shape[1]!]);
+  }
+  const batch = b.shape.length === 3 ? b.shape[0]! : 1;
+  const [m, k] = transposeA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
+  const [n, kb] = transposeB ? [b.shape.at(-2)!, b.shape.at(-1)!] : [b.shape.at(-1)!, b.shape.at(-2)!];
+  if (a.shape.length !== b.shape.length || k !== kb || (batch > 1 && a.shape[0] !== batch)) {
+    throw new TensorShapeError('matmul', `cannot multiply ${formatType(a)}${transposeA ? ' transposed' : ''} and ${formatType(b)}${transposeB ? ' transposed' : ''}`);
+  }
+  const shape = b.shape.length === 3 ? [batch, m, n] : [m, n];
+  if (residual && residual.shape.join() !== shape.join()) throw new TensorShapeError('matmul', `residual ${formatType(residual)} for a result of [${shape.join(', ')}]`);
+  return addNode({
+    name: 'matmul',
+    inputs: residual ? [a, b, residual] : [a, b],
+    outputs: [{ shape, dtype: 'f32' }],
+    lower: ({ profile, inputs, outputs }) =>
+      matmulKernel(profile, {
+        a: inputs[0]!, b: inputs[1]!, out: outputs[0]!, m, n, k, batch, transposeA, transposeB, alpha, ...(residual && { residual: inputs[2]! }),
+      }),
+    vjp: ({ inputs, grads, needs }) => {
+      const [x, w] = inputs as [Tensor, Tensor];
+      const grad = grads[0]!;
+      let dA: Tensor | undefined;
+      let dB: Tensor | undefined;
+      if (needs[0]) {
+        dA = transposeA
+          ? matmul(w, grad, { transposeA: transposeB, transposeB: true, alpha })
+          : matmul(grad, w, { transposeB: !transposeB, alpha });
+      }
+      if (needs[1]) {
+        dB = transposeB
+          ? matmul(grad, x, { transposeA: true, transposeB: transposeA, alpha })
+          : matmul(x, grad, { transposeA: !transposeA, alpha });
+      }
+      return [dA, dB, grad];
+    },
+  })[0]!;
+}
+
+/** A linear map's parameters: `weight` [out, in] in any storage type, optional `bias` [out], optional low-rank update. */
+export interface LinearParams {
+  readonly weight: Tensor;
+  readonly bias?: Tensor;
+  /** a [rank, in] and b [out, rank], f32: y += scale · (x·aᵀ)·bᵀ (Hu et al. 2021, arXiv:2106.09685). */
+  readonly lora?: { readonly a: Tensor; readonly b: Tensor };
+}
+
+/** y = x·Wᵀ (+ bias) (+ scale · dropout(x)·aᵀ·bᵀ). x: f32 […, in] → […, out]. */
+export function linear(
+  x: Tensor, { weight, bias, lora }: LinearParams, { loraScale = 1, loraInput = x }: { loraScale?: number; loraInput?: Tensor } = {},
+): Tensor {
+  let y = matmul(x, weight, { transposeB: true });
+  if (lora) y = matmul(matmul(loraInput, lora.a, { transposeB: true }), lora.b, { transposeB: true, alpha: loraScale, residual: y });
+  return bias ? addBias(y, bias) : y;
+}
+
+function addBias(y: Tensor, bias: Tensor): Tensor {
+  const rows = y.size / bias.size;
+  return addNode({
+    name: 'add',
+    inputs: [y, bias],
+    outputs: [{ shape: y.shape, dtype: 'f32' }],
+    elementwise: { op: 'add' },
+    vjp: ({ grads, needs }) => [grads[0], needs[1] ? sum(reshape(grads[0]!, [rows, bias.size]), 0) : undefined],
+  })[0]!;
+}
+
+/** x · scale with a scalar that is not differentiated: a cheap spelling of `mul`. */
+export const scale = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor));

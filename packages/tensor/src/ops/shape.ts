@@ -1,0 +1,128 @@
+import { convert, dequantise, isQuantised, stridedCopy, type DType } from '@lapidary/kernels';
+import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { constant } from './elementwise.js';
+
+/** Element strides of a contiguous tensor. */
+export function stridesOf(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    strides[d] = stride;
+    stride *= shape[d]!;
+  }
+  return strides;
+}
+
+function axisOf(operation: string, axis: number, rank: number): number {
+  const at = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(at) || at < 0 || at >= rank) throw new TensorShapeError(operation, `axis ${axis} of a tensor of ${rank} dimensions`);
+  return at;
+}
+
+function need4Bytes(operation: string, x: Tensor): void {
+  if (!['f32', 'i32', 'u32'].includes(x.dtype)) throw new TensorShapeError(operation, `${formatType(x)} must be cast to f32 first`);
+}
+
+/** The same values under another shape; shares memory. One dimension may be −1. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  const known = shape.filter((d) => d !== -1);
+  const out = shape.map((d) => (d === -1 ? x.size / sizeOf(known) : d));
+  if (sizeOf(out) !== x.size || out.some((d) => !Number.isInteger(d))) {
+    throw new TensorShapeError('reshape', `${formatType(x)} cannot become [${shape.join(', ')}]`);
+  }
+  return addNode({
+    name: 'reshape',
+    inputs: [x],
+    outputs: [{ shape: out, dtype: x.dtype }],
+    alias: true,
+    vjp: ({ inputs, grads }) => [reshape(grads[0]!, inputs[0]!.shape)],
+  })[0]!;
+}
+
+/** Reorders dimensions: `permutation[i]` is the dimension of `x` that becomes dimension i. Default: reverses them. */
+export function transpose(x: Tensor, permutation: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i)): Tensor {
+  need4Bytes('transpose', x);
+  const axes = permutation.map((a) => axisOf('transpose', a, x.shape.length));
+  if (new Set(axes).size !== x.shape.length) throw new TensorShapeError('transpose', `[${permutation.join(', ')}] is no permutation of ${x.shape.length} dimensions`);
+  const shape = axes.map((a) => x.shape[a]!);
+  const strides = stridesOf(x.shape);
+  return addNode({
+    name: 'transpose',
+    inputs: [x],
+    outputs: [{ shape, dtype: x.dtype }],
+    lower: ({ profile, inputs, outputs }) =>
+      stridedCopy(profile, {
+        x: inputs[0]!, out: outputs[0]!, shape, inStrides: axes.map((a) => strides[a]!), inOffset: 0, outStrides: stridesOf(shape), outOffset: 0,
+      }),
+    vjp: ({ grads }) => [transpose(grads[0]!, axes.map((_, i) => axes.indexOf(i)))],
+  })[0]!;
+}
+
+/** Elements `start` … `end − 1` along one axis. */
+export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
+  need4Bytes('slice', x);
+  const at = axisOf('slice', axis, x.shape.length);
+  if (start < 0 || end > x.shape[at]! || start >= end) throw new TensorShapeError('slice', `[${start}, ${end}) of axis ${axis} of ${formatType(x)}`);
+  const shape = x.shape.map((d, i) => (i === at ? end - start : d));
+  const strides = stridesOf(x.shape);
+  return addNode({
+    name: 'slice',
+    inputs: [x],
+    outputs: [{ shape, dtype: x.dtype }],
+    lower: ({ profile, inputs, outputs }) =>
+      stridedCopy(profile, { x: inputs[0]!, out: outputs[0]!, shape, inStrides: strides, inOffset: start * strides[at]!, outStrides: stridesOf(shape), outOffset: 0 }),
+    vjp: ({ inputs, grads }) => {
+      const full = inputs[0]!.shape;
+      const zeros = (length: number) => constant(0, full.map((d, i) => (i === at ? length : d)));
+      const parts = [...(start > 0 ? [zeros(start)] : []), grads[0]!, ...(end < full[at]! ? [zeros(full[at]! - end)] : [])];
+      return [parts.length === 1 ? grads[0]! : concat(parts, at)];
+    },
+  })[0]!;
+}
+
+/** Tensors one after another along an axis. */
+export function concat(parts: readonly Tensor[], axis: number): Tensor {
+  const first = parts[0];
+  if (first === undefined) throw new TensorShapeError('concat', 'nothing to concatenate');
+  for (const part of parts) need4Bytes('concat', part);
+  const at = axisOf('concat', axis, first.shape.length);
+  for (const part of parts) {
+    if (part.dtype !== first.dtype || part.shape.length !== first.shape.length || part.shape.some((d, i) => i !== at && d !== first.shape[i])) {
+      throw new TensorShapeError('concat', `${formatType(part)} does not fit ${formatType(first)} along axis ${axis}`);
+    }
+  }
+  const shape = first.shape.map((d, i) => (i === at ? parts.reduce((n, p) => n + p.shape[at]!, 0) : d));
+  const outStrides = stridesOf(shape);
+  const starts: number[] = [];
+  parts.reduce((n, p) => (starts.push(n), n + p.shape[at]!), 0);
+  return addNode({
+    name: 'concat',
+    inputs: parts,
+    outputs: [{ shape, dtype: first.dtype }],
+    lower: ({ profile, inputs, outputs }) =>
+      parts.flatMap((part, i) =>
+        stridedCopy(profile, {
+          x: inputs[i]!, out: outputs[0]!, shape: part.shape, inStrides: stridesOf(part.shape), inOffset: 0, outStrides, outOffset: starts[i]! * outStrides[at]!,
+        }),
+      ),
+    vjp: ({ inputs, grads, needs }) => inputs.map((part, i) => (needs[i] ? slice(grads[0]!, at, starts[i]!, starts[i]! + part.shape[at]!) : undefined)),
+  })[0]!;
+}
+
+/** The values in another storage type; quantised blocks can only be read (to f32). */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype) return x;
+  if (isQuantised(dtype)) throw new TensorShapeError('cast', `cannot quantise to ${dtype}`);
+  const n = x.size;
+  const from = x.dtype;
+  return addNode({
+    name: `cast ${from} to ${dtype}`,
+    inputs: [x],
+    outputs: [{ shape: x.shape, dtype }],
+    lower: ({ profile, inputs, outputs }) =>
+      isQuantised(from)
+        ? dequantise(profile, { x: inputs[0]!, out: outputs[0]!, n, from })
+        : convert(profile, { x: inputs[0]!, out: outputs[0]!, n, from, to: dtype }),
+    vjp: ({ grads }) => [from === 'f32' ? cast(grads[0]!, 'f32') : undefined],
+  })[0]!;
+}

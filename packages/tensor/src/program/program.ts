@@ -1,0 +1,182 @@
+import type { CompiledPipeline, Gpu } from '@lapidary/gpu';
+import { formatType, type Tensor } from '../graph.js';
+import { uniformLayout, type Home, type ProgramPlan } from './plan.js';
+
+/** What the host writes into an input: the dtype's own bytes. */
+export type HostData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
+
+/** A program was run with missing or wrong inputs, or after it was destroyed. */
+export class ProgramInputError extends Error {
+  override readonly name = 'ProgramInputError';
+}
+
+interface Step {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** Dispatches in one command buffer: short ones keep a personal machine responsive and below driver watchdogs. */
+const DISPATCHES_PER_SUBMIT = 256;
+
+/**
+ * A plan with its memory, pipelines and bind groups made: runs any number of times without making more. Results stay on the
+ * GPU until read; the next run overwrites them.
+ */
+export class Program {
+  readonly plan: ProgramPlan;
+  readonly #gpu: Gpu;
+  readonly #steps: readonly Step[];
+  readonly #inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>;
+  readonly #outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[];
+  readonly #owned: GPUBuffer[];
+  #reading: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    gpu: Gpu, plan: ProgramPlan, steps: readonly Step[], inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>,
+    outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[], owned: GPUBuffer[],
+  ) {
+    this.#gpu = gpu;
+    this.plan = plan;
+    this.#steps = steps;
+    this.#inputs = inputs;
+    this.#outputs = outputs;
+    this.#owned = owned;
+  }
+
+  /**
+   * Allocates a plan's memory, compiles its pipelines (all at once, asynchronously) and makes its bind groups.
+   * Variables must be allocated already.
+   */
+  static async create(gpu: Gpu, plan: ProgramPlan): Promise<Program> {
+    const compiled = await Promise.all(
+      plan.calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
+    );
+    const owned: GPUBuffer[] = [];
+    const make = (bytes: number, label: string, usage?: GPUBufferUsageFlags) => {
+      const buffer = gpu.createBuffer(bytes, label, usage);
+      owned.push(buffer);
+      return buffer;
+    };
+    try {
+      const slots = plan.slotBytes.map((bytes, i) => make(bytes, `shared ${i}`));
+      const inputs = new Map(plan.inputs.map(({ name, tensor }) => [name, { buffer: make(tensor.bytes, `input ${name}`), tensor }]));
+      const outputs = plan.outputs.map((tensor, i) => ({
+        buffer: make(tensor.bytes, `output ${i}`),
+        staging: make(tensor.bytes, `output ${i} read back`, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
+      }));
+      const bufferOf = (home: Home): GPUBuffer => {
+        switch (home.kind) {
+          case 'variable': return home.variable.buffer;
+          case 'input': return inputs.get(home.name)!.buffer;
+          case 'output': return outputs[home.index]!.buffer;
+          case 'slot': return slots[home.slot]!;
+        }
+      };
+      const steps = makeSteps(gpu, plan, compiled, bufferOf, make);
+      gpu.check();
+      return new Program(gpu, plan, steps, inputs, outputs, owned);
+    } catch (error) {
+      for (const buffer of owned) gpu.destroyBuffer(buffer);
+      throw error;
+    }
+  }
+
+  /** Writes the inputs and submits every kernel. Does not wait; read an output or call `gpu.idle()` for that. */
+  run(inputs: Readonly<Record<string, HostData>> = {}): void {
+    this.#gpu.check();
+    for (const name of Object.keys(inputs)) {
+      if (!this.#inputs.has(name)) throw new ProgramInputError(`this program has no input '${name}'; it has: ${[...this.#inputs.keys()].join(', ')}`);
+    }
+    for (const [name, { buffer, tensor }] of this.#inputs) {
+      const data = inputs[name];
+      if (data === undefined) throw new ProgramInputError(`input '${name}' (${formatType(tensor)}) is missing`);
+      if (Math.ceil(data.byteLength / 4) * 4 !== buffer.size) {
+        throw new ProgramInputError(`input '${name}' is ${formatType(tensor)}: ${tensor.bytes} bytes, not ${data.byteLength}`);
+      }
+      this.#gpu.device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>);
+    }
+    const { device } = this.#gpu;
+    for (let first = 0; first < this.#steps.length; first += DISPATCHES_PER_SUBMIT) {
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const { pipeline, bindGroup, workgroups } of this.#steps.slice(first, first + DISPATCHES_PER_SUBMIT)) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup);
+        pass.dispatchWorkgroups(...workgroups);
+      }
+      pass.end();
+      this.#gpu.submit([encoder.finish()]);
+    }
+  }
+
+  /** The bytes of one output of the last run. Waits for the GPU. */
+  readBytes(output: number): Promise<ArrayBuffer> {
+    const { buffer, staging } = this.#outputs[output]!;
+    const read = this.#reading.then(async () => {
+      const encoder = this.#gpu.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+      this.#gpu.submit([encoder.finish()]);
+      try {
+        await staging.mapAsync(GPUMapMode.READ);
+      } catch (error) {
+        this.#gpu.check();
+        throw error;
+      }
+      const bytes = staging.getMappedRange().slice(0);
+      staging.unmap();
+      this.#gpu.check();
+      return bytes;
+    });
+    // One read at a time: a staging buffer cannot be mapped twice. A failed read does not stop later ones.
+    this.#reading = read.catch(() => undefined);
+    return read;
+  }
+
+  /** The values of one f32 output of the last run. Waits for the GPU. */
+  async read(output: number): Promise<Float32Array> {
+    return new Float32Array(await this.readBytes(output), 0, this.plan.outputs[output]!.size);
+  }
+
+  /** Gives back the program's own memory; variables stay. */
+  destroy(): void {
+    for (const buffer of this.#owned.splice(0)) this.#gpu.destroyBuffer(buffer);
+  }
+}
+
+function makeSteps(
+  gpu: Gpu, plan: ProgramPlan, compiled: readonly CompiledPipeline[], bufferOf: (home: Home) => GPUBuffer,
+  make: (bytes: number, label: string, usage?: GPUBufferUsageFlags) => GPUBuffer,
+): Step[] {
+  const layout = uniformLayout(plan.calls);
+  const uniforms = make(layout.bytes, 'uniforms', GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  const image = new Uint32Array(layout.bytes / 4);
+  plan.calls.forEach((call, i) => image.set(call.uniforms, layout.offsets[i]! / 4));
+  gpu.device.queue.writeBuffer(uniforms, 0, image);
+
+  const groups = new Map<string, GPUBindGroup>();
+  const numbers = new Map<object, number>();
+  const numberOf = (object: object) => {
+    let n = numbers.get(object);
+    if (n === undefined) numbers.set(object, (n = numbers.size));
+    return n;
+  };
+  return plan.calls.map((call, i) => {
+    const { pipeline, layout: groupLayout } = compiled[i]!;
+    const resources = call.bindings.map(({ buffer, offset, size }) => ({ buffer: bufferOf(plan.homes.get(buffer)!), offset, size }));
+    const size = Math.max(16, Math.ceil(call.uniforms.byteLength / 16) * 16);
+    const key = [numberOf(groupLayout), layout.offsets[i], size, ...resources.map((r) => `${numberOf(r.buffer)}:${r.offset}:${r.size}`)].join('|');
+    let bindGroup = groups.get(key);
+    if (bindGroup === undefined) {
+      bindGroup = gpu.createBindGroup({
+        layout: groupLayout,
+        entries: [
+          { binding: 0, resource: { buffer: uniforms, offset: layout.offsets[i]!, size } },
+          ...resources.map((resource, b) => ({ binding: b + 1, resource })),
+        ],
+      });
+      groups.set(key, bindGroup);
+    }
+    return { pipeline, bindGroup, workgroups: call.workgroups };
+  });
+}

@@ -1,0 +1,93 @@
+import { readBuffer, storageBytes, type DType } from '@lapidary/kernels';
+import type { Gpu } from '@lapidary/gpu';
+import { addNode, sizeOf, type Tensor, type TensorType } from './graph.js';
+
+/** What a variable's bytes count as in memory plans. */
+export type VariableCategory = 'weights' | 'trainable' | 'optimizer' | 'cache' | 'state';
+
+/** Reading or writing a variable that has no memory yet, or with the wrong number of bytes. */
+export class VariableError extends Error {
+  override readonly name = 'VariableError';
+}
+
+/**
+ * Memory that outlives programs: parameters, optimiser state, caches. Made abstract (shape and dtype only), so that a
+ * program can be traced and its memory planned before anything is allocated; `allocate` gives it a buffer.
+ */
+export class Variable {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly category: VariableCategory;
+  /** The variable as a leaf of the graph. */
+  readonly tensor: Tensor;
+  #gpu: Gpu | undefined;
+  #buffer: GPUBuffer | undefined;
+
+  constructor(name: string, type: TensorType, category: VariableCategory) {
+    this.name = name;
+    this.type = type;
+    this.category = category;
+    this.tensor = addNode({ name: `variable ${name}`, inputs: [], outputs: [type], variable: this })[0]!;
+  }
+
+  /** Bytes in GPU memory. */
+  get bytes(): number {
+    return storageBytes(this.type.dtype, sizeOf(this.type.shape));
+  }
+
+  get buffer(): GPUBuffer {
+    if (this.#buffer === undefined) throw new VariableError(`variable '${this.name}' has no memory yet: call allocate(gpu) first`);
+    return this.#buffer;
+  }
+
+  get isAllocated(): boolean {
+    return this.#buffer !== undefined;
+  }
+
+  /** Gives the variable a buffer (zeros). Twice is harmless. */
+  allocate(gpu: Gpu): this {
+    if (this.#buffer === undefined) {
+      this.#gpu = gpu;
+      this.#buffer = gpu.createBuffer(this.bytes, this.name);
+    }
+    return this;
+  }
+
+  /** Writes raw bytes (in the variable's dtype) at a byte offset; offset a multiple of 4. */
+  write(data: ArrayBufferView, byteOffset = 0): void {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (byteOffset % 4 !== 0 || byteOffset + bytes.byteLength > this.buffer.size) {
+      throw new VariableError(`variable '${this.name}': ${bytes.byteLength} bytes at offset ${byteOffset} do not fit its ${this.buffer.size} bytes`);
+    }
+    const padded = bytes.byteLength % 4 === 0 ? bytes : new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+    if (padded !== bytes) padded.set(bytes);
+    this.#gpu!.device.queue.writeBuffer(this.buffer, byteOffset, padded as Uint8Array<ArrayBuffer>);
+  }
+
+  /** The raw bytes, copied back from the GPU. */
+  async readBytes(): Promise<Uint8Array> {
+    return new Uint8Array(await readBuffer(this.#gpu!, this.buffer, 0, this.buffer.size));
+  }
+
+  /** The values of an f32 variable. */
+  async read(): Promise<Float32Array> {
+    if (this.type.dtype !== 'f32') throw new VariableError(`variable '${this.name}' is ${this.type.dtype}: use readBytes()`);
+    return new Float32Array((await this.readBytes()).buffer, 0, sizeOf(this.type.shape));
+  }
+
+  /** Gives the memory back. */
+  destroy(): void {
+    if (this.#buffer !== undefined) this.#gpu!.destroyBuffer(this.#buffer);
+    this.#buffer = undefined;
+  }
+}
+
+/** A variable on the device with these values. `data` must be of the dtype's own bytes. */
+export function variableFrom(
+  gpu: Gpu, data: ArrayBufferView, shape: readonly number[],
+  { dtype = 'f32', name = 'variable', category = 'weights' }: { dtype?: DType; name?: string; category?: VariableCategory } = {},
+): Variable {
+  const variable = new Variable(name, { shape, dtype }, category).allocate(gpu);
+  variable.write(data);
+  return variable;
+}
