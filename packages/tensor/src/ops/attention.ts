@@ -1,4 +1,4 @@
-import { attentionBackward, attentionBackwardWorkspaceBytes, attentionForward, attentionWorkspaceBytes, rope as ropeKernel } from '@lapidary/kernels';
+import { attentionBackward, attentionForward, attentionWorkspaceBytes, rope as ropeKernel } from '@lapidary/kernels';
 import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
 
 export interface AttentionOptions {
@@ -43,7 +43,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, queryInfo: Tensor, ke
         lower: ({ profile, inputs: [qs, ks, vs, info, o, lse, dOut], outputs: [dq, dk, dv], workspace }) =>
           attentionBackward(profile, {
             q: qs!, k: ks!, v: vs!, info: info!, out: o!, lse: lse!, dOut: dOut!, dq: dq!, dk: dk!, dv: dv!,
-            delta: workspace(attentionBackwardWorkspaceBytes(shape)), ...shape, ...rule,
+            stats: workspace(batch * heads * queries * 8), batch, tokens: queries, heads, kvHeads, headDim, ...rule,
           }),
       });
     },

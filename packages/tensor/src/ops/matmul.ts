@@ -15,12 +15,18 @@ export interface MatmulOptions {
 }
 
 /**
- * alpha · op(a)·op(b) + residual. a: f32 [M, K] or [batch, M, K], or any leading dimensions when b is a matrix and a is not
- * transposed; b: [K, N] or [batch, K, N] in any storage type (only f32 gets a gradient). f32 accumulation.
+ * alpha · op(a)·op(b) + residual. a: f32 […batch, M, K] and b: […batch, K, N], or b a matrix [K, N] shared by all rows of a (a not
+ * transposed). b in any storage type (only f32 gets a gradient). f32 accumulation.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, alpha = 1, residual } = options;
   if (a.dtype !== 'f32') throw new TensorShapeError('matmul', `the left operand must be f32, not ${formatType(a)}`);
+  if (a.shape.length > 3 && a.shape.length === b.shape.length && a.shape.slice(0, -2).join() === b.shape.slice(0, -2).join()) {
+    const lead = a.shape.slice(0, -2);
+    const flat = (t: Tensor) => reshape(t, [-1, ...t.shape.slice(-2)]);
+    const product = matmul(flat(a), flat(b), { ...options, ...(residual && { residual: flat(residual) }) });
+    return reshape(product, [...lead, ...product.shape.slice(1)]);
+  }
   if (a.shape.length < 2 || b.shape.length < 2 || b.shape.length > 3) throw new TensorShapeError('matmul', `cannot multiply ${formatType(a)} and ${formatType(b)}`);
   if (b.shape.length === 2 && a.shape.length > 2 && !transposeA) {
     const lead = a.shape.slice(0, -1);
