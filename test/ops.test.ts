@@ -14,14 +14,16 @@ interface Case {
   readonly grads: string[];
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: attributes are whatever each fixture case says.
+type Attr = any;
 type Inputs = Record<string, T.Tensor>;
 const { Tensor: _, ...ops } = T;
-type Run = (inputs: Inputs, attrs: Record<string, never>, raw: Record<string, FixtureTensor>) => T.Tensor;
+type Run = (inputs: Inputs, attrs: Record<string, Attr>, raw: Record<string, FixtureTensor>) => T.Tensor;
 const unary = (fn: (x: T.Tensor) => T.Tensor): Run => ({ x }) => fn(x!);
 const binary = (fn: (a: T.Tensor, b: T.Tensor) => T.Tensor): Run => ({ a, b }) => fn(a!, b!);
 
 /** Mean (or whatever reduction) of the losses of targets that are not ignored. */
-function lossOf(hidden: T.Tensor, weight: T.Tensor, targets: T.Tensor, attrs: Record<string, never>, raw: Record<string, FixtureTensor>): T.Tensor {
+function lossOf(hidden: T.Tensor, weight: T.Tensor, targets: T.Tensor, attrs: Record<string, Attr>, raw: Record<string, FixtureTensor>): T.Tensor {
   const losses = ops.linearCrossEntropy(hidden, weight, targets, { softcap: attrs.softcap ?? 0 });
   const count = [...raw.targets!.data].filter((t) => t >= 0).length;
   const reduction = attrs.reduction as string;
@@ -82,7 +84,7 @@ for (const family of ['matmul', 'norm', 'elementwise', 'loss', 'shape', 'reduce'
       const inputs = Object.fromEntries(c.inputs.map((i) => [i, leaf(raw[i]!)]));
       const run = table[c.op] ?? special[c.op];
       expect(run, `no op for ${c.op}`).toBeDefined();
-      const out = run!(inputs, c.attrs as Record<string, never>, raw);
+      const out = run!(inputs, c.attrs as Record<string, Attr>, raw);
       const expected = tensors.get(`${name}/out/${c.outputs[0]}`)!;
       expect(out.shape.reduce((a, b) => a * b, 1)).toBe(expected.data.length);
       const cotangent = tensors.get(`${name}/cotangent/${c.outputs[0]}`)!;

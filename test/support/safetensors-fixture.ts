@@ -29,7 +29,9 @@ export async function fixtureTensors(path: string): Promise<Map<string, FixtureT
     string, { dtype: string; shape: number[]; data_offsets: [number, number] }
   >;
   const tensors = new Map<string, FixtureTensor>();
-  for (const [name, { dtype, shape, data_offsets: [start, end] }] of Object.entries(header)) {
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') continue;
+    const { dtype, shape, data_offsets: [start, end] } = entry;
     if (dtype !== 'F32' && dtype !== 'I32') continue;
     const buffer = bytes.slice(8 + headerLength + start, 8 + headerLength + end).buffer;
     tensors.set(name, { shape, data: dtype === 'F32' ? new Float32Array(buffer) : new Int32Array(buffer) });

@@ -1,1 +1,13 @@
-export {};
+export type { GemmaConfig, GemmaFamily, LayerType } from './config.js';
+export { ConfigError, UnknownModelError } from './config-errors.js';
+export { gemmaConfigFromGguf } from './config-gguf.js';
+export { gemmaConfigFromHf, gemmaConfigToHf } from './config-hf.js';
+export { gemmaParamSpecs, type ParamSpec } from './param-specs.js';
+export { type GemmaPresetName, gemmaPresets } from './presets.js';
+export { ContextLengthError, Generator, greedy, type GenerateOptions } from './generate.js';
+export { gemmaLoraSpecs, initialLora, loraScale, type LoraOptions, type LoraSpec } from './lora.js';
+export {
+  gemmaHidden, gemmaLogits, gemmaLoss, type GemmaInputs, type GemmaLayerParams, type GemmaOptions, type GemmaParams, type GemmaTargets, type KvCache,
+  type NormParams,
+} from './model.js';
+export { paramTree, planVariables, type ParamPlan } from './variables.js';

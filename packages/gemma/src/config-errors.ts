@@ -1,0 +1,33 @@
+/** A model this package has no architecture for. */
+export class UnknownModelError extends Error {
+  override readonly name = 'UnknownModelError';
+  /** What the file calls itself (`model_type`, or `general.architecture` of a GGUF). */
+  readonly modelType: string;
+  readonly supported: readonly string[];
+  constructor(modelType: string, supported: readonly string[], where = 'config.json') {
+    super(
+      `${where} says the model is ${JSON.stringify(modelType)}, which is not supported. Supported: ${supported.join(', ')}.`,
+    );
+    this.modelType = modelType;
+    this.supported = supported;
+  }
+}
+
+/** A field of a model's configuration that is missing, of the wrong kind, or asks for what is not implemented. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly field: string;
+  readonly value: unknown;
+  constructor(field: string, value: unknown, problem: string) {
+    super(`Model configuration: ${field} is ${describe(value)}, ${problem}.`);
+    this.field = field;
+    this.value = value;
+  }
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return 'missing';
+  // JSON has no bigint, and a GGUF may hold one.
+  const text = typeof value === 'bigint' ? `${value}` : (JSON.stringify(value) ?? String(value));
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}

@@ -1,0 +1,83 @@
+import type { GemmaConfig, GemmaFamily } from './config.js';
+import { ConfigError, UnknownModelError } from './config-errors.js';
+import { checkConfig, everyNthGlobal, type Fields, readNumber } from './config-fields.js';
+
+const families: Readonly<Record<string, GemmaFamily>> = { gemma: 'gemma1', gemma2: 'gemma2', gemma3: 'gemma3' };
+const layerPeriod = { gemma1: 1, gemma2: 2, gemma3: 6 } as const;
+/** The 27B models scale queries by d / heads, which no GGUF says: llama.cpp knows them by their layers, so do we. */
+const layersOf27b = { gemma1: undefined, gemma2: 46, gemma3: 62 } as const;
+
+/**
+ * A GGUF's metadata as a `GemmaConfig`. The format does not hold query scale, layer pattern and local rope base: those
+ * follow from the architecture, as in llama.cpp.
+ * @throws {UnknownModelError} for any other architecture. @throws {ConfigError} naming the key.
+ */
+export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
+  const architecture = metadata['general.architecture'];
+  const arch = typeof architecture === 'string' ? architecture : '(no general.architecture)';
+  const family = Object.hasOwn(families, arch) ? families[arch] : undefined;
+  if (family === undefined) throw new UnknownModelError(arch, Object.keys(families), 'The GGUF header');
+
+  const key = (name: string) => `${arch}.${name}`;
+  const required = (name: string) => {
+    if (metadata[key(name)] === undefined) throw new ConfigError(key(name), undefined, 'but every Gemma GGUF has it');
+    return readNumber(metadata, key(name), 0);
+  };
+  const optional = (name: string, fallback: number) => readNumber(metadata, key(name), fallback);
+
+  const numLayers = required('block_count');
+  const hiddenSize = required('embedding_length');
+  const numHeads = required('attention.head_count');
+  const headDim = optional('attention.key_length', 256);
+  if (optional('attention.value_length', headDim) !== headDim) {
+    throw new ConfigError(key('attention.value_length'), metadata[key('attention.value_length')], 'not the key length');
+  }
+  const scalingType = metadata[key('rope.scaling.type')] ?? 'none';
+  if (scalingType !== 'none' && scalingType !== 'linear') {
+    throw new ConfigError(key('rope.scaling.type'), scalingType, 'neither none nor linear');
+  }
+  const ropeTheta = optional('rope.freq_base', family === 'gemma3' ? 1e6 : 1e4);
+  const isGemma2 = family === 'gemma2';
+  return checkConfig({
+    family,
+    vocabSize: readVocabSize(metadata, key('vocab_size')),
+    hiddenSize,
+    intermediateSize: required('feed_forward_length'),
+    numLayers,
+    numHeads,
+    numKvHeads: optional('attention.head_count_kv', numHeads),
+    headDim,
+    // Stored in float32: 1e-6 reads as 9.99999997e-7.
+    rmsNormEps: Number(optional('attention.layer_norm_rms_epsilon', 1e-6).toPrecision(7)),
+    maxPositionEmbeddings: required('context_length'),
+    queryPreAttnScalar: numLayers === layersOf27b[family] ? hiddenSize / numHeads : headDim,
+    attnLogitSoftcap: isGemma2 ? optional('attn_logit_softcapping', 50) : null,
+    finalLogitSoftcap: isGemma2 ? optional('final_logit_softcapping', 30) : null,
+    slidingWindow: family === 'gemma1' ? null : optional('attention.sliding_window', isGemma2 ? 4096 : 1024),
+    layerTypes: everyNthGlobal(numLayers, layerPeriod[family]),
+    ropeTheta,
+    ropeLocalTheta: family === 'gemma3' ? optional('rope.freq_base_swa', 1e4) : ropeTheta,
+    ropeScalingFactor: scalingType === 'linear' ? optional('rope.scaling.factor', 1) : 1,
+    padTokenId: readNumber(metadata, 'tokenizer.ggml.padding_token_id', 0),
+    bosTokenId: readNumber(metadata, 'tokenizer.ggml.bos_token_id', 2),
+    eosTokenIds: readStopTokens(metadata),
+  });
+}
+
+function readVocabSize(metadata: Fields, sizeKey: string): number {
+  const tokens = metadata['tokenizer.ggml.tokens'];
+  if (Array.isArray(tokens)) return tokens.length;
+  if (metadata[sizeKey] === undefined) {
+    throw new ConfigError(
+      'tokenizer.ggml.tokens',
+      tokens,
+      `and there is no ${sizeKey}: the vocabulary's size is unknown`,
+    );
+  }
+  return readNumber(metadata, sizeKey, 0);
+}
+
+function readStopTokens(metadata: Fields): number[] {
+  const eos = readNumber(metadata, 'tokenizer.ggml.eos_token_id', 1);
+  return [...new Set([eos, readNumber(metadata, 'tokenizer.ggml.eot_token_id', eos)])];
+}
