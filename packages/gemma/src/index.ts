@@ -11,3 +11,7 @@ export {
   type NormParams,
 } from './model.js';
 export { paramTree, planVariables, type ParamPlan } from './variables.js';
+export { ChatTemplateError, encodeChat, gemmaChatTemplate, renderChat, type ChatMessage } from './text/chat-template.js';
+export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
+export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
+export { tokenizerFromGguf } from './text/tokenizer-gguf.js';

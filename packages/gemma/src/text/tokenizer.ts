@@ -1,0 +1,95 @@
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+
+/** Text to token ids and back. */
+export interface Tokenizer {
+  /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first. */
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  /** Special tokens are left out unless `skipSpecialTokens` is false. */
+  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
+  readonly vocabSize: number;
+  readonly bosId: number;
+  readonly eosId: number;
+  readonly padId: number;
+  /** The id of a token by its text, e.g. `<end_of_turn>`. */
+  tokenId(token: string): number | undefined;
+  /** Jinja source of the chat template that came with the model. */
+  readonly chatTemplate?: string;
+}
+
+/** A tokenizer file that cannot be used: what is wrong with it. */
+export class TokenizerError extends Error {
+  override readonly name = 'TokenizerError';
+}
+
+type Json = Record<string, unknown>;
+
+/** A special token's text, which configs write as a string or as `{ content }`. */
+function tokenText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  const content = (value as Json | null | undefined)?.content;
+  return typeof content === 'string' ? content : undefined;
+}
+
+/**
+ * A tokenizer from the contents of `tokenizer.json` and, if there is one, `tokenizer_config.json`.
+ * @throws TokenizerError
+ */
+export function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Tokenizer {
+  const config = tokenizerConfigJson as Json;
+  let library: LibraryTokenizer;
+  try {
+    library = new LibraryTokenizer(tokenizerJson as object, config);
+  } catch (error) {
+    throw new TokenizerError(`tokenizer.json cannot be read: ${(error as Error).message}`);
+  }
+  const special = (key: string, names: readonly string[]): number => {
+    for (const name of [tokenText(config[key]), ...names]) {
+      const id = name === undefined ? undefined : library.token_to_id(name);
+      if (id !== undefined) return id;
+    }
+    throw new TokenizerError(`tokenizer.json has no ${key.replace('_', ' ')} (looked for ${names.join(', ')})`);
+  };
+  const bosId = special('bos_token', ['<bos>', '<s>']);
+  const template = config.chat_template;
+  return {
+    bosId,
+    eosId: special('eos_token', ['<eos>', '</s>']),
+    padId: special('pad_token', ['<pad>', '<unk>']),
+    vocabSize: library.get_vocab(true).size,
+    encode: (text, { addSpecialTokens = true } = {}) => {
+      const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
+      return addSpecialTokens ? [bosId, ...ids] : ids;
+    },
+    decode: (ids, { skipSpecialTokens = true } = {}) =>
+      ids.length === 0 ? '' : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+    tokenId: (token) => library.token_to_id(token),
+    ...(typeof template === 'string' && { chatTemplate: template }),
+  };
+}
+
+/** Tells text as tokens come, holding back bytes of a character that is not complete yet. */
+export function createTextStream(tokenizer: Tokenizer): { push(id: number): string; flush(): string } {
+  let ids: number[] = [];
+  let told = '';
+  const delta = (text: string) => {
+    const fresh = text.slice(told.length);
+    told = text;
+    return fresh;
+  };
+  return {
+    push(id) {
+      ids.push(id);
+      const text = tokenizer.decode(ids);
+      // U+FFFD at the end: the bytes so far are no whole character.
+      if (text.endsWith('\ufffd')) return '';
+      const fresh = delta(text);
+      // Begun anew at line ends, so that a long answer is not decoded over and over.
+      if (text.endsWith('\n')) {
+        ids = [];
+        told = '';
+      }
+      return fresh;
+    },
+    flush: () => delta(tokenizer.decode(ids)),
+  };
+}
