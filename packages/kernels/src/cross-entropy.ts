@@ -15,37 +15,68 @@ export interface CrossEntropyChunk<B> {
   readonly softcap: number;
 }
 
+/** How the forward pass shares a row: one thread, or a workgroup, the default on adapters that are not software. */
+export type CrossEntropyVariant = 'plain' | 'workgroup';
+
+const isVec = (chunkSize: number, rowStride: number) => chunkSize % 4 === 0 && rowStride % 4 === 0;
+
 /** Takes a chunk into `state` f32 [rows, 4] = running (max, Σ e^(x − max), target's x, 0); `first` begins it anew. */
 export function crossEntropyChunkForward<B>(
-  profile: DeviceProfile, args: CrossEntropyChunk<B> & { readonly state: Operand<B>; readonly first: boolean },
+  profile: DeviceProfile,
+  args: CrossEntropyChunk<B> & {
+    readonly state: Operand<B>;
+    readonly first: boolean;
+    readonly variant?: CrossEntropyVariant;
+  },
 ): KernelCall<B>[] {
   const { logits, targets, state, rows, chunkStart, chunkSize, rowStride, softcap, first } = args;
-  return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
-    shader: 'loss/cross_entropy',
-    conditions: { FORWARD: true, FIRST: first },
-    uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), 0, 0, 0),
-    bindings: [
-      bind(targets, 'read', count * 4, start * 4),
-      bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
-      bind(state, 'read_write', count * 16, start * 16),
-    ],
-    workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-    variant: 'plain',
-  }));
+  const variant = args.variant ?? (profile.adapter.isSoftware ? 'plain' : 'workgroup');
+  const shared = variant === 'workgroup';
+  return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(
+    ({ start, count }) => ({
+      shader: 'loss/cross_entropy',
+      conditions: { FORWARD: true, FIRST: first, VEC: isVec(chunkSize, rowStride), WORKGROUP: shared },
+      uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), 0, 0, 0),
+      bindings: [
+        bind(targets, 'read', count * 4, start * 4),
+        bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
+        bind(state, 'read_write', count * 16, start * 16),
+      ],
+      workgroups: foldWorkgroups(
+        shared ? count : Math.ceil(count / 32),
+        profile.limits.maxComputeWorkgroupsPerDimension,
+      ),
+      variant,
+    }),
+  );
 }
 
 /** loss f32 [rows] in nats (0 where ignored) and lse f32 [rows], from the state after the last chunk. */
 export function crossEntropyFinish<B>(
   profile: DeviceProfile,
-  { state, targets, loss, lse, rows }: { readonly state: Operand<B>; readonly targets: Operand<B>; readonly loss: Operand<B>; readonly lse: Operand<B>; readonly rows: number },
+  {
+    state,
+    targets,
+    loss,
+    lse,
+    rows,
+  }: {
+    readonly state: Operand<B>;
+    readonly targets: Operand<B>;
+    readonly loss: Operand<B>;
+    readonly lse: Operand<B>;
+    readonly rows: number;
+  },
 ): KernelCall<B>[] {
   return rowWindows(rows, [16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
     shader: 'loss/cross_entropy',
     conditions: { FINISH: true },
     uniforms: words(count, 0, 0, 0, 0, 0, 0, 0),
     bindings: [
-      bind(targets, 'read', count * 4, start * 4), bind(state, 'read', count * 16, start * 16),
-      bind(loss, 'read_write', count * 4, start * 4), bind(lse, 'read_write', count * 4, start * 4),
+      bind(targets, 'read', count * 4, start * 4),
+      bind(state, 'read', count * 16, start * 16),
+      bind(loss, 'read_write', count * 4, start * 4),
+      bind(lse, 'read_write', count * 4, start * 4),
     ],
     workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
     variant: 'plain',
@@ -54,12 +85,13 @@ export function crossEntropyFinish<B>(
 
 /** Turns a chunk's logits, in place, into the gradient of Σ dLoss[r] · loss[r] with respect to them (before the cap). */
 export function crossEntropyChunkBackward<B>(
-  profile: DeviceProfile, args: CrossEntropyChunk<B> & { readonly lse: Operand<B>; readonly dLoss: Operand<B> },
+  profile: DeviceProfile,
+  args: CrossEntropyChunk<B> & { readonly lse: Operand<B>; readonly dLoss: Operand<B> },
 ): KernelCall<B>[] {
   const { logits, targets, lse, dLoss, rows, chunkStart, chunkSize, rowStride, softcap } = args;
   return rowWindows(rows, [rowStride * 4, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
     shader: 'loss/cross_entropy',
-    conditions: { BACKWARD: true },
+    conditions: { BACKWARD: true, VEC: isVec(chunkSize, rowStride) },
     uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), 0, 0, 0),
     bindings: [
       bind(targets, 'read', count * 4, start * 4),
@@ -67,7 +99,10 @@ export function crossEntropyChunkBackward<B>(
       bind(lse, 'read', count * 4, start * 4),
       bind(dLoss, 'read', count * 4, start * 4),
     ],
-    workgroups: foldWorkgroups(Math.ceil((count * chunkSize) / 32), profile.limits.maxComputeWorkgroupsPerDimension),
+    workgroups: foldWorkgroups(
+      Math.ceil((count * Math.ceil(chunkSize / 4)) / 32),
+      profile.limits.maxComputeWorkgroupsPerDimension,
+    ),
     variant: 'plain',
   }));
 }
