@@ -19,5 +19,6 @@ export * from './rope.js';
 export * from './scatter-rows.js';
 export * from './softmax.js';
 export * from './strided-copy.js';
+export * from './sum-of-squares.js';
 export * from './weight-conditions.js';
 export { BindingLimitError, rowWindows } from './windows.js';

@@ -1,6 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
-import { bind, rowWindows } from './windows.js';
+import { f32Bits, foldWorkgroups, type KernelCall, type Operand, words } from './kernel-call.js';
+import { BindingLimitError, bind } from './windows.js';
 
 export interface ReduceShape {
   readonly outer: number;
@@ -22,15 +22,20 @@ export interface ReduceArgs<B> extends ReduceShape {
 /** Threads that a long reduction is shared among, and the least a thread is given. */
 const PARTS = 1024;
 const MIN_PART = 1024;
+/** Values of x in a part at most: well below the smallest binding a device may have (2^25 values), so that windows can be made. */
+const MAX_PART_VALUES = 1 << 24;
+const ALIGNMENT = 256;
 
 function partsOf({ outer, length, inner }: ReduceShape): { parts: number; partLength: number } {
-  const wanted = Math.min(Math.ceil(length / MIN_PART), Math.ceil(PARTS / (outer * inner)));
-  const partLength = Math.ceil(length / Math.max(wanted, 1) / 64) * 64;
-  return wanted <= 1 ? { parts: 1, partLength: length } : { parts: Math.ceil(length / partLength), partLength };
+  const forThreads = Math.min(Math.ceil(length / MIN_PART), Math.ceil(PARTS / (outer * inner)));
+  const forBindings = Math.ceil((length * inner) / MAX_PART_VALUES);
+  const partLength = Math.ceil(length / Math.max(forThreads, forBindings, 1));
+  return { parts: Math.ceil(length / partLength), partLength };
 }
 
 /** f32 elements of workspace that `reduce` needs: partial results of few but long reductions; 0 for the rest. */
 export function reduceWorkspaceElements(shape: ReduceShape): number {
+  if (shape.length === 0) return 0;
   const { parts } = partsOf(shape);
   return parts === 1 ? 0 : shape.outer * parts * shape.inner;
 }
@@ -40,88 +45,82 @@ interface Stage<B> extends ReduceShape {
   readonly out: Operand<B>;
   readonly parts: number;
   readonly partLength: number;
-  readonly op: ReduceArgs<B>['op'] | 'squares';
+  readonly op: ReduceArgs<B>['op'];
   readonly scale: number;
 }
 
+/** x [outer, length, inner] → out [outer, parts, inner], in windows of whole rows of x, or of whole parts where a row is too long. */
 function stage<B>(profile: DeviceProfile, args: Stage<B>): KernelCall<B>[] {
-  const { x, out, outer, length, inner, parts, partLength, op, scale } = args;
-  const inBytes = length * inner * 4;
-  const outBytes = parts * inner * 4;
-  return rowWindows(outer, [inBytes, outBytes], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
-    const results = count * parts * inner;
-    return {
-      shader: 'reduce/reduce',
-      conditions: { MAX: op === 'max', MIN: op === 'min', SQUARES: op === 'squares' },
-      uniforms: words(count, length, inner, parts, partLength, f32Bits(scale), results, 0),
-      bindings: [bind(x, 'read', count * inBytes, start * inBytes), bind(out, 'read_write', count * outBytes, start * outBytes)],
-      workgroups: foldWorkgroups(Math.ceil(results / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
-    };
-  });
-}
-
-/** out[o, i] = op over l of x[o, l, i] (`shaders/reduce/reduce.wesl`); the same order every time. */
-export function reduce<B>(profile: DeviceProfile, args: ReduceArgs<B>): KernelCall<B>[] {
-  const { x, out, outer, length, inner, op, workspace } = args;
-  const { parts, partLength } = partsOf(args);
-  const scale = op === 'mean' ? 1 / length : 1;
-  const limit = profile.limits.maxStorageBufferBindingSize;
-  if (parts === 1) return stage(profile, { x, out, outer, length, inner, parts, partLength, op, scale });
-  if (!workspace) throw new RangeError('reduce: a workspace is needed; ask reduceWorkspaceElements how long');
-  const second = stage(profile, { x: workspace, out, outer, length: parts, inner, parts: 1, partLength: parts, op, scale });
-  if (outer * length * inner * 4 <= limit || outer > 1) {
-    return [...stage(profile, { x, out: workspace, outer, length, inner, parts, partLength, op, scale: 1 }), ...second];
+  const { outer, length, inner, parts, partLength } = args;
+  // A window may have to begin up to 255 bytes early.
+  const fits = profile.limits.maxStorageBufferBindingSize / 4 - ALIGNMENT / 4;
+  const rows = Math.min(outer, Math.floor(fits / (length * inner)));
+  const calls: KernelCall<B>[] = [];
+  if (rows > 0) {
+    for (let o = 0; o < outer; o += rows) {
+      const here = Math.min(rows, outer - o);
+      calls.push(dispatch(profile, args, o * length * inner, length, o * parts * inner, here, parts));
+    }
+    return calls;
   }
-  // One reduction longer than a binding: windows of whole parts.
-  const perWindow = Math.max(1, Math.floor(limit / (partLength * inner * 4) / 64) * 64);
-  const first: KernelCall<B>[] = [];
-  for (let part = 0; part < parts; part += perWindow) {
-    const here = Math.min(perWindow, parts - part);
-    const from = part * partLength;
-    first.push(...stage(profile, {
-      x: { ...x, offset: x.offset + from * inner * 4 }, out: { ...workspace, offset: workspace.offset + part * inner * 4 },
-      outer: 1, length: Math.min(here * partLength, length - from), inner, parts: here, partLength, op, scale: 1,
-    }));
+  const partsThatFit = Math.floor(fits / (partLength * inner));
+  if (partsThatFit === 0) {
+    const bytes = profile.limits.maxStorageBufferBindingSize;
+    throw new BindingLimitError(`reduce: ${partLength} × ${inner} values do not fit a binding of ${bytes} bytes`);
   }
-  return [...first, ...second];
+  for (let o = 0; o < outer; o++) {
+    for (let part = 0; part < parts; part += partsThatFit) {
+      const first = part * partLength;
+      const here = Math.min(partsThatFit, parts - part);
+      const xStart = (o * length + first) * inner;
+      const outStart = (o * parts + part) * inner;
+      calls.push(dispatch(profile, args, xStart, Math.min(here * partLength, length - first), outStart, 1, here));
+    }
+  }
+  return calls;
 }
 
-/** 256 bytes of partial sums for each window of each tensor, so that every window begins where a binding may. */
-const SLOT = 64;
-const SQUARES_WINDOW = 1 << 22;
-
-function squareWindows(n: number): number {
-  return Math.max(1, Math.ceil(n / SQUARES_WINDOW));
-}
-
-/** f32 elements of workspace that `sumOfSquares` needs for tensors of these sizes. */
-export function sumOfSquaresWorkspaceElements(ns: readonly number[]): number {
-  return Math.max(1, ns.reduce((total, n) => total + squareWindows(n), 0)) * SLOT;
+/** Reduces `outer` rows of `length` × inner from element xStart on. */
+function dispatch<B>(
+  profile: DeviceProfile,
+  args: Stage<B>,
+  xStart: number,
+  length: number,
+  outStart: number,
+  outer: number,
+  parts: number,
+): KernelCall<B> {
+  const { x, out, inner, partLength, op, scale } = args;
+  const results = outer * parts * inner;
+  const xRest = xStart % (ALIGNMENT / 4);
+  const outRest = outStart % (ALIGNMENT / 4);
+  return {
+    shader: 'reduce/reduce',
+    conditions: { MAX: op === 'max', MIN: op === 'min' },
+    uniforms: words(xRest, length, inner, parts, partLength, f32Bits(scale), results, outRest),
+    bindings: [
+      bind(x, 'read', (xRest + outer * length * inner) * 4, (xStart - xRest) * 4),
+      bind(out, 'read_write', (outRest + results) * 4, (outStart - outRest) * 4),
+    ],
+    workgroups: foldWorkgroups(Math.ceil(results / 32), profile.limits.maxComputeWorkgroupsPerDimension),
+    variant: 'plain',
+  };
 }
 
 /**
- * Σ x² over every element of every tensor, into one f32: the squared global norm. NaN and infinity go through. Each tensor is
- * summed in up to 64 parts at a time, and the parts in order, so the result is the same every time.
+ * out[o, i] = op over l of x[o, l, i] (`shaders/reduce/reduce.wesl`); the same order every time.
+ * @throws RangeError without the workspace it needs, or with a length of 0; BindingLimitError.
  */
-export function sumOfSquares<B>(
-  profile: DeviceProfile,
-  { xs, out, workspace }: { readonly xs: readonly { readonly x: Operand<B>; readonly n: number }[]; readonly out: Operand<B>; readonly workspace: Operand<B> },
-): KernelCall<B>[] {
-  const calls: KernelCall<B>[] = [];
-  let slots = 0;
-  for (const { x, n } of xs) {
-    for (let start = 0; start < n; start += SQUARES_WINDOW) {
-      const length = Math.min(SQUARES_WINDOW, n - start);
-      // Always 64 parts: those beyond a short tensor's end are empty and write 0.
-      calls.push(...stage(profile, {
-        x: { ...x, offset: x.offset + start * 4 }, out: { ...workspace, offset: workspace.offset + slots * SLOT * 4 },
-        outer: 1, length, inner: 1, parts: SLOT, partLength: Math.ceil(length / SLOT), op: 'squares', scale: 1,
-      }));
-      slots++;
-    }
-  }
-  const total = slots * SLOT;
-  calls.push(...stage(profile, { x: workspace, out, outer: 1, length: total, inner: 1, parts: 1, partLength: total, op: 'sum', scale: 1 }));
-  return calls;
+export function reduce<B>(profile: DeviceProfile, args: ReduceArgs<B>): KernelCall<B>[] {
+  const { x, out, outer, length, inner, op, workspace } = args;
+  if (outer * inner === 0) return [];
+  if (length === 0) throw new RangeError('reduce: nothing to reduce: length is 0');
+  const { parts, partLength } = partsOf(args);
+  const scale = op === 'mean' ? 1 / length : 1;
+  if (parts === 1) return stage(profile, { x, out, outer, length, inner, parts, partLength, op, scale });
+  if (!workspace) throw new RangeError('reduce: a workspace is needed; ask reduceWorkspaceElements how long');
+  return [
+    ...stage(profile, { x, out: workspace, outer, length, inner, parts, partLength, op, scale: 1 }),
+    ...stage(profile, { x: workspace, out, outer, length: parts, inner, parts: 1, partLength: parts, op, scale }),
+  ];
 }

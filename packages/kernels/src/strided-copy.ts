@@ -23,16 +23,11 @@ export function stridedCopy<B>(profile: DeviceProfile, args: StridedCopyArgs<B>)
   const { x, out, shape, inStrides, inOffset, outStrides, outOffset } = args;
   const count = shape.reduce((a, b) => a * b, 1);
   if (count === 0) return [];
-  const limit = profile.limits.maxStorageBufferBindingSize;
   if (isContiguous(shape, inStrides) && isContiguous(shape, outStrides)) {
     return contiguousCopy(profile, x, out, count, inOffset, outOffset);
   }
   if (shape.length > MAX_RANK) throw new RangeError(`stridedCopy: ${shape.length} dimensions; at most ${MAX_RANK}`);
-  const end = (strides: readonly number[], offset: number) => offset + 1 + shape.reduce((sum, d, i) => sum + (d - 1) * strides[i]!, 0);
-  const inEnd = end(inStrides, inOffset);
-  const outEnd = end(outStrides, outOffset);
-  if (Math.max(inEnd, outEnd) * 4 > limit) return splitOutermost(profile, args, limit);
-  return [general(profile, args, inEnd, outEnd)];
+  return general(profile, args);
 }
 
 function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
@@ -44,17 +39,28 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
   return true;
 }
 
-function contiguousCopy<B>(profile: DeviceProfile, x: Operand<B>, out: Operand<B>, count: number, inOffset: number, outOffset: number): KernelCall<B>[] {
+function contiguousCopy<B>(
+  profile: DeviceProfile,
+  x: Operand<B>,
+  out: Operand<B>,
+  count: number,
+  inOffset: number,
+  outOffset: number,
+): KernelCall<B>[] {
   return rowWindows(count, [4], profile.limits.maxStorageBufferBindingSize - 512).map(({ start, count: n }) => {
     const from = window(inOffset + start);
     const to = window(outOffset + start);
     const vec = [n, from.rest, to.rest].every((v) => v % 4 === 0);
-    const threads = vec ? n / 4 : n;
+    const unit = vec ? 4 : 1;
+    const threads = n / unit;
     return {
       shader: 'copy/strided_copy',
-      conditions: { CONTIGUOUS: vec },
-      uniforms: words(threads, from.rest, to.rest, 1, ...pad([n]), ...pad([1]), ...pad([1])),
-      bindings: [bind(x, 'read', (from.rest + n) * 4, from.bytes), bind(out, 'read_write', (to.rest + n) * 4, to.bytes)],
+      conditions: { VEC: vec },
+      uniforms: words(threads, from.rest / unit, to.rest / unit, 1, ...pad([threads]), ...pad([1]), ...pad([1])),
+      bindings: [
+        bind(x, 'read', (from.rest + n) * 4, from.bytes),
+        bind(out, 'read_write', (to.rest + n) * 4, to.bytes),
+      ],
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
     };
@@ -69,40 +75,68 @@ function window(element: number): { bytes: number; rest: number } {
 
 const pad = (v: readonly number[]) => [...v, ...new Array<number>(8 - v.length).fill(0)];
 
-function general<B>(profile: DeviceProfile, args: StridedCopyArgs<B>, inEnd: number, outEnd: number): KernelCall<B> {
-  const { x, out, shape, inStrides, inOffset, outStrides, outOffset } = args;
-  const count = shape.reduce((a, b) => a * b, 1);
-  const from = window(inOffset);
-  const to = window(outOffset);
-  return {
-    shader: 'copy/strided_copy',
-    uniforms: words(count, from.rest, to.rest, shape.length, ...pad(shape), ...pad(inStrides), ...pad(outStrides)),
-    bindings: [bind(x, 'read', inEnd * 4 - from.bytes, from.bytes), bind(out, 'read_write', outEnd * 4 - to.bytes, to.bytes)],
-    workgroups: foldWorkgroups(Math.ceil(count / 64), profile.limits.maxComputeWorkgroupsPerDimension),
-    variant: 'scalar',
-  };
+/** Elements from the first to the last copied, both included. */
+function spanOf(shape: readonly number[], strides: readonly number[]): number {
+  return shape.reduce((sum, d, i) => sum + (d - 1) * strides[i]!, 1);
 }
 
-/** Copies slices of the outermost dimension one by one, each small enough for a binding. */
-function splitOutermost<B>(profile: DeviceProfile, args: StridedCopyArgs<B>, limit: number): KernelCall<B>[] {
-  const { shape, inStrides, outStrides } = args;
-  const axis = shape.findIndex((d) => d > 1);
-  const span = (strides: readonly number[]) => (1 + shape.reduce((sum, d, i) => sum + (i <= axis ? 0 : (d - 1) * strides[i]!), 0)) * 4 + 256;
-  if (axis < 0 || Math.max(span(inStrides), span(outStrides)) > limit) {
-    const inner = shape.findIndex((d, i) => i > axis && d > 1);
-    if (inner < 0) throw new BindingLimitError(`stridedCopy: one row of [${shape.join(', ')}] does not fit a binding of ${limit} bytes`);
+function general<B>(profile: DeviceProfile, args: StridedCopyArgs<B>): KernelCall<B>[] {
+  const { x, out, shape, inStrides, inOffset, outStrides, outOffset } = args;
+  const from = window(inOffset);
+  const to = window(outOffset);
+  const inElements = from.rest + spanOf(shape, inStrides);
+  const outElements = to.rest + spanOf(shape, outStrides);
+  if (Math.max(inElements, outElements) * 4 > profile.limits.maxStorageBufferBindingSize) return halves(profile, args);
+  const last = shape.length - 1;
+  const outer = [...inStrides.slice(0, last), ...outStrides.slice(0, last)];
+  const vec =
+    last >= 0 &&
+    inStrides[last] === 1 &&
+    outStrides[last] === 1 &&
+    [shape[last]!, from.rest, to.rest, ...outer].every((v) => v % 4 === 0);
+  const unit = vec ? 4 : 1;
+  const inUnits = (strides: readonly number[]) => strides.map((v, i) => (i === last ? v : v / unit));
+  const dims = shape.map((d, i) => (i === last ? d / unit : d));
+  const threads = dims.reduce((a, b) => a * b, 1);
+  return [
+    {
+      shader: 'copy/strided_copy',
+      conditions: { VEC: vec },
+      uniforms: words(
+        threads,
+        from.rest / unit,
+        to.rest / unit,
+        shape.length,
+        ...pad(dims),
+        ...pad(inUnits(inStrides)),
+        ...pad(inUnits(outStrides)),
+      ),
+      bindings: [bind(x, 'read', inElements * 4, from.bytes), bind(out, 'read_write', outElements * 4, to.bytes)],
+      workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
+      variant: vec ? 'vec4' : 'scalar',
+    },
+  ];
+}
+
+/** Cuts the dimension that spans the most memory, on the side that spans more, in two. */
+function halves<B>(profile: DeviceProfile, args: StridedCopyArgs<B>): KernelCall<B>[] {
+  const { shape, inStrides, inOffset, outStrides, outOffset } = args;
+  const strides = spanOf(shape, inStrides) >= spanOf(shape, outStrides) ? inStrides : outStrides;
+  const reach = shape.map((d, i) => (d - 1) * strides[i]!);
+  const axis = reach.indexOf(Math.max(...reach));
+  if (!((reach[axis] ?? 0) > 0)) {
+    throw new BindingLimitError(
+      `stridedCopy: one value does not fit a binding of ${profile.limits.maxStorageBufferBindingSize} bytes`,
+    );
   }
-  return Array.from({ length: shape[axis]! }, (_, i) => {
-    const part: StridedCopyArgs<B> = {
-      ...args, shape: shape.map((d, a) => (a === axis ? 1 : d)),
-      inOffset: args.inOffset + i * inStrides[axis]!, outOffset: args.outOffset + i * outStrides[axis]!,
-    };
-    const from = window(part.inOffset);
-    const to = window(part.outOffset);
-    const size = (strides: readonly number[]) => part.shape.reduce((sum, d, a) => sum + (d - 1) * strides[a]!, 1);
-    const inEnd = part.inOffset + size(inStrides);
-    const outEnd = part.outOffset + size(outStrides);
-    if (Math.max(inEnd * 4 - from.bytes, outEnd * 4 - to.bytes) > limit) return splitOutermost(profile, part, limit);
-    return [general(profile, part, inEnd, outEnd)];
-  }).flat();
+  // Multiples of four, where there are that many, keep 16-byte copies possible.
+  const exact = Math.ceil(shape[axis]! / 2);
+  const first = exact > 4 ? Math.ceil(exact / 4) * 4 : exact;
+  const part = (start: number, count: number): StridedCopyArgs<B> => ({
+    ...args,
+    shape: shape.map((d, i) => (i === axis ? count : d)),
+    inOffset: inOffset + start * inStrides[axis]!,
+    outOffset: outOffset + start * outStrides[axis]!,
+  });
+  return [...general(profile, part(0, first)), ...general(profile, part(first, shape[axis]! - first))];
 }
