@@ -4,7 +4,9 @@ import {
   batchWindow,
   checkShape,
   chooseVariant,
+  geometries,
   ruleWords,
+  shaderOptions,
   type AttentionRule,
   type AttentionVariant,
 } from './attention-plan.js';
@@ -48,10 +50,6 @@ export interface AttentionBackwardArgs<B> extends AttentionRule {
   readonly variant?: AttentionVariant;
 }
 
-/** Rows (or keys) of a thread in `attention/backward_q` and `attention/backward_kv`. */
-const ROWS = 8;
-const LANES = 8;
-
 /**
  * Gradients of `attentionForward` in q, k and v; scores are made again tile by tile, nothing of size tokens × tokens. No
  * atomics: the same inputs give the same bits. Tokens that see or are seen by nothing get 0.
@@ -66,7 +64,8 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
   const { scale, softcap, window } = ruleWords(args);
   const variant = chooseVariant(profile, args.variant);
   const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
-  const conditions = { SOFTCAP: Boolean(args.softcap) };
+  const { suffix, own, blocksPerWorkgroup } = geometries[variant];
+  const options = shaderOptions(variant, args, headDim);
 
   return batchRuns(profile, batch, Math.max(qBytes, tokens * 16)).flatMap(([first, count]) => {
     const ofQ = (operand: Operand<B>, access: 'read' | 'read_write' = 'read') =>
@@ -89,7 +88,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         headDim / 4,
         blocks,
         count * kvHeads * blocks,
-        ROWS,
+        own,
         scale,
         softcap,
         window,
@@ -99,8 +98,8 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         stats('read').start,
         0,
       );
-    const rowBlocks = Math.ceil((tokens * group) / ROWS);
-    const keyBlocks = Math.ceil(tokens / ROWS);
+    const rowBlocks = Math.ceil((tokens * group) / own);
+    const keyBlocks = Math.ceil(tokens / own);
     const rows = count * tokens * heads;
     return [
       {
@@ -111,19 +110,19 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         variant: 'plain',
       },
       {
-        shader: 'attention/backward_q',
-        conditions,
+        shader: `attention/backward_q${suffix}`,
+        ...options,
         uniforms: uniforms(rowBlocks),
         bindings: [...inputs, ofQ(args.dq, 'read_write').binding],
-        workgroups: fold(Math.ceil((count * kvHeads * rowBlocks) / LANES)),
+        workgroups: fold(Math.ceil((count * kvHeads * rowBlocks) / blocksPerWorkgroup)),
         variant,
       },
       {
-        shader: 'attention/backward_kv',
-        conditions,
+        shader: `attention/backward_kv${suffix}`,
+        ...options,
         uniforms: uniforms(keyBlocks),
         bindings: [...inputs, ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding],
-        workgroups: fold(Math.ceil((count * kvHeads * keyBlocks) / LANES)),
+        workgroups: fold(Math.ceil((count * kvHeads * keyBlocks) / blocksPerWorkgroup)),
         variant,
       },
     ];

@@ -4,7 +4,9 @@ import {
   batchWindow,
   checkShape,
   chooseVariant,
+  geometries,
   ruleWords,
+  shaderOptions,
   type AttentionRule,
   type AttentionShape,
   type AttentionVariant,
@@ -32,12 +34,6 @@ export interface AttentionForwardArgs<B> extends AttentionShape, AttentionRule {
   readonly variant?: AttentionVariant;
 }
 
-/** Rows of a thread in `attention/forward`. */
-const ROWS = 8;
-const KEY_TILE = 8;
-const LANES = 8;
-/** Threads that keep the lanes of a CPU's cores (software adapters) or a GPU busy; fewer than these split their keys. */
-const BUSY = { plain: 64, workgroup: 64 };
 /** Fewer keys than this are not worth another part. */
 const MIN_SPLIT_KEYS = 64;
 
@@ -48,9 +44,10 @@ interface Splits {
 
 function chooseSplits(shape: AttentionShape, variant: AttentionVariant): Splits {
   const { batch, queries, keys, heads, kvHeads } = shape;
-  const threads = batch * kvHeads * Math.ceil((queries * heads) / kvHeads / ROWS);
-  const wanted = Math.min(Math.ceil(BUSY[variant] / threads), Math.ceil(keys / MIN_SPLIT_KEYS));
-  const keysPerSplit = Math.ceil(keys / wanted / KEY_TILE) * KEY_TILE;
+  const { own, streamed, busy } = geometries[variant];
+  const blocks = batch * kvHeads * Math.ceil((queries * heads) / kvHeads / own);
+  const wanted = Math.min(Math.ceil(busy / blocks), Math.ceil(keys / MIN_SPLIT_KEYS));
+  const keysPerSplit = Math.ceil(keys / wanted / streamed) * streamed;
   return { splits: Math.ceil(keys / keysPerSplit), keysPerSplit };
 }
 
@@ -73,7 +70,7 @@ function rowBytes({ batch, queries, heads, headDim }: AttentionShape): { out: nu
 
 /**
  * out = softmax(mask(cap(scale · q kᵀ))) v, one pass over the keys, nothing of size queries × keys
- * (`shaders/attention/forward.wesl`). Operands beyond one binding are walked in runs of batch rows.
+ * (`shaders/attention/forward.wesl`, `forward_tiled.wesl`). Operands beyond one binding are walked in runs of batch rows.
  * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 256, or a batch row beyond one binding.
  */
 export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwardArgs<B>): KernelCall<B>[] {
@@ -89,7 +86,8 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
   if (args.workspace === undefined || runs.length > 1 || splitBytes > limit) [splits, keysPerSplit] = [1, keys];
 
   const group = heads / kvHeads;
-  const rowBlocks = Math.ceil((queries * group) / ROWS);
+  const { suffix, own, blocksPerWorkgroup } = geometries[variant];
+  const rowBlocks = Math.ceil((queries * group) / own);
   const { scale, softcap, window } = ruleWords(args);
   const calls: KernelCall<B>[] = [];
   for (const [first, count] of runs) {
@@ -100,11 +98,11 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
     const kInfo = batchWindow(args.kInfo, keys * 16, 16, first, count, 'read');
     const out = batchWindow(args.out, qBytes, 16, first, count, 'read_write');
     const lse = batchWindow(args.lse, queries * heads * 4, 4, first, count, 'read_write');
-    const threads = count * splits * kvHeads * rowBlocks;
+    const blocks = count * splits * kvHeads * rowBlocks;
     const parts =
       args.workspace !== undefined && splits > 1
         ? [
-            batchWindow({ ...args.workspace }, splits * count * qBytes, 16, 0, 1, 'read_write').binding,
+            batchWindow(args.workspace, splits * count * qBytes, 16, 0, 1, 'read_write').binding,
             batchWindow(
               { ...args.workspace, offset: args.workspace.offset + splitBytes },
               splits * count * queries * heads * 4,
@@ -116,8 +114,8 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
           ]
         : [out.binding, lse.binding];
     calls.push({
-      shader: 'attention/forward',
-      conditions: { SOFTCAP: Boolean(args.softcap) },
+      shader: `attention/forward${suffix}`,
+      ...shaderOptions(variant, args, headDim),
       uniforms: words(
         queries,
         keys,
@@ -126,7 +124,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
         group,
         headDim / 4,
         rowBlocks,
-        threads,
+        blocks,
         scale,
         softcap,
         window,
@@ -139,14 +137,17 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
         k.start,
         qInfo.start,
         kInfo.start,
-        ROWS,
+        own,
         0,
         0,
         0,
       ),
       bindings: [q.binding, k.binding, v.binding, qInfo.binding, kInfo.binding, ...parts],
-      workgroups: foldWorkgroups(Math.ceil(threads / LANES), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: splits > 1 ? `plain, keys in ${splits} parts` : 'plain',
+      workgroups: foldWorkgroups(
+        Math.ceil(blocks / blocksPerWorkgroup),
+        profile.limits.maxComputeWorkgroupsPerDimension,
+      ),
+      variant: splits > 1 ? `${variant}, keys in ${splits} parts` : variant,
     });
     if (splits > 1) {
       const rows = count * queries * heads;

@@ -137,3 +137,31 @@ export function batchRuns(profile: DeviceProfile, batch: number, rowBytes: numbe
   for (let first = 0; first < batch; first += fits) runs.push([first, Math.min(fits, batch - first)]);
   return runs;
 }
+
+/** How a variant cuts its work. */
+export interface AttentionGeometry {
+  /** Ending of the shader's name. */
+  readonly suffix: string;
+  /** Rows (or keys, for their gradients) of a block: those of one thread, or of one workgroup. */
+  readonly own: number;
+  /** Keys (or rows) walked at a time. */
+  readonly streamed: number;
+  /** Blocks of a workgroup. */
+  readonly blocksPerWorkgroup: number;
+  /** Blocks that keep a device busy: fewer than these share out their keys. Guesses: 2 to 8 cores of 8 lanes; some 100 GPU cores. */
+  readonly busy: number;
+}
+
+export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> = {
+  plain: { suffix: '', own: 8, streamed: 8, blocksPerWorkgroup: 8, busy: 64 },
+  workgroup: { suffix: '_tiled', own: 32, streamed: 64, blocksPerWorkgroup: 1, busy: 128 },
+};
+
+/** Conditions and constants of a variant's shaders. */
+export function shaderOptions(variant: AttentionVariant, rule: AttentionRule, headDim: number) {
+  return {
+    conditions: { SOFTCAP: Boolean(rule.softcap) },
+    // A thread of the workgroup variant keeps this many vectors of each of its rows.
+    ...(variant === 'workgroup' && { constants: { CHUNKS: Math.ceil(headDim / 64) } }),
+  };
+}

@@ -6,7 +6,7 @@ import { referenceAttention, referenceAttentionBackward, sees } from './referenc
 import { gpuBackward, gpuForward, makeInput, type AttentionCase } from './testing/attention-cases.js';
 import { randomArray, relativeError, testGpu } from './testing/test-gpu.js';
 
-const variants: AttentionVariant[] = ['plain'];
+const variants: AttentionVariant[] = ['plain', 'workgroup'];
 
 const base: AttentionCase = {
   mask: 'causal',
