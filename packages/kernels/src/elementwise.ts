@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, type Binding, type KernelCall, type Operand } from './kernel-call.js';
+import { BindingLimitError } from './windows.js';
 
 /** Operations a fused elementwise kernel is made of, with their number of arguments. Comparisons give 1 or 0. */
 export const elementwiseArity = {
@@ -8,7 +9,7 @@ export const elementwiseArity = {
   neg: 1, abs: 1, sign: 1, exp: 1, log: 1, sqrt: 1, rsqrt: 1, reciprocal: 1, square: 1, sin: 1, cos: 1,
   tanh: 1, sigmoid: 1, relu: 1, silu: 1, gelu: 1,
   where: 3,
-  /** Uniform in [0, 1), a hash of the first argument's bits (a seed), the second (a stream number) and the element's index. */
+  /** Uniform in [0, 1), a hash of the first argument's bits (a seed, one value), the second (a stream number) and the element's index. */
   uniform: 2,
   constant: 0,
 } as const;
@@ -70,6 +71,7 @@ type Load = 'vector' | 'splat' | 'element';
  * One fused kernel for a whole chain of elementwise steps; its WGSL is generated, its arithmetic is
  * `shaders/elementwise/functions.wesl`. Four values a thread where every operand allows it. Operands larger than one
  * binding are walked in windows of the outermost dimension.
+ * @throws BindingLimitError where no window fits
  */
 export function elementwise<B>(profile: DeviceProfile, args: ElementwiseArgs<B>): KernelCall<B>[] {
   const size = args.shape.reduce((a, b) => a * b, 1);
@@ -85,7 +87,7 @@ export function elementwise<B>(profile: DeviceProfile, args: ElementwiseArgs<B>)
 
   // A window's rows must start at multiples of 256 bytes in every operand: 128 rows do, whatever the row (2 bytes at least).
   const rows = Math.floor(limit / bytesPerRow / 128) * 128;
-  if (rows === 0) throw new RangeError(`elementwise: 128 rows of ${bytesPerRow} bytes do not fit a binding of ${limit} bytes`);
+  if (rows === 0) throw new BindingLimitError(`elementwise: 128 rows of ${bytesPerRow} bytes do not fit a binding of ${limit} bytes`);
   const calls: KernelCall<B>[] = [];
   for (let row = 0; row < shape[0]!; row += rows) {
     calls.push(elementwisePart(profile, args, [Math.min(rows, shape[0]! - row), ...shape.slice(1)], strides, row));
@@ -107,7 +109,8 @@ function elementwisePart<B>(
   const source = generate(args, rank, vec, loads, strides, constants.length);
 
   const count = vec ? size / 4 : size;
-  const uniforms: number[] = [count, inner, 0, 0];
+  const rowElements = size / shape[0]!;
+  const uniforms: number[] = [count, inner, firstRow * rowElements, 0];
   const pad = (v: number[]) => [...v, ...new Array<number>(8 - v.length).fill(0)];
   uniforms.push(...pad(shape));
   for (const s of strides) uniforms.push(...pad(s));
@@ -120,15 +123,18 @@ function elementwisePart<B>(
     const span = 1 + shape.reduce((sum, dim, d) => sum + (dim - 1) * s[d]!, 0);
     const first = byteLength(operand.dtype, firstRow * s[0]!);
     const bytes = Math.ceil(byteLength(operand.dtype, span) / 4) * 4;
+    if (bytes > profile.limits.maxStorageBufferBindingSize) {
+      throw new BindingLimitError(`elementwise: input ${i} reaches over ${bytes} bytes, more than a binding holds (its strides: ${s.join(', ')}); copy it to be contiguous first`);
+    }
     bindings.push({ buffer: operand.buffer, offset: operand.offset + first, size: bytes, access: 'read' });
   });
   // An input that is also an output must be one read_write binding: WebGPU allows no buffer to be both in one dispatch.
-  const rowElements = size / shape[0]!;
   const outBindings = args.outputs.map(({ operand }) => ({
     buffer: operand.buffer, offset: operand.offset + firstRow * rowElements * 4, size: size * 4, access: 'read_write' as const,
   }));
   const groups = foldWorkgroups(Math.ceil(count / WORKGROUP), profile.limits.maxComputeWorkgroupsPerDimension);
-  const plan = mergeInPlace(bindings, outBindings);
+  const elements = args.inputs.map(({ operand }, i) => loadExpression(operand.dtype, loads[i]!, '', '').element);
+  const plan = mergeInPlace(bindings, outBindings, elements);
   return {
     shader: 'elementwise/fused',
     source: source(plan),
@@ -149,14 +155,21 @@ interface BindingPlan<B> {
   readonly outputs: number[];
 }
 
-function mergeInPlace<B>(inputs: Binding<B>[], outputs: Binding<B>[]): BindingPlan<B> {
+/** Inputs read alike share a binding; `elements` says as what WGSL type each is read. */
+function mergeInPlace<B>(inputs: Binding<B>[], outputs: Binding<B>[], elements: readonly string[]): BindingPlan<B> {
   const bindings: Binding<B>[] = [];
+  const readAs = new Map<number, string>();
   const outputIndex = outputs.map((out) => bindings.push(out) - 1);
-  const inputIndex = inputs.map((input) => {
+  const inputIndex = inputs.map((input, i) => {
     const same = outputs.findIndex((out) => out.buffer === input.buffer && out.offset === input.offset);
     if (same >= 0) return outputIndex[same]!;
-    const again = bindings.findIndex((b) => b.access === 'read' && b.buffer === input.buffer && b.offset === input.offset && b.size === input.size);
-    return again >= 0 ? again : bindings.push(input) - 1;
+    const again = bindings.findIndex(
+      (b, n) => readAs.get(n) === elements[i] && b.buffer === input.buffer && b.offset === input.offset && b.size === input.size,
+    );
+    if (again >= 0) return again;
+    const added = bindings.push(input) - 1;
+    readAs.set(added, elements[i]!);
+    return added;
   });
   return { bindings, inputs: inputIndex, outputs: outputIndex };
 }
@@ -166,7 +179,7 @@ const functionName: Partial<Record<ElementwiseOp, string>> = {
   max: 'max', min: 'min', abs: 'abs', sign: 'sign', sqrt: 'sqrt', rsqrt: 'inverseSqrt',
   pow: 'op_pow', greater: 'op_greater', greaterEqual: 'op_greater_equal', equal: 'op_equal', exp: 'op_exp', log: 'op_log',
   reciprocal: 'op_reciprocal', square: 'op_square', sin: 'op_sin', cos: 'op_cos', tanh: 'op_tanh', sigmoid: 'op_sigmoid',
-  relu: 'op_relu', silu: 'op_silu', gelu: 'op_gelu', where: 'op_where', uniform: 'op_uniform',
+  relu: 'op_relu', silu: 'op_silu', gelu: 'op_gelu', where: 'op_where',
 };
 
 /** How a storage type is bound and unpacked: WGSL array element and load expression for `index` (in elements). */
@@ -223,8 +236,7 @@ function generate<B>(
       const shared = plan.outputs.includes(plan.inputs[i]!);
       if (operand.dtype === 'bf16' || operand.dtype === 'f16') imports.add(`unpack_${operand.dtype}${loads[i] === 'vector' ? '_4' : ''}`);
       if (!shared) declare(plan.inputs[i]!, element);
-      const raw = args.steps.some((step) => step.op === 'uniform' && step.args[0] === i);
-      lines.push(raw ? `  let v${i} = V(bitcast<f32>(b${plan.inputs[i]}[0]));` : `  let v${i} = V(${expression});`);
+      lines.push(`  let v${i} = V(${expression});`);
     });
 
     let constant = 0;
@@ -238,10 +250,16 @@ function generate<B>(
         lines.push(`  let ${name} = -${operands[0]};`);
       } else if (infix[step.op]) {
         lines.push(`  let ${name} = ${operands[0]} ${infix[step.op]} ${operands[1]};`);
+      } else if (step.op === 'uniform') {
+        // A seed's bits are taken as they lie: small whole numbers are denormal floats, which devices may flush to 0.
+        const seed = step.args[0]!;
+        const bits = seed < args.inputs.length ? `b${plan.inputs[seed]}[0]` : `v${seed}${vec ? '.x' : ''}`;
+        imports.add('op_uniform');
+        lines.push(`  let ${name} = op_uniform(bitcast<u32>(${bits}), ${operands[1]}, u.first + e);`);
       } else {
         const fn = functionName[step.op]!;
         if (fn.startsWith('op_')) imports.add(fn);
-        lines.push(`  let ${name} = ${fn}(${operands.join(', ')}${step.op === 'uniform' ? ', e' : ''});`);
+        lines.push(`  let ${name} = ${fn}(${operands.join(', ')});`);
       }
     });
     args.outputs.forEach(({ value }, o) => lines.push(`  b${plan.outputs[o]}[i] = v${value};`));
@@ -250,7 +268,7 @@ function generate<B>(
       ...(imports.size > 0 ? [`import package::elementwise::functions::{${[...imports].sort().join(', ')}};`] : []),
       `alias V = ${vec ? 'vec4f' : 'f32'};`,
       'struct Uniforms {',
-      '  count: u32, inner: u32, pad0: u32, pad1: u32,',
+      '  count: u32, inner: u32, first: u32, pad: u32,',
       '  dims: array<vec4u, 2>,',
       ...(args.inputs.length > 0 ? [`  strides: array<vec4u, ${args.inputs.length * 2}>,`] : []),
       ...(constants > 0 ? [`  constants: array<vec4f, ${Math.ceil(constants / 4)}>,`] : []),
