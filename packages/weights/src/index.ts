@@ -1,1 +1,37 @@
-export {};
+export type { StoredTensor } from './container.js';
+export { canConvert, convertBytes, encodeFloats } from './dtype/convert.js';
+export { dequantise } from './dtype/dequantise.js';
+export {
+  AdapterError,
+  type FileLocation,
+  WeightDTypeError,
+  WeightFileError,
+  WeightNamesError,
+  WeightShapeError,
+  WeightSourceError,
+} from './errors.js';
+export { type GgufFile, openGguf } from './gguf/read.js';
+export { hfModelFiles } from './layout/export.js';
+export { type GemmaWeightLoaderOptions, gemmaWeightLoader } from './loader/gemma-weight-loader.js';
+export { formatLoadReport, type LoadReport } from './loader/report.js';
+export type {
+  LoadOptions,
+  OpenedWeights,
+  WeightEntry,
+  WeightLoader,
+  WeightSink,
+  WeightTarget,
+} from './loader/types.js';
+export { type PeftAdapter, readPeftAdapter } from './peft/read.js';
+export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
+export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
+export { encodeSafetensors, safetensorsToBytes, type TensorData } from './safetensors/write.js';
+export { blobSource, bufferSource, type ByteSource } from './source/byte-source.js';
+export { type HttpOptions, httpSource } from './source/http.js';
+export type { HubOptions } from './source/hub.js';
+export {
+  type ModelLocation,
+  type ModelSource,
+  type ModelSourceOptions,
+  openModelSource,
+} from './source/model-source.js';

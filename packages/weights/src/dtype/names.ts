@@ -1,0 +1,84 @@
+import { type DType, dtypeInfo } from '@lapidary/kernels';
+
+export type SafetensorsDType =
+  | 'BOOL'
+  | 'U8'
+  | 'I8'
+  | 'F8_E5M2'
+  | 'F8_E4M3'
+  | 'I16'
+  | 'U16'
+  | 'F16'
+  | 'BF16'
+  | 'I32'
+  | 'U32'
+  | 'F32'
+  | 'F64'
+  | 'I64'
+  | 'U64';
+
+/** Bytes of one value. */
+export const safetensorsBytes: Readonly<Record<SafetensorsDType, number>> = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+};
+
+/** GGUF's numbers of types. Source: https://github.com/ggml-org/ggml, `ggml.h`. */
+export const ggufTypes: Readonly<Record<number, { name: string; dtype: DType }>> = {
+  0: { name: 'F32', dtype: 'f32' },
+  1: { name: 'F16', dtype: 'f16' },
+  2: { name: 'Q4_0', dtype: 'q4_0' },
+  6: { name: 'Q5_0', dtype: 'q5_0' },
+  8: { name: 'Q8_0', dtype: 'q8_0' },
+  12: { name: 'Q4_K', dtype: 'q4_k' },
+  13: { name: 'Q5_K', dtype: 'q5_k' },
+  14: { name: 'Q6_K', dtype: 'q6_k' },
+  30: { name: 'BF16', dtype: 'bf16' },
+};
+
+const otherGgufTypes: Readonly<Record<number, string>> = {
+  3: 'Q4_1',
+  7: 'Q5_1',
+  9: 'Q8_1',
+  10: 'Q2_K',
+  11: 'Q3_K',
+  15: 'Q8_K',
+  16: 'IQ2_XXS',
+  17: 'IQ2_XS',
+  18: 'IQ3_XXS',
+  19: 'IQ1_S',
+  20: 'IQ4_NL',
+  21: 'IQ3_S',
+  22: 'IQ2_S',
+  23: 'IQ4_XS',
+  24: 'I8',
+  25: 'I16',
+  26: 'I32',
+  27: 'I64',
+  28: 'F64',
+  29: 'IQ1_M',
+};
+
+export function ggufTypeName(id: number): string {
+  return ggufTypes[id]?.name ?? otherGgufTypes[id] ?? `type ${id}`;
+}
+
+const byName = new Map<string, DType>((Object.keys(dtypeInfo) as DType[]).map((dtype) => [dtype.toUpperCase(), dtype]));
+
+/** The storage type of a file's type name; undefined where there is none. */
+export function dtypeOf(name: string): DType | undefined {
+  return byName.get(name);
+}

@@ -1,0 +1,39 @@
+/** What a load did with every parameter. */
+export interface LoadReport {
+  /** Bit for bit. */
+  readonly loaded: readonly string[];
+  readonly converted: readonly { readonly path: string; readonly from: string; readonly to: string }[];
+  /** Without weights in the file, initialised by the sink. */
+  readonly initialised: readonly string[];
+  /** In the file, not wanted: other towers, a stored copy of the embedding. Names as in the file. */
+  readonly unused: readonly string[];
+  /** Without weights in the file, allowed, and not initialised by the sink. */
+  readonly missing: readonly string[];
+  /** Read. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+/** The report in a few lines for a terminal. */
+export function formatLoadReport(report: LoadReport): string {
+  const mib = report.bytes / 2 ** 20;
+  const conversions = new Map<string, number>();
+  for (const { from, to } of report.converted) {
+    conversions.set(`${from} → ${to}`, (conversions.get(`${from} → ${to}`) ?? 0) + 1);
+  }
+  const kinds = [...conversions].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  return [
+    `${report.loaded.length + report.converted.length} parameters from ${mib.toFixed(1)} MiB in ${report.seconds.toFixed(1)} s`,
+    `  as stored    ${report.loaded.length}`,
+    ...(report.converted.length > 0 ? [`  converted    ${report.converted.length} (${kinds})`] : []),
+    ...list('initialised', report.initialised),
+    ...list('missing', report.missing),
+    ...list('unused', report.unused),
+  ].join('\n');
+}
+
+function list(label: string, names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const shown = names.slice(0, 3).join(', ');
+  return [`  ${label.padEnd(12)} ${names.length} (${shown}${names.length > 3 ? ', …' : ''})`];
+}

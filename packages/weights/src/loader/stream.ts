@@ -1,0 +1,167 @@
+import { dtypeInfo } from '@lapidary/kernels';
+import { canConvert, convertBytes } from '../dtype/convert.js';
+import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
+import { type ByteSource, readAhead } from '../source/byte-source.js';
+import type { LocatedWeight, LocatedWeights } from './gemma-weight-loader.js';
+import { listWithNearest } from './nearest.js';
+import type { LoadReport } from './report.js';
+import type { LoadOptions, WeightSink, WeightTarget } from './types.js';
+
+const defaultChunkBytes = 8 * 2 ** 20;
+/** Values in a piece are a multiple of this: whole blocks of every type, and whole words of 4 bytes. */
+const pieceValues = 256;
+
+interface Job {
+  readonly weight: LocatedWeight;
+  readonly target: WeightTarget;
+}
+
+/** See `OpenedWeights.load`. */
+export async function streamWeights(
+  located: LocatedWeights,
+  where: string,
+  targets: ReadonlyMap<string, WeightTarget>,
+  sink: WeightSink,
+  options: LoadOptions = {},
+): Promise<LoadReport> {
+  const started = performance.now();
+  const { signal, chunkBytes = defaultChunkBytes } = options;
+  const { jobs, absent, spare } = match(located, where, targets, options);
+  // In the order of the files: one pass over each, whatever order the model wants.
+  jobs.sort(
+    (a, b) =>
+      a.weight.stored.source.name.localeCompare(b.weight.stored.source.name) ||
+      a.weight.stored.offset - b.weight.stored.offset,
+  );
+  const readers = new Map<ByteSource, ByteSource>();
+  const readerOf = (source: ByteSource) => {
+    const reader = readers.get(source) ?? readAhead(source, chunkBytes);
+    readers.set(source, reader);
+    return reader;
+  };
+  await checkTiedCopy(located, chunkBytes, signal);
+
+  const totalBytes = jobs.reduce((sum, { weight }) => sum + weight.stored.byteLength, 0);
+  let bytes = 0;
+  for (const job of jobs) {
+    for await (const read of streamOne(job, readerOf(job.weight.stored.source), sink, chunkBytes, signal)) {
+      bytes += read;
+      options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
+    }
+  }
+  const initialised: string[] = [];
+  const missing: string[] = [];
+  for (const [path, spec] of absent) {
+    signal?.throwIfAborted();
+    await sink.initialise?.(path, spec);
+    (sink.initialise === undefined ? missing : initialised).push(path);
+  }
+  const changed = ({ weight, target }: Job) => target.dtype !== weight.storedDType || weight.offset !== 0;
+  return {
+    loaded: jobs.filter((job) => !changed(job)).map(({ weight }) => weight.path),
+    converted: jobs
+      .filter(changed)
+      .map(({ weight, target }) => ({ path: weight.path, from: weight.storedDType, to: target.dtype })),
+    initialised,
+    missing,
+    unused: [...located.ignored, ...spare, ...(located.tiedCopy ? [located.tiedCopy.name] : [])],
+    bytes,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+function match(
+  located: LocatedWeights,
+  where: string,
+  targets: ReadonlyMap<string, WeightTarget>,
+  options: LoadOptions,
+) {
+  const jobs: Job[] = [];
+  const absent: [string, WeightTarget][] = [];
+  const lost: string[] = [];
+  for (const [path, target] of targets) {
+    const weight = located.weights.get(path);
+    if (weight !== undefined) jobs.push(checked(weight, target));
+    else if (matches(options.allowMissing, path)) absent.push([path, target]);
+    else lost.push(path);
+  }
+  const spare = [...located.weights.keys()].filter((path) => !targets.has(path));
+  const unwanted = spare.filter((path) => !matches(options.allowUnused, path));
+  if (lost.length > 0) {
+    const problem = `${lost.length} parameters have no weights in the file:\n${listWithNearest(lost, spare)}`;
+    throw new WeightNamesError(where, problem, { missing: lost, unexpected: unwanted });
+  }
+  if (unwanted.length > 0) {
+    const problem = `${unwanted.length} parameters in the file were not asked for:\n${listWithNearest(unwanted, [...targets.keys()])}`;
+    throw new WeightNamesError(where, problem, { unexpected: unwanted });
+  }
+  return { jobs, absent, spare: spare.map((path) => located.weights.get(path)?.stored.name ?? path) };
+}
+
+function checked(weight: LocatedWeight, target: WeightTarget): Job {
+  const { path, stored, entry, storedDType } = weight;
+  const where = { file: entry.file, tensor: stored.name };
+  if (target.shape.length !== entry.shape.length || target.shape.some((size, i) => size !== entry.shape[i])) {
+    throw new WeightShapeError({ path, expected: target.shape, found: entry.shape, ...where });
+  }
+  if (!canConvert(entry.dtype, target.dtype)) {
+    throw new WeightDTypeError(
+      { ...where, dtype: storedDType },
+      `is stored as ${storedDType} and cannot become ${target.dtype}.`,
+    );
+  }
+  return { weight, target };
+}
+
+function matches(pattern: RegExp | undefined, path: string): boolean {
+  // search, unlike test, has no memory with the g flag
+  return pattern !== undefined && path.search(pattern) >= 0;
+}
+
+/** Writes one parameter in pieces; yields the bytes read for each. */
+async function* streamOne(
+  { weight, target }: Job,
+  reader: ByteSource,
+  sink: WeightSink,
+  chunkBytes: number,
+  signal?: AbortSignal,
+) {
+  const { stored, storedDType, offset, path } = weight;
+  const unit = (dtypeInfo[storedDType].blockBytes / dtypeInfo[storedDType].blockSize) * pieceValues;
+  // A converted piece may be seven times as large as what was read (4-bit blocks to f32): bound the larger of the two.
+  const unitOut = (dtypeInfo[target.dtype].blockBytes / dtypeInfo[target.dtype].blockSize) * pieceValues;
+  const piece = Math.max(1, Math.floor(chunkBytes / Math.max(unit, unitOut))) * unit;
+  let written = 0;
+  for (let at = 0; at < stored.byteLength; at += piece) {
+    const bytes = await reader.read(stored.offset + at, Math.min(piece, stored.byteLength - at), signal);
+    const converted = convertBytes(bytes, storedDType, target.dtype, offset);
+    await sink.write(path, written, converted);
+    signal?.throwIfAborted();
+    written += converted.length;
+    yield bytes.length;
+  }
+}
+
+/** @throws {WeightNamesError} when a stored output projection is not the embedding. */
+async function checkTiedCopy(
+  { tiedCopy, weights }: LocatedWeights,
+  chunkBytes: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (tiedCopy === undefined) return;
+  const embedding = weights.get('embedTokens.weight')?.stored;
+  let same =
+    embedding !== undefined && embedding.type === tiedCopy.type && embedding.byteLength === tiedCopy.byteLength;
+  for (let at = 0; same && embedding && at < tiedCopy.byteLength; at += chunkBytes) {
+    const length = Math.min(chunkBytes, tiedCopy.byteLength - at);
+    const a = await embedding.source.read(embedding.offset + at, length, signal);
+    const b = await tiedCopy.source.read(tiedCopy.offset + at, length, signal);
+    same = a.every((byte, i) => byte === b[i]);
+  }
+  if (same) return;
+  throw new WeightNamesError(
+    tiedCopy.source.name,
+    `${tiedCopy.name} differs from the embedding. Gemma shares the two; this checkpoint was trained with them apart, which is not supported.`,
+    { unexpected: [tiedCopy.name] },
+  );
+}

@@ -1,0 +1,62 @@
+import type { GemmaConfig } from '@lapidary/gemma';
+import type { DType } from '@lapidary/kernels';
+import type { LoadReport } from './report.js';
+
+/** A parameter as it will be had without conversion. */
+export interface WeightEntry {
+  readonly shape: readonly number[];
+  /** As stored; f32 where values are changed on the way (the norms of a GGUF). */
+  readonly dtype: DType;
+  /** The tensor's name in the file. */
+  readonly sourceName: string;
+  readonly file: string;
+}
+
+export interface WeightTarget {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** Where weights go: GPU buffers, files, arrays. */
+export interface WeightSink {
+  /**
+   * A piece of a parameter. `byteOffset` is a multiple of 4; so is the length, but for a parameter's last piece. `bytes`
+   * are only valid until the call, or its promise, returns.
+   */
+  write(path: string, byteOffset: number, bytes: Uint8Array): void | Promise<void>;
+  /** A parameter that has no weights in the file and that `allowMissing` lets pass. */
+  initialise?(path: string, spec: WeightTarget): void | Promise<void>;
+}
+
+export interface LoadOptions {
+  readonly onProgress?: (progress: { bytes: number; totalBytes: number; path: string }) => void;
+  readonly signal?: AbortSignal;
+  /** Targets that may be without weights; handed to `sink.initialise`. */
+  readonly allowMissing?: RegExp;
+  /** Parameters in the file that may be without a target. */
+  readonly allowUnused?: RegExp;
+  /** Largest piece read at once. Default 8 MiB. */
+  readonly chunkBytes?: number;
+}
+
+/** A model's weights, their headers read and checked against its configuration. */
+export interface OpenedWeights {
+  readonly config: GemmaConfig;
+  readonly format: 'safetensors' | 'gguf';
+  readonly entries: ReadonlyMap<string, WeightEntry>;
+  /** A GGUF's metadata, or config.json. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** A text file that lies beside the weights; undefined where there is none. */
+  readText(name: string): Promise<string | undefined>;
+  /**
+   * Streams weights to `sink`. Equal dtypes arrive bit for bit; others are converted piece by piece. Names, shapes and
+   * types are all checked before the first byte moves.
+   * @throws {WeightNamesError} @throws {WeightShapeError} @throws {WeightDTypeError} @throws {WeightSourceError}
+   */
+  load(targets: ReadonlyMap<string, WeightTarget>, sink: WeightSink, options?: LoadOptions): Promise<LoadReport>;
+  close(): Promise<void>;
+}
+
+export interface WeightLoader {
+  open(): Promise<OpenedWeights>;
+}

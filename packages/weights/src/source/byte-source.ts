@@ -1,0 +1,81 @@
+import { WeightFileError } from '../errors.js';
+
+/** A file's bytes, read in pieces: a file on disk, a `File` in a page, a URL. */
+export interface ByteSource {
+  /** The file's name, for messages and for finding it among others. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Exactly `length` bytes from `offset` on. The caller may keep and change them. */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  close?(): Promise<void>;
+}
+
+/** @throws {WeightFileError} when the range is not within the file. */
+export function checkRange(source: { name: string; size: number }, offset: number, length: number): void {
+  const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+  if (!valid || offset + length > source.size) {
+    throw new WeightFileError(
+      { file: source.name, offset },
+      `${length} bytes wanted, but the file has ${source.size} bytes. It is truncated or corrupt.`,
+    );
+  }
+}
+
+/** Bytes in memory. */
+export function bufferSource(name: string, data: ArrayBuffer | Uint8Array): ByteSource {
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+  const source = {
+    name,
+    size: bytes.length,
+    async read(offset: number, length: number, signal?: AbortSignal) {
+      signal?.throwIfAborted();
+      checkRange(source, offset, length);
+      return bytes.slice(offset, offset + length);
+    },
+  };
+  return source;
+}
+
+/** A `Blob`, or a `File` that a user picked; only the pieces asked for are in memory. */
+export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): ByteSource {
+  const source = {
+    name,
+    size: blob.size,
+    async read(offset: number, length: number, signal?: AbortSignal) {
+      signal?.throwIfAborted();
+      checkRange(source, offset, length);
+      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+    },
+  };
+  return source;
+}
+
+/**
+ * Reads `window` bytes at once and serves neighbouring small reads from them: a checkpoint has hundreds of norm weights
+ * of a few kilobytes, and each read may be a request. Pieces are views: use them before the next read.
+ */
+export function readAhead(source: ByteSource, window: number): ByteSource {
+  let start = 0;
+  let held: Uint8Array = new Uint8Array(0);
+  const reader: ByteSource = {
+    name: source.name,
+    size: source.size,
+    async read(offset, length, signal) {
+      checkRange(reader, offset, length);
+      if (offset < start || offset + length > start + held.length) {
+        held = new Uint8Array(0);
+        held = await source.read(offset, Math.max(length, Math.min(window, source.size - offset)), signal);
+        start = offset;
+      }
+      signal?.throwIfAborted();
+      return held.subarray(offset - start, offset - start + length);
+    },
+  };
+  return reader;
+}
+
+/** The whole of a source as UTF-8. */
+export async function readSourceText(source: ByteSource | undefined): Promise<string | undefined> {
+  return source && new TextDecoder().decode(await source.read(0, source.size));
+}

@@ -1,0 +1,146 @@
+import { WeightFileError, WeightSourceError } from '../errors.js';
+import { type ByteSource, checkRange } from './byte-source.js';
+
+export interface HttpOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Further attempts after a network error, 408, 429 or 5xx. Default 4. */
+  readonly retries?: number;
+  /** Wait before the first retry, doubled with each one. Default 500 ms. */
+  readonly retryDelayMs?: number;
+  readonly fetch?: typeof fetch;
+}
+
+/** A server that asks for a longer pause than this is not waited for. */
+const longestWaitMs = 30_000;
+
+/** `fetch` with retries where a retry can help. @throws {WeightSourceError} */
+export async function fetchWithRetries(url: string, init: RequestInit, options: HttpOptions = {}): Promise<Response> {
+  const { retries = 4, retryDelayMs = 500, signal } = options;
+  const request = options.fetch ?? fetch;
+  for (let attempt = 0; ; attempt++) {
+    const last = attempt >= retries;
+    let pause = retryDelayMs * 2 ** attempt;
+    try {
+      const headers = { ...options.headers, ...(init.headers as Record<string, string> | undefined) };
+      const response = await request(url, { ...init, headers, ...(signal && { signal }) });
+      if (response.status < 400) return response;
+      const mayPass = response.status === 408 || response.status === 429 || response.status >= 500;
+      if (last || !mayPass) throw new WeightSourceError(url, describe(response.status), { status: response.status });
+      const asked = Number(response.headers.get('retry-after')) * 1000;
+      if (asked > 0) pause = asked;
+      await response.body?.cancel();
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof WeightSourceError) throw error;
+      if (last) throw new WeightSourceError(url, `could not be fetched: ${reason(error)}`, { cause: error });
+    }
+    await sleep(Math.min(pause, longestWaitMs), signal);
+  }
+}
+
+export function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+}
+
+function describe(status: number): string {
+  if (status === 401 || status === 403) {
+    return `the server answers ${status}. The model needs a token, or its licence has yet to be accepted.`;
+  }
+  if (status === 404) return 'the server answers 404: there is no such file, model or revision.';
+  return `the server answers ${status}.`;
+}
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+/** A whole small file as text, or undefined where the server says 404. */
+export async function fetchText(url: string, options: HttpOptions = {}): Promise<string | undefined> {
+  try {
+    return await (await fetchWithRetries(url, {}, options)).text();
+  } catch (error) {
+    if (error instanceof WeightSourceError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/** A URL read by HTTP ranges. @throws {WeightSourceError} where the server does not serve ranges. */
+export async function httpSource(url: string, options: HttpOptions = {}): Promise<ByteSource> {
+  const name = decodeURIComponent(new URL(url).pathname.split('/').pop() ?? url);
+  const first = await fetchRange(url, 0, 1, undefined, options);
+  const size = first.total;
+  const source: ByteSource = {
+    name,
+    size,
+    async read(offset, length, signal) {
+      checkRange(source, offset, length);
+      if (length === 0) return new Uint8Array(0);
+      const stop = signal ?? options.signal;
+      const part = await fetchRange(
+        url,
+        offset,
+        length,
+        size,
+        stop === undefined ? options : { ...options, signal: stop },
+      );
+      if (part.etag !== first.etag)
+        throw new WeightSourceError(url, 'the file changed on the server while it was read.');
+      return part.bytes;
+    },
+  };
+  return source;
+}
+
+async function fetchRange(url: string, offset: number, length: number, size: number | undefined, options: HttpOptions) {
+  const { retries = 4 } = options;
+  for (let attempt = 0; ; attempt++) {
+    const range = { Range: `bytes=${offset}-${offset + length - 1}` };
+    const response = await fetchWithRetries(url, { headers: range }, options);
+    const where = { file: url, offset };
+    if (response.status !== 206) {
+      await response.body?.cancel();
+      throw new WeightSourceError(
+        url,
+        `the server ignores HTTP ranges (answers ${response.status} to one). Download the file and open it from disk.`,
+        { status: response.status },
+      );
+    }
+    const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+    const total = Number(match?.[3]);
+    if (
+      !match ||
+      Number(match[1]) !== offset ||
+      Number(match[2]) !== offset + length - 1 ||
+      (size ?? total) !== total
+    ) {
+      await response.body?.cancel();
+      throw new WeightFileError(
+        where,
+        `asked for ${length} bytes${size === undefined ? '' : ` of ${size}`}, ` +
+          `the server answers with Content-Range ${response.headers.get('content-range') ?? '(none)'}.`,
+      );
+    }
+    try {
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      if (bytes.length === length) return { bytes, total, etag: response.headers.get('etag') };
+      if (attempt >= retries) throw new WeightFileError(where, `${bytes.length} of ${length} bytes arrived.`);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof WeightFileError) throw error;
+      if (attempt >= retries) throw new WeightSourceError(url, `broke off: ${reason(error)}`, { cause: error });
+    }
+    await sleep(Math.min((options.retryDelayMs ?? 500) * 2 ** attempt, longestWaitMs), options.signal);
+  }
+}

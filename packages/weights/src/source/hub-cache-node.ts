@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { WeightFileError, WeightSourceError } from '../errors.js';
+import type { ByteSource } from './byte-source.js';
+import { fileSource } from './file-node.js';
+import { fetchWithRetries, type HttpOptions, reason } from './http.js';
+import type { HubFile } from './platform.js';
+
+type CacheOptions = HttpOptions & { readonly cacheDir?: string };
+
+/** What the hub says of a file before it sends it. */
+interface HubEntry {
+  readonly commit: string | undefined;
+  readonly etag: string | undefined;
+}
+
+const commitPattern = /^[0-9a-f]{40}$/;
+/** The hub's etag of a large file is the SHA-256 of its bytes. */
+const sha256Pattern = /^[0-9a-f]{64}$/;
+
+/**
+ * A hub file from the cache, downloaded first where it is not there yet. A broken download resumes where it stopped.
+ * Files are kept by commit; without network, the commit seen last for a branch is used.
+ */
+export async function openHubFile(file: HubFile, options: CacheOptions): Promise<ByteSource | undefined> {
+  const root = join(
+    options.cacheDir ?? join(homedir(), '.cache', 'lapidary'),
+    'hub',
+    safe(new URL(file.endpoint).host),
+    safe(file.id),
+  );
+  const pathAt = (commit: string) => join(root, safe(commit), ...file.file.split('/').map(safe));
+  const reference = join(root, 'refs', safe(file.revision));
+  if (commitPattern.test(file.revision) && (await exists(pathAt(file.revision))))
+    return fileSource(pathAt(file.revision));
+
+  let entry: HubEntry | undefined;
+  try {
+    entry = await ask(file.url, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (error instanceof WeightSourceError && error.status === 404) return undefined;
+    const known =
+      error instanceof WeightSourceError &&
+      error.status === undefined &&
+      (await readFile(reference, 'utf8').catch(() => undefined));
+    if (known && (await exists(pathAt(known)))) return fileSource(pathAt(known));
+    throw error;
+  }
+  const commit = entry.commit ?? file.revision;
+  const path = pathAt(commit);
+  // Without a commit there is no telling whether the kept file is still the one on the hub.
+  if (entry.commit === undefined || !(await exists(path))) await download(file.url, path, entry.etag, options);
+  if (entry.commit !== undefined) {
+    await mkdir(dirname(reference), { recursive: true });
+    await writeFile(reference, entry.commit);
+  }
+  return fileSource(path);
+}
+
+/** A file name that stays within its folder on every system. */
+function safe(part: string): string {
+  const name = part.replace(/[^\w.-]/g, '--');
+  return /^\.+$/.test(name) ? '--' : name;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() === true;
+}
+
+async function ask(url: string, options: HttpOptions): Promise<HubEntry> {
+  // The hub names commit and hash on its own answer, not on that of the storage it redirects to.
+  const { headers } = await fetchWithRetries(url, { method: 'HEAD', redirect: 'manual' }, options);
+  const etag = headers.get('x-linked-etag') ?? headers.get('etag');
+  const commit = headers.get('x-repo-commit') ?? '';
+  return { commit: commitPattern.test(commit) ? commit : undefined, etag: etag?.replace(/^W\/|"/g, '') };
+}
+
+/** Fetches into `path.partial` and renames when the last byte is on disk. */
+async function download(url: string, path: string, etag: string | undefined, options: HttpOptions): Promise<void> {
+  const { retries = 4 } = options;
+  const partial = `${path}.partial`;
+  const label = `${partial}.etag`;
+  await mkdir(dirname(path), { recursive: true });
+  const startedFrom = await readFile(label, 'utf8').catch(() => undefined);
+  if (etag === undefined || startedFrom !== etag) await rm(partial, { force: true });
+  if (etag !== undefined) await writeFile(label, etag);
+
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await fetchRest(url, partial, options);
+      break;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof WeightSourceError || attempt >= retries || isDiskError(error)) {
+        if (error instanceof WeightSourceError) throw error;
+        const kept = 'What has arrived is kept: the next attempt goes on from there.';
+        throw new WeightSourceError(url, `the download broke off: ${reason(error)}. ${kept}`, { cause: error });
+      }
+    }
+  }
+  if (etag !== undefined && sha256Pattern.test(etag)) await checkHash(partial, etag, url);
+  await rename(partial, path);
+  await rm(label, { force: true });
+}
+
+function isDiskError(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && ['ENOSPC', 'EACCES', 'EROFS', 'EDQUOT'].includes(String(error.code))
+  );
+}
+
+async function fetchRest(url: string, partial: string, options: HttpOptions): Promise<void> {
+  const handle = await open(partial, 'a');
+  try {
+    const { size } = await handle.stat();
+    // Compressed answers cannot be resumed by byte.
+    const headers = { 'Accept-Encoding': 'identity', ...(size > 0 && { Range: `bytes=${size}-` }) };
+    const response = await fetchWithRetries(url, { headers }, options).catch((error: unknown) => {
+      // Everything is there already: a range after the end.
+      if (error instanceof WeightSourceError && error.status === 416 && size > 0) return undefined;
+      throw error;
+    });
+    if (response === undefined) return;
+    const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+    let expected = Number(response.headers.get('content-length') ?? Number.NaN);
+    let written = 0;
+    if (response.status === 206) {
+      if (Number(range?.[1]) !== size)
+        throw new WeightSourceError(url, 'the server answers with another range than asked for.');
+      expected = Number(range?.[2]);
+      written = size;
+    } else if (size > 0) await handle.truncate(0);
+    for await (const chunk of response.body ?? []) {
+      await handle.appendFile(chunk);
+      written += chunk.length;
+    }
+    if (Number.isFinite(expected) && !response.headers.get('content-encoding') && written !== expected) {
+      throw new Error(`${written} of ${expected} bytes arrived`);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function checkHash(partial: string, expected: string, url: string): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(partial)) hash.update(chunk as Uint8Array);
+  if (hash.digest('hex') === expected) return;
+  await rm(partial, { force: true });
+  throw new WeightFileError({ file: url }, 'the bytes that arrived do not have the SHA-256 the hub states. Try again.');
+}

@@ -1,0 +1,37 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { WeightSourceError } from '../errors.js';
+import type { ByteSource } from './byte-source.js';
+import { fileSource } from './file-node.js';
+import type { ModelSource } from './model-source.js';
+
+/** A folder with a model, or one weights file whose neighbours may say more about it; undefined where there is nothing. */
+export async function openLocal(path: string): Promise<ModelSource | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) {
+    // What was plainly meant as a path is not looked for on a hub.
+    if (/^([./~\\]|[A-Za-z]:)/.test(path)) throw new WeightSourceError(path, 'there is no such file or folder.');
+    return undefined;
+  }
+  const folder = found.isDirectory() ? path : dirname(path);
+  const files = (await readdir(folder, { withFileTypes: true }))
+    .filter((entry) => !entry.isDirectory())
+    .map(({ name }) => name);
+  const present = new Set(files);
+  const opened: ByteSource[] = [];
+  return {
+    name: path,
+    ...(!found.isDirectory() && { main: basename(path) }),
+    files,
+    async open(file) {
+      if (!present.has(file)) return undefined;
+      const source = await fileSource(join(folder, file));
+      opened.push(source);
+      return source;
+    },
+    readText: async (file) => (present.has(file) ? readFile(join(folder, file), 'utf8') : undefined),
+    async close() {
+      for (const source of opened.splice(0)) await source.close?.();
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { platform } from '#platform';
+import { WeightSourceError } from '../errors.js';
+import { blobSource, type ByteSource, readSourceText } from './byte-source.js';
+import { fetchText, type HttpOptions, httpSource } from './http.js';
+import { type HubOptions, hubModel, isHubId } from './hub.js';
+
+/** The files of one model, wherever they lie. */
+export interface ModelSource {
+  /** For messages: a folder, a hub id, a URL. */
+  readonly name: string;
+  /** The weights file that was named itself, where it was one file and not a model. */
+  readonly main?: string;
+  /** The names of its files, where they can be listed; a hub or URL cannot. */
+  readonly files?: readonly string[];
+  /** undefined where there is no such file. */
+  open(file: string): Promise<ByteSource | undefined>;
+  /** A small file as text; undefined where there is no such file. */
+  readText(file: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+export interface ModelSourceOptions extends HubOptions {}
+
+/**
+ * What a model can be opened from: a folder, a .safetensors or .gguf file, a URL of one, a hub id (`owner/name`, or
+ * `owner/name/file.gguf`), one `File`, or the list of files that make up a model.
+ */
+export type ModelLocation = string | ByteSource | Blob | readonly (ByteSource | Blob)[];
+
+/** @throws {WeightSourceError} when there is nothing at `from`. */
+export async function openModelSource(from: ModelLocation, options: ModelSourceOptions = {}): Promise<ModelSource> {
+  if (typeof from !== 'string') return listedFiles(Array.isArray(from) ? from : [from]);
+  if (/^https?:\/\//.test(from)) return urlModel(from, options);
+  const local = await platform.openLocal(from);
+  if (local !== undefined) return local;
+  if (isHubId(from)) return hubModel(from, options);
+  throw new WeightSourceError(from, 'there is no such file or folder, and it is no hub id of the form owner/name.');
+}
+
+function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
+  const sources = items.map((item) => ('read' in item ? item : blobSource(item)));
+  const byName = new Map(sources.map((source) => [baseName(source.name), source]));
+  const [only] = sources;
+  if (only === undefined) throw new WeightSourceError('(no files)', 'the list of files is empty.');
+  const main = sources.find(({ name }) => /\.gguf$/i.test(name)) ?? (sources.length === 1 ? only : undefined);
+  return {
+    name: main?.name ?? `${sources.length} files`,
+    ...(main && { main: baseName(main.name) }),
+    files: [...byName.keys()],
+    open: async (file) => byName.get(file),
+    readText: (file) => readSourceText(byName.get(file)),
+    close: async () => {
+      for (const source of sources) await source.close?.();
+    },
+  };
+}
+
+export function baseName(path: string): string {
+  return path.split(/[/\\]/).pop() ?? path;
+}
+
+function urlModel(url: string, options: HttpOptions): ModelSource {
+  const { pathname } = new URL(url);
+  const isFile = /\.(gguf|safetensors)$/i.test(pathname);
+  const base = isFile ? new URL('.', url).href : `${url.replace(/\/$/, '')}/`;
+  const resolve = (file: string) => {
+    const target = new URL(file, base);
+    target.search = new URL(url).search;
+    return target.href;
+  };
+  return {
+    name: url,
+    ...(isFile && { main: decodeURIComponent(baseName(pathname)) }),
+    async open(file) {
+      try {
+        return await httpSource(resolve(file), options);
+      } catch (error) {
+        if (error instanceof WeightSourceError && error.status === 404) return undefined;
+        throw error;
+      }
+    },
+    readText: (file) => fetchText(resolve(file), options),
+    close: async () => {},
+  };
+}
