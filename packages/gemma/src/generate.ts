@@ -1,5 +1,5 @@
 import type { Gpu } from '@lapidary/gpu';
-import { embedding, Program, reshape, TensorLike, trace, Variable, type Tensor } from '@lapidary/tensor';
+import { embedding, Program, reshape, TensorLike, trace, Variable, type ProgramPlan, type Tensor } from '@lapidary/tensor';
 import type { GemmaConfig } from './config.js';
 import { gemmaHidden, gemmaLogits, type GemmaOptions, type GemmaParams } from './model.js';
 
@@ -51,10 +51,8 @@ export class Generator {
     this.#config = config;
     this.#options = options;
     const shape = [maxLength, config.numKvHeads * config.headDim];
-    this.#cache = Array.from({ length: config.numLayers }, (_, i) => ({
-      k: new Variable(`cache ${i} k`, { shape, dtype: 'f32' }, 'cache').allocate(gpu),
-      v: new Variable(`cache ${i} v`, { shape, dtype: 'f32' }, 'cache').allocate(gpu),
-    }));
+    const variable = (i: number, kind: string) => new Variable(`cache ${i} ${kind}`, { shape, dtype: 'f32' }, 'cache');
+    this.#cache = Array.from({ length: config.numLayers }, (_, i) => ({ k: variable(i, 'k'), v: variable(i, 'v') }));
   }
 
   /** The new tokens, one at a time, without the stop token. */
@@ -98,8 +96,20 @@ export class Generator {
     return program.read(0);
   }
 
+  /** Bytes on the device while prompts of these lengths are answered, the model's parameters not counted. */
+  plannedBytes(promptLengths: readonly number[]): number {
+    const lengths = new Set([1, ...promptLengths.map((n) => this.#bucket(n))]);
+    const cache = this.#cache.reduce((n, { k, v }) => n + k.bytes + v.bytes, 0);
+    const program = ({ memory }: ProgramPlan) => memory.inputs + memory.outputs + memory.temporaries + memory.overhead;
+    return cache + [...lengths].reduce((n, length) => n + program(this.#plan(length)), 0);
+  }
+
+  #bucket(tokens: number): number {
+    return tokens === 1 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, this.maxLength);
+  }
+
   #program(tokens: number): Promise<StepProgram> {
-    const length = tokens === 1 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, this.maxLength);
+    const length = this.#bucket(tokens);
     let made = this.#programs.get(length);
     if (made === undefined) {
       made = this.#make(length);
@@ -109,9 +119,17 @@ export class Generator {
   }
 
   async #make(length: number): Promise<StepProgram> {
+    for (const { k, v } of this.#cache) {
+      k.allocate(this.#gpu);
+      v.allocate(this.#gpu);
+    }
+    return { program: await Program.create(this.#gpu, this.#plan(length)), length };
+  }
+
+  #plan(length: number): ProgramPlan {
     const i32 = (...shape: number[]) => new TensorLike('i32', shape);
     const types = { inputIds: i32(1, length), tokenInfo: i32(1, length, 4), slots: i32(length), keyInfo: i32(1, this.maxLength, 4), last: i32(1) };
-    const { plan } = trace(this.#gpu.profile, (inputs: Record<string, Tensor>) => {
+    return trace(this.#gpu.profile, (inputs: Record<string, Tensor>) => {
       const cache = { layers: this.#cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor })), slots: inputs.slots!, keyInfo: inputs.keyInfo! };
       const { hidden, cache: stored } = gemmaHidden(
         this.#params, this.#config, { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! }, { ...this.#options, cache },
@@ -121,8 +139,7 @@ export class Generator {
         { variable: this.#cache[i]!.k, value: k }, { variable: this.#cache[i]!.v, value: v },
       ]);
       return { outputs: { logits: gemmaLogits(this.#params, this.#config, row) }, updates };
-    }, types);
-    return { program: await Program.create(this.#gpu, plan), length };
+    }, types).plan;
   }
 
   /** Gives back the cache and the programs. */

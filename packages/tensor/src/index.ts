@@ -14,6 +14,6 @@ export {
   allocateAll, compile, evaluate, input, RunResult, TensorLike, trace, type CompiledFunction, type HostTensor, type Traced,
 } from './program/compile.js';
 export { planProgram, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
-export { Program, ProgramInputError, type HostData } from './program/program.js';
+export { Program, ProgramInputError, sharedSlotBytes, SlotPool, type HostData } from './program/program.js';
 export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';
 export { Variable, variableFrom, VariableError, type VariableCategory } from './variable.js';

@@ -31,3 +31,14 @@ export type { StoredTensor, TensorSource } from './store/tensor-file.js';
 export {
   hyperInput, planEval, planMicroStep, planStep, planTrained, planUpdate, type BatchShape, type HyperParameters, type StepModel, type Trained,
 } from './loop/train-programs.js';
+
+// The run itself
+export { batchShapes, bucketLength, makeBatch, type Batch } from './data/batch.js';
+export { DatasetError, EmptyDatasetError } from './data/errors.js';
+export { epochOrder, splitRows } from './data/order.js';
+export { parseRow, readJsonl, rowsOf, type Row, type RowFormat } from './data/read-rows.js';
+export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from './data/tokenise.js';
+export { ExportError } from './loop/export-run.js';
+export { openData, planRunMemory, runTraining } from './loop/run-training.js';
+export { openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
+export type { TrainPlan } from './loop/train-plan.js';

@@ -16,6 +16,30 @@ interface Step {
   readonly workgroups: readonly [number, number, number];
 }
 
+/**
+ * Buffers for temporaries that several programs share: they never run at the same time, so the most any of them needs is
+ * enough for all.
+ */
+export class SlotPool {
+  readonly buffers: readonly GPUBuffer[];
+  readonly #gpu: Gpu;
+
+  constructor(gpu: Gpu, plans: readonly ProgramPlan[]) {
+    this.#gpu = gpu;
+    this.buffers = sharedSlotBytes(plans).map((bytes, i) => gpu.createBuffer(bytes, `shared ${i}`));
+  }
+
+  destroy(): void {
+    for (const buffer of this.buffers) this.#gpu.destroyBuffer(buffer);
+  }
+}
+
+/** Bytes of each buffer of a pool for these plans. A plan's slots come largest first. */
+export function sharedSlotBytes(plans: readonly ProgramPlan[]): number[] {
+  const count = Math.max(0, ...plans.map((plan) => plan.slotBytes.length));
+  return Array.from({ length: count }, (_, i) => Math.max(...plans.map((plan) => plan.slotBytes[i] ?? 0)));
+}
+
 /** Dispatches in one command buffer: short ones keep a personal machine responsive and below driver watchdogs. */
 const DISPATCHES_PER_SUBMIT = 256;
 
@@ -46,9 +70,9 @@ export class Program {
 
   /**
    * Allocates a plan's memory, compiles its pipelines (all at once, asynchronously) and makes its bind groups.
-   * Variables must be allocated already.
+   * Variables must be allocated already. Temporaries live in `pool`, if one is given that was made for this plan too.
    */
-  static async create(gpu: Gpu, plan: ProgramPlan): Promise<Program> {
+  static async create(gpu: Gpu, plan: ProgramPlan, pool?: SlotPool): Promise<Program> {
     const compiled = await Promise.all(
       plan.calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
     );
@@ -59,7 +83,7 @@ export class Program {
       return buffer;
     };
     try {
-      const slots = plan.slotBytes.map((bytes, i) => make(bytes, `shared ${i}`));
+      const slots = pool?.buffers ?? plan.slotBytes.map((bytes, i) => make(bytes, `temporary ${i}`));
       const inputs = new Map(plan.inputs.map(({ name, tensor }) => [name, { buffer: make(tensor.bytes, `input ${name}`), tensor }]));
       const outputs = plan.outputs.map((tensor, i) => ({
         buffer: make(tensor.bytes, `output ${i}`),

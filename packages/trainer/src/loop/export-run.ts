@@ -1,0 +1,63 @@
+import { bufferSource, hfModelFiles, peftAdapterFiles, readPeftAdapter } from '@lapidary/weights';
+import type { ResolvedTrainConfig } from '../config/train-config.js';
+import type { FileStore } from '../store/file-store.js';
+import type { ModelPlan, OpenModel } from './setup-model.js';
+
+/** What was exported is not what was trained. */
+export class ExportError extends Error {
+  override readonly name = 'ExportError';
+}
+
+const moduleNames: Readonly<Record<string, string>> = {
+  qProj: 'q_proj', kProj: 'k_proj', vProj: 'v_proj', oProj: 'o_proj', gateProj: 'gate_proj', upProj: 'up_proj', downProj: 'down_proj',
+};
+
+/**
+ * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's. The adapter is read back and compared.
+ * @returns names of the files written.
+ * @throws ExportError
+ */
+export async function exportRun(store: FileStore, open: OpenModel, plan: ModelPlan, run: ResolvedTrainConfig): Promise<string[]> {
+  return run.lora ? exportAdapter(store, open, plan, run.lora, run) : exportModel(store, open, plan);
+}
+
+async function exportAdapter(
+  store: FileStore, { config }: OpenModel, plan: ModelPlan, lora: NonNullable<ResolvedTrainConfig['lora']>, run: ResolvedTrainConfig,
+): Promise<string[]> {
+  const tensors = new Map<string, Float32Array>();
+  for (const path of plan.lora.keys()) tensors.set(path, await plan.variables.get(path)!.read());
+  if (![...tensors].some(([path, values]) => path.endsWith('.b') && values.some((v) => v !== 0))) {
+    throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
+  }
+  const targets = [...new Set([...plan.lora.values()].map(({ linear }) => moduleNames[linear.split('.').at(-1)!]!))];
+  const baseModel = run.weightLoader.description;
+  const files = await peftAdapterFiles({
+    config, rank: lora.rank, alpha: lora.alpha, rslora: lora.rslora, dropout: lora.dropout, targets, tensors,
+    ...(typeof baseModel === 'string' && { baseModel }),
+  });
+  for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
+  const names = Object.keys(files);
+  const written = await Promise.all(names.map(async (name) => bufferSource(name, await store.read(name))));
+  const again = await readPeftAdapter(written, { config });
+  for (const [path, values] of tensors) {
+    const found = again.tensors.get(path);
+    if (found === undefined || values.some((v, i) => v !== found[i])) throw new ExportError(`The written adapter differs from the trained one in '${path}'.`);
+  }
+  return names;
+}
+
+async function exportModel(store: FileStore, { config, weights }: OpenModel, plan: ModelPlan): Promise<string[]> {
+  const params = new Map<string, { dtype: 'f32'; shape: readonly number[]; bytes: Uint8Array }>();
+  for (const [path, variable] of plan.variables) {
+    const { dtype, shape } = variable.type;
+    if (dtype !== 'f32') throw new ExportError(`'${path}' is frozen as ${dtype}; a model that is trained in part is exported only from f32 so far. Train all of it, or a LoRA.`);
+    params.set(path, { dtype, shape, bytes: await variable.readBytes() });
+  }
+  const files: Record<string, Uint8Array | string> = await hfModelFiles(config, params);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    const text = await weights.readText(name);
+    if (text !== undefined) files[name] = text;
+  }
+  for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
+  return Object.keys(files);
+}

@@ -1,0 +1,101 @@
+import { gemmaLoraSpecs, initialLora, createRandom, loraScale, paramTree, planVariables, tokenizerFromGguf, tokenizerFromJson, type GemmaConfig, type LoraSpec, type ParamPlan, type Tokenizer } from '@lapidary/gemma';
+import type { Gpu } from '@lapidary/gpu';
+import { Variable } from '@lapidary/tensor';
+import type { LoadReport, OpenedWeights, WeightLoader } from '@lapidary/weights';
+import { createLoraTargetFilter, createTrainableFilter } from '../config/path-patterns.js';
+import type { ResolvedTrainConfig } from '../config/train-config.js';
+import { ConfigError } from '../errors/errors.js';
+import { planTrained, type StepModel } from './train-programs.js';
+
+/** A checkpoint that is open, with its tokenizer. */
+export interface OpenModel {
+  readonly weights: OpenedWeights;
+  readonly config: GemmaConfig;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Opens what a config's loader points to. */
+export async function openModel(loader: { open(...args: never[]): unknown }): Promise<OpenModel> {
+  const weights = await (loader as WeightLoader).open();
+  return { weights, config: weights.config, tokenizer: await openTokenizer(weights) };
+}
+
+async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
+  const text = await weights.readText('tokenizer.json');
+  if (text === undefined && weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
+  if (text === undefined) throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer.json beside the weights', allowed: 'a tokenizer.json' }] });
+  return tokenizerFromJson(JSON.parse(text), JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}'));
+}
+
+/** The model of a run: abstract variables for every parameter, and which of them are trained. */
+export interface ModelPlan {
+  /** Every parameter by path, adapters included. */
+  readonly variables: ReadonlyMap<string, Variable>;
+  readonly base: ReadonlyMap<string, ParamPlan>;
+  readonly lora: ReadonlyMap<string, LoraSpec>;
+  readonly step: StepModel;
+}
+
+/** Frozen parameters stay as published; trained ones are f32. */
+export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConfig): ModelPlan {
+  const isTrained = createTrainableFilter(run);
+  const base = new Map<string, ParamPlan>();
+  for (const [path, { shape, dtype }] of weights.entries) {
+    const trained = isTrained(path);
+    base.set(path, { shape, dtype: trained ? 'f32' : dtype, category: trained ? 'trainable' : 'weights' });
+  }
+  const loraOptions = run.lora && { rank: run.lora.rank, alpha: run.lora.alpha, rslora: run.lora.rslora, targets: createLoraTargetFilter(run.lora) };
+  const lora = loraOptions ? gemmaLoraSpecs(config, loraOptions) : new Map<string, LoraSpec>();
+  const plans = new Map(base);
+  for (const [path, { shape }] of lora) plans.set(path, { shape, dtype: 'f32', category: isTrained(path) ? 'trainable' : 'weights' });
+  const variables = planVariables(plans);
+  const trainedParams = new Map([...variables].filter(([path]) => isTrained(path)));
+  if (trainedParams.size === 0) throw new ConfigError({ problems: [{ path: 'trainable', found: 'patterns that leave no parameter to train', allowed: 'patterns that match something, or lora' }] });
+  const step: StepModel = {
+    params: paramTree(variables),
+    config,
+    trained: planTrained(trainedParams, run.gradientAccumulation > 1),
+    options: {
+      gradientCheckpointing: run.gradientCheckpointing,
+      ...(loraOptions && { loraScale: loraScale(loraOptions) }),
+      ...(run.lora && run.lora.dropout > 0 && { loraDropout: run.lora.dropout }),
+    },
+  };
+  return { variables, base, lora, step };
+}
+
+/** Allocates every variable, streams the weights in, and gives adapters their starting values. */
+export async function loadModel(
+  gpu: Gpu, { weights }: OpenModel, plan: ModelPlan, seed: number, onProgress?: (done: number, total: number) => void, signal?: AbortSignal,
+): Promise<LoadReport> {
+  for (const variable of plan.variables.values()) variable.allocate(gpu);
+  for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
+  let sinceWait = 0;
+  const report = await weights.load(plan.base, {
+    write: async (path, offset, bytes) => {
+      plan.variables.get(path)!.write(bytes, offset);
+      // Uploads are copied by the driver: waiting now and then keeps few of them in memory.
+      sinceWait += bytes.byteLength;
+      if (sinceWait > 64 * 1024 * 1024) {
+        sinceWait = 0;
+        await gpu.idle();
+      }
+    },
+  }, { ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }), ...(signal && { signal }) });
+  for (const [path, spec] of plan.lora) plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
+  await gpu.idle();
+  return report;
+}
+
+/** A seed of its own for every path, whatever else is initialised (FNV-1a). */
+function seedOf(seed: number, path: string): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (let i = 0; i < path.length; i++) hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+/** Gives back everything that a model holds on the device. */
+export function destroyModel({ variables, step }: ModelPlan): void {
+  for (const variable of variables.values()) variable.destroy();
+  for (const { m, v, sum } of step.trained) for (const state of [m, v, sum]) state?.destroy();
+}
