@@ -2,6 +2,7 @@
 export interface LoadReport {
   /** Bit for bit. */
   readonly loaded: readonly string[];
+  /** In another type, or the norms of a GGUF, which hold 1 + w. */
   readonly converted: readonly { readonly path: string; readonly from: string; readonly to: string }[];
   /** Without weights in the file, initialised by the sink. */
   readonly initialised: readonly string[];
@@ -19,7 +20,9 @@ export function formatLoadReport(report: LoadReport): string {
   const mib = report.bytes / 2 ** 20;
   const conversions = new Map<string, number>();
   for (const { from, to } of report.converted) {
-    conversions.set(`${from} → ${to}`, (conversions.get(`${from} → ${to}`) ?? 0) + 1);
+    // The norms of a GGUF change values, not type.
+    const kind = from === to ? `${from}, 1 + w to w` : `${from} → ${to}`;
+    conversions.set(kind, (conversions.get(kind) ?? 0) + 1);
   }
   const kinds = [...conversions].map(([kind, count]) => `${count} ${kind}`).join(', ');
   return [

@@ -1,7 +1,7 @@
 import { platform } from '#platform';
 import { WeightSourceError } from '../errors.js';
 import type { HttpOptions } from './http.js';
-import { readSourceText } from './byte-source.js';
+import { type ByteSource, readSourceText } from './byte-source.js';
 import type { ModelSource } from './model-source.js';
 
 export interface HubOptions extends HttpOptions {
@@ -33,10 +33,15 @@ export function hubModel(location: string, options: HubOptions = {}): ModelSourc
     const url = `${base}/${id}/resolve/${encodeURIComponent(revision)}/${file.split('/').map(encodeURIComponent).join('/')}`;
     return platform.openHubFile({ endpoint: base, id, revision, file, url }, authorised);
   };
+  const opened: ByteSource[] = [];
   return {
     name: location,
     ...(main !== undefined && { main }),
-    open,
+    async open(file) {
+      const source = await open(file);
+      if (source !== undefined) opened.push(source);
+      return source;
+    },
     async readText(file) {
       const source = await open(file);
       try {
@@ -45,6 +50,8 @@ export function hubModel(location: string, options: HubOptions = {}): ModelSourc
         await source?.close?.();
       }
     },
-    close: async () => {},
+    async close() {
+      for (const source of opened.splice(0)) await source.close?.();
+    },
   };
 }

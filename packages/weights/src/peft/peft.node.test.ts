@@ -1,0 +1,102 @@
+import { gemmaConfigFromHf } from '@lapidary/gemma';
+import { expect, it } from 'vitest';
+import { AdapterError } from '../errors.js';
+import { openSafetensors } from '../safetensors/read.js';
+import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
+import { bufferSource } from '../source/byte-source.js';
+import { fixture, fixtureBytes } from '../testing/fixtures-node.js';
+import { readPeftAdapter } from './read.js';
+import { peftAdapterFiles } from './write.js';
+
+const json = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+const configOf = (model: string) => gemmaConfigFromHf(json(fixtureBytes(`models/${model}/config.json`)));
+const filesOf = (folder: string) => ({
+  'adapter_config.json': fixtureBytes(`${folder}/adapter_config.json`),
+  'adapter_model.safetensors': fixtureBytes(`${folder}/adapter_model.safetensors`),
+});
+const sources = (files: Record<string, Uint8Array>) =>
+  Object.entries(files).map(([name, bytes]) => bufferSource(name, bytes));
+
+async function contents(bytes: Uint8Array) {
+  const { tensors } = await openSafetensors(bufferSource('x', bytes));
+  const found = new Map<string, TensorData & { bytes: Uint8Array }>();
+  for (const { name, shape, source, offset, byteLength } of tensors.values()) {
+    found.set(name, { dtype: 'f32', shape, bytes: await source.read(offset, byteLength) });
+  }
+  return found;
+}
+
+it.each([
+  ['gemma1-tiny', 'lora'],
+  ['gemma2-tiny', 'lora'],
+  ['gemma3-tiny', 'lora'],
+  ['gemma3-tiny', 'rslora'],
+])('reads PEFT’s adapter of %s (%s) and writes the same again', async (model, kind) => {
+  const config = configOf(model);
+  const adapter = await readPeftAdapter(fixture(`curves/${model}/${kind}/final`), { config });
+  expect(adapter).toMatchObject({ rank: 4, alpha: 8, rslora: kind === 'rslora' });
+  expect(adapter.targets).toHaveLength(7);
+  expect(adapter.tensors.size).toBe(config.numLayers * 14);
+  const files = await peftAdapterFiles({ config, ...adapter, baseModel: adapter.baseModel ?? '' });
+
+  const official = filesOf(`curves/${model}/${kind}/final`);
+  expect(await contents(files['adapter_model.safetensors'])).toEqual(
+    await contents(official['adapter_model.safetensors']),
+  );
+  const ours = json(files['adapter_config.json']);
+  const theirs = json(official['adapter_config.json']);
+  for (const field of ['peft_type', 'r', 'lora_alpha', 'target_modules', 'use_rslora', 'bias', 'fan_in_fan_out']) {
+    expect(ours[field], field).toEqual(theirs[field]);
+  }
+  expect((await readPeftAdapter(sources(files), { config })).tensors).toEqual(adapter.tensors);
+});
+
+const config = configOf('gemma3-tiny');
+const official = filesOf('curves/gemma3-tiny/lora/final');
+
+it.each(['language_model.model.', 'model.language_model.'])('reads module names that start with %s', async (prefix) => {
+  const renamed = new Map(
+    [...(await contents(official['adapter_model.safetensors']))].map(([name, tensor]) => [
+      name.replace('base_model.model.model.', `base_model.model.${prefix}`),
+      tensor,
+    ]),
+  );
+  const files = { ...official, 'adapter_model.safetensors': await safetensorsToBytes(renamed) };
+  expect((await readPeftAdapter(sources(files), { config })).tensors.size).toBe(6 * 14);
+});
+
+it('writes full module names where a short one would hit more than was trained', async () => {
+  const { tensors } = await readPeftAdapter(sources(official), { config });
+  const some = new Map([...tensors].filter(([path]) => path.startsWith('layers.1.attn.qProj.')));
+  const files = await peftAdapterFiles({ config, rank: 4, alpha: 8, targets: ['q_proj'], tensors: some });
+  expect(json(files['adapter_config.json'])['target_modules']).toEqual(['model.layers.1.self_attn.q_proj']);
+});
+
+it('refuses what does not fit', async () => {
+  const adapter = await readPeftAdapter(sources(official), { config });
+  const write = (change: object) => peftAdapterFiles({ config, ...adapter, baseModel: '', ...change });
+  await expect(write({ rank: 5 })).rejects.toThrow(/values, but \[5, 52\] is expected/);
+  await expect(write({ targets: ['q_proj'] })).rejects.toThrow(/disagree on/);
+  await expect(write({ tensors: new Map() })).rejects.toBeInstanceOf(AdapterError);
+  await expect(write({ tensors: new Map([['layers.0.attn.qProj.lora.a', new Float32Array(112)]]) })).rejects.toThrow(
+    /other half/,
+  );
+  await expect(write({ tensors: new Map([['layers.9.attn.qProj.lora.a', new Float32Array(112)]]) })).rejects.toThrow(
+    /no LoRA tensor/,
+  );
+
+  const described = (change: object) => ({
+    ...official,
+    'adapter_config.json': new TextEncoder().encode(
+      JSON.stringify({ ...json(official['adapter_config.json']), ...change }),
+    ),
+  });
+  const read = (files: Record<string, Uint8Array>) => readPeftAdapter(sources(files), { config });
+  await expect(read(described({ use_dora: true }))).rejects.toThrow(/DoRA/);
+  await expect(read(described({ r: 8 }))).rejects.toThrow(/rank 8 on this model takes/);
+  await expect(read(described({ peft_type: 'IA3' }))).rejects.toThrow(/IA3/);
+  await expect(read(described({ rank_pattern: { q_proj: 2 } }))).rejects.toThrow(/rank_pattern/);
+  await expect(readPeftAdapter(sources(official), { config: configOf('gemma2-tiny') })).rejects.toBeInstanceOf(
+    AdapterError,
+  );
+});
