@@ -64,8 +64,8 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
   const { scale, softcap, window } = ruleWords(args);
   const variant = chooseVariant(profile, args.variant);
   const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
-  const { suffix, own, blocksPerWorkgroup } = geometries[variant];
-  const options = shaderOptions(variant, args, headDim);
+  const { suffix, own, blocksPerWorkgroup, bound } = geometries[variant];
+  const options = shaderOptions(profile, variant, args, headDim);
 
   return batchRuns(profile, batch, Math.max(qBytes, tokens * 16)).flatMap(([first, count]) => {
     const ofQ = (operand: Operand<B>, access: 'read' | 'read_write' = 'read') =>
@@ -88,7 +88,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         headDim / 4,
         blocks,
         count * kvHeads * blocks,
-        own,
+        bound,
         scale,
         softcap,
         window,

@@ -86,7 +86,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
   if (args.workspace === undefined || runs.length > 1 || splitBytes > limit) [splits, keysPerSplit] = [1, keys];
 
   const group = heads / kvHeads;
-  const { suffix, own, blocksPerWorkgroup } = geometries[variant];
+  const { suffix, own, blocksPerWorkgroup, bound } = geometries[variant];
   const rowBlocks = Math.ceil((queries * group) / own);
   const { scale, softcap, window } = ruleWords(args);
   const calls: KernelCall<B>[] = [];
@@ -115,7 +115,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
         : [out.binding, lse.binding];
     calls.push({
       shader: `attention/forward${suffix}`,
-      ...shaderOptions(variant, args, headDim),
+      ...shaderOptions(profile, variant, args, headDim),
       uniforms: words(
         queries,
         keys,
@@ -137,7 +137,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
         k.start,
         qInfo.start,
         kInfo.start,
-        own,
+        bound,
         0,
         0,
         0,

@@ -148,20 +148,30 @@ export interface AttentionGeometry {
   readonly streamed: number;
   /** Blocks of a workgroup. */
   readonly blocksPerWorkgroup: number;
+  /** A loop bound that shaders take from their uniforms, so that it stays rolled. */
+  readonly bound: number;
   /** Blocks that keep a device busy: fewer than these share out their keys. Guesses: 2 to 8 cores of 8 lanes; some 100 GPU cores. */
   readonly busy: number;
 }
 
 export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> = {
-  plain: { suffix: '', own: 8, streamed: 8, blocksPerWorkgroup: 8, busy: 64 },
-  workgroup: { suffix: '_tiled', own: 32, streamed: 64, blocksPerWorkgroup: 1, busy: 128 },
+  plain: { suffix: '', own: 8, streamed: 8, blocksPerWorkgroup: 8, bound: 8, busy: 64 },
+  workgroup: { suffix: '_tiled', own: 32, streamed: 64, blocksPerWorkgroup: 1, bound: 4, busy: 128 },
 };
 
-/** Conditions and constants of a variant's shaders. */
-export function shaderOptions(variant: AttentionVariant, rule: AttentionRule, headDim: number) {
-  return {
-    conditions: { SOFTCAP: Boolean(rule.softcap) },
-    // A thread of the workgroup variant keeps this many vectors of each of its rows.
-    ...(variant === 'workgroup' && { constants: { CHUNKS: Math.ceil(headDim / 64) } }),
-  };
+/**
+ * Conditions and constants of a variant's shaders. A thread of the workgroup variant keeps CHUNKS vectors of each of its
+ * rows, in registers once loops are unrolled. Software adapters get the largest size and rolled loops: they compile for
+ * seconds to minutes, so one pipeline serves every head dimension.
+ */
+export function shaderOptions(
+  profile: DeviceProfile,
+  variant: AttentionVariant,
+  rule: AttentionRule,
+  headDim: number,
+): { conditions: Record<string, boolean>; constants?: Record<string, number> } {
+  const rolled = profile.adapter.isSoftware;
+  const SOFTCAP = Boolean(rule.softcap);
+  if (variant === 'plain') return { conditions: { SOFTCAP } };
+  return { conditions: { SOFTCAP, ROLLED: rolled }, constants: { CHUNKS: rolled ? 4 : Math.ceil(headDim / 64) } };
 }

@@ -196,6 +196,23 @@ describe.each(variants)('attention, %s', (variant) => {
   });
 });
 
+// GPUs get unrolled loops, sized by the head dimension. lavapipe compiles those for minutes; SwiftShader and GPUs are enough.
+test.for([72, 256])('the workgroup variant as GPUs get it, D%i', async (headDim, { skip }) => {
+  const gpu = await testGpu();
+  if (/llvmpipe/i.test(gpu.profile.adapter.description + gpu.profile.adapter.device)) skip('lavapipe');
+  const profile = { ...gpu.profile, adapter: { ...gpu.profile.adapter, isSoftware: false } };
+  const a = makeInput(self(35, { heads: 2, headDim, scale: headDim ** -0.5, seed: headDim }));
+  const dOut = randomArray(a.q.length, 71);
+  const forward = await gpuForward(gpu, a, { profile });
+  expect(forward.calls[0]!.shader).toBe('attention/forward_tiled');
+  expect(forward.calls[0]!.constants).toEqual({ CHUNKS: Math.ceil(headDim / 64) });
+  expect(relativeError(forward.out, referenceAttention(a).out)).toBeLessThan(1e-6);
+  const found = await gpuBackward(gpu, a, forward, dOut, { profile });
+  const expected = referenceAttentionBackward(a, dOut);
+  for (const key of ['dq', 'dk', 'dv'] as const)
+    expect(relativeError(found[key], expected[key]), key).toBeLessThan(5e-6);
+});
+
 test('what cannot run is refused by name', async () => {
   const { profile } = await testGpu();
   const operand = { buffer: 'x', offset: 0, dtype: 'f32' as const };
