@@ -2,6 +2,7 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
 import { weightConditions } from './weight-conditions.js';
+import { BindingLimitError } from './windows.js';
 
 export interface MatmulArgs<B> {
   /** f32, [batch, M, K] or, with `transposeA`, [batch, K, M]. */
@@ -43,11 +44,19 @@ interface Window<B> {
   readonly startElement: number;
 }
 
+function leastCommonMultiple(a: number, b: number): number {
+  let multiple = a;
+  while (multiple % b !== 0) multiple += a;
+  return multiple;
+}
+
 function windowOf<B>(operand: Operand<B>, start: number, end: number, access: Binding<B>['access']): Window<B> {
   const { blockSize, blockBytes } = dtypeInfo[operand.dtype];
   const startByte = (start / blockSize) * blockBytes;
   const endByte = Math.ceil(end / blockSize) * blockBytes;
-  const first = Math.floor(startByte / ALIGNMENT) * ALIGNMENT;
+  // A window must also begin at a whole block.
+  const unit = blockSize > 1 ? leastCommonMultiple(ALIGNMENT, blockBytes) : ALIGNMENT;
+  const first = Math.floor(startByte / unit) * unit;
   return {
     binding: { buffer: operand.buffer, offset: operand.offset + first, size: Math.ceil((endByte - first) / 4) * 4, access },
     startElement: ((startByte - first) / blockBytes) * blockSize,
@@ -69,13 +78,14 @@ function rowsThatFit(total: number, rowBytes: number, step: number, limit: numbe
   const fit = Math.floor((limit - ALIGNMENT) / rowBytes);
   if (fit >= total) return total;
   const rows = Math.floor(fit / step) * step;
-  if (rows < 1) throw new RangeError(`matmul: ${step} rows of ${what} (${rowBytes} bytes each) do not fit a binding of ${limit} bytes`);
+  if (rows < 1) throw new BindingLimitError(`matmul: ${step} rows of ${what} (${rowBytes} bytes each) do not fit a binding of ${limit} bytes`);
   return rows;
 }
 
 /**
  * C = epilogue(alpha · op(A)·op(B)) with f32 accumulation; see `shaders/matmul/matmul.wesl`. Operands larger than one
  * binding are walked in windows: rows of A and C, rows or K-slices of B (which then accumulate).
+ * @throws BindingLimitError where no window fits
  */
 export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCall<B>[] {
   const { m, n, k, transposeA = false, transposeB = false } = args;
@@ -121,6 +131,9 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
   let kStep = transposeB || batch > 1 ? k : bRowsFit;
   if (transposeA && batch === 1) kStep = Math.min(kStep, rowsThatFit(k, lda * 4, stepB, limit, 'A'));
 
+  if (kStep < k && args.activation && args.accumulate) {
+    throw new BindingLimitError(`matmul: a product of K = ${k} in parts of ${kStep} cannot be activated and added to what is there; use two steps`);
+  }
   const calls: KernelCall<B>[] = [];
   for (let m0 = 0; m0 < m; m0 += mStep) {
     for (let n0 = 0; n0 < n; n0 += nStep) {
@@ -188,7 +201,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       ACT_GELU: lastK && activation === 'gelu',
       ACT_SILU: lastK && activation === 'silu',
       RESIDUAL: residualWindow !== undefined,
-      ACCUMULATE: args.accumulate === true || k0 > 0,
+      CONTINUE: k0 > 0,
+      ACCUMULATE: args.accumulate === true && k0 === 0,
     },
     constants: { RESIDUAL_BINDING: biasWindow ? 5 : 4 },
     uniforms: words(
