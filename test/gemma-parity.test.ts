@@ -8,10 +8,13 @@ import { relativeError } from './support/relative-error.js';
 import { fixtureJson } from './support/safetensors-fixture.js';
 
 let gpu: Gpu;
-beforeAll(async () => { gpu = await openGpu(); });
+beforeAll(async () => {
+  gpu = await openGpu();
+});
 afterAll(() => gpu.destroy());
 
-const i32 = (data: ArrayLike<number>, shape: number[]) => variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;
+const i32 = (data: ArrayLike<number>, shape: number[]) =>
+  variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;
 
 describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
   it('has the logits, loss and every gradient of transformers', async () => {
@@ -20,19 +23,30 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const ids = reference.get('input_ids')!;
     const mask = reference.get('attention_mask')!.data;
     const [batch, length] = ids.shape as [number, number];
-    const inputs = { inputIds: i32(ids.data, [batch, length]), tokenInfo: i32(causalInfo(mask, length), [batch, length, 4]) };
+    const inputs = {
+      inputIds: i32(ids.data, [batch, length]),
+      tokenInfo: i32(causalInfo(mask, length), [batch, length, 4]),
+    };
 
-    const logits = gemmaLogits(params, config, reshape(gemmaHidden(params, config, inputs).hidden, [-1, config.hiddenSize]));
+    const logits = gemmaLogits(
+      params,
+      config,
+      reshape(gemmaHidden(params, config, inputs).hidden, [-1, config.hiddenSize]),
+    );
     const { rows, targets } = shiftedTargets(reference.get('labels')!.data, length);
     const weight = variableFrom(gpu, Float32Array.of(1 / targets.length), [1]).tensor;
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]), weight };
     const paths = [...variables.keys()];
     for (const gradientCheckpointing of [false, true]) {
       const loss = gemmaLoss(params, config, inputs, target, { gradientCheckpointing });
-      const grads = gradients(loss, paths.map((path) => variables.get(path)!.tensor));
+      const grads = gradients(
+        loss,
+        paths.map((path) => variables.get(path)!.tensor),
+      );
       const [ourLogits, ourLoss, ...ourGrads] = await evaluate(gpu, [logits, loss, ...grads.map((g) => g!)]);
 
-      const real = (values: ArrayLike<number>) => Array.from(values).filter((_, i) => mask[Math.floor(i / config.vocabSize)] === 1);
+      const real = (values: ArrayLike<number>) =>
+        Array.from(values).filter((_, i) => mask[Math.floor(i / config.vocabSize)] === 1);
       expect(relativeError(real(ourLogits!), real(reference.get('logits')!.data))).toBeLessThan(1e-5);
       expect(Math.abs(ourLoss![0]! - reference.get('loss')!.data[0]!)).toBeLessThan(1e-5 * ourLoss![0]!);
       paths.forEach((path, i) => {
@@ -46,10 +60,13 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
 
   it('generates greedily what transformers generates', async () => {
     const { config, variables } = await gemmaFixture(gpu, name);
-    const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(`models/${name}/reference.json`);
+    const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
+      `models/${name}/reference.json`,
+    );
     const generator = new Generator(gpu, paramTree(variables), config, { maxLength: 24 });
     const found: number[] = [];
-    for await (const token of generator.generate(greedy.prompt, { maxNewTokens: greedy.new.length, stopTokens: [] })) found.push(token);
+    for await (const token of generator.generate(greedy.prompt, { maxNewTokens: greedy.new.length, stopTokens: [] }))
+      found.push(token);
     expect(found).toEqual(greedy.new);
     await generator.destroy();
   });

@@ -19,16 +19,30 @@ type Attr = any;
 type Inputs = Record<string, T.Tensor>;
 const { Tensor: _, ...ops } = T;
 type Run = (inputs: Inputs, attrs: Record<string, Attr>, raw: Record<string, FixtureTensor>) => T.Tensor;
-const unary = (fn: (x: T.Tensor) => T.Tensor): Run => ({ x }) => fn(x!);
-const binary = (fn: (a: T.Tensor, b: T.Tensor) => T.Tensor): Run => ({ a, b }) => fn(a!, b!);
+const unary =
+  (fn: (x: T.Tensor) => T.Tensor): Run =>
+  ({ x }) =>
+    fn(x!);
+const binary =
+  (fn: (a: T.Tensor, b: T.Tensor) => T.Tensor): Run =>
+  ({ a, b }) =>
+    fn(a!, b!);
 
 /** Mean (or whatever reduction) of the losses of targets that are not ignored. */
-function lossOf(hidden: T.Tensor, weight: T.Tensor, targets: T.Tensor, attrs: Record<string, Attr>, raw: Record<string, FixtureTensor>): T.Tensor {
+function lossOf(
+  hidden: T.Tensor,
+  weight: T.Tensor,
+  targets: T.Tensor,
+  attrs: Record<string, Attr>,
+  raw: Record<string, FixtureTensor>,
+): T.Tensor {
   const losses = ops.linearCrossEntropy(hidden, weight, targets, { softcap: attrs.softcap ?? 0 });
   const count = [...raw.targets!.data].filter((t) => t >= 0).length;
   const reduction = attrs.reduction as string;
   if (reduction === 'none') return losses;
-  return reduction === 'sum' ? ops.reshape(ops.sum(losses), [1]) : ops.reshape(ops.mul(ops.sum(losses), 1 / count), [1]);
+  return reduction === 'sum'
+    ? ops.reshape(ops.sum(losses), [1])
+    : ops.reshape(ops.mul(ops.sum(losses), 1 / count), [1]);
 }
 
 const table: Record<string, Run> = {
@@ -36,16 +50,37 @@ const table: Record<string, Run> = {
   linear: ({ x, w, bias, residual }, { activation, scale }) => {
     const y = ops.add(ops.mul(ops.matmul(x!, w!, { transposeB: true }), scale), bias!);
     const kind = activation as string;
-    return ops.add(kind === 'gelu' ? ops.gelu(y) : kind === 'silu' ? ops.silu(y) : kind === 'relu' ? ops.relu(y) : y, residual!);
+    return ops.add(
+      kind === 'gelu' ? ops.gelu(y) : kind === 'silu' ? ops.silu(y) : kind === 'relu' ? ops.relu(y) : y,
+      residual!,
+    );
   },
   rms_norm: ({ x, w }, attrs) => ops.rmsNorm(x!, w!, attrs as unknown as T.RmsNormOptions),
   layer_norm: ({ x, w, b }, attrs) => ops.layerNorm(x!, w!, b!, attrs as unknown as { eps: number }),
-  gelu: unary(ops.gelu), silu: unary(ops.silu), tanh: unary(ops.tanh), exp: unary(ops.exp), sigmoid: unary(ops.sigmoid),
-  neg: unary(ops.neg), square: unary(ops.square), sin: unary(ops.sin), cos: unary(ops.cos), log: unary(ops.log), sqrt: unary(ops.sqrt),
-  rsqrt: unary(ops.rsqrt), reciprocal: unary(ops.reciprocal), relu: unary(ops.relu), abs: unary(ops.abs), softmax: unary(ops.softmax),
+  gelu: unary(ops.gelu),
+  silu: unary(ops.silu),
+  tanh: unary(ops.tanh),
+  exp: unary(ops.exp),
+  sigmoid: unary(ops.sigmoid),
+  neg: unary(ops.neg),
+  square: unary(ops.square),
+  sin: unary(ops.sin),
+  cos: unary(ops.cos),
+  log: unary(ops.log),
+  sqrt: unary(ops.sqrt),
+  rsqrt: unary(ops.rsqrt),
+  reciprocal: unary(ops.reciprocal),
+  relu: unary(ops.relu),
+  abs: unary(ops.abs),
+  softmax: unary(ops.softmax),
   softcap: ({ x }, { cap }) => ops.mul(ops.tanh(ops.div(x!, cap)), cap),
   geglu: ({ gate, up }) => ops.geglu(gate!, up!),
-  add: binary(ops.add), sub: binary(ops.sub), mul: binary(ops.mul), div: binary(ops.div), maximum: binary(ops.maximum), minimum: binary(ops.minimum),
+  add: binary(ops.add),
+  sub: binary(ops.sub),
+  mul: binary(ops.mul),
+  div: binary(ops.div),
+  maximum: binary(ops.maximum),
+  minimum: binary(ops.minimum),
   where: ({ cond, a, b }) => ops.where(cond!, a!, b!),
   log_softmax: ({ x }) => {
     const shifted = ops.sub(x!, ops.max(x!, -1, true));
@@ -55,7 +90,10 @@ const table: Record<string, Run> = {
   concat: (inputs, { axis }) => ops.concat(Object.values(inputs), axis),
   slice: ({ x }, attrs) => {
     const { starts, ends } = attrs as unknown as { starts: number[]; ends: number[] };
-    return starts.reduce((t, start, axis) => (start === 0 && ends[axis] === t.shape[axis] ? t : ops.slice(t, axis, start, ends[axis]!)), x!);
+    return starts.reduce(
+      (t, start, axis) => (start === 0 && ends[axis] === t.shape[axis] ? t : ops.slice(t, axis, start, ends[axis]!)),
+      x!,
+    );
   },
   permute: ({ x }, { axes }) => ops.transpose(x!, axes),
   reshape: ({ x }, { shape }) => ops.reshape(x!, shape),
@@ -68,7 +106,9 @@ const table: Record<string, Run> = {
 };
 
 let gpu: Gpu;
-beforeAll(async () => { gpu = await openGpu(); });
+beforeAll(async () => {
+  gpu = await openGpu();
+});
 afterAll(() => gpu.destroy());
 
 const leaf = ({ data, shape }: FixtureTensor): T.Tensor =>
@@ -95,13 +135,19 @@ for (const family of ['matmul', 'norm', 'elementwise', 'loss', 'shape', 'reduce'
       const decoding = c.op === 'attention' && inputs.q!.shape[1] !== inputs.k!.shape[1];
       const differentiated = decoding ? [] : raw.padding ? ['q'] : c.grads;
       const real = (values: ArrayLike<number>) => withoutPadding(values, raw.padding?.data);
-      const grads = T.gradients(loss, differentiated.map((g) => inputs[g]!));
+      const grads = T.gradients(
+        loss,
+        differentiated.map((g) => inputs[g]!),
+      );
       const results = await T.evaluate(gpu, [out, ...grads.map((g) => g!)]);
       // Far positions: the fixture's angles are in double precision, ours are rounded to f32, as PyTorch's own f32 run does.
       const far = name === 'rope-far';
       expect(relativeError(real(results[0]!), real(expected.data))).toBeLessThan(far ? 1e-4 : 3e-6);
       differentiated.forEach((g, i) => {
-        expect(relativeError(real(results[i + 1]!), real(tensors.get(`${name}/grad/${g}`)!.data)), `gradient of ${g}`).toBeLessThan(far ? 1e-4 : 1e-5);
+        expect(
+          relativeError(real(results[i + 1]!), real(tensors.get(`${name}/grad/${g}`)!.data)),
+          `gradient of ${g}`,
+        ).toBeLessThan(far ? 1e-4 : 1e-5);
       });
     });
   });
@@ -119,10 +165,21 @@ const special: Record<string, Run> = {
   cross_entropy: ({ logits, targets }, attrs, raw) => {
     const n = logits!.shape.at(-1)!;
     const eye = Float32Array.from({ length: n * n }, (_v, i) => Number(i % (n + 1) === 0));
-    return lossOf(ops.reshape(logits!, [-1, n]), leaf({ data: eye, shape: [n, n] }), ops.reshape(targets!, [-1]), attrs, raw);
+    return lossOf(
+      ops.reshape(logits!, [-1, n]),
+      leaf({ data: eye, shape: [n, n] }),
+      ops.reshape(targets!, [-1]),
+      attrs,
+      raw,
+    );
   },
   attention: ({ q, k, v }, attrs, raw) => {
-    const { scale, softcap, window, offset } = attrs as unknown as { scale: number; softcap: number | null; window: number | null; offset: number };
+    const { scale, softcap, window, offset } = attrs as unknown as {
+      scale: number;
+      softcap: number | null;
+      window: number | null;
+      offset: number;
+    };
     const [batch, queries] = q!.shape as [number, number];
     const keys = k!.shape[1]!;
     // (segment, block, position): a prefix is one block, everything after it a block of its own per token.
@@ -137,12 +194,18 @@ const special: Record<string, Run> = {
           return [segment, at < prefix ? 0 : at + 1, at, 0][i % 4]!;
         }),
       });
-    return ops.attention(q!, k!, v!, records(offset, queries), records(0, keys), { scale, softcap: softcap ?? 0, window: window ?? 0 });
+    return ops.attention(q!, k!, v!, records(offset, queries), records(0, keys), {
+      scale,
+      softcap: softcap ?? 0,
+      window: window ?? 0,
+    });
   },
   rope: ({ x }, { theta, factor }, raw) => {
     const positions = raw.positions!.data;
     const [batch, length] = x!.shape as [number, number];
-    const info = Int32Array.from({ length: batch * length * 4 }, (_v, i) => (i % 4 === 2 ? positions[(i >> 2) % positions.length]! : 1));
+    const info = Int32Array.from({ length: batch * length * 4 }, (_v, i) =>
+      i % 4 === 2 ? positions[(i >> 2) % positions.length]! : 1,
+    );
     return ops.rope(x!, leaf({ data: info, shape: [batch, length, 4] }), { theta, scalingFactor: factor });
   },
 };

@@ -1,5 +1,13 @@
 // Tokenizer and chat template against Hugging Face's (test/fixtures/tokenizer).
-import { createTextStream, encodeChat, renderChat, tokenizerFromJson, ChatTemplateError, sampleToken, createRandom } from '@lapidary/gemma';
+import {
+  createTextStream,
+  encodeChat,
+  renderChat,
+  tokenizerFromJson,
+  ChatTemplateError,
+  sampleToken,
+  createRandom,
+} from '@lapidary/gemma';
 import { expect, it } from 'vitest';
 import { fixtureJson } from './support/safetensors-fixture.js';
 
@@ -8,7 +16,11 @@ interface Cases {
   decode: { ids: number[]; text?: string; decoded?: string; textWithSpecials?: string }[];
 }
 
-const load = async () => tokenizerFromJson(await fixtureJson('tokenizer/tokenizer.json'), await fixtureJson('tokenizer/tokenizer_config.json'));
+const load = async () =>
+  tokenizerFromJson(
+    await fixtureJson('tokenizer/tokenizer.json'),
+    await fixtureJson('tokenizer/tokenizer_config.json'),
+  );
 
 it('encodes and decodes as Hugging Face does', async () => {
   const tokenizer = await load();
@@ -31,19 +43,33 @@ it('streams text that adds up to the whole, never half a character', async () =>
   }
 });
 
-it('encodes a chat to the ids of its rendered text, with the loss on the model\'s turns', async () => {
+it("encodes a chat to the ids of its rendered text, with the loss on the model's turns", async () => {
   const tokenizer = await load();
   const messages = [
-    { role: 'user', content: 'The lamp' }, { role: 'model', content: 'by the river' }, { role: 'user', content: 'Why?' }, { role: 'assistant', content: 'So.' },
+    { role: 'user', content: 'The lamp' },
+    { role: 'model', content: 'by the river' },
+    { role: 'user', content: 'Why?' },
+    { role: 'assistant', content: 'So.' },
   ] as const;
   const { tokens, lossMask } = encodeChat(tokenizer, messages);
   const bosToken = tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false });
-  const whole = renderChat(messages, { ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }), bosToken });
+  const whole = renderChat(messages, {
+    ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
+    bosToken,
+  });
   expect(tokens).toEqual(tokenizer.encode(whole, { addSpecialTokens: false }));
-  const learned = tokenizer.decode(tokens.filter((_, i) => lossMask[i]), { skipSpecialTokens: false });
+  const learned = tokenizer.decode(
+    tokens.filter((_, i) => lossMask[i]),
+    { skipSpecialTokens: false },
+  );
   expect(learned).toBe('by the river<end_of_turn>So.<end_of_turn>');
   expect(() => renderChat([{ role: 'model', content: 'x' }])).toThrow(ChatTemplateError);
-  expect(() => renderChat([{ role: 'user', content: 'x' }, { role: 'user', content: 'y' }])).toThrow(/message 2/);
+  expect(() =>
+    renderChat([
+      { role: 'user', content: 'x' },
+      { role: 'user', content: 'y' },
+    ]),
+  ).toThrow(/message 2/);
 });
 
 it('samples by probability, within top-k and top-p, the same for the same seed', () => {

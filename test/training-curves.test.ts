@@ -16,7 +16,9 @@ interface Curve {
 }
 
 let gpu: Gpu;
-beforeAll(async () => { gpu = await openGpu(); });
+beforeAll(async () => {
+  gpu = await openGpu();
+});
 afterAll(() => gpu.destroy());
 
 async function batches(name: string) {
@@ -28,7 +30,10 @@ async function batches(name: string) {
     return {
       shape: { batch: ids.shape[0]!, length, targets: rows.length },
       inputs: {
-        inputIds: Int32Array.from(ids.data), tokenInfo: causalInfo(tensors.get(`attention_mask.${i}`)!.data, length), rows, targets,
+        inputIds: Int32Array.from(ids.data),
+        tokenInfo: causalInfo(tensors.get(`attention_mask.${i}`)!.data, length),
+        rows,
+        targets,
         weight: Float32Array.of(1 / rows.length),
       },
     };
@@ -46,7 +51,10 @@ async function setUp(name: string, kind: 'full' | 'lora' | 'rslora', accumulate 
     trainedParams = new Map();
     for (const [path, spec] of gemmaLoraSpecs(config, lora)) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
-      const hf = hfName(`${spec.linear}.weight`, config).replace(/\.weight$/, `.lora_${spec.kind.toUpperCase()}.weight`);
+      const hf = hfName(`${spec.linear}.weight`, config).replace(
+        /\.weight$/,
+        `.lora_${spec.kind.toUpperCase()}.weight`,
+      );
       variable.write(adapter.get(`base_model.model.${hf}`)!.data);
       trainedParams.set(path, variable);
       variables.set(path, variable);
@@ -63,7 +71,12 @@ const fixed = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.01, clipNorm:
 
 for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
   describe(name, () => {
-    const runs = [['full', 'full-constant'], ['full', 'full-cosine'], ['lora', 'lora/constant'], ['lora', 'lora/cosine']] as const;
+    const runs = [
+      ['full', 'full-constant'],
+      ['full', 'full-cosine'],
+      ['lora', 'lora/constant'],
+      ['lora', 'lora/cosine'],
+    ] as const;
     const rslora = name === 'gemma3-tiny' ? ([['rslora', 'rslora/constant']] as const) : [];
     it.each([...runs, ...rslora])('%s: %s tracks PyTorch', async (kind, file) => {
       const curve = await fixtureJson<Curve>(`curves/${name}/${file}.json`);
@@ -76,11 +89,16 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
         const key = JSON.stringify(shape);
         const program = programs.get(key) ?? (await Program.create(gpu, planStep(gpu.profile, model, shape)));
         programs.set(key, program);
-        program.run({ ...inputs, hyper: hyperInput({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }) });
+        program.run({
+          ...inputs,
+          hyper: hyperInput({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }),
+        });
         const [loss] = await program.read(0);
         const [norm2] = await program.read(1);
         expect(Math.abs(loss! / curve.loss[step]! - 1), `loss of step ${step}`).toBeLessThan(1e-3);
-        expect(Math.abs(Math.sqrt(norm2!) / curve.gradNorm[step]! - 1), `gradient norm of step ${step}`).toBeLessThan(5e-3);
+        expect(Math.abs(Math.sqrt(norm2!) / curve.gradNorm[step]! - 1), `gradient norm of step ${step}`).toBeLessThan(
+          5e-3,
+        );
         // Every batch shape has been seen after four steps: from then on nothing is made.
         if (step === 3) Object.assign(counted, gpu.counters, { pipelines: gpu.pipelines.created });
       }
@@ -95,7 +113,9 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
           if (!path.includes('.lora.')) continue;
           const [linear, kindOf] = path.split('.lora.') as [string, string];
           const hf = hfName(`${linear}.weight`, config).replace(/\.weight$/, `.lora_${kindOf.toUpperCase()}.weight`);
-          expect(relativeError(await variable.read(), final.get(`base_model.model.${hf}`)!.data), path).toBeLessThan(2e-2);
+          expect(relativeError(await variable.read(), final.get(`base_model.model.${hf}`)!.data), path).toBeLessThan(
+            2e-2,
+          );
         }
       }
     });
@@ -111,7 +131,10 @@ it('accumulates gradients over micro-batches as one large batch would', async ()
   const hyper = hyperInput({ ...fixed, learningRate: 1e-2, step: 1 });
 
   const { batch, length } = first!.shape;
-  const program = await Program.create(gpu, planStep(gpu.profile, whole.model, { batch: batch * 2, length, targets: total }));
+  const program = await Program.create(
+    gpu,
+    planStep(gpu.profile, whole.model, { batch: batch * 2, length, targets: total }),
+  );
   program.run({
     inputIds: Int32Array.of(...first!.inputs.inputIds, ...second!.inputs.inputIds),
     tokenInfo: Int32Array.of(...first!.inputs.tokenInfo, ...second!.inputs.tokenInfo),

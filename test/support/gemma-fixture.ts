@@ -6,12 +6,27 @@ import { fixtureJson, fixtureTensors, type FixtureTensor } from './safetensors-f
 /** The Hugging Face name of a canonical parameter path, written down again here so that tests do not rest on the loader's tables. */
 export function hfName(path: string, config: GemmaConfig): string {
   const suffixes: Record<string, string> = {
-    embedTokens: 'embed_tokens', finalNorm: 'norm', inputNorm: 'input_layernorm', postMlpNorm: 'post_feedforward_layernorm',
-    postAttnNorm: 'post_attention_layernorm', preMlpNorm: config.family === 'gemma1' ? 'post_attention_layernorm' : 'pre_feedforward_layernorm',
-    attn: 'self_attn', qProj: 'q_proj', kProj: 'k_proj', vProj: 'v_proj', oProj: 'o_proj', qNorm: 'q_norm', kNorm: 'k_norm',
-    gateProj: 'gate_proj', upProj: 'up_proj', downProj: 'down_proj',
+    embedTokens: 'embed_tokens',
+    finalNorm: 'norm',
+    inputNorm: 'input_layernorm',
+    postMlpNorm: 'post_feedforward_layernorm',
+    postAttnNorm: 'post_attention_layernorm',
+    preMlpNorm: config.family === 'gemma1' ? 'post_attention_layernorm' : 'pre_feedforward_layernorm',
+    attn: 'self_attn',
+    qProj: 'q_proj',
+    kProj: 'k_proj',
+    vProj: 'v_proj',
+    oProj: 'o_proj',
+    qNorm: 'q_norm',
+    kNorm: 'k_norm',
+    gateProj: 'gate_proj',
+    upProj: 'up_proj',
+    downProj: 'down_proj',
   };
-  return `model.${path.split('.').map((part) => suffixes[part] ?? part).join('.')}`;
+  return `model.${path
+    .split('.')
+    .map((part) => suffixes[part] ?? part)
+    .join('.')}`;
 }
 
 export interface GemmaFixture {
@@ -25,7 +40,8 @@ export async function gemmaFixture(gpu: Gpu, name: string): Promise<GemmaFixture
   const config = gemmaConfigFromHf(await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`));
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape }] of gemmaParamSpecs(config)) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
+  for (const [path, { shape }] of gemmaParamSpecs(config))
+    plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables) variable.allocate(gpu).write(weights.get(hfName(path, config))!.data);
   return { config, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };

@@ -26,12 +26,17 @@ export async function fixtureTensors(path: string): Promise<Map<string, FixtureT
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headerLength = Number(view.getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength))) as Record<
-    string, { dtype: string; shape: number[]; data_offsets: [number, number] }
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
   >;
   const tensors = new Map<string, FixtureTensor>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue;
-    const { dtype, shape, data_offsets: [start, end] } = entry;
+    const {
+      dtype,
+      shape,
+      data_offsets: [start, end],
+    } = entry;
     if (dtype !== 'F32' && dtype !== 'I32') continue;
     const buffer = bytes.slice(8 + headerLength + start, 8 + headerLength + end).buffer;
     tensors.set(name, { shape, data: dtype === 'F32' ? new Float32Array(buffer) : new Int32Array(buffer) });

@@ -1,5 +1,14 @@
 import type { Gpu } from '@lapidary/gpu';
-import { embedding, Program, reshape, TensorLike, trace, Variable, type ProgramPlan, type Tensor } from '@lapidary/tensor';
+import {
+  embedding,
+  Program,
+  reshape,
+  TensorLike,
+  trace,
+  Variable,
+  type ProgramPlan,
+  type Tensor,
+} from '@lapidary/tensor';
 import type { GemmaConfig } from './config.js';
 import { gemmaHidden, gemmaLogits, type GemmaOptions, type GemmaParams } from './model.js';
 
@@ -44,7 +53,12 @@ export class Generator {
   readonly #programs = new Map<number, Promise<StepProgram>>();
 
   /** `maxLength`: most tokens of prompt and answer together; the cache is allocated for so many. */
-  constructor(gpu: Gpu, params: GemmaParams, config: GemmaConfig, { maxLength, ...options }: GemmaOptions & { readonly maxLength: number }) {
+  constructor(
+    gpu: Gpu,
+    params: GemmaParams,
+    config: GemmaConfig,
+    { maxLength, ...options }: GemmaOptions & { readonly maxLength: number },
+  ) {
     this.maxLength = maxLength;
     this.#gpu = gpu;
     this.#params = params;
@@ -58,9 +72,12 @@ export class Generator {
   /** The new tokens, one at a time, without the stop token. */
   async *generate(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, void, void> {
     const { maxNewTokens, choose = greedy, stopTokens = this.#config.eosTokenIds, signal } = options;
-    if (prompt.length === 0) throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
+    if (prompt.length === 0)
+      throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
     if (prompt.length >= this.maxLength) {
-      throw new ContextLengthError(`a prompt of ${prompt.length} tokens leaves no room in ${this.maxLength}; shorten it or make the generator longer`);
+      throw new ContextLengthError(
+        `a prompt of ${prompt.length} tokens leaves no room in ${this.maxLength}; shorten it or make the generator longer`,
+      );
     }
     const keyInfo = new Int32Array(this.maxLength * 4);
     let next = await this.#step(prompt, 0, keyInfo);
@@ -128,18 +145,36 @@ export class Generator {
 
   #plan(length: number): ProgramPlan {
     const i32 = (...shape: number[]) => new TensorLike('i32', shape);
-    const types = { inputIds: i32(1, length), tokenInfo: i32(1, length, 4), slots: i32(length), keyInfo: i32(1, this.maxLength, 4), last: i32(1) };
-    return trace(this.#gpu.profile, (inputs: Record<string, Tensor>) => {
-      const cache = { layers: this.#cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor })), slots: inputs.slots!, keyInfo: inputs.keyInfo! };
-      const { hidden, cache: stored } = gemmaHidden(
-        this.#params, this.#config, { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! }, { ...this.#options, cache },
-      );
-      const row = embedding(reshape(hidden, [-1, this.#config.hiddenSize]), inputs.last!);
-      const updates = stored.flatMap(({ k, v }, i) => [
-        { variable: this.#cache[i]!.k, value: k }, { variable: this.#cache[i]!.v, value: v },
-      ]);
-      return { outputs: { logits: gemmaLogits(this.#params, this.#config, row) }, updates };
-    }, types).plan;
+    const types = {
+      inputIds: i32(1, length),
+      tokenInfo: i32(1, length, 4),
+      slots: i32(length),
+      keyInfo: i32(1, this.maxLength, 4),
+      last: i32(1),
+    };
+    return trace(
+      this.#gpu.profile,
+      (inputs: Record<string, Tensor>) => {
+        const cache = {
+          layers: this.#cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor })),
+          slots: inputs.slots!,
+          keyInfo: inputs.keyInfo!,
+        };
+        const { hidden, cache: stored } = gemmaHidden(
+          this.#params,
+          this.#config,
+          { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! },
+          { ...this.#options, cache },
+        );
+        const row = embedding(reshape(hidden, [-1, this.#config.hiddenSize]), inputs.last!);
+        const updates = stored.flatMap(({ k, v }, i) => [
+          { variable: this.#cache[i]!.k, value: k },
+          { variable: this.#cache[i]!.v, value: v },
+        ]);
+        return { outputs: { logits: gemmaLogits(this.#params, this.#config, row) }, updates };
+      },
+      types,
+    ).plan;
   }
 
   /** Gives back the cache and the programs. */

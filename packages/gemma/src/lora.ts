@@ -24,7 +24,10 @@ export function loraScale({ rank, alpha, rslora = false }: LoraOptions): number 
 }
 
 /** The LoRA's parameters by path (`layers.0.attn.qProj.lora.a`). */
-export function gemmaLoraSpecs(config: GemmaConfig, { rank, targets = () => true }: LoraOptions): Map<string, LoraSpec> {
+export function gemmaLoraSpecs(
+  config: GemmaConfig,
+  { rank, targets = () => true }: LoraOptions,
+): Map<string, LoraSpec> {
   const specs = new Map<string, LoraSpec>();
   for (const [path, { shape }] of gemmaParamSpecs(config)) {
     const linear = path.replace(/\.weight$/, '');

@@ -1,6 +1,22 @@
 import {
-  add, attention, checkpoint, dropout, embedding, geglu, linear, linearCrossEntropy, matmul, mul, reshape, rmsNorm, rope, scatterRows, sum, tanh,
-  type LinearParams, type Tensor,
+  add,
+  attention,
+  checkpoint,
+  dropout,
+  embedding,
+  geglu,
+  linear,
+  linearCrossEntropy,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  rope,
+  scatterRows,
+  sum,
+  tanh,
+  type LinearParams,
+  type Tensor,
 } from '@lapidary/tensor';
 import type { GemmaConfig } from './config.js';
 
@@ -78,15 +94,21 @@ interface Block {
 
 /** The residual stream after the last norm, f32 [B, T, d], and the caches with the new keys and values in them. */
 export function gemmaHidden(
-  params: GemmaParams, config: GemmaConfig, { inputIds, tokenInfo }: GemmaInputs, options: GemmaOptions = {},
+  params: GemmaParams,
+  config: GemmaConfig,
+  { inputIds, tokenInfo }: GemmaInputs,
+  options: GemmaOptions = {},
 ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
   const norm = { eps: config.rmsNormEps, weightOffset: 1 };
   const updates: { k: Tensor; v: Tensor }[] = [];
-  let h = embedding(params.embedTokens.weight, inputIds, { scale: options.embedScale ?? Math.fround(Math.sqrt(config.hiddenSize)) });
+  let h = embedding(params.embedTokens.weight, inputIds, {
+    scale: options.embedScale ?? Math.fround(Math.sqrt(config.hiddenSize)),
+  });
   params.layers.forEach((layer, index) => {
     const project = (x: Tensor, linearParams: LinearParams, name: number) => {
       const { loraScale = 1, loraDropout } = options;
-      const dropped = loraDropout && linearParams.lora ? dropout(x, loraDropout.rate, loraDropout.seed, index * 8 + name) : x;
+      const dropped =
+        loraDropout && linearParams.lora ? dropout(x, loraDropout.rate, loraDropout.seed, index * 8 + name) : x;
       return linear(x, linearParams, { loraScale, loraInput: dropped });
     };
     const block: Block = { config, index, tokenInfo, options, project, updates };
@@ -100,17 +122,29 @@ export function gemmaHidden(
 function gemmaBlock(h: Tensor, params: GemmaLayerParams, block: Block): Tensor {
   const norm = { eps: block.config.rmsNormEps, weightOffset: 1 };
   const maybe = (x: Tensor, p: NormParams | undefined) => (p ? rmsNorm(x, p.weight, norm) : x);
-  const attended = maybe(selfAttention(rmsNorm(h, params.inputNorm.weight, norm), params.attn, block), params.postAttnNorm);
+  const attended = maybe(
+    selfAttention(rmsNorm(h, params.inputNorm.weight, norm), params.attn, block),
+    params.postAttnNorm,
+  );
   const middle = add(h, attended);
-  return add(middle, maybe(mlp(rmsNorm(middle, params.preMlpNorm.weight, norm), params.mlp, block), params.postMlpNorm));
+  return add(
+    middle,
+    maybe(mlp(rmsNorm(middle, params.preMlpNorm.weight, norm), params.mlp, block), params.postMlpNorm),
+  );
 }
 
-function selfAttention(x: Tensor, params: GemmaLayerParams['attn'], { config, index, tokenInfo, options, project, updates }: Block): Tensor {
+function selfAttention(
+  x: Tensor,
+  params: GemmaLayerParams['attn'],
+  { config, index, tokenInfo, options, project, updates }: Block,
+): Tensor {
   const [batch, length] = x.shape as [number, number, number];
   const { numHeads, numKvHeads, headDim } = config;
   const isLocal = config.layerTypes[index] === 'local';
   const norm = { eps: config.rmsNormEps, weightOffset: 1 };
-  const turn = isLocal ? { theta: config.ropeLocalTheta } : { theta: config.ropeTheta, scalingFactor: config.ropeScalingFactor };
+  const turn = isLocal
+    ? { theta: config.ropeLocalTheta }
+    : { theta: config.ropeTheta, scalingFactor: config.ropeScalingFactor };
   const heads = (projected: Tensor, count: number, p: NormParams | undefined) => {
     const split = reshape(projected, [batch, length, count, headDim]);
     return rope(p ? rmsNorm(split, p.weight, norm) : split, tokenInfo, turn);
@@ -162,10 +196,16 @@ export interface GemmaTargets {
 
 /** Σ cross-entropy of the targets · weight (nats, f32 scalar). Only rows with a target meet the vocabulary. */
 export function gemmaLoss(
-  params: GemmaParams, config: GemmaConfig, inputs: GemmaInputs, { rows, targets, weight }: GemmaTargets, options: GemmaOptions = {},
+  params: GemmaParams,
+  config: GemmaConfig,
+  inputs: GemmaInputs,
+  { rows, targets, weight }: GemmaTargets,
+  options: GemmaOptions = {},
 ): Tensor {
   const { hidden } = gemmaHidden(params, config, inputs, options);
   const flat = reshape(hidden, [-1, config.hiddenSize]);
-  const losses = linearCrossEntropy(embedding(flat, rows), params.embedTokens.weight, targets, { softcap: config.finalLogitSoftcap ?? 0 });
+  const losses = linearCrossEntropy(embedding(flat, rows), params.embedTokens.weight, targets, {
+    softcap: config.finalLogitSoftcap ?? 0,
+  });
   return reshape(mul(sum(losses), weight), []);
 }

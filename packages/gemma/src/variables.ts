@@ -11,10 +11,14 @@ export interface ParamPlan {
 
 /** One abstract variable a path: allocate them when the plan has been found to fit. */
 export function planVariables(plans: ReadonlyMap<string, ParamPlan>): Map<string, Variable> {
-  return new Map([...plans].map(([path, { shape, dtype, category }]) => [path, new Variable(path, { shape, dtype }, category)]));
+  return new Map(
+    [...plans].map(([path, { shape, dtype, category }]) => [path, new Variable(path, { shape, dtype }, category)]),
+  );
 }
 
 /** The parameter tree over variables, as the model's functions take it. */
 export function paramTree(variables: ReadonlyMap<string, Variable>): GemmaParams {
-  return treeFromEntries([...variables].map(([path, variable]) => [path, variable.tensor] as const)) as unknown as GemmaParams;
+  return treeFromEntries(
+    [...variables].map(([path, variable]) => [path, variable.tensor] as const),
+  ) as unknown as GemmaParams;
 }

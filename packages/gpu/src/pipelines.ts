@@ -21,7 +21,10 @@ export interface CompiledPipeline {
 
 /** A stable text key of a spec: equal keys share one pipeline. */
 export function pipelineKey(spec: PipelineSpec): string {
-  const conditions = Object.entries(spec.conditions ?? {}).filter(([, on]) => on).map(([name]) => name).sort();
+  const conditions = Object.entries(spec.conditions ?? {})
+    .filter(([, on]) => on)
+    .map(([name]) => name)
+    .sort();
   const constants = Object.entries(spec.constants ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const access = spec.access.map((a) => (a === 'read' ? 'r' : 'w')).join('');
   return `${spec.shader}|${conditions.join(',')}|${constants.map(([k, v]) => `${k}=${v}`).join(',')}|${access}|${spec.source ?? ''}`;
@@ -32,7 +35,13 @@ export async function linkShader(spec: PipelineSpec): Promise<string> {
   const root = `${spec.shader}.wesl`;
   const text = spec.source ?? shaderSources[root];
   if (text === undefined) {
-    throw new ShaderCompilationError({ file: root, line: 0, column: 0, reason: 'no such file in @lapidary/shaders', snippet: '' });
+    throw new ShaderCompilationError({
+      file: root,
+      line: 0,
+      column: 0,
+      reason: 'no such file in @lapidary/shaders',
+      snippet: '',
+    });
   }
   const conditions = { ...spec.conditions };
   try {
@@ -46,13 +55,21 @@ export async function linkShader(spec: PipelineSpec): Promise<string> {
     const enables = [...new Set(linked.dest.match(/^\s*enable [^;]+;/gm)?.map((line) => line.trim()) ?? [])];
     return [...enables, linked.dest.replace(/^\s*enable [^;]+;/gm, '')].join('\n');
   } catch (error) {
-    throw new ShaderCompilationError({ file: root, line: 0, column: 0, reason: String((error as Error).message ?? error), snippet: '' });
+    throw new ShaderCompilationError({
+      file: root,
+      line: 0,
+      column: 0,
+      reason: String((error as Error).message ?? error),
+      snippet: '',
+    });
   }
 }
 
 /** Where a line of linked WGSL was written: looked up by its text, since linking keeps lines but for white space and names. */
 function locate(
-  wgsl: string, line: number, sources: Readonly<Record<string, string>>,
+  wgsl: string,
+  line: number,
+  sources: Readonly<Record<string, string>>,
 ): { file: string; line: number } | undefined {
   const squeeze = (s: string) => s.replace(/\s+/g, '');
   const wanted = squeeze(wgsl.split('\n')[line - 1] ?? '');
@@ -128,7 +145,10 @@ export class PipelineCache {
         line: place?.line ?? error.lineNum,
         column: error.linePos,
         reason: error.message,
-        snippet: code.split('\n').slice(Math.max(0, error.lineNum - 3), error.lineNum + 1).join('\n'),
+        snippet: code
+          .split('\n')
+          .slice(Math.max(0, error.lineNum - 3), error.lineNum + 1)
+          .join('\n'),
       });
     }
     const layout = this.#layout(spec.access);
@@ -141,7 +161,11 @@ export class PipelineCache {
       return { pipeline, layout: layout.group };
     } catch (cause) {
       throw new ShaderCompilationError({
-        file: `${spec.shader}.wesl`, line: 0, column: 0, reason: String((cause as Error).message ?? cause), snippet: '',
+        file: `${spec.shader}.wesl`,
+        line: 0,
+        column: 0,
+        reason: String((cause as Error).message ?? cause),
+        snippet: '',
       });
     }
   }

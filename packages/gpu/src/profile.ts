@@ -36,7 +36,14 @@ export interface DeviceProfile {
 
 /** The limits every WebGPU implementation guarantees: a profile to plan with when no device is known. */
 export const baselineProfile: DeviceProfile = {
-  adapter: { vendor: '', architecture: '', device: '', description: 'WebGPU baseline', backend: 'webgpu', isSoftware: false },
+  adapter: {
+    vendor: '',
+    architecture: '',
+    device: '',
+    description: 'WebGPU baseline',
+    backend: 'webgpu',
+    isSoftware: false,
+  },
   features: new Set(),
   limits: {
     maxBufferSize: 268_435_456,

@@ -12,7 +12,10 @@ interface Conversion<B> {
 }
 
 /** out = x in another storage type: f32 ↔ bf16, f32 ↔ f16 (round to nearest even), i32 → f32 (`shaders/quant/convert.wesl`). */
-export function convert<B>(profile: DeviceProfile, { x, out, n, from, to }: Conversion<B> & { readonly from: DType; readonly to: DType }): KernelCall<B>[] {
+export function convert<B>(
+  profile: DeviceProfile,
+  { x, out, n, from, to }: Conversion<B> & { readonly from: DType; readonly to: DType },
+): KernelCall<B>[] {
   const pair = `${from} ${to}`;
   const conditions: Record<string, boolean> | undefined = {
     'f32 bf16': { TO_BF16: true },
@@ -27,28 +30,41 @@ export function convert<B>(profile: DeviceProfile, { x, out, n, from, to }: Conv
 }
 
 /** f32 values of a tensor in GGUF blocks, f16 or bf16. */
-export function dequantise<B>(profile: DeviceProfile, { x, out, n, from }: Conversion<B> & { readonly from: DType }): KernelCall<B>[] {
+export function dequantise<B>(
+  profile: DeviceProfile,
+  { x, out, n, from }: Conversion<B> & { readonly from: DType },
+): KernelCall<B>[] {
   if (!isQuantised(from)) return convert(profile, { x, out, n, from, to: 'f32' });
   return calls(profile, { x, out, n }, from, 'f32', { FROM_BLOCKS: true, ...weightConditions(from) }, 8);
 }
 
 function calls<B>(
-  profile: DeviceProfile, { x, out, n }: Conversion<B>, from: DType, to: DType, conditions: Record<string, boolean>, perThread: number,
+  profile: DeviceProfile,
+  { x, out, n }: Conversion<B>,
+  from: DType,
+  to: DType,
+  conditions: Record<string, boolean>,
+  perThread: number,
 ): KernelCall<B>[] {
   // Windows are made of whole blocks, or of single values where there are none.
   const block = dtypeInfo[from].blockSize;
   const inBytes = byteLength(from, block);
   const outBytes = byteLength(to, block);
-  return rowWindows(n / block, [inBytes, outBytes], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
-    const values = count * block;
-    const threads = Math.ceil(values / perThread);
-    return {
-      shader: 'quant/convert',
-      conditions,
-      uniforms: words(values, threads, 0, 0),
-      bindings: [bind(out, 'read_write', count * outBytes, start * outBytes), bind(x, 'read', count * inBytes, start * inBytes)],
-      workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
-    };
-  });
+  return rowWindows(n / block, [inBytes, outBytes], profile.limits.maxStorageBufferBindingSize).map(
+    ({ start, count }) => {
+      const values = count * block;
+      const threads = Math.ceil(values / perThread);
+      return {
+        shader: 'quant/convert',
+        conditions,
+        uniforms: words(values, threads, 0, 0),
+        bindings: [
+          bind(out, 'read_write', count * outBytes, start * outBytes),
+          bind(x, 'read', count * inBytes, start * inBytes),
+        ],
+        workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
+        variant: 'plain',
+      };
+    },
+  );
 }

@@ -5,9 +5,32 @@ import { BindingLimitError } from './windows.js';
 
 /** Operations a fused elementwise kernel is made of, with their number of arguments. Comparisons give 1 or 0. */
 export const elementwiseArity = {
-  add: 2, sub: 2, mul: 2, div: 2, max: 2, min: 2, pow: 2, greater: 2, greaterEqual: 2, equal: 2,
-  neg: 1, abs: 1, sign: 1, exp: 1, log: 1, sqrt: 1, rsqrt: 1, reciprocal: 1, square: 1, sin: 1, cos: 1,
-  tanh: 1, sigmoid: 1, relu: 1, silu: 1, gelu: 1,
+  add: 2,
+  sub: 2,
+  mul: 2,
+  div: 2,
+  max: 2,
+  min: 2,
+  pow: 2,
+  greater: 2,
+  greaterEqual: 2,
+  equal: 2,
+  neg: 1,
+  abs: 1,
+  sign: 1,
+  exp: 1,
+  log: 1,
+  sqrt: 1,
+  rsqrt: 1,
+  reciprocal: 1,
+  square: 1,
+  sin: 1,
+  cos: 1,
+  tanh: 1,
+  sigmoid: 1,
+  relu: 1,
+  silu: 1,
+  gelu: 1,
   where: 3,
   /** Uniform in [0, 1), a hash of the first argument's bits (a seed, one value), the second (a stream number) and the element's index. */
   uniform: 2,
@@ -36,7 +59,10 @@ export interface ElementwiseArgs<B> {
 const MAX_RANK = 6;
 
 /** Merges neighbouring dimensions that every operand walks contiguously, and drops those of size 1. */
-function collapse(shape: readonly number[], strides: readonly (readonly number[])[]): { shape: number[]; strides: number[][] } {
+function collapse(
+  shape: readonly number[],
+  strides: readonly (readonly number[])[],
+): { shape: number[]; strides: number[][] } {
   const outShape: number[] = [];
   const outStrides: number[][] = strides.map(() => []);
   for (let d = 0; d < shape.length; d++) {
@@ -45,10 +71,14 @@ function collapse(shape: readonly number[], strides: readonly (readonly number[]
     const mergeable = last >= 0 && strides.every((s, i) => outStrides[i]![last] === s[d]! * shape[d]!);
     if (mergeable) {
       outShape[last]! *= shape[d]!;
-      outStrides.forEach((s, i) => { s[last] = strides[i]![d]!; });
+      outStrides.forEach((s, i) => {
+        s[last] = strides[i]![d]!;
+      });
     } else {
       outShape.push(shape[d]!);
-      outStrides.forEach((s, i) => { s.push(strides[i]![d]!); });
+      outStrides.forEach((s, i) => {
+        s.push(strides[i]![d]!);
+      });
     }
   }
   if (outShape.length === 0) return { shape: [1], strides: strides.map(() => [0]) };
@@ -76,18 +106,26 @@ type Load = 'vector' | 'splat' | 'element';
 export function elementwise<B>(profile: DeviceProfile, args: ElementwiseArgs<B>): KernelCall<B>[] {
   const size = args.shape.reduce((a, b) => a * b, 1);
   if (size === 0) return [];
-  const { shape, strides } = collapse(args.shape, [...args.inputs.map((i) => i.strides), contiguousStrides(args.shape)]);
+  const { shape, strides } = collapse(args.shape, [
+    ...args.inputs.map((i) => i.strides),
+    contiguousStrides(args.shape),
+  ]);
   strides.pop();
-  if (shape.length > MAX_RANK) throw new RangeError(`elementwise: ${shape.length} dimensions cannot be merged to ${MAX_RANK}`);
+  if (shape.length > MAX_RANK)
+    throw new RangeError(`elementwise: ${shape.length} dimensions cannot be merged to ${MAX_RANK}`);
 
   const limit = profile.limits.maxStorageBufferBindingSize;
   const rowElements = size / shape[0]!;
-  const bytesPerRow = Math.max(rowElements * 4, ...args.inputs.map((x, i) => strides[i]![0]! * byteLength(x.operand.dtype, 1)));
+  const bytesPerRow = Math.max(
+    rowElements * 4,
+    ...args.inputs.map((x, i) => strides[i]![0]! * byteLength(x.operand.dtype, 1)),
+  );
   if (shape[0]! * bytesPerRow <= limit) return [elementwisePart(profile, args, shape, strides, 0)];
 
   // A window's rows must start at multiples of 256 bytes in every operand: 128 rows do, whatever the row (2 bytes at least).
   const rows = Math.floor(limit / bytesPerRow / 128) * 128;
-  if (rows === 0) throw new BindingLimitError(`elementwise: 128 rows of ${bytesPerRow} bytes do not fit a binding of ${limit} bytes`);
+  if (rows === 0)
+    throw new BindingLimitError(`elementwise: 128 rows of ${bytesPerRow} bytes do not fit a binding of ${limit} bytes`);
   const calls: KernelCall<B>[] = [];
   for (let row = 0; row < shape[0]!; row += rows) {
     calls.push(elementwisePart(profile, args, [Math.min(rows, shape[0]! - row), ...shape.slice(1)], strides, row));
@@ -96,14 +134,20 @@ export function elementwise<B>(profile: DeviceProfile, args: ElementwiseArgs<B>)
 }
 
 function elementwisePart<B>(
-  profile: DeviceProfile, args: ElementwiseArgs<B>, shape: number[], strides: number[][], firstRow: number,
+  profile: DeviceProfile,
+  args: ElementwiseArgs<B>,
+  shape: number[],
+  strides: number[][],
+  firstRow: number,
 ): KernelCall<B> {
   const size = shape.reduce((a, b) => a * b, 1);
   const rank = shape.length;
   const inner = shape[rank - 1]!;
   const vectorStrides = (s: number[]) => s[rank - 1] === 1 && s.slice(0, -1).every((v) => v % 4 === 0);
   const vec = inner % 4 === 0 && strides.every((s) => s[rank - 1] === 0 || vectorStrides(s));
-  const loads: Load[] = strides.map((s) => (s.every((v) => v === 0) || (vec && s[rank - 1] === 0) ? 'splat' : vec ? 'vector' : 'element'));
+  const loads: Load[] = strides.map((s) =>
+    s.every((v) => v === 0) || (vec && s[rank - 1] === 0) ? 'splat' : vec ? 'vector' : 'element',
+  );
 
   const constants = args.steps.filter((s) => s.op === 'constant').map((s) => s.value ?? 0);
   const source = generate(args, rank, vec, loads, strides, constants.length);
@@ -124,13 +168,18 @@ function elementwisePart<B>(
     const first = byteLength(operand.dtype, firstRow * s[0]!);
     const bytes = Math.ceil(byteLength(operand.dtype, span) / 4) * 4;
     if (bytes > profile.limits.maxStorageBufferBindingSize) {
-      throw new BindingLimitError(`elementwise: input ${i} reaches over ${bytes} bytes, more than a binding holds (its strides: ${s.join(', ')}); copy it to be contiguous first`);
+      throw new BindingLimitError(
+        `elementwise: input ${i} reaches over ${bytes} bytes, more than a binding holds (its strides: ${s.join(', ')}); copy it to be contiguous first`,
+      );
     }
     bindings.push({ buffer: operand.buffer, offset: operand.offset + first, size: bytes, access: 'read' });
   });
   // An input that is also an output must be one read_write binding: WebGPU allows no buffer to be both in one dispatch.
   const outBindings = args.outputs.map(({ operand }) => ({
-    buffer: operand.buffer, offset: operand.offset + firstRow * rowElements * 4, size: size * 4, access: 'read_write' as const,
+    buffer: operand.buffer,
+    offset: operand.offset + firstRow * rowElements * 4,
+    size: size * 4,
+    access: 'read_write' as const,
   }));
   const groups = foldWorkgroups(Math.ceil(count / WORKGROUP), profile.limits.maxComputeWorkgroupsPerDimension);
   const elements = args.inputs.map(({ operand }, i) => loadExpression(operand.dtype, loads[i]!, '', '').element);
@@ -164,7 +213,11 @@ function mergeInPlace<B>(inputs: Binding<B>[], outputs: Binding<B>[], elements: 
     const same = outputs.findIndex((out) => out.buffer === input.buffer && out.offset === input.offset);
     if (same >= 0) return outputIndex[same]!;
     const again = bindings.findIndex(
-      (b, n) => readAs.get(n) === elements[i] && b.buffer === input.buffer && b.offset === input.offset && b.size === input.size,
+      (b, n) =>
+        readAs.get(n) === elements[i] &&
+        b.buffer === input.buffer &&
+        b.offset === input.offset &&
+        b.size === input.size,
     );
     if (again >= 0) return again;
     const added = bindings.push(input) - 1;
@@ -176,14 +229,37 @@ function mergeInPlace<B>(inputs: Binding<B>[], outputs: Binding<B>[], elements: 
 
 const infix: Partial<Record<ElementwiseOp, string>> = { add: '+', sub: '-', mul: '*', div: '/' };
 const functionName: Partial<Record<ElementwiseOp, string>> = {
-  max: 'max', min: 'min', abs: 'abs', sign: 'sign', sqrt: 'sqrt', rsqrt: 'inverseSqrt',
-  pow: 'op_pow', greater: 'op_greater', greaterEqual: 'op_greater_equal', equal: 'op_equal', exp: 'op_exp', log: 'op_log',
-  reciprocal: 'op_reciprocal', square: 'op_square', sin: 'op_sin', cos: 'op_cos', tanh: 'op_tanh', sigmoid: 'op_sigmoid',
-  relu: 'op_relu', silu: 'op_silu', gelu: 'op_gelu', where: 'op_where',
+  max: 'max',
+  min: 'min',
+  abs: 'abs',
+  sign: 'sign',
+  sqrt: 'sqrt',
+  rsqrt: 'inverseSqrt',
+  pow: 'op_pow',
+  greater: 'op_greater',
+  greaterEqual: 'op_greater_equal',
+  equal: 'op_equal',
+  exp: 'op_exp',
+  log: 'op_log',
+  reciprocal: 'op_reciprocal',
+  square: 'op_square',
+  sin: 'op_sin',
+  cos: 'op_cos',
+  tanh: 'op_tanh',
+  sigmoid: 'op_sigmoid',
+  relu: 'op_relu',
+  silu: 'op_silu',
+  gelu: 'op_gelu',
+  where: 'op_where',
 };
 
 /** How a storage type is bound and unpacked: WGSL array element and load expression for `index` (in elements). */
-function loadExpression(dtype: DType, load: Load, array: string, index: string): { element: string; expression: string } {
+function loadExpression(
+  dtype: DType,
+  load: Load,
+  array: string,
+  index: string,
+): { element: string; expression: string } {
   switch (dtype) {
     case 'f32':
       return load === 'vector'
@@ -204,7 +280,12 @@ function loadExpression(dtype: DType, load: Load, array: string, index: string):
 }
 
 function generate<B>(
-  args: ElementwiseArgs<B>, rank: number, vec: boolean, loads: Load[], strides: number[][], constants: number,
+  args: ElementwiseArgs<B>,
+  rank: number,
+  vec: boolean,
+  loads: Load[],
+  strides: number[][],
+  constants: number,
 ): (plan: BindingPlan<B>) => string {
   return (plan) => {
     const imports = new Set<string>();
@@ -231,10 +312,15 @@ function generate<B>(
       let index: string;
       if (s.every((v) => v === 0)) index = '0u';
       else if (rank === 1) index = s[0] === 1 ? 'e' : `e * stride(${i}u, 0u)`;
-      else index = s.map((v, d) => (v === 0 ? '' : `x${d} * stride(${i}u, ${d}u)`)).filter(Boolean).join(' + ');
+      else
+        index = s
+          .map((v, d) => (v === 0 ? '' : `x${d} * stride(${i}u, ${d}u)`))
+          .filter(Boolean)
+          .join(' + ');
       const { element, expression } = loadExpression(operand.dtype, loads[i]!, `b${plan.inputs[i]}`, index);
       const shared = plan.outputs.includes(plan.inputs[i]!);
-      if (operand.dtype === 'bf16' || operand.dtype === 'f16') imports.add(`unpack_${operand.dtype}${loads[i] === 'vector' ? '_4' : ''}`);
+      if (operand.dtype === 'bf16' || operand.dtype === 'f16')
+        imports.add(`unpack_${operand.dtype}${loads[i] === 'vector' ? '_4' : ''}`);
       if (!shared) declare(plan.inputs[i]!, element);
       lines.push(`  let v${i} = V(${expression});`);
     });
@@ -276,7 +362,9 @@ function generate<B>(
       '@group(0) @binding(0) var<uniform> u: Uniforms;',
       ...declarations,
       'fn dim(d: u32) -> u32 { return u.dims[d >> 2u][d & 3u]; }',
-      ...(args.inputs.length > 0 ? ['fn stride(i: u32, d: u32) -> u32 { return u.strides[i * 2u + (d >> 2u)][d & 3u]; }'] : []),
+      ...(args.inputs.length > 0
+        ? ['fn stride(i: u32, d: u32) -> u32 { return u.strides[i * 2u + (d >> 2u)][d & 3u]; }']
+        : []),
       `@compute @workgroup_size(${WORKGROUP})`,
       'fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {',
       `  let i = (group.x + group.y * groups.x) * ${WORKGROUP}u + lane;`,

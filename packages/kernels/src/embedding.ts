@@ -16,11 +16,13 @@ interface EmbeddingShape {
 
 /** out[r] = scale · table[ids[r]]: table [vocab, dim] in any storage type, ids i32 [rows], out f32 [rows, dim] (`shaders/embedding/gather.wesl`). */
 export function embeddingGather<B>(
-  profile: DeviceProfile, args: EmbeddingShape & { readonly table: Operand<B>; readonly ids: Operand<B>; readonly out: Operand<B> },
+  profile: DeviceProfile,
+  args: EmbeddingShape & { readonly table: Operand<B>; readonly ids: Operand<B>; readonly out: Operand<B> },
 ): KernelCall<B>[] {
   const { table, ids, out, rows, dim, vocab, scale } = args;
   const vec = dim % 8 === 0;
-  if (!vec && isQuantised(table.dtype)) throw new RangeError(`embedding: rows of a ${table.dtype} table must hold a multiple of 8 values, not ${dim}`);
+  if (!vec && isQuantised(table.dtype))
+    throw new RangeError(`embedding: rows of a ${table.dtype} table must hold a multiple of 8 values, not ${dim}`);
   const rowBytes = byteLength(table.dtype, dim);
   const limit = profile.limits.maxStorageBufferBindingSize;
   // Tokens are windowed only where their activations alone are beyond a binding.
@@ -34,7 +36,10 @@ export function embeddingGather<B>(
         bind(table, 'read', count * rowBytes, start * rowBytes),
         bind(out, 'read_write', tokens.count * dim * 4, tokens.start * dim * 4),
       ],
-      workgroups: foldWorkgroups(Math.ceil((tokens.count * dim) / (vec ? 8 : 1) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
+      workgroups: foldWorkgroups(
+        Math.ceil((tokens.count * dim) / (vec ? 8 : 1) / 64),
+        profile.limits.maxComputeWorkgroupsPerDimension,
+      ),
       variant: vec ? 'vec8' : 'scalar',
     })),
   );
@@ -42,7 +47,8 @@ export function embeddingGather<B>(
 
 /** dTable[ids[r]] += scale · dOut[r], in place on f32 [vocab, dim]; the same sum in the same order every time. */
 export function embeddingScatterAdd<B>(
-  profile: DeviceProfile, args: EmbeddingShape & { readonly ids: Operand<B>; readonly dOut: Operand<B>; readonly dTable: Operand<B> },
+  profile: DeviceProfile,
+  args: EmbeddingShape & { readonly ids: Operand<B>; readonly dOut: Operand<B>; readonly dTable: Operand<B> },
 ): KernelCall<B>[] {
   const { ids, dOut, dTable, rows, dim, vocab, scale } = args;
   const limit = profile.limits.maxStorageBufferBindingSize;

@@ -3,7 +3,10 @@ import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '.
 import { bind, rowWindows } from './windows.js';
 
 /** out[i] = value, f32 [n] (`shaders/copy/fill.wesl`). */
-export function fill<B>(profile: DeviceProfile, { out, n, value }: { readonly out: Operand<B>; readonly n: number; readonly value: number }): KernelCall<B>[] {
+export function fill<B>(
+  profile: DeviceProfile,
+  { out, n, value }: { readonly out: Operand<B>; readonly n: number; readonly value: number },
+): KernelCall<B>[] {
   return rowWindows(n, [4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
     shader: 'copy/fill',
     uniforms: words(count, f32Bits(value), 0, 0),

@@ -11,20 +11,43 @@ interface GegluInputs<B> {
 }
 
 /** out = gelu_tanh(gate) · up (`shaders/activation/geglu.wesl`). */
-export function geglu<B>(profile: DeviceProfile, { gate, up, out, n }: GegluInputs<B> & { readonly out: Operand<B> }): KernelCall<B>[] {
-  return calls(profile, n, false, [[gate, 'read'], [up, 'read'], [out, 'read_write']]);
+export function geglu<B>(
+  profile: DeviceProfile,
+  { gate, up, out, n }: GegluInputs<B> & { readonly out: Operand<B> },
+): KernelCall<B>[] {
+  return calls(profile, n, false, [
+    [gate, 'read'],
+    [up, 'read'],
+    [out, 'read_write'],
+  ]);
 }
 
 /** The gradients of `geglu` with respect to gate and up. */
 export function gegluBackward<B>(
   profile: DeviceProfile,
-  { gate, up, dOut, dGate, dUp, n }: GegluInputs<B> & { readonly dOut: Operand<B>; readonly dGate: Operand<B>; readonly dUp: Operand<B> },
+  {
+    gate,
+    up,
+    dOut,
+    dGate,
+    dUp,
+    n,
+  }: GegluInputs<B> & { readonly dOut: Operand<B>; readonly dGate: Operand<B>; readonly dUp: Operand<B> },
 ): KernelCall<B>[] {
-  return calls(profile, n, true, [[gate, 'read'], [up, 'read'], [dOut, 'read'], [dGate, 'read_write'], [dUp, 'read_write']]);
+  return calls(profile, n, true, [
+    [gate, 'read'],
+    [up, 'read'],
+    [dOut, 'read'],
+    [dGate, 'read_write'],
+    [dUp, 'read_write'],
+  ]);
 }
 
 function calls<B>(
-  profile: DeviceProfile, n: number, backward: boolean, operands: readonly (readonly [Operand<B>, 'read' | 'read_write'])[],
+  profile: DeviceProfile,
+  n: number,
+  backward: boolean,
+  operands: readonly (readonly [Operand<B>, 'read' | 'read_write'])[],
 ): KernelCall<B>[] {
   const vec = n % 4 === 0;
   return rowWindows(n, [4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {

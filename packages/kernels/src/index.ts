@@ -4,7 +4,12 @@ export * from './run-kernels.js';
 export * from './adamw.js';
 export { attentionBackward, type AttentionBackwardArgs } from './attention-backward.js';
 export { attentionForward, attentionWorkspaceBytes, type AttentionForwardArgs } from './attention-forward.js';
-export { AttentionLimitError, type AttentionRule, type AttentionShape, type AttentionVariant } from './attention-plan.js';
+export {
+  AttentionLimitError,
+  type AttentionRule,
+  type AttentionShape,
+  type AttentionVariant,
+} from './attention-plan.js';
 export * from './convert.js';
 export * from './cross-entropy.js';
 export * from './elementwise.js';

@@ -17,14 +17,23 @@ export interface LayerNormArgs<B> extends Rows {
 }
 
 /** out = (x − mean) / √(var + eps) · weight + bias, row by row (`shaders/norm/layer_norm.wesl`). */
-export function layerNorm<B>(profile: DeviceProfile, { x, weight, bias, out, ...rows }: LayerNormArgs<B>): KernelCall<B>[] {
+export function layerNorm<B>(
+  profile: DeviceProfile,
+  { x, weight, bias, out, ...rows }: LayerNormArgs<B>,
+): KernelCall<B>[] {
   return rowKernel(profile, { x, out, weight, bias, ...rows });
 }
 
 /** The gradient of `layerNorm` with respect to x; `dOut` and `dX` f32 [rows, dim]. */
 export function layerNormBackward<B>(
   profile: DeviceProfile,
-  { x, weight, dOut, dX, ...rows }: Rows & { readonly x: Operand<B>; readonly weight: Operand<B>; readonly dOut: Operand<B>; readonly dX: Operand<B> },
+  {
+    x,
+    weight,
+    dOut,
+    dX,
+    ...rows
+  }: Rows & { readonly x: Operand<B>; readonly weight: Operand<B>; readonly dOut: Operand<B>; readonly dX: Operand<B> },
 ): KernelCall<B>[] {
   return rowKernel(profile, { x, out: dX, weight, dOut, ...rows });
 }
@@ -54,7 +63,13 @@ function rowKernel<B>(
 /** The gradients of `layerNorm` with respect to weight and bias, f32 [dim]; `workspace` is f32 [rows, 2]. */
 export function layerNormParamGrad<B>(
   profile: DeviceProfile,
-  args: Rows & { readonly x: Operand<B>; readonly dOut: Operand<B>; readonly dWeight: Operand<B>; readonly dBias: Operand<B>; readonly workspace: Operand<B> },
+  args: Rows & {
+    readonly x: Operand<B>;
+    readonly dOut: Operand<B>;
+    readonly dWeight: Operand<B>;
+    readonly dBias: Operand<B>;
+    readonly workspace: Operand<B>;
+  },
 ): KernelCall<B>[] {
   const { x, dOut, dWeight, dBias, workspace, rows, dim, eps } = args;
   return rowWindows(rows, [dim * 4, 8], profile.limits.maxStorageBufferBindingSize).flatMap(({ start, count }) => {
@@ -74,8 +89,11 @@ export function layerNormParamGrad<B>(
         conditions: { ACCUMULATE: start > 0 },
         uniforms: words(count, dim, 0, 0),
         bindings: [
-          bind(x, 'read', bytes, at), bind(dOut, 'read', bytes, at), bind(workspace, 'read', count * 8, start * 8),
-          bind(dWeight, 'read_write', dim * 4), bind(dBias, 'read_write', dim * 4),
+          bind(x, 'read', bytes, at),
+          bind(dOut, 'read', bytes, at),
+          bind(workspace, 'read', count * 8, start * 8),
+          bind(dWeight, 'read_write', dim * 4),
+          bind(dBias, 'read_write', dim * 4),
         ],
         workgroups: [Math.ceil(dim / 32), 1, 1] as const,
         variant: 'plain',

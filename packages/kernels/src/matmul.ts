@@ -58,7 +58,12 @@ function windowOf<B>(operand: Operand<B>, start: number, end: number, access: Bi
   const unit = blockSize > 1 ? leastCommonMultiple(ALIGNMENT, blockBytes) : ALIGNMENT;
   const first = Math.floor(startByte / unit) * unit;
   return {
-    binding: { buffer: operand.buffer, offset: operand.offset + first, size: Math.ceil((endByte - first) / 4) * 4, access },
+    binding: {
+      buffer: operand.buffer,
+      offset: operand.offset + first,
+      size: Math.ceil((endByte - first) / 4) * 4,
+      access,
+    },
     startElement: ((startByte - first) / blockBytes) * blockSize,
   };
 }
@@ -78,7 +83,10 @@ function rowsThatFit(total: number, rowBytes: number, step: number, limit: numbe
   const fit = Math.floor((limit - ALIGNMENT) / rowBytes);
   if (fit >= total) return total;
   const rows = Math.floor(fit / step) * step;
-  if (rows < 1) throw new BindingLimitError(`matmul: ${step} rows of ${what} (${rowBytes} bytes each) do not fit a binding of ${limit} bytes`);
+  if (rows < 1)
+    throw new BindingLimitError(
+      `matmul: ${step} rows of ${what} (${rowBytes} bytes each) do not fit a binding of ${limit} bytes`,
+    );
   return rows;
 }
 
@@ -109,7 +117,8 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
   if (batch > 1 && wholeBytes > limit) {
     const shift = (operand: Operand<B>, elements: number): Operand<B> => {
       const bytes = bytesOf(operand.dtype, elements);
-      if (bytes % ALIGNMENT !== 0) throw new RangeError('matmul: a batch beyond one binding needs matrices of a multiple of 256 bytes');
+      if (bytes % ALIGNMENT !== 0)
+        throw new RangeError('matmul: a batch beyond one binding needs matrices of a multiple of 256 bytes');
       return { ...operand, offset: operand.offset + bytes };
     };
     return Array.from({ length: batch }, (_, i) =>
@@ -126,19 +135,31 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
 
   const stepB = rowStep(args.b.dtype, ldb);
   const bRowsFit = rowsThatFit(transposeB ? n : k, bytesOf(args.b.dtype, ldb), stepB, limit, 'B');
-  const mStep = batch > 1 ? m : Math.min(rowsThatFit(m, ldc * 4, 8, limit, 'C'), transposeA ? m : rowsThatFit(m, lda * 4, 8, limit, 'A'));
+  const mStep =
+    batch > 1
+      ? m
+      : Math.min(rowsThatFit(m, ldc * 4, 8, limit, 'C'), transposeA ? m : rowsThatFit(m, lda * 4, 8, limit, 'A'));
   const nStep = transposeB && batch === 1 ? bRowsFit : n;
   let kStep = transposeB || batch > 1 ? k : bRowsFit;
   if (transposeA && batch === 1) kStep = Math.min(kStep, rowsThatFit(k, lda * 4, stepB, limit, 'A'));
 
   if (kStep < k && args.activation && args.accumulate) {
-    throw new BindingLimitError(`matmul: a product of K = ${k} in parts of ${kStep} cannot be activated and added to what is there; use two steps`);
+    throw new BindingLimitError(
+      `matmul: a product of K = ${k} in parts of ${kStep} cannot be activated and added to what is there; use two steps`,
+    );
   }
   const calls: KernelCall<B>[] = [];
   for (let m0 = 0; m0 < m; m0 += mStep) {
     for (let n0 = 0; n0 < n; n0 += nStep) {
       for (let k0 = 0; k0 === 0 || k0 < k; k0 += kStep) {
-        const part = { m0, n0, k0, ms: Math.min(mStep, m - m0), ns: Math.min(nStep, n - n0), ks: Math.min(kStep, k - k0) };
+        const part = {
+          m0,
+          n0,
+          k0,
+          ms: Math.min(mStep, m - m0),
+          ns: Math.min(nStep, n - n0),
+          ks: Math.min(kStep, k - k0),
+        };
         calls.push(matmulPart(profile, args, part, { lda, ldb, ldc, strideA, strideB, strideC, batch, firstRowB }));
       }
     }
@@ -146,9 +167,23 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
   return calls;
 }
 
-interface Part { m0: number; n0: number; k0: number; ms: number; ns: number; ks: number }
+interface Part {
+  m0: number;
+  n0: number;
+  k0: number;
+  ms: number;
+  ns: number;
+  ks: number;
+}
 interface Strides {
-  lda: number; ldb: number; ldc: number; strideA: number; strideB: number; strideC: number; batch: number; firstRowB: number;
+  lda: number;
+  ldb: number;
+  ldc: number;
+  strideA: number;
+  strideB: number;
+  strideC: number;
+  batch: number;
+  firstRowB: number;
 }
 
 function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, strides: Strides): KernelCall<B> {
@@ -206,10 +241,22 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     },
     constants: { RESIDUAL_BINDING: biasWindow ? 5 : 4 },
     uniforms: words(
-      ms, ns, ks, tilesN,
-      lda, ldb, ldc, tiles,
-      a.startElement, b.startElement, c.startElement, biasWindow?.startElement ?? 0,
-      strideA, strideB, strideC, f32Bits(args.alpha ?? 1),
+      ms,
+      ns,
+      ks,
+      tilesN,
+      lda,
+      ldb,
+      ldc,
+      tiles,
+      a.startElement,
+      b.startElement,
+      c.startElement,
+      biasWindow?.startElement ?? 0,
+      strideA,
+      strideB,
+      strideC,
+      f32Bits(args.alpha ?? 1),
     ),
     bindings,
     workgroups: [x, y, batch],

@@ -27,18 +27,26 @@ export function rmsNorm<B>(profile: DeviceProfile, args: RmsNormArgs<B>): Kernel
 
 /** The gradient of `rmsNorm` with respect to x; `dOut` and `dX` f32 [rows, dim]. */
 export function rmsNormBackward<B>(
-  profile: DeviceProfile, { dX, ...args }: Omit<RmsNormArgs<B>, 'out'> & { readonly dOut: Operand<B>; readonly dX: Operand<B> },
+  profile: DeviceProfile,
+  { dX, ...args }: Omit<RmsNormArgs<B>, 'out'> & { readonly dOut: Operand<B>; readonly dX: Operand<B> },
 ): KernelCall<B>[] {
   return rowKernel(profile, { ...args, out: dX });
 }
 
-function rowKernel<B>(profile: DeviceProfile, args: RmsNormArgs<B> & { readonly dOut: Operand<B> | undefined }): KernelCall<B>[] {
+function rowKernel<B>(
+  profile: DeviceProfile,
+  args: RmsNormArgs<B> & { readonly dOut: Operand<B> | undefined },
+): KernelCall<B>[] {
   const { x, weight, out, dOut, rows, dim, eps, weightOffset } = args;
   const vec = dim % 8 === 0;
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
-    const bindings = [bind(x, 'read', bytes, at), bind(weight, 'read', byteLength(weight.dtype, dim)), bind(out, 'read_write', bytes, at)];
+    const bindings = [
+      bind(x, 'read', bytes, at),
+      bind(weight, 'read', byteLength(weight.dtype, dim)),
+      bind(out, 'read_write', bytes, at),
+    ];
     if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
     return {
       shader: 'norm/rms_norm',
@@ -84,7 +92,12 @@ export function rmsNormWeightGrad<B>(profile: DeviceProfile, args: RmsNormWeight
         shader: 'norm/rms_norm_weight_grad',
         conditions: { ACCUMULATE: start > 0 },
         uniforms: words(count, dim, 0, 0),
-        bindings: [bind(x, 'read', bytes, at), bind(dOut, 'read', bytes, at), bind(workspace, 'read', count * 4, start * 4), bind(dWeight, 'read_write', dim * 4)],
+        bindings: [
+          bind(x, 'read', bytes, at),
+          bind(dOut, 'read', bytes, at),
+          bind(workspace, 'read', count * 4, start * 4),
+          bind(dWeight, 'read_write', dim * 4),
+        ],
         workgroups: [Math.ceil(dim / 32), 1, 1] as const,
         variant: 'plain',
       },

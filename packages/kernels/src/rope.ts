@@ -32,15 +32,22 @@ export function ropeInverseFrequencies(headDim: number, theta: number, scalingFa
 export function rope<B>(profile: DeviceProfile, args: RopeArgs<B>): KernelCall<B>[] {
   const { x, tokenInfo, out, rows, heads, headDim, theta, scalingFactor, inverse } = args;
   const half = headDim / 2;
-  if (!Number.isInteger(half) || half > 256) throw new RangeError(`rope: the head dimension must be even and at most 512, not ${headDim}`);
+  if (!Number.isInteger(half) || half > 256)
+    throw new RangeError(`rope: the head dimension must be even and at most 512, not ${headDim}`);
   const rowBytes = heads * headDim * 4;
   const table = new Uint32Array(256);
-  ropeInverseFrequencies(headDim, theta, scalingFactor).forEach((f, j) => { table[j] = f32Bits(f); });
+  ropeInverseFrequencies(headDim, theta, scalingFactor).forEach((f, j) => {
+    table[j] = f32Bits(f);
+  });
   return rowWindows(rows, [rowBytes, 16], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
     shader: 'rope/rope',
     conditions: { INVERSE: inverse },
     uniforms: Uint32Array.of(count, heads, half, 0, ...table),
-    bindings: [bind(x, 'read', count * rowBytes, start * rowBytes), bind(tokenInfo, 'read', count * 16, start * 16), bind(out, 'read_write', count * rowBytes, start * rowBytes)],
+    bindings: [
+      bind(x, 'read', count * rowBytes, start * rowBytes),
+      bind(tokenInfo, 'read', count * 16, start * 16),
+      bind(out, 'read_write', count * rowBytes, start * rowBytes),
+    ],
     workgroups: foldWorkgroups(Math.ceil((count * half) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
     variant: 'plain',
   }));

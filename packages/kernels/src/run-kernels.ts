@@ -6,23 +6,35 @@ import type { KernelCall } from './kernel-call.js';
  * run more than once are recorded by `@lapidary/tensor` instead, which makes buffers and bind groups only once.
  */
 export async function runKernels(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>[]): Promise<void> {
-  const compiled = await Promise.all(calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })));
+  const compiled = await Promise.all(
+    calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
+  );
   const uniformBuffers: GPUBuffer[] = [];
   const encoder = gpu.device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   calls.forEach((call, i) => {
     const { pipeline, layout } = compiled[i]!;
-    const uniforms = gpu.createBuffer(Math.ceil(call.uniforms.byteLength / 16) * 16, 'uniforms', GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    const uniforms = gpu.createBuffer(
+      Math.ceil(call.uniforms.byteLength / 16) * 16,
+      'uniforms',
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    );
     uniformBuffers.push(uniforms);
     gpu.device.queue.writeBuffer(uniforms, 0, call.uniforms as Uint32Array<ArrayBuffer>);
     pass.setPipeline(pipeline);
-    pass.setBindGroup(0, gpu.createBindGroup({
-      layout,
-      entries: [
-        { binding: 0, resource: { buffer: uniforms } },
-        ...call.bindings.map(({ buffer, offset, size }, b) => ({ binding: b + 1, resource: { buffer, offset, size } })),
-      ],
-    }));
+    pass.setBindGroup(
+      0,
+      gpu.createBindGroup({
+        layout,
+        entries: [
+          { binding: 0, resource: { buffer: uniforms } },
+          ...call.bindings.map(({ buffer, offset, size }, b) => ({
+            binding: b + 1,
+            resource: { buffer, offset, size },
+          })),
+        ],
+      }),
+    );
     pass.dispatchWorkgroups(...call.workgroups);
   });
   pass.end();
@@ -32,7 +44,12 @@ export async function runKernels(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>
 }
 
 /** Copies `size` bytes of a buffer back to the CPU. */
-export async function readBuffer(gpu: Gpu, buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<ArrayBuffer> {
+export async function readBuffer(
+  gpu: Gpu,
+  buffer: GPUBuffer,
+  offset = 0,
+  size = buffer.size - offset,
+): Promise<ArrayBuffer> {
   const staging = gpu.createBuffer(size, 'read back', GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   try {
     const encoder = gpu.device.createCommandEncoder();

@@ -14,7 +14,10 @@ export interface ScatterRowsArgs<B> {
 }
 
 /** out[ids[r], :] = rows[r, :], in place (`shaders/copy/scatter_rows.wesl`). A target beyond one binding is walked in windows of rows. */
-export function scatterRows<B>(profile: DeviceProfile, { ids, rows, out, count, dim, outRows }: ScatterRowsArgs<B>): KernelCall<B>[] {
+export function scatterRows<B>(
+  profile: DeviceProfile,
+  { ids, rows, out, count, dim, outRows }: ScatterRowsArgs<B>,
+): KernelCall<B>[] {
   if (count === 0) return [];
   // 64 rows of 4-byte values begin at a multiple of 256 bytes, whatever their length.
   const fit = Math.floor(profile.limits.maxStorageBufferBindingSize / (dim * 4));

@@ -13,17 +13,29 @@ export class BindingLimitError extends Error {
  * `rowBytes` holds the bytes of a row in each operand.
  * @throws BindingLimitError
  */
-export function rowWindows(rows: number, rowBytes: readonly number[], limit: number): { start: number; count: number }[] {
+export function rowWindows(
+  rows: number,
+  rowBytes: readonly number[],
+  limit: number,
+): { start: number; count: number }[] {
   const largest = Math.max(...rowBytes);
   if (rows * largest <= limit) return [{ start: 0, count: rows }];
   let step = 1;
   while (rowBytes.some((bytes) => (bytes * step) % ALIGNMENT !== 0)) step *= 2;
   const fit = Math.floor(limit / largest / step) * step;
   if (fit === 0) throw new BindingLimitError(`${step} rows of ${largest} bytes do not fit a binding of ${limit} bytes`);
-  return Array.from({ length: Math.ceil(rows / fit) }, (_, i) => ({ start: i * fit, count: Math.min(fit, rows - i * fit) }));
+  return Array.from({ length: Math.ceil(rows / fit) }, (_, i) => ({
+    start: i * fit,
+    count: Math.min(fit, rows - i * fit),
+  }));
 }
 
 /** Binds `bytes` of an operand from `start` bytes on. */
 export function bind<B>(operand: Operand<B>, access: Binding<B>['access'], bytes: number, start = 0): Binding<B> {
-  return { buffer: operand.buffer, offset: operand.offset + start, size: Math.max(4, Math.ceil(bytes / 4) * 4), access };
+  return {
+    buffer: operand.buffer,
+    offset: operand.offset + start,
+    size: Math.max(4, Math.ceil(bytes / 4) * 4),
+    access,
+  };
 }

@@ -1,4 +1,12 @@
-import { addNode, Tensor, TensorShapeError, withoutRegion, withRegion, type CheckpointRegion, type GraphNode } from './graph.js';
+import {
+  addNode,
+  Tensor,
+  TensorShapeError,
+  withoutRegion,
+  withRegion,
+  type CheckpointRegion,
+  type GraphNode,
+} from './graph.js';
 import { add, constant } from './ops/elementwise.js';
 import { treeEntries, treeFromEntries, type Tree } from './tree.js';
 
@@ -12,7 +20,8 @@ export class NotDifferentiableError extends Error {
  * depend on gets undefined.
  */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] {
-  if (loss.size !== 1) throw new TensorShapeError('gradients', `the loss must be one number, not of shape [${loss.shape.join(', ')}]`);
+  if (loss.size !== 1)
+    throw new TensorShapeError('gradients', `the loss must be one number, not of shape [${loss.shape.join(', ')}]`);
   return withoutRegion(() => backward(loss, wrt));
 }
 
@@ -26,7 +35,8 @@ function backward(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] 
   const grads = new Map<GraphNode, (Tensor | undefined)[]>();
   const accumulate = (tensor: Tensor, grad: Tensor) => {
     let slots = grads.get(tensor.node);
-    if (slots === undefined) grads.set(tensor.node, (slots = new Array<Tensor | undefined>(tensor.node.outputs.length).fill(undefined)));
+    if (slots === undefined)
+      grads.set(tensor.node, (slots = new Array<Tensor | undefined>(tensor.node.outputs.length).fill(undefined)));
     const before = slots[tensor.index];
     slots[tensor.index] = before === undefined ? grad : add(before, grad);
   };
@@ -55,7 +65,10 @@ function backward(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] 
 }
 
 /** The region's nodes made anew on first use, so that what they computed before need not be kept until now. */
-function recompute(region: CheckpointRegion, done: Map<CheckpointRegion, Map<GraphNode, Tensor[]>>): (t: Tensor) => Tensor {
+function recompute(
+  region: CheckpointRegion,
+  done: Map<CheckpointRegion, Map<GraphNode, Tensor[]>>,
+): (t: Tensor) => Tensor {
   let copies = done.get(region);
   if (copies === undefined) {
     copies = new Map();
@@ -95,13 +108,19 @@ export function checkpoint<A extends unknown[], R>(fn: (...args: A) => R): (...a
  * for those leaves of `params` that `trainable` allows (default: all). Leaves the loss does not depend on are left out.
  */
 export function valueAndGrad<P extends Tree<Tensor>, A extends unknown[], R extends { readonly loss: Tensor }>(
-  fn: (params: P, ...rest: A) => R, trainable: (path: string) => boolean = () => true,
+  fn: (params: P, ...rest: A) => R,
+  trainable: (path: string) => boolean = () => true,
 ): (params: P, ...rest: A) => { value: R; grads: Tree<Tensor> } {
   return (params, ...rest) => {
     const value = fn(params, ...rest);
     const leaves = treeEntries<Tensor>(params).filter(([path]) => trainable(path));
-    const found = gradients(value.loss, leaves.map(([, tensor]) => tensor));
-    const entries = leaves.flatMap(([path], i): [string, Tensor][] => (found[i] === undefined ? [] : [[path, found[i]]]));
+    const found = gradients(
+      value.loss,
+      leaves.map(([, tensor]) => tensor),
+    );
+    const entries = leaves.flatMap(([path], i): [string, Tensor][] =>
+      found[i] === undefined ? [] : [[path, found[i]]],
+    );
     return { value, grads: treeFromEntries(entries) };
   };
 }

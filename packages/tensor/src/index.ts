@@ -11,7 +11,16 @@ export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
 export { addAll, max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
 export { cast, concat, reshape, slice, transpose } from './ops/shape.js';
 export {
-  allocateAll, compile, evaluate, input, RunResult, TensorLike, trace, type CompiledFunction, type HostTensor, type Traced,
+  allocateAll,
+  compile,
+  evaluate,
+  input,
+  RunResult,
+  TensorLike,
+  trace,
+  type CompiledFunction,
+  type HostTensor,
+  type Traced,
 } from './program/compile.js';
 export { planProgram, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
 export { Program, ProgramInputError, sharedSlotBytes, SlotPool, type HostData } from './program/program.js';

@@ -36,7 +36,8 @@ export class Variable {
   }
 
   get buffer(): GPUBuffer {
-    if (this.#buffer === undefined) throw new VariableError(`variable '${this.name}' has no memory yet: call allocate(gpu) first`);
+    if (this.#buffer === undefined)
+      throw new VariableError(`variable '${this.name}' has no memory yet: call allocate(gpu) first`);
     return this.#buffer;
   }
 
@@ -57,7 +58,9 @@ export class Variable {
   write(data: ArrayBufferView, byteOffset = 0): void {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     if (byteOffset % 4 !== 0 || byteOffset + bytes.byteLength > this.buffer.size) {
-      throw new VariableError(`variable '${this.name}': ${bytes.byteLength} bytes at offset ${byteOffset} do not fit its ${this.buffer.size} bytes`);
+      throw new VariableError(
+        `variable '${this.name}': ${bytes.byteLength} bytes at offset ${byteOffset} do not fit its ${this.buffer.size} bytes`,
+      );
     }
     const padded = bytes.byteLength % 4 === 0 ? bytes : new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
     if (padded !== bytes) padded.set(bytes);
@@ -71,7 +74,8 @@ export class Variable {
 
   /** The values of an f32 variable. */
   async read(): Promise<Float32Array> {
-    if (this.type.dtype !== 'f32') throw new VariableError(`variable '${this.name}' is ${this.type.dtype}: use readBytes()`);
+    if (this.type.dtype !== 'f32')
+      throw new VariableError(`variable '${this.name}' is ${this.type.dtype}: use readBytes()`);
     return new Float32Array((await this.readBytes()).buffer, 0, sizeOf(this.type.shape));
   }
 
@@ -84,8 +88,14 @@ export class Variable {
 
 /** A variable on the device with these values. `data` must be of the dtype's own bytes. */
 export function variableFrom(
-  gpu: Gpu, data: ArrayBufferView, shape: readonly number[],
-  { dtype = 'f32', name = 'variable', category = 'weights' }: { dtype?: DType; name?: string; category?: VariableCategory } = {},
+  gpu: Gpu,
+  data: ArrayBufferView,
+  shape: readonly number[],
+  {
+    dtype = 'f32',
+    name = 'variable',
+    category = 'weights',
+  }: { dtype?: DType; name?: string; category?: VariableCategory } = {},
 ): Variable {
   const variable = new Variable(name, { shape, dtype }, category).allocate(gpu);
   variable.write(data);

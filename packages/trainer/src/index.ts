@@ -29,7 +29,16 @@ export { prepareRunFolder, runFile, type RunFolder } from './store/run-folder.js
 export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
 export type { StoredTensor, TensorSource } from './store/tensor-file.js';
 export {
-  hyperInput, planEval, planMicroStep, planStep, planTrained, planUpdate, type BatchShape, type HyperParameters, type StepModel, type Trained,
+  hyperInput,
+  planEval,
+  planMicroStep,
+  planStep,
+  planTrained,
+  planUpdate,
+  type BatchShape,
+  type HyperParameters,
+  type StepModel,
+  type Trained,
 } from './loop/train-programs.js';
 
 // The run itself

@@ -30,9 +30,13 @@ function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   turns.forEach(({ role, content }, i) => {
     const expected = i % 2 === 0 ? 'user' : 'model';
     const found = role === 'assistant' ? 'model' : role;
-    if (typeof content !== 'string') throw new ChatTemplateError(i + offset, `message ${i + offset + 1} has no text content`);
+    if (typeof content !== 'string')
+      throw new ChatTemplateError(i + offset, `message ${i + offset + 1} has no text content`);
     if (found !== expected) {
-      throw new ChatTemplateError(i + offset, `message ${i + offset + 1} is from '${role}', but user and model must take turns, the user first: expected '${expected}'`);
+      throw new ChatTemplateError(
+        i + offset,
+        `message ${i + offset + 1} is from '${role}', but user and model must take turns, the user first: expected '${expected}'`,
+      );
     }
   });
   if (first.role !== 'system') return turns;
@@ -43,12 +47,29 @@ function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
 /** The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`. @throws ChatTemplateError */
 export function renderChat(
   messages: readonly ChatMessage[],
-  { template = gemmaChatTemplate, bosToken = '<bos>', eosToken = '<eos>', addGenerationPrompt = false }:
-    { readonly template?: string; readonly bosToken?: string; readonly eosToken?: string; readonly addGenerationPrompt?: boolean } = {},
+  {
+    template = gemmaChatTemplate,
+    bosToken = '<bos>',
+    eosToken = '<eos>',
+    addGenerationPrompt = false,
+  }: {
+    readonly template?: string;
+    readonly bosToken?: string;
+    readonly eosToken?: string;
+    readonly addGenerationPrompt?: boolean;
+  } = {},
 ): string {
-  const turns = checkMessages(messages).map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content }));
+  const turns = checkMessages(messages).map(({ role, content }) => ({
+    role: role === 'model' ? 'assistant' : role,
+    content,
+  }));
   try {
-    return new Template(template).render({ messages: turns, bos_token: bosToken, eos_token: eosToken, add_generation_prompt: addGenerationPrompt });
+    return new Template(template).render({
+      messages: turns,
+      bos_token: bosToken,
+      eos_token: eosToken,
+      add_generation_prompt: addGenerationPrompt,
+    });
   } catch (error) {
     throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
   }
@@ -56,7 +77,8 @@ export function renderChat(
 
 /** Token ids of a conversation and which of them the model is to learn: its own turns up to and with `<end_of_turn>`. */
 export function encodeChat(
-  tokenizer: Tokenizer, messages: readonly ChatMessage[],
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
 ): { tokens: number[]; lossMask: boolean[] } {
   const options = {
     ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),

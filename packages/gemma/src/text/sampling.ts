@@ -21,7 +21,10 @@ export function createRandom(seed: number): () => number {
 }
 
 /** Draws a token from logits f32 [V]. */
-export function sampleToken(logits: Float32Array, { temperature = 1, topK = 0, topP = 1, random = Math.random }: SamplingOptions = {}): number {
+export function sampleToken(
+  logits: Float32Array,
+  { temperature = 1, topK = 0, topP = 1, random = Math.random }: SamplingOptions = {},
+): number {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
   if (temperature === 0 || topK === 1) return best;

@@ -18,12 +18,17 @@ function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): Arra
  */
 export function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Tokenizer {
   const model = metadata['tokenizer.ggml.model'];
-  if (model !== 'llama') throw new TokenizerError(`the GGUF file's tokenizer is '${String(model)}'; only 'llama' (SentencePiece BPE) is supported`);
+  if (model !== 'llama')
+    throw new TokenizerError(
+      `the GGUF file's tokenizer is '${String(model)}'; only 'llama' (SentencePiece BPE) is supported`,
+    );
   const tokens = Array.from(list<string>(metadata, 'tokenizer.ggml.tokens'));
   const scores = list<number>(metadata, 'tokenizer.ggml.scores');
   const types = list<number>(metadata, 'tokenizer.ggml.token_type');
   if (scores.length !== tokens.length || types.length !== tokens.length) {
-    throw new TokenizerError(`the GGUF file has ${tokens.length} tokens but ${scores.length} scores and ${types.length} token types`);
+    throw new TokenizerError(
+      `the GGUF file has ${tokens.length} tokens but ${scores.length} scores and ${types.length} token types`,
+    );
   }
   const at = (key: string, fallback: number) => tokens[Number(metadata[key] ?? fallback)]!;
   const added = tokens.flatMap((content, id) => {
@@ -39,11 +44,21 @@ export function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): 
     post_processor: null,
     decoder: {
       type: 'Sequence',
-      decoders: [{ type: 'Replace', pattern: { String: '▁' }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }],
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+      ],
     },
     model: {
-      type: 'BPE', dropout: null, unk_token: at('tokenizer.ggml.unknown_token_id', 3), continuing_subword_prefix: null, end_of_word_suffix: null,
-      fuse_unk: true, byte_fallback: true, ignore_merges: false,
+      type: 'BPE',
+      dropout: null,
+      unk_token: at('tokenizer.ggml.unknown_token_id', 3),
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       merges: mergesOf(tokens, scores),
     },

@@ -61,7 +61,9 @@ export function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: u
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },
     decode: (ids, { skipSpecialTokens = true } = {}) =>
-      ids.length === 0 ? '' : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+      ids.length === 0
+        ? ''
+        : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
     tokenId: (token) => library.token_to_id(token),
     ...(typeof template === 'string' && { chatTemplate: template }),
   };

@@ -12,7 +12,11 @@ export function testGpu(): Promise<Gpu> {
 }
 
 /** Numbers on the GPU as f32, i32 or u32. */
-export function upload(gpu: Gpu, data: Float32Array | Int32Array | Uint32Array | number[], dtype: DType = 'f32'): Operand<GPUBuffer> {
+export function upload(
+  gpu: Gpu,
+  data: Float32Array | Int32Array | Uint32Array | number[],
+  dtype: DType = 'f32',
+): Operand<GPUBuffer> {
   const array = Array.isArray(data) ? (dtype === 'f32' ? Float32Array.from(data) : Int32Array.from(data)) : data;
   const buffer = gpu.createBuffer(array.byteLength, 'test input');
   gpu.device.queue.writeBuffer(buffer, 0, array as Float32Array<ArrayBuffer>);

@@ -16,9 +16,18 @@ export interface AdamWArgs {
 }
 
 /** One AdamW update (Loshchilov & Hutter 2017, arXiv:1711.05101; PyTorch's form) → new [param, m, v], in place where possible. */
-export function adamw({ param, grad, m, v, hyper, gradNormSquared, weightDecayScale = 1 }: AdamWArgs): [Tensor, Tensor, Tensor] {
+export function adamw({
+  param,
+  grad,
+  m,
+  v,
+  hyper,
+  gradNormSquared,
+  weightDecayScale = 1,
+}: AdamWArgs): [Tensor, Tensor, Tensor] {
   for (const t of [param, grad, m, v]) {
-    if (t.dtype !== 'f32' || t.size !== param.size) throw new TensorShapeError('adamw', `${formatType(t)} beside a parameter ${formatType(param)}`);
+    if (t.dtype !== 'f32' || t.size !== param.size)
+      throw new TensorShapeError('adamw', `${formatType(t)} beside a parameter ${formatType(param)}`);
   }
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };
@@ -26,10 +35,21 @@ export function adamw({ param, grad, m, v, hyper, gradNormSquared, weightDecaySc
     name: 'adamw',
     inputs: [param, grad, m, v, hyper, gradNormSquared],
     outputs: [type, type, type],
-    inPlace: new Map([[0, 0], [1, 2], [2, 3]]),
+    inPlace: new Map([
+      [0, 0],
+      [1, 2],
+      [2, 3],
+    ]),
     lower: ({ profile, inputs, outputs }) =>
       adamwKernel(profile, {
-        param: outputs[0]!, grad: inputs[1]!, m: outputs[1]!, v: outputs[2]!, hyper: inputs[4]!, gradNormSquared: inputs[5]!, n, weightDecayScale,
+        param: outputs[0]!,
+        grad: inputs[1]!,
+        m: outputs[1]!,
+        v: outputs[2]!,
+        hyper: inputs[4]!,
+        gradNormSquared: inputs[5]!,
+        n,
+        weightDecayScale,
       }),
   }) as [Tensor, Tensor, Tensor];
 }

@@ -15,35 +15,78 @@ export interface AttentionOptions {
  * with K dividing H; `queryInfo` i32 [B, T, 4] and `keyInfo` i32 [B, S, 4] hold (segment, block, position, 0) of each token:
  * a query sees a key of its own segment (0 is padding) whose block is not larger than its own, within the window. → [B, T, H, D].
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, queryInfo: Tensor, keyInfo: Tensor, options: AttentionOptions): Tensor {
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  queryInfo: Tensor,
+  keyInfo: Tensor,
+  options: AttentionOptions,
+): Tensor {
   const [batch, queries, heads, headDim] = q.shape as [number, number, number, number];
   const [, keys, kvHeads] = k.shape as [number, number, number, number];
-  if (q.shape.length !== 4 || k.shape.join() !== v.shape.join() || k.shape[0] !== batch || k.shape[3] !== headDim || heads % kvHeads !== 0) {
-    throw new TensorShapeError('attention', `q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)} do not fit together`);
+  if (
+    q.shape.length !== 4 ||
+    k.shape.join() !== v.shape.join() ||
+    k.shape[0] !== batch ||
+    k.shape[3] !== headDim ||
+    heads % kvHeads !== 0
+  ) {
+    throw new TensorShapeError(
+      'attention',
+      `q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)} do not fit together`,
+    );
   }
   const shape = { batch, queries, keys, heads, kvHeads, headDim };
   const rule = { scale: options.scale, softcap: options.softcap ?? 0, window: options.window ?? 0 };
   const [out] = addNode({
     name: 'attention',
     inputs: [q, k, v, queryInfo, keyInfo],
-    outputs: [{ shape: q.shape, dtype: 'f32' }, { shape: [batch, heads, queries], dtype: 'f32' }],
+    outputs: [
+      { shape: q.shape, dtype: 'f32' },
+      { shape: [batch, heads, queries], dtype: 'f32' },
+    ],
     lower: ({ profile, inputs, outputs, workspace }) => {
       const bytes = attentionWorkspaceBytes(profile, shape);
       return attentionForward(profile, {
-        q: inputs[0]!, k: inputs[1]!, v: inputs[2]!, qInfo: inputs[3]!, kInfo: inputs[4]!, out: outputs[0]!, lse: outputs[1]!, ...shape, ...rule,
+        q: inputs[0]!,
+        k: inputs[1]!,
+        v: inputs[2]!,
+        qInfo: inputs[3]!,
+        kInfo: inputs[4]!,
+        out: outputs[0]!,
+        lse: outputs[1]!,
+        ...shape,
+        ...rule,
         ...(bytes > 0 && { workspace: workspace(bytes) }),
       });
     },
     vjp: ({ inputs, outputs, grads }) => {
-      if (queries !== keys) throw new TensorShapeError('attention', 'only self-attention (as many queries as keys) has a gradient');
+      if (queries !== keys)
+        throw new TensorShapeError('attention', 'only self-attention (as many queries as keys) has a gradient');
       return addNode({
         name: 'attention backward',
         inputs: [...inputs.slice(0, 4), outputs[0]!, outputs[1]!, grads[0]!],
         outputs: [q, k, v].map(({ shape: s }) => ({ shape: s, dtype: 'f32' as const })),
         lower: ({ profile, inputs: [qs, ks, vs, info, o, lse, dOut], outputs: [dq, dk, dv], workspace }) =>
           attentionBackward(profile, {
-            q: qs!, k: ks!, v: vs!, info: info!, out: o!, lse: lse!, dOut: dOut!, dq: dq!, dk: dk!, dv: dv!,
-            stats: workspace(batch * heads * queries * 8), batch, tokens: queries, heads, kvHeads, headDim, ...rule,
+            q: qs!,
+            k: ks!,
+            v: vs!,
+            info: info!,
+            out: o!,
+            lse: lse!,
+            dOut: dOut!,
+            dq: dq!,
+            dk: dk!,
+            dv: dv!,
+            stats: workspace(batch * heads * queries * 8),
+            batch,
+            tokens: queries,
+            heads,
+            kvHeads,
+            headDim,
+            ...rule,
           }),
       });
     },
@@ -67,13 +110,23 @@ export function rope(x: Tensor, tokenInfo: Tensor, { theta, scalingFactor = 1 }:
 
 function rotate(x: Tensor, tokenInfo: Tensor, options: Required<RopeOptions>, inverse: boolean): Tensor {
   const [batch, length, heads, headDim] = x.shape as [number, number, number, number];
-  if (x.shape.length !== 4 || tokenInfo.size !== batch * length * 4) throw new TensorShapeError('rope', `x ${formatType(x)} with tokenInfo ${formatType(tokenInfo)}`);
+  if (x.shape.length !== 4 || tokenInfo.size !== batch * length * 4)
+    throw new TensorShapeError('rope', `x ${formatType(x)} with tokenInfo ${formatType(tokenInfo)}`);
   return addNode({
     name: 'rope',
     inputs: [x, tokenInfo],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
     lower: ({ profile, inputs, outputs }) =>
-      ropeKernel(profile, { x: inputs[0]!, tokenInfo: inputs[1]!, out: outputs[0]!, rows: batch * length, heads, headDim, inverse, ...options }),
+      ropeKernel(profile, {
+        x: inputs[0]!,
+        tokenInfo: inputs[1]!,
+        out: outputs[0]!,
+        rows: batch * length,
+        heads,
+        headDim,
+        inverse,
+        ...options,
+      }),
     vjp: ({ inputs, grads }) => [rotate(grads[0]!, inputs[1]!, options, !inverse), undefined],
   })[0]!;
 }

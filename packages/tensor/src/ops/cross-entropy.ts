@@ -1,5 +1,12 @@
 import {
-  byteLength, crossEntropyChunkBackward, crossEntropyChunkForward, crossEntropyFinish, isQuantised, matmul, type DType, type KernelCall,
+  byteLength,
+  crossEntropyChunkBackward,
+  crossEntropyChunkForward,
+  crossEntropyFinish,
+  isQuantised,
+  matmul,
+  type DType,
+  type KernelCall,
 } from '@lapidary/kernels';
 import { addNode, formatType, TensorShapeError, type StorageId, type Tensor } from '../graph.js';
 
@@ -24,26 +31,57 @@ function chunkClasses(rows: number, classes: number, dtype: DType, dim: number):
  * size rows × classes exists, forward or backward. hidden f32 [R, d], weight [V, d] in any storage type, targets i32 [R]
  * (negative: ignored, loss 0) → f32 [R], in nats. The idea: Wijmans et al. 2024, arXiv:2411.09009.
  */
-export function linearCrossEntropy(hidden: Tensor, weight: Tensor, targets: Tensor, { softcap = 0 }: CrossEntropyOptions = {}): Tensor {
+export function linearCrossEntropy(
+  hidden: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  { softcap = 0 }: CrossEntropyOptions = {},
+): Tensor {
   const [rows, dim] = hidden.shape as [number, number];
   const [classes] = weight.shape as [number, number];
   if (hidden.shape.length !== 2 || weight.shape[1] !== dim || targets.size !== rows || targets.dtype !== 'i32') {
-    throw new TensorShapeError('linearCrossEntropy', `hidden ${formatType(hidden)}, weight ${formatType(weight)}, targets ${formatType(targets)}`);
+    throw new TensorShapeError(
+      'linearCrossEntropy',
+      `hidden ${formatType(hidden)}, weight ${formatType(weight)}, targets ${formatType(targets)}`,
+    );
   }
   const chunk = chunkClasses(rows, classes, weight.dtype, dim);
   const chunks = Array.from({ length: Math.ceil(classes / chunk) }, (_, i) => ({
-    chunkStart: i * chunk, chunkSize: Math.min(chunk, classes - i * chunk),
+    chunkStart: i * chunk,
+    chunkSize: Math.min(chunk, classes - i * chunk),
   }));
   const [loss] = addNode({
     name: 'linear cross-entropy',
     inputs: [hidden, weight, targets],
-    outputs: [{ shape: [rows], dtype: 'f32' }, { shape: [rows], dtype: 'f32' }],
+    outputs: [
+      { shape: [rows], dtype: 'f32' },
+      { shape: [rows], dtype: 'f32' },
+    ],
     lower: ({ profile, inputs: [h, w, t], outputs: [lossOut, lse], workspace }) => {
       const logits = workspace(rows * chunk * 4);
       const state = workspace(rows * 16);
       const calls: KernelCall<StorageId>[] = chunks.flatMap(({ chunkStart, chunkSize }, i) => [
-        ...matmul(profile, { a: h!, b: w!, out: logits, m: rows, n: chunkSize, k: dim, transposeB: true, bFirstRow: chunkStart }),
-        ...crossEntropyChunkForward(profile, { logits, targets: t!, state, rows, chunkStart, chunkSize, rowStride: chunkSize, softcap, first: i === 0 }),
+        ...matmul(profile, {
+          a: h!,
+          b: w!,
+          out: logits,
+          m: rows,
+          n: chunkSize,
+          k: dim,
+          transposeB: true,
+          bFirstRow: chunkStart,
+        }),
+        ...crossEntropyChunkForward(profile, {
+          logits,
+          targets: t!,
+          state,
+          rows,
+          chunkStart,
+          chunkSize,
+          rowStride: chunkSize,
+          softcap,
+          first: i === 0,
+        }),
       ]);
       calls.push(...crossEntropyFinish(profile, { state, targets: t!, loss: lossOut!, lse: lse!, rows }));
       return calls;
@@ -62,14 +100,48 @@ export function linearCrossEntropy(hidden: Tensor, weight: Tensor, targets: Tens
           const dHidden = needs[0] ? out[0] : undefined;
           const dWeight = needs[1] ? out.at(-1) : undefined;
           return chunks.flatMap(({ chunkStart, chunkSize }, i) => [
-            ...matmul(profile, { a: h!, b: w!, out: logits, m: rows, n: chunkSize, k: dim, transposeB: true, bFirstRow: chunkStart }),
-            ...crossEntropyChunkBackward(profile, { logits, targets: t!, lse: lse!, dLoss: dLoss!, rows, chunkStart, chunkSize, rowStride: chunkSize, softcap }),
+            ...matmul(profile, {
+              a: h!,
+              b: w!,
+              out: logits,
+              m: rows,
+              n: chunkSize,
+              k: dim,
+              transposeB: true,
+              bFirstRow: chunkStart,
+            }),
+            ...crossEntropyChunkBackward(profile, {
+              logits,
+              targets: t!,
+              lse: lse!,
+              dLoss: dLoss!,
+              rows,
+              chunkStart,
+              chunkSize,
+              rowStride: chunkSize,
+              softcap,
+            }),
             ...(dHidden
-              ? matmul(profile, { a: logits, b: w!, out: dHidden, m: rows, n: dim, k: chunkSize, bFirstRow: chunkStart, accumulate: i > 0 })
+              ? matmul(profile, {
+                  a: logits,
+                  b: w!,
+                  out: dHidden,
+                  m: rows,
+                  n: dim,
+                  k: chunkSize,
+                  bFirstRow: chunkStart,
+                  accumulate: i > 0,
+                })
               : []),
             ...(dWeight
               ? matmul(profile, {
-                  a: logits, b: h!, out: { ...dWeight, offset: dWeight.offset + chunkStart * dim * 4 }, m: chunkSize, n: dim, k: rows, transposeA: true,
+                  a: logits,
+                  b: h!,
+                  out: { ...dWeight, offset: dWeight.offset + chunkStart * dim * 4 },
+                  m: chunkSize,
+                  n: dim,
+                  k: rows,
+                  transposeA: true,
                 })
               : []),
           ]);

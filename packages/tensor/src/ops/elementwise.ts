@@ -12,7 +12,8 @@ export function broadcastShapes(operation: string, a: readonly number[], b: read
   return Array.from({ length: rank }, (_, i) => {
     const x = a[i - rank + a.length] ?? 1;
     const y = b[i - rank + b.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) throw new TensorShapeError(operation, `shapes [${a.join(', ')}] and [${b.join(', ')}] do not broadcast`);
+    if (x !== y && x !== 1 && y !== 1)
+      throw new TensorShapeError(operation, `shapes [${a.join(', ')}] and [${b.join(', ')}] do not broadcast`);
     return x === 1 ? y : x;
   });
 }
@@ -22,14 +23,23 @@ function sumTo(grad: Tensor, shape: readonly number[]): Tensor {
   const lead = grad.shape.length - shape.length;
   const axes = grad.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && grad.shape[i] !== 1));
   const reduced = axes.length === 0 ? grad : sum(grad, axes, true);
-  return sizeOf(reduced.shape) === sizeOf(shape) && reduced.shape.join() === shape.join() ? reduced : reshape(reduced, shape);
+  return sizeOf(reduced.shape) === sizeOf(shape) && reduced.shape.join() === shape.join()
+    ? reduced
+    : reshape(reduced, shape);
 }
 
 type Rule = (context: VjpContext & { grad: Tensor; x: Tensor[]; y: Tensor }) => (Tensor | undefined)[];
 
-function node(op: ElementwiseOp, inputs: readonly Tensor[], rule: Rule | undefined, value?: number, shape?: readonly number[]): Tensor {
+function node(
+  op: ElementwiseOp,
+  inputs: readonly Tensor[],
+  rule: Rule | undefined,
+  value?: number,
+  shape?: readonly number[],
+): Tensor {
   for (const input of inputs) {
-    if (!['f32', 'bf16', 'f16', 'i32'].includes(input.dtype)) throw new TensorShapeError(op, `cannot read ${formatType(input)}; cast it first`);
+    if (!['f32', 'bf16', 'f16', 'i32'].includes(input.dtype))
+      throw new TensorShapeError(op, `cannot read ${formatType(input)}; cast it first`);
   }
   const out = shape ?? inputs.map((t) => t.shape).reduce((a, b) => broadcastShapes(op, a, b));
   return addNode({
@@ -40,7 +50,9 @@ function node(op: ElementwiseOp, inputs: readonly Tensor[], rule: Rule | undefin
     ...(rule && {
       vjp: (context) => {
         const grads = rule({ ...context, grad: context.grads[0]!, x: [...context.inputs], y: context.outputs[0]! });
-        return grads.map((g, i) => (g === undefined || !context.needs[i] ? undefined : sumTo(g, context.inputs[i]!.shape)));
+        return grads.map((g, i) =>
+          g === undefined || !context.needs[i] ? undefined : sumTo(g, context.inputs[i]!.shape),
+        );
       },
     }),
   })[0]!;
@@ -60,10 +72,14 @@ const noGradient: Rule = ({ x }) => x.map(() => undefined);
 /** a + b */
 export const add = (a: Operand, b: Operand): Tensor => node('add', [tensor(a), tensor(b)], ({ grad }) => [grad, grad]);
 /** a − b */
-export const sub = (a: Operand, b: Operand): Tensor => node('sub', [tensor(a), tensor(b)], ({ grad }) => [grad, neg(grad)]);
+export const sub = (a: Operand, b: Operand): Tensor =>
+  node('sub', [tensor(a), tensor(b)], ({ grad }) => [grad, neg(grad)]);
 /** a · b, element by element */
 export const mul = (a: Operand, b: Operand): Tensor =>
-  node('mul', [tensor(a), tensor(b)], ({ grad, x, needs }) => [needs[0] ? mul(grad, x[1]!) : undefined, needs[1] ? mul(grad, x[0]!) : undefined]);
+  node('mul', [tensor(a), tensor(b)], ({ grad, x, needs }) => [
+    needs[0] ? mul(grad, x[1]!) : undefined,
+    needs[1] ? mul(grad, x[0]!) : undefined,
+  ]);
 /** a / b */
 export const div = (a: Operand, b: Operand): Tensor =>
   node('div', [tensor(a), tensor(b)], ({ grad, x, y, needs }) => [
@@ -85,12 +101,17 @@ export const minimum = (a: Operand, b: Operand): Tensor =>
 /** 1 where a > b, else 0 */
 export const greater = (a: Operand, b: Operand): Tensor => node('greater', [tensor(a), tensor(b)], noGradient);
 /** 1 where a ≥ b, else 0 */
-export const greaterEqual = (a: Operand, b: Operand): Tensor => node('greaterEqual', [tensor(a), tensor(b)], noGradient);
+export const greaterEqual = (a: Operand, b: Operand): Tensor =>
+  node('greaterEqual', [tensor(a), tensor(b)], noGradient);
 /** 1 where a = b, else 0 */
 export const equal = (a: Operand, b: Operand): Tensor => node('equal', [tensor(a), tensor(b)], noGradient);
 /** a where the condition is not 0, else b */
 export const where = (condition: Operand, a: Operand, b: Operand): Tensor =>
-  node('where', [tensor(condition), tensor(a), tensor(b)], ({ grad, x }) => [undefined, where(x[0]!, grad, 0), where(x[0]!, 0, grad)]);
+  node('where', [tensor(condition), tensor(a), tensor(b)], ({ grad, x }) => [
+    undefined,
+    where(x[0]!, grad, 0),
+    where(x[0]!, 0, grad),
+  ]);
 
 /** −x */
 export const neg = (x: Operand): Tensor => node('neg', [tensor(x)], ({ grad }) => [neg(grad)]);
@@ -101,16 +122,21 @@ export const exp = (x: Operand): Tensor => node('exp', [tensor(x)], ({ grad, y }
 export const log = (x: Operand): Tensor => node('log', [tensor(x)], ({ grad, x: [v] }) => [div(grad, v!)]);
 export const sqrt = (x: Operand): Tensor => node('sqrt', [tensor(x)], ({ grad, y }) => [div(mul(grad, 0.5), y)]);
 /** 1 / √x */
-export const rsqrt = (x: Operand): Tensor => node('rsqrt', [tensor(x)], ({ grad, x: [v], y }) => [div(mul(mul(grad, -0.5), y), v!)]);
-export const reciprocal = (x: Operand): Tensor => node('reciprocal', [tensor(x)], ({ grad, y }) => [neg(mul(grad, square(y)))]);
+export const rsqrt = (x: Operand): Tensor =>
+  node('rsqrt', [tensor(x)], ({ grad, x: [v], y }) => [div(mul(mul(grad, -0.5), y), v!)]);
+export const reciprocal = (x: Operand): Tensor =>
+  node('reciprocal', [tensor(x)], ({ grad, y }) => [neg(mul(grad, square(y)))]);
 /** x² */
-export const square = (x: Operand): Tensor => node('square', [tensor(x)], ({ grad, x: [v] }) => [mul(mul(grad, 2), v!)]);
+export const square = (x: Operand): Tensor =>
+  node('square', [tensor(x)], ({ grad, x: [v] }) => [mul(mul(grad, 2), v!)]);
 export const sin = (x: Operand): Tensor => node('sin', [tensor(x)], ({ grad, x: [v] }) => [mul(grad, cos(v!))]);
 export const cos = (x: Operand): Tensor => node('cos', [tensor(x)], ({ grad, x: [v] }) => [neg(mul(grad, sin(v!)))]);
 export const tanh = (x: Operand): Tensor => node('tanh', [tensor(x)], ({ grad, y }) => [mul(grad, sub(1, square(y)))]);
 /** 1 / (1 + e^−x) */
-export const sigmoid = (x: Operand): Tensor => node('sigmoid', [tensor(x)], ({ grad, y }) => [mul(grad, mul(y, sub(1, y)))]);
-export const relu = (x: Operand): Tensor => node('relu', [tensor(x)], ({ grad, x: [v] }) => [mul(grad, greater(v!, 0))]);
+export const sigmoid = (x: Operand): Tensor =>
+  node('sigmoid', [tensor(x)], ({ grad, y }) => [mul(grad, mul(y, sub(1, y)))]);
+export const relu = (x: Operand): Tensor =>
+  node('relu', [tensor(x)], ({ grad, x: [v] }) => [mul(grad, greater(v!, 0))]);
 /** x · sigmoid(x) (Elfwing et al. 2017, arXiv:1702.03118) */
 export const silu = (x: Operand): Tensor =>
   node('silu', [tensor(x)], ({ grad, x: [v] }) => {

@@ -4,13 +4,15 @@ import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js'
 /** scale · table[ids]: table [V, d] in any storage type, ids i32 of any shape → f32 […ids, d]. An id outside the table gives zeros. */
 export function embedding(table: Tensor, ids: Tensor, { scale = 1 }: { scale?: number } = {}): Tensor {
   const [vocab, dim] = table.shape as [number, number];
-  if (table.shape.length !== 2 || ids.dtype !== 'i32') throw new TensorShapeError('embedding', `table ${formatType(table)}, ids ${formatType(ids)}`);
+  if (table.shape.length !== 2 || ids.dtype !== 'i32')
+    throw new TensorShapeError('embedding', `table ${formatType(table)}, ids ${formatType(ids)}`);
   const rows = ids.size;
   return addNode({
     name: 'embedding',
     inputs: [table, ids],
     outputs: [{ shape: [...ids.shape, dim], dtype: 'f32' }],
-    lower: ({ profile, inputs, outputs }) => embeddingGather(profile, { table: inputs[0]!, ids: inputs[1]!, out: outputs[0]!, rows, dim, vocab, scale }),
+    lower: ({ profile, inputs, outputs }) =>
+      embeddingGather(profile, { table: inputs[0]!, ids: inputs[1]!, out: outputs[0]!, rows, dim, vocab, scale }),
     vjp: ({ inputs, grads }) => [
       addNode({
         name: 'embedding gradient',
@@ -31,7 +33,10 @@ export function scatterRows(target: Tensor, ids: Tensor, rows: Tensor): Tensor {
   const [targetRows, dim] = target.shape as [number, number];
   const count = ids.size;
   if (target.shape.length !== 2 || rows.size !== count * dim || ids.dtype !== 'i32') {
-    throw new TensorShapeError('scatterRows', `target ${formatType(target)}, ids ${formatType(ids)}, rows ${formatType(rows)}`);
+    throw new TensorShapeError(
+      'scatterRows',
+      `target ${formatType(target)}, ids ${formatType(ids)}, rows ${formatType(rows)}`,
+    );
   }
   return addNode({
     name: 'scatter rows',
@@ -39,6 +44,13 @@ export function scatterRows(target: Tensor, ids: Tensor, rows: Tensor): Tensor {
     outputs: [{ shape: target.shape, dtype: target.dtype }],
     inPlace: new Map([[0, 0]]),
     lower: ({ profile, inputs, outputs }) =>
-      scatterRowsKernel(profile, { ids: inputs[1]!, rows: inputs[2]!, out: outputs[0]!, count, dim, outRows: targetRows }),
+      scatterRowsKernel(profile, {
+        ids: inputs[1]!,
+        rows: inputs[2]!,
+        out: outputs[0]!,
+        count,
+        dim,
+        outRows: targetRows,
+      }),
   })[0]!;
 }

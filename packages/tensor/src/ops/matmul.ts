@@ -21,17 +21,23 @@ export interface MatmulOptions {
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, alpha = 1, residual } = options;
   if (a.dtype !== 'f32') throw new TensorShapeError('matmul', `the left operand must be f32, not ${formatType(a)}`);
-  if (a.shape.length > 3 && a.shape.length === b.shape.length && a.shape.slice(0, -2).join() === b.shape.slice(0, -2).join()) {
+  if (
+    a.shape.length > 3 &&
+    a.shape.length === b.shape.length &&
+    a.shape.slice(0, -2).join() === b.shape.slice(0, -2).join()
+  ) {
     const lead = a.shape.slice(0, -2);
     const flat = (t: Tensor) => reshape(t, [-1, ...t.shape.slice(-2)]);
     const product = matmul(flat(a), flat(b), { ...options, ...(residual && { residual: flat(residual) }) });
     return reshape(product, [...lead, ...product.shape.slice(1)]);
   }
-  if (a.shape.length < 2 || b.shape.length < 2 || b.shape.length > 3) throw new TensorShapeError('matmul', `cannot multiply ${formatType(a)} and ${formatType(b)}`);
+  if (a.shape.length < 2 || b.shape.length < 2 || b.shape.length > 3)
+    throw new TensorShapeError('matmul', `cannot multiply ${formatType(a)} and ${formatType(b)}`);
   if (b.shape.length === 2 && a.shape.length > 2 && !transposeA) {
     const lead = a.shape.slice(0, -1);
     const flat = matmul(reshape(a, [-1, a.shape.at(-1)!]), b, {
-      ...options, ...(residual && { residual: reshape(residual, [sizeOf(lead), residual.shape.at(-1)!]) }),
+      ...options,
+      ...(residual && { residual: reshape(residual, [sizeOf(lead), residual.shape.at(-1)!]) }),
     });
     return reshape(flat, [...lead, flat.shape[1]!]);
   }
@@ -39,17 +45,31 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const [m, k] = transposeA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
   const [n, kb] = transposeB ? [b.shape.at(-2)!, b.shape.at(-1)!] : [b.shape.at(-1)!, b.shape.at(-2)!];
   if (a.shape.length !== b.shape.length || k !== kb || (batch > 1 && a.shape[0] !== batch)) {
-    throw new TensorShapeError('matmul', `cannot multiply ${formatType(a)}${transposeA ? ' transposed' : ''} and ${formatType(b)}${transposeB ? ' transposed' : ''}`);
+    throw new TensorShapeError(
+      'matmul',
+      `cannot multiply ${formatType(a)}${transposeA ? ' transposed' : ''} and ${formatType(b)}${transposeB ? ' transposed' : ''}`,
+    );
   }
   const shape = b.shape.length === 3 ? [batch, m, n] : [m, n];
-  if (residual && residual.shape.join() !== shape.join()) throw new TensorShapeError('matmul', `residual ${formatType(residual)} for a result of [${shape.join(', ')}]`);
+  if (residual && residual.shape.join() !== shape.join())
+    throw new TensorShapeError('matmul', `residual ${formatType(residual)} for a result of [${shape.join(', ')}]`);
   return addNode({
     name: 'matmul',
     inputs: residual ? [a, b, residual] : [a, b],
     outputs: [{ shape, dtype: 'f32' }],
     lower: ({ profile, inputs, outputs }) =>
       matmulKernel(profile, {
-        a: inputs[0]!, b: inputs[1]!, out: outputs[0]!, m, n, k, batch, transposeA, transposeB, alpha, ...(residual && { residual: inputs[2]! }),
+        a: inputs[0]!,
+        b: inputs[1]!,
+        out: outputs[0]!,
+        m,
+        n,
+        k,
+        batch,
+        transposeA,
+        transposeB,
+        alpha,
+        ...(residual && { residual: inputs[2]! }),
       }),
     vjp: ({ inputs, grads, needs }) => {
       const [x, w] = inputs as [Tensor, Tensor];
@@ -81,10 +101,17 @@ export interface LinearParams {
 
 /** y = x·Wᵀ (+ bias) (+ scale · dropout(x)·aᵀ·bᵀ). x: f32 […, in] → […, out]. */
 export function linear(
-  x: Tensor, { weight, bias, lora }: LinearParams, { loraScale = 1, loraInput = x }: { loraScale?: number; loraInput?: Tensor } = {},
+  x: Tensor,
+  { weight, bias, lora }: LinearParams,
+  { loraScale = 1, loraInput = x }: { loraScale?: number; loraInput?: Tensor } = {},
 ): Tensor {
   let y = matmul(x, weight, { transposeB: true });
-  if (lora) y = matmul(matmul(loraInput, lora.a, { transposeB: true }), lora.b, { transposeB: true, alpha: loraScale, residual: y });
+  if (lora)
+    y = matmul(matmul(loraInput, lora.a, { transposeB: true }), lora.b, {
+      transposeB: true,
+      alpha: loraScale,
+      residual: y,
+    });
   return bias ? addBias(y, bias) : y;
 }
 

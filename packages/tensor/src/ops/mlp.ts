@@ -3,14 +3,16 @@ import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js'
 
 /** gelu_tanh(gate) · up (Shazeer 2020, arXiv:2002.05202), in one pass. f32, same shapes. */
 export function geglu(gate: Tensor, up: Tensor): Tensor {
-  if (gate.shape.join() !== up.shape.join()) throw new TensorShapeError('geglu', `gate ${formatType(gate)} and up ${formatType(up)}`);
+  if (gate.shape.join() !== up.shape.join())
+    throw new TensorShapeError('geglu', `gate ${formatType(gate)} and up ${formatType(up)}`);
   const n = gate.size;
   const type = { shape: gate.shape, dtype: 'f32' as const };
   return addNode({
     name: 'geglu',
     inputs: [gate, up],
     outputs: [type],
-    lower: ({ profile, inputs, outputs }) => gegluKernel(profile, { gate: inputs[0]!, up: inputs[1]!, out: outputs[0]!, n }),
+    lower: ({ profile, inputs, outputs }) =>
+      gegluKernel(profile, { gate: inputs[0]!, up: inputs[1]!, out: outputs[0]!, n }),
     vjp: ({ inputs, grads }) =>
       addNode({
         name: 'geglu backward',

@@ -1,4 +1,11 @@
-import { layerNorm as layerNormKernel, layerNormBackward, layerNormParamGrad, rmsNorm as rmsNormKernel, rmsNormBackward, rmsNormWeightGrad } from '@lapidary/kernels';
+import {
+  layerNorm as layerNormKernel,
+  layerNormBackward,
+  layerNormParamGrad,
+  rmsNorm as rmsNormKernel,
+  rmsNormBackward,
+  rmsNormWeightGrad,
+} from '@lapidary/kernels';
 import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
 
 export interface RmsNormOptions {
@@ -17,7 +24,8 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
     name: 'rms norm',
     inputs: [x, weight],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
-    lower: ({ profile, inputs, outputs }) => rmsNormKernel(profile, { x: inputs[0]!, weight: inputs[1]!, out: outputs[0]!, weightOffset, ...sizes }),
+    lower: ({ profile, inputs, outputs }) =>
+      rmsNormKernel(profile, { x: inputs[0]!, weight: inputs[1]!, out: outputs[0]!, weightOffset, ...sizes }),
     vjp: ({ inputs, grads, needs }) => [
       needs[0]
         ? addNode({
@@ -34,7 +42,13 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
             inputs: [inputs[0]!, grads[0]!],
             outputs: [{ shape: weight.shape, dtype: 'f32' }],
             lower: ({ profile, inputs: [xs, dOut], outputs: [dWeight], workspace }) =>
-              rmsNormWeightGrad(profile, { x: xs!, dOut: dOut!, dWeight: dWeight!, workspace: workspace(rows * 4), ...sizes }),
+              rmsNormWeightGrad(profile, {
+                x: xs!,
+                dOut: dOut!,
+                dWeight: dWeight!,
+                workspace: workspace(rows * 4),
+                ...sizes,
+              }),
           })[0]
         : undefined,
     ],
@@ -44,24 +58,40 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
 /** (x − mean)/√(var + eps) · w + b over the last axis (Ba et al. 2016, arXiv:1607.06450). x f32 […, d]; weight, bias [d]. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps }: { readonly eps: number }): Tensor {
   const dim = x.shape.at(-1)!;
-  if (weight.size !== dim || bias.size !== dim) throw new TensorShapeError('layerNorm', `weight ${formatType(weight)} and bias ${formatType(bias)} for rows of ${dim}`);
+  if (weight.size !== dim || bias.size !== dim)
+    throw new TensorShapeError(
+      'layerNorm',
+      `weight ${formatType(weight)} and bias ${formatType(bias)} for rows of ${dim}`,
+    );
   const rows = x.size / dim;
   const sizes = { rows, dim, eps };
   return addNode({
     name: 'layer norm',
     inputs: [x, weight, bias],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
-    lower: ({ profile, inputs, outputs }) => layerNormKernel(profile, { x: inputs[0]!, weight: inputs[1]!, bias: inputs[2]!, out: outputs[0]!, ...sizes }),
+    lower: ({ profile, inputs, outputs }) =>
+      layerNormKernel(profile, { x: inputs[0]!, weight: inputs[1]!, bias: inputs[2]!, out: outputs[0]!, ...sizes }),
     vjp: ({ inputs, grads, needs }) => {
-      const params = needs[1] || needs[2]
-        ? addNode({
-            name: 'layer norm parameter gradients',
-            inputs: [inputs[0]!, grads[0]!],
-            outputs: [{ shape: weight.shape, dtype: 'f32' }, { shape: bias.shape, dtype: 'f32' }],
-            lower: ({ profile, inputs: [xs, dOut], outputs: [dWeight, dBias], workspace }) =>
-              layerNormParamGrad(profile, { x: xs!, dOut: dOut!, dWeight: dWeight!, dBias: dBias!, workspace: workspace(rows * 8), ...sizes }),
-          })
-        : [];
+      const params =
+        needs[1] || needs[2]
+          ? addNode({
+              name: 'layer norm parameter gradients',
+              inputs: [inputs[0]!, grads[0]!],
+              outputs: [
+                { shape: weight.shape, dtype: 'f32' },
+                { shape: bias.shape, dtype: 'f32' },
+              ],
+              lower: ({ profile, inputs: [xs, dOut], outputs: [dWeight, dBias], workspace }) =>
+                layerNormParamGrad(profile, {
+                  x: xs!,
+                  dOut: dOut!,
+                  dWeight: dWeight!,
+                  dBias: dBias!,
+                  workspace: workspace(rows * 8),
+                  ...sizes,
+                }),
+            })
+          : [];
       const dX = needs[0]
         ? addNode({
             name: 'layer norm backward',

@@ -1,4 +1,11 @@
-import { reduce, reduceWorkspaceElements, softmax as softmaxKernel, softmaxBackward, sumOfSquares as sumOfSquaresKernel, sumOfSquaresWorkspaceElements } from '@lapidary/kernels';
+import {
+  reduce,
+  reduceWorkspaceElements,
+  softmax as softmaxKernel,
+  softmaxBackward,
+  sumOfSquares as sumOfSquaresKernel,
+  sumOfSquaresWorkspaceElements,
+} from '@lapidary/kernels';
 import { addNode, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
 import { add, constant, div, equal, mul } from './elementwise.js';
 import { reshape, transpose } from './shape.js';
@@ -8,8 +15,10 @@ type ReduceOp = 'sum' | 'mean' | 'max' | 'min';
 function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, keepDims: boolean, op: ReduceOp): Tensor {
   const rank = x.shape.length;
   const list = (axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes)
-    .map((a) => (a < 0 ? a + rank : a)).sort((a, b) => a - b);
-  if (list.some((a) => a < 0 || a >= rank) || new Set(list).size !== list.length) throw new TensorShapeError(op, `axes [${list.join(', ')}] of a tensor of ${rank} dimensions`);
+    .map((a) => (a < 0 ? a + rank : a))
+    .sort((a, b) => a - b);
+  if (list.some((a) => a < 0 || a >= rank) || new Set(list).size !== list.length)
+    throw new TensorShapeError(op, `axes [${list.join(', ')}] of a tensor of ${rank} dimensions`);
   const kept = x.shape.map((_, i) => i).filter((i) => !list.includes(i));
   const keptShape = x.shape.map((d, i) => (list.includes(i) ? 1 : d));
   const outShape = keepDims ? keptShape : kept.map((i) => x.shape[i]!);
@@ -19,7 +28,15 @@ function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, kee
   const adjacent = list.every((a, i) => i === 0 || a === list[i - 1]! + 1);
   if (!adjacent) {
     const moved = transpose(x, [...kept, ...list]);
-    return reshape(reduceAxes(moved, list.map((_, i) => kept.length + i), false, op), outShape);
+    return reshape(
+      reduceAxes(
+        moved,
+        list.map((_, i) => kept.length + i),
+        false,
+        op,
+      ),
+      outShape,
+    );
   }
   const outer = sizeOf(x.shape.slice(0, list[0]));
   const length = sizeOf(list.map((a) => x.shape[a]!));
@@ -30,7 +47,15 @@ function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, kee
     inputs: [x],
     outputs: [{ shape: outShape, dtype: 'f32' }],
     lower: ({ profile, inputs, outputs, workspace }) =>
-      reduce(profile, { x: inputs[0]!, out: outputs[0]!, outer, length, inner, op, ...(elements > 0 && { workspace: workspace(elements * 4) }) }),
+      reduce(profile, {
+        x: inputs[0]!,
+        out: outputs[0]!,
+        outer,
+        length,
+        inner,
+        op,
+        ...(elements > 0 && { workspace: workspace(elements * 4) }),
+      }),
     vjp: ({ inputs, outputs, grads }) => {
       const grad = reshape(grads[0]!, keptShape);
       if (op === 'sum') return [mul(grad, constant(1, x.shape))];
@@ -43,13 +68,17 @@ function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, kee
 }
 
 /** Sum over axes (default: all). */
-export const sum = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor => reduceAxes(x, axes, keepDims, 'sum');
+export const sum = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
+  reduceAxes(x, axes, keepDims, 'sum');
 /** Mean over axes (default: all). */
-export const mean = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor => reduceAxes(x, axes, keepDims, 'mean');
+export const mean = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
+  reduceAxes(x, axes, keepDims, 'mean');
 /** Largest value over axes (default: all). */
-export const max = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor => reduceAxes(x, axes, keepDims, 'max');
+export const max = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
+  reduceAxes(x, axes, keepDims, 'max');
 /** Smallest value over axes (default: all). */
-export const min = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor => reduceAxes(x, axes, keepDims, 'min');
+export const min = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
+  reduceAxes(x, axes, keepDims, 'min');
 
 /** Softmax over the last axis. */
 export function softmax(x: Tensor): Tensor {
@@ -65,7 +94,8 @@ export function softmax(x: Tensor): Tensor {
         name: 'softmax backward',
         inputs: [outputs[0]!, grads[0]!],
         outputs: [{ shape: x.shape, dtype: 'f32' }],
-        lower: ({ profile, inputs, outputs: [dX] }) => softmaxBackward(profile, { y: inputs[0]!, dOut: inputs[1]!, dX: dX!, rows, dim }),
+        lower: ({ profile, inputs, outputs: [dX] }) =>
+          softmaxBackward(profile, { y: inputs[0]!, dOut: inputs[1]!, dX: dX!, rows, dim }),
       }),
   })[0]!;
 }
@@ -80,7 +110,9 @@ export function sumOfSquares(xs: readonly Tensor[]): Tensor {
     outputs: [{ shape: [], dtype: 'f32' }],
     lower: ({ profile, inputs, outputs, workspace }) =>
       sumOfSquaresKernel(profile, {
-        xs: inputs.map((x, i) => ({ x, n: ns[i]! })), out: outputs[0]!, workspace: workspace(sumOfSquaresWorkspaceElements(ns) * 4),
+        xs: inputs.map((x, i) => ({ x, n: ns[i]! })),
+        out: outputs[0]!,
+        workspace: workspace(sumOfSquaresWorkspaceElements(ns) * 4),
       }),
     vjp: ({ inputs, grads }) => inputs.map((x) => mul(mul(x, 2), grads[0]!)),
   })[0]!;

@@ -15,12 +15,14 @@ export function stridesOf(shape: readonly number[]): number[] {
 
 function axisOf(operation: string, axis: number, rank: number): number {
   const at = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(at) || at < 0 || at >= rank) throw new TensorShapeError(operation, `axis ${axis} of a tensor of ${rank} dimensions`);
+  if (!Number.isInteger(at) || at < 0 || at >= rank)
+    throw new TensorShapeError(operation, `axis ${axis} of a tensor of ${rank} dimensions`);
   return at;
 }
 
 function need4Bytes(operation: string, x: Tensor): void {
-  if (!['f32', 'i32', 'u32'].includes(x.dtype)) throw new TensorShapeError(operation, `${formatType(x)} must be cast to f32 first`);
+  if (!['f32', 'i32', 'u32'].includes(x.dtype))
+    throw new TensorShapeError(operation, `${formatType(x)} must be cast to f32 first`);
 }
 
 /** The same values under another shape; shares memory. One dimension may be −1. */
@@ -40,10 +42,17 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 /** Reorders dimensions: `permutation[i]` is the dimension of `x` that becomes dimension i. Default: reverses them. */
-export function transpose(x: Tensor, permutation: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i)): Tensor {
+export function transpose(
+  x: Tensor,
+  permutation: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i),
+): Tensor {
   need4Bytes('transpose', x);
   const axes = permutation.map((a) => axisOf('transpose', a, x.shape.length));
-  if (new Set(axes).size !== x.shape.length) throw new TensorShapeError('transpose', `[${permutation.join(', ')}] is no permutation of ${x.shape.length} dimensions`);
+  if (new Set(axes).size !== x.shape.length)
+    throw new TensorShapeError(
+      'transpose',
+      `[${permutation.join(', ')}] is no permutation of ${x.shape.length} dimensions`,
+    );
   const shape = axes.map((a) => x.shape[a]!);
   const strides = stridesOf(x.shape);
   return addNode({
@@ -52,9 +61,20 @@ export function transpose(x: Tensor, permutation: readonly number[] = x.shape.ma
     outputs: [{ shape, dtype: x.dtype }],
     lower: ({ profile, inputs, outputs }) =>
       stridedCopy(profile, {
-        x: inputs[0]!, out: outputs[0]!, shape, inStrides: axes.map((a) => strides[a]!), inOffset: 0, outStrides: stridesOf(shape), outOffset: 0,
+        x: inputs[0]!,
+        out: outputs[0]!,
+        shape,
+        inStrides: axes.map((a) => strides[a]!),
+        inOffset: 0,
+        outStrides: stridesOf(shape),
+        outOffset: 0,
       }),
-    vjp: ({ grads }) => [transpose(grads[0]!, axes.map((_, i) => axes.indexOf(i)))],
+    vjp: ({ grads }) => [
+      transpose(
+        grads[0]!,
+        axes.map((_, i) => axes.indexOf(i)),
+      ),
+    ],
   })[0]!;
 }
 
@@ -62,7 +82,8 @@ export function transpose(x: Tensor, permutation: readonly number[] = x.shape.ma
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   need4Bytes('slice', x);
   const at = axisOf('slice', axis, x.shape.length);
-  if (start < 0 || end > x.shape[at]! || start >= end) throw new TensorShapeError('slice', `[${start}, ${end}) of axis ${axis} of ${formatType(x)}`);
+  if (start < 0 || end > x.shape[at]! || start >= end)
+    throw new TensorShapeError('slice', `[${start}, ${end}) of axis ${axis} of ${formatType(x)}`);
   const shape = x.shape.map((d, i) => (i === at ? end - start : d));
   const strides = stridesOf(x.shape);
   return addNode({
@@ -70,11 +91,27 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
     inputs: [x],
     outputs: [{ shape, dtype: x.dtype }],
     lower: ({ profile, inputs, outputs }) =>
-      stridedCopy(profile, { x: inputs[0]!, out: outputs[0]!, shape, inStrides: strides, inOffset: start * strides[at]!, outStrides: stridesOf(shape), outOffset: 0 }),
+      stridedCopy(profile, {
+        x: inputs[0]!,
+        out: outputs[0]!,
+        shape,
+        inStrides: strides,
+        inOffset: start * strides[at]!,
+        outStrides: stridesOf(shape),
+        outOffset: 0,
+      }),
     vjp: ({ inputs, grads }) => {
       const full = inputs[0]!.shape;
-      const zeros = (length: number) => constant(0, full.map((d, i) => (i === at ? length : d)));
-      const parts = [...(start > 0 ? [zeros(start)] : []), grads[0]!, ...(end < full[at]! ? [zeros(full[at]! - end)] : [])];
+      const zeros = (length: number) =>
+        constant(
+          0,
+          full.map((d, i) => (i === at ? length : d)),
+        );
+      const parts = [
+        ...(start > 0 ? [zeros(start)] : []),
+        grads[0]!,
+        ...(end < full[at]! ? [zeros(full[at]! - end)] : []),
+      ];
       return [parts.length === 1 ? grads[0]! : concat(parts, at)];
     },
   })[0]!;
@@ -87,14 +124,22 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
   for (const part of parts) need4Bytes('concat', part);
   const at = axisOf('concat', axis, first.shape.length);
   for (const part of parts) {
-    if (part.dtype !== first.dtype || part.shape.length !== first.shape.length || part.shape.some((d, i) => i !== at && d !== first.shape[i])) {
+    if (
+      part.dtype !== first.dtype ||
+      part.shape.length !== first.shape.length ||
+      part.shape.some((d, i) => i !== at && d !== first.shape[i])
+    ) {
       throw new TensorShapeError('concat', `${formatType(part)} does not fit ${formatType(first)} along axis ${axis}`);
     }
   }
   const shape = first.shape.map((d, i) => (i === at ? parts.reduce((n, p) => n + p.shape[at]!, 0) : d));
   const outStrides = stridesOf(shape);
   const starts: number[] = [];
-  parts.reduce((n, p) => (starts.push(n), n + p.shape[at]!), 0);
+  let end = 0;
+  for (const part of parts) {
+    starts.push(end);
+    end += part.shape[at]!;
+  }
   return addNode({
     name: 'concat',
     inputs: parts,
@@ -102,10 +147,17 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
     lower: ({ profile, inputs, outputs }) =>
       parts.flatMap((part, i) =>
         stridedCopy(profile, {
-          x: inputs[i]!, out: outputs[0]!, shape: part.shape, inStrides: stridesOf(part.shape), inOffset: 0, outStrides, outOffset: starts[i]! * outStrides[at]!,
+          x: inputs[i]!,
+          out: outputs[0]!,
+          shape: part.shape,
+          inStrides: stridesOf(part.shape),
+          inOffset: 0,
+          outStrides,
+          outOffset: starts[i]! * outStrides[at]!,
         }),
       ),
-    vjp: ({ inputs, grads, needs }) => inputs.map((part, i) => (needs[i] ? slice(grads[0]!, at, starts[i]!, starts[i]! + part.shape[at]!) : undefined)),
+    vjp: ({ inputs, grads, needs }) =>
+      inputs.map((part, i) => (needs[i] ? slice(grads[0]!, at, starts[i]!, starts[i]! + part.shape[at]!) : undefined)),
   })[0]!;
 }
 

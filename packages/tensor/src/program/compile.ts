@@ -31,12 +31,21 @@ function dtypeOf({ data, dtype }: HostTensor): DType {
 
 /** Traces `fn` for inputs of these types and plans its memory: kernels, buffers and bytes, with no device touched. */
 export function trace<I extends Tree<Tensor>, O extends Tree<Tensor>>(
-  profile: DeviceProfile, fn: (inputs: I) => Traced<O>, types: Tree<TensorLike>,
+  profile: DeviceProfile,
+  fn: (inputs: I) => Traced<O>,
+  types: Tree<TensorLike>,
 ): { plan: ProgramPlan; outputPaths: string[] } {
   const leaves = treeEntries<Tensor>(buildInputs(types));
   const { outputs, updates = [] } = fn(treeFromEntries(leaves) as I);
   const named = treeEntries<Tensor>(outputs);
-  return { plan: planProgram(profile, named.map(([, t]) => t), updates), outputPaths: named.map(([path]) => path) };
+  return {
+    plan: planProgram(
+      profile,
+      named.map(([, t]) => t),
+      updates,
+    ),
+    outputPaths: named.map(([path]) => path),
+  };
 }
 
 /** A shape and dtype as a leaf of a tree (a class, so that trees do not take it for a branch). */
@@ -81,10 +90,16 @@ export interface CompiledFunction {
 }
 
 /** Makes `fn` run as one program per combination of input shapes. Paths of `inputs` are flat names. */
-export function compile<O extends Tree<Tensor>>(gpu: Gpu, fn: (inputs: Record<string, Tensor>) => Traced<O>): CompiledFunction {
+export function compile<O extends Tree<Tensor>>(
+  gpu: Gpu,
+  fn: (inputs: Record<string, Tensor>) => Traced<O>,
+): CompiledFunction {
   const programs = new Map<string, Promise<{ program: Program; paths: string[] }>>();
   const get = (types: Readonly<Record<string, TensorLike>>) => {
-    const key = Object.entries(types).map(([name, t]) => `${name}:${t.dtype}[${t.shape.join()}]`).sort().join(';');
+    const key = Object.entries(types)
+      .map(([name, t]) => `${name}:${t.dtype}[${t.shape.join()}]`)
+      .sort()
+      .join(';');
     let made = programs.get(key);
     if (made === undefined) {
       made = (async () => {
@@ -97,7 +112,9 @@ export function compile<O extends Tree<Tensor>>(gpu: Gpu, fn: (inputs: Record<st
     return made;
   };
   const compiled = async (inputs: Readonly<Record<string, HostTensor>>) => {
-    const types = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, new TensorLike(dtypeOf(t), t.shape)]));
+    const types = Object.fromEntries(
+      Object.entries(inputs).map(([name, t]) => [name, new TensorLike(dtypeOf(t), t.shape)]),
+    );
     const { program, paths } = await get(types);
     program.run(Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.data])));
     return new RunResult(program, paths);
@@ -105,7 +122,11 @@ export function compile<O extends Tree<Tensor>>(gpu: Gpu, fn: (inputs: Record<st
   return Object.assign(compiled, {
     program: async (types: Readonly<Record<string, TensorLike>>) => (await get(types)).program,
     destroy: () => {
-      for (const made of programs.values()) made.then(({ program }) => program.destroy(), () => undefined);
+      for (const made of programs.values())
+        made.then(
+          ({ program }) => program.destroy(),
+          () => undefined,
+        );
       programs.clear();
     },
   });

@@ -18,7 +18,11 @@ const MAX_STEPS = 24;
  * Groups elementwise nodes: a node joins its consumer's kernel when that is its only consumer and the group's memory reads
  * stay within `maxInputs`. `order` is every scheduled node, inputs first; `kept` are nodes whose value must exist in memory.
  */
-export function fuse(order: readonly GraphNode[], kept: ReadonlySet<GraphNode>, maxInputs: number): Map<GraphNode, FusedGroup> {
+export function fuse(
+  order: readonly GraphNode[],
+  kept: ReadonlySet<GraphNode>,
+  maxInputs: number,
+): Map<GraphNode, FusedGroup> {
   const consumers = new Map<GraphNode, Set<GraphNode>>();
   for (const node of order) {
     for (const { node: input } of node.inputs) {
@@ -71,11 +75,15 @@ function uniqueInputs(members: ReadonlySet<GraphNode>): Tensor[] {
 
 function build(root: GraphNode, members: ReadonlySet<GraphNode>, inputs: readonly Tensor[]): FusedGroup {
   const nodes = [...members].sort((a, b) => a.id - b.id);
-  const valueOf = new Map<string, number>(inputs.map((t, i) => [`${t.node.id}.${t.index}`, i]));
+  const numberOf = new Map<string, number>(inputs.map((t, i) => [`${t.node.id}.${t.index}`, i]));
   const steps = nodes.map((node, i): ElementwiseStep => {
-    valueOf.set(`${node.id}.0`, inputs.length + i);
+    numberOf.set(`${node.id}.0`, inputs.length + i);
     const { op, value } = node.elementwise!;
-    return { op, args: node.inputs.map((t) => valueOf.get(`${t.node.id}.${t.index}`)!), ...(value !== undefined && { value }) };
+    return {
+      op,
+      args: node.inputs.map((t) => numberOf.get(`${t.node.id}.${t.index}`)!),
+      ...(value !== undefined && { value }),
+    };
   });
   return { root, nodes, inputs, steps };
 }

@@ -21,7 +21,9 @@ export function place(lifetimes: readonly Lifetime[]): Placement {
   const slot = new Array<number>(lifetimes.length);
   const slotBytes: number[] = [];
   const residents: Lifetime[][] = [];
-  const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || lifetimes[a]!.first - lifetimes[b]!.first);
+  const order = lifetimes
+    .map((_, i) => i)
+    .sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || lifetimes[a]!.first - lifetimes[b]!.first);
   for (const i of order) {
     const life = lifetimes[i]!;
     let best = -1;

@@ -66,7 +66,11 @@ interface Storage {
 const UNIFORM_ALIGNMENT = 256;
 
 /** Turns a traced graph into kernels in order, with every value placed in memory. Needs no device, only its profile. */
-export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], updates: readonly Update[]): ProgramPlan {
+export function planProgram(
+  profile: DeviceProfile,
+  outputs: readonly Tensor[],
+  updates: readonly Update[],
+): ProgramPlan {
   const roots = [...outputs, ...updates.map((u) => u.value)];
   const order = nodesBelow(...roots.map((t) => t.node));
   const kept = new Set(roots.map((t) => resolveAlias(t).node));
@@ -77,7 +81,8 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
     if (node.alias || node.variable || node.input) continue;
     if (node.elementwise) {
       const group = groups.get(node);
-      if (group && !(node.elementwise.op === 'constant' && onlyFused(node, order, groups, kept))) items.push({ node, group, reads: group.inputs });
+      if (group && !(node.elementwise.op === 'constant' && onlyFused(node, order, groups, kept)))
+        items.push({ node, group, reads: group.inputs });
     } else items.push({ node, reads: node.inputs });
   }
 
@@ -85,7 +90,14 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
   const storageOf = new Map<string, StorageId>();
   const key = (t: Tensor) => `${t.node.id}.${t.index}`;
   const newStorage = (bytes: number, at: number, name: string, type: string, home?: Home): StorageId =>
-    storages.push({ bytes: Math.max(4, Math.ceil(bytes / 4) * 4), first: at, last: at, name, type, ...(home && { home }) }) - 1;
+    storages.push({
+      bytes: Math.max(4, Math.ceil(bytes / 4) * 4),
+      first: at,
+      last: at,
+      name,
+      type,
+      ...(home && { home }),
+    }) - 1;
 
   // Leaves.
   const variables: Variable[] = [];
@@ -94,10 +106,16 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
     const leaf = tensorOf(node, 0);
     if (node.variable) {
       variables.push(node.variable);
-      storageOf.set(key(leaf), newStorage(node.variable.bytes, 0, node.name, formatType(leaf), { kind: 'variable', variable: node.variable }));
+      storageOf.set(
+        key(leaf),
+        newStorage(node.variable.bytes, 0, node.name, formatType(leaf), { kind: 'variable', variable: node.variable }),
+      );
     } else if (node.input) {
       inputs.push({ name: node.input.name, tensor: leaf });
-      storageOf.set(key(leaf), newStorage(leaf.bytes, 0, node.name, formatType(leaf), { kind: 'input', name: node.input.name }));
+      storageOf.set(
+        key(leaf),
+        newStorage(leaf.bytes, 0, node.name, formatType(leaf), { kind: 'input', name: node.input.name }),
+      );
     }
   }
   for (const { variable } of updates) if (!variables.includes(variable)) variables.push(variable);
@@ -124,7 +142,15 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
   const copy = (from: Operand<StorageId>, to: Operand<StorageId>, t: Tensor) => {
     const words = [t.bytes / 4];
     const strides = stridesOf(words);
-    return stridedCopy(profile, { x: { ...from, dtype: 'u32' }, out: { ...to, dtype: 'u32' }, shape: words, inStrides: strides, inOffset: 0, outStrides: strides, outOffset: 0 });
+    return stridedCopy(profile, {
+      x: { ...from, dtype: 'u32' },
+      out: { ...to, dtype: 'u32' },
+      shape: words,
+      inStrides: strides,
+      inOffset: 0,
+      outStrides: strides,
+      outOffset: 0,
+    });
   };
 
   /** The variable whose memory output `t` of item `i` may be written to at once: nobody reads its old value later. */
@@ -150,9 +176,12 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
       const t = tensorOf(node, index);
       const sourceIndex = node.inPlace?.get(index);
       // Inputs this output may overwrite: a declared one, or for fused kernels any read of the same shape, element by element.
-      const candidates = sourceIndex !== undefined
-        ? [node.inputs[sourceIndex]!]
-        : group ? group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === type.shape.join()) : [];
+      const candidates =
+        sourceIndex !== undefined
+          ? [node.inputs[sourceIndex]!]
+          : group
+            ? group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === type.shape.join())
+            : [];
       const direct = updatedInPlace(t, i, candidates);
       let id = direct;
       if (id === undefined && !outputKeys.has(key(t))) {
@@ -162,7 +191,13 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
         });
         if (dying) id = operand(dying).buffer;
       }
-      id ??= newStorage(t.bytes, i, node.name, formatType(type), outputKeys.has(key(t)) ? { kind: 'output', index: outputKeys.get(key(t))! } : undefined);
+      id ??= newStorage(
+        t.bytes,
+        i,
+        node.name,
+        formatType(type),
+        outputKeys.has(key(t)) ? { kind: 'output', index: outputKeys.get(key(t))! } : undefined,
+      );
       if (sourceIndex !== undefined) {
         const source = operand(node.inputs[sourceIndex]!);
         if (source.buffer !== id) emit('copy', copy(source, { buffer: id, offset: 0, dtype: t.dtype }, t));
@@ -174,17 +209,30 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
     for (const { t, id } of outs) storageOf.set(key(t), id);
     if (group) {
       const shape = node.outputs[0]!.shape;
-      emit(group.nodes.length > 1 ? `fused ${node.name}` : node.name, elementwise(profile, {
-        shape,
-        inputs: group.inputs.map((t) => ({ operand: operand(t), strides: broadcastStrides(t.shape, shape) })),
-        steps: group.steps,
-        outputs: [{ operand: operand(tensorOf(node, 0)), value: group.inputs.length + group.steps.length - 1 }],
-      }));
+      emit(
+        group.nodes.length > 1 ? `fused ${node.name}` : node.name,
+        elementwise(profile, {
+          shape,
+          inputs: group.inputs.map((t) => ({ operand: operand(t), strides: broadcastStrides(t.shape, shape) })),
+          steps: group.steps,
+          outputs: [{ operand: operand(tensorOf(node, 0)), value: group.inputs.length + group.steps.length - 1 }],
+        }),
+      );
     } else {
-      const workspace = (bytes: number): Operand<StorageId> => ({ buffer: newStorage(bytes, i, `${node.name} workspace`, `${bytes} bytes`), offset: 0, dtype: 'f32' });
-      emit(node.name, node.lower!({
-        profile, inputs: inputOperands as Operand<StorageId>[], outputs: outs.map(({ t, id }) => ({ buffer: id, offset: 0, dtype: t.dtype })), workspace,
-      }));
+      const workspace = (bytes: number): Operand<StorageId> => ({
+        buffer: newStorage(bytes, i, `${node.name} workspace`, `${bytes} bytes`),
+        offset: 0,
+        dtype: 'f32',
+      });
+      emit(
+        node.name,
+        node.lower!({
+          profile,
+          inputs: inputOperands as Operand<StorageId>[],
+          outputs: outs.map(({ t, id }) => ({ buffer: id, offset: 0, dtype: t.dtype })),
+          workspace,
+        }),
+      );
     }
   });
 
@@ -197,19 +245,36 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
 
   // What could not be written in place, and outputs that are leaves or shared with others, are copied at the end. All updates
   // are read before any is written: a value may be another variable's old one.
-  const pending = updates.filter((u) => storageOf.get(key(u.variable.tensor)) === undefined || operand(u.value).buffer !== operand(u.variable.tensor).buffer);
+  const pending = updates.filter(
+    (u) =>
+      storageOf.get(key(u.variable.tensor)) === undefined ||
+      operand(u.value).buffer !== operand(u.variable.tensor).buffer,
+  );
   for (const update of pending) {
     if (!storageOf.has(key(update.variable.tensor))) {
-      storageOf.set(key(update.variable.tensor), newStorage(update.variable.bytes, 0, update.variable.name, formatType(update.variable.type), { kind: 'variable', variable: update.variable }));
+      storageOf.set(
+        key(update.variable.tensor),
+        newStorage(update.variable.bytes, 0, update.variable.name, formatType(update.variable.type), {
+          kind: 'variable',
+          variable: update.variable,
+        }),
+      );
     }
   }
   const leafValues = pending.filter((u) => storages[operand(u.value).buffer]!.home?.kind === 'variable');
-  const staged = new Map(leafValues.map((u) => {
-    const at = { buffer: newStorage(u.value.bytes, items.length, 'update', formatType(u.value)), offset: 0, dtype: u.value.dtype };
-    emit('copy', copy(operand(u.value), at, u.value));
-    return [u, at] as const;
-  }));
-  for (const update of pending) emit('copy', copy(staged.get(update) ?? operand(update.value), operand(update.variable.tensor), update.value));
+  const staged = new Map(
+    leafValues.map((u) => {
+      const at = {
+        buffer: newStorage(u.value.bytes, items.length, 'update', formatType(u.value)),
+        offset: 0,
+        dtype: u.value.dtype,
+      };
+      emit('copy', copy(operand(u.value), at, u.value));
+      return [u, at] as const;
+    }),
+  );
+  for (const update of pending)
+    emit('copy', copy(staged.get(update) ?? operand(update.value), operand(update.variable.tensor), update.value));
 
   const homes = new Map<StorageId, Home>();
   outputs.forEach((t, index) => {
@@ -222,13 +287,31 @@ export function planProgram(profile: DeviceProfile, outputs: readonly Tensor[], 
 
   const temporary = storages.map((_, id) => id).filter((id) => storages[id]!.home === undefined);
   const { slot, slotBytes } = place(temporary.map((id) => storages[id]!));
-  storages.forEach((s, id) => { if (s.home) homes.set(id, s.home); });
+  storages.forEach((s, id) => {
+    if (s.home) homes.set(id, s.home);
+  });
   temporary.forEach((id, n) => homes.set(id, { kind: 'slot', slot: slot[n]! }));
 
   return {
-    calls, callNames, homes, slotBytes, inputs, outputs, variables,
-    memory: memoryPlan(calls, slotBytes, inputs.map((x) => x.tensor), outputs, variables),
-    temporaries: temporary.map((id) => ({ name: storages[id]!.name, type: storages[id]!.type, bytes: storages[id]!.bytes })),
+    calls,
+    callNames,
+    homes,
+    slotBytes,
+    inputs,
+    outputs,
+    variables,
+    memory: memoryPlan(
+      calls,
+      slotBytes,
+      inputs.map((x) => x.tensor),
+      outputs,
+      variables,
+    ),
+    temporaries: temporary.map((id) => ({
+      name: storages[id]!.name,
+      type: storages[id]!.type,
+      bytes: storages[id]!.bytes,
+    })),
   };
 }
 
@@ -242,10 +325,18 @@ function resolveAlias(t: Tensor): Tensor {
 const tensorOf = (node: GraphNode, index: number): Tensor => new Tensor(node, index);
 
 /** True if every reader of a constant holds it inside its own kernel. */
-function onlyFused(node: GraphNode, order: readonly GraphNode[], groups: ReadonlyMap<GraphNode, FusedGroup>, kept: ReadonlySet<GraphNode>): boolean {
+function onlyFused(
+  node: GraphNode,
+  order: readonly GraphNode[],
+  groups: ReadonlyMap<GraphNode, FusedGroup>,
+  kept: ReadonlySet<GraphNode>,
+): boolean {
   if (kept.has(node)) return false;
-  for (const group of groups.values()) if (group.root !== node && group.inputs.some((t) => resolveAlias(t).node === node)) return false;
-  return order.every((other) => other.elementwise !== undefined || other.inputs.every((t) => resolveAlias(t).node !== node));
+  for (const group of groups.values())
+    if (group.root !== node && group.inputs.some((t) => resolveAlias(t).node === node)) return false;
+  return order.every(
+    (other) => other.elementwise !== undefined || other.inputs.every((t) => resolveAlias(t).node !== node),
+  );
 }
 
 function broadcastStrides(shape: readonly number[], out: readonly number[]): number[] {
@@ -255,7 +346,11 @@ function broadcastStrides(shape: readonly number[], out: readonly number[]): num
 }
 
 function memoryPlan(
-  calls: readonly KernelCall<StorageId>[], slotBytes: readonly number[], inputs: readonly Tensor[], outputs: readonly Tensor[], variables: readonly Variable[],
+  calls: readonly KernelCall<StorageId>[],
+  slotBytes: readonly number[],
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  variables: readonly Variable[],
 ): MemoryPlan {
   const total = (bytes: readonly number[]) => bytes.reduce((a, b) => a + b, 0);
   const pad = (bytes: number) => Math.max(4, bytes);
@@ -266,9 +361,19 @@ function memoryPlan(
   const temporaries = total(slotBytes);
   const overhead = uniformBytes(calls) + outputBytes;
   return {
-    variables: byCategory, inputs: inputBytes, outputs: outputBytes, temporaries, overhead,
+    variables: byCategory,
+    inputs: inputBytes,
+    outputs: outputBytes,
+    temporaries,
+    overhead,
     total: total(Object.values(byCategory)) + inputBytes + outputBytes + temporaries + overhead,
-    largestBuffer: Math.max(0, ...slotBytes, ...variables.map((v) => v.bytes), ...inputs.map((t) => t.bytes), ...outputs.map((t) => t.bytes)),
+    largestBuffer: Math.max(
+      0,
+      ...slotBytes,
+      ...variables.map((v) => v.bytes),
+      ...inputs.map((t) => t.bytes),
+      ...outputs.map((t) => t.bytes),
+    ),
   };
 }
 
@@ -278,7 +383,11 @@ export function uniformBytes(calls: readonly KernelCall<StorageId>[]): number {
 }
 
 /** Where each call's uniform struct lies in the program's uniform buffer; equal structs are shared. */
-export function uniformLayout(calls: readonly KernelCall<StorageId>[]): { offsets: number[]; bytes: number; unique: Map<string, number> } {
+export function uniformLayout(calls: readonly KernelCall<StorageId>[]): {
+  offsets: number[];
+  bytes: number;
+  unique: Map<string, number>;
+} {
   const unique = new Map<string, number>();
   let bytes = 0;
   const offsets = calls.map(({ uniforms }) => {

@@ -57,8 +57,12 @@ export class Program {
   #reading: Promise<unknown> = Promise.resolve();
 
   private constructor(
-    gpu: Gpu, plan: ProgramPlan, steps: readonly Step[], inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>,
-    outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[], owned: GPUBuffer[],
+    gpu: Gpu,
+    plan: ProgramPlan,
+    steps: readonly Step[],
+    inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>,
+    outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[],
+    owned: GPUBuffer[],
   ) {
     this.#gpu = gpu;
     this.plan = plan;
@@ -84,17 +88,23 @@ export class Program {
     };
     try {
       const slots = pool?.buffers ?? plan.slotBytes.map((bytes, i) => make(bytes, `temporary ${i}`));
-      const inputs = new Map(plan.inputs.map(({ name, tensor }) => [name, { buffer: make(tensor.bytes, `input ${name}`), tensor }]));
+      const inputs = new Map(
+        plan.inputs.map(({ name, tensor }) => [name, { buffer: make(tensor.bytes, `input ${name}`), tensor }]),
+      );
       const outputs = plan.outputs.map((tensor, i) => ({
         buffer: make(tensor.bytes, `output ${i}`),
         staging: make(tensor.bytes, `output ${i} read back`, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
       }));
       const bufferOf = (home: Home): GPUBuffer => {
         switch (home.kind) {
-          case 'variable': return home.variable.buffer;
-          case 'input': return inputs.get(home.name)!.buffer;
-          case 'output': return outputs[home.index]!.buffer;
-          case 'slot': return slots[home.slot]!;
+          case 'variable':
+            return home.variable.buffer;
+          case 'input':
+            return inputs.get(home.name)!.buffer;
+          case 'output':
+            return outputs[home.index]!.buffer;
+          case 'slot':
+            return slots[home.slot]!;
         }
       };
       const steps = makeSteps(gpu, plan, compiled, bufferOf, make);
@@ -110,13 +120,18 @@ export class Program {
   run(inputs: Readonly<Record<string, HostData>> = {}): void {
     this.#gpu.check();
     for (const name of Object.keys(inputs)) {
-      if (!this.#inputs.has(name)) throw new ProgramInputError(`this program has no input '${name}'; it has: ${[...this.#inputs.keys()].join(', ')}`);
+      if (!this.#inputs.has(name))
+        throw new ProgramInputError(
+          `this program has no input '${name}'; it has: ${[...this.#inputs.keys()].join(', ')}`,
+        );
     }
     for (const [name, { buffer, tensor }] of this.#inputs) {
       const data = inputs[name];
       if (data === undefined) throw new ProgramInputError(`input '${name}' (${formatType(tensor)}) is missing`);
       if (Math.ceil(data.byteLength / 4) * 4 !== buffer.size) {
-        throw new ProgramInputError(`input '${name}' is ${formatType(tensor)}: ${tensor.bytes} bytes, not ${data.byteLength}`);
+        throw new ProgramInputError(
+          `input '${name}' is ${formatType(tensor)}: ${tensor.bytes} bytes, not ${data.byteLength}`,
+        );
       }
       this.#gpu.device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>);
     }
@@ -169,7 +184,10 @@ export class Program {
 }
 
 function makeSteps(
-  gpu: Gpu, plan: ProgramPlan, compiled: readonly CompiledPipeline[], bufferOf: (home: Home) => GPUBuffer,
+  gpu: Gpu,
+  plan: ProgramPlan,
+  compiled: readonly CompiledPipeline[],
+  bufferOf: (home: Home) => GPUBuffer,
   make: (bytes: number, label: string, usage?: GPUBufferUsageFlags) => GPUBuffer,
 ): Step[] {
   const layout = uniformLayout(plan.calls);
@@ -187,9 +205,18 @@ function makeSteps(
   };
   return plan.calls.map((call, i) => {
     const { pipeline, layout: groupLayout } = compiled[i]!;
-    const resources = call.bindings.map(({ buffer, offset, size }) => ({ buffer: bufferOf(plan.homes.get(buffer)!), offset, size }));
+    const resources = call.bindings.map(({ buffer, offset, size }) => ({
+      buffer: bufferOf(plan.homes.get(buffer)!),
+      offset,
+      size,
+    }));
     const size = Math.max(16, Math.ceil(call.uniforms.byteLength / 16) * 16);
-    const key = [numberOf(groupLayout), layout.offsets[i], size, ...resources.map((r) => `${numberOf(r.buffer)}:${r.offset}:${r.size}`)].join('|');
+    const key = [
+      numberOf(groupLayout),
+      layout.offsets[i],
+      size,
+      ...resources.map((r) => `${numberOf(r.buffer)}:${r.offset}:${r.size}`),
+    ].join('|');
     let bindGroup = groups.get(key);
     if (bindGroup === undefined) {
       bindGroup = gpu.createBindGroup({

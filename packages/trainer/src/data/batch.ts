@@ -19,7 +19,8 @@ export interface Batch {
 
 /** A length rounded up to one of few: 16, 32, 64, 96, 128, then multiples of 128; at most `limit`. */
 export function bucketLength(length: number, limit: number): number {
-  const up = length <= 16 ? 16 : length <= 32 ? 32 : length <= 128 ? Math.ceil(length / 32) * 32 : Math.ceil(length / 128) * 128;
+  const up =
+    length <= 16 ? 16 : length <= 32 ? 32 : length <= 128 ? Math.ceil(length / 32) * 32 : Math.ceil(length / 128) * 128;
   return Math.min(up, Math.max(limit, length));
 }
 
@@ -32,8 +33,18 @@ const targetsOf = ({ lossMask }: Example) => lossMask.subarray(1).reduce((n, l) 
 export function batchShapes(examples: readonly Example[], rows: number, maxLength: number): BatchShape[] {
   const lengths = [...new Set(examples.map((e) => bucketLength(e.tokens.length, maxLength)))].sort((a, b) => a - b);
   return lengths.map((length) => {
-    const most = examples.filter((e) => e.tokens.length <= length).map(targetsOf).sort((a, b) => b - a).slice(0, rows);
-    const targets = Math.min(bucketLength(most.reduce((a, b) => a + b, 0), rows * length), rows * length);
+    const most = examples
+      .filter((e) => e.tokens.length <= length)
+      .map(targetsOf)
+      .sort((a, b) => b - a)
+      .slice(0, rows);
+    const targets = Math.min(
+      bucketLength(
+        most.reduce((a, b) => a + b, 0),
+        rows * length,
+      ),
+      rows * length,
+    );
     return { batch: rows, length, targets };
   });
 }
@@ -42,7 +53,8 @@ export function batchShapes(examples: readonly Example[], rows: number, maxLengt
 export function makeBatch(examples: readonly Example[], shapes: readonly BatchShape[]): Batch {
   const longest = Math.max(...examples.map((e) => e.tokens.length));
   const shape = shapes.find((s) => s.length >= longest);
-  if (shape === undefined || examples.length > shape.batch) throw new RangeError(`no batch shape holds ${examples.length} rows of ${longest} tokens`);
+  if (shape === undefined || examples.length > shape.batch)
+    throw new RangeError(`no batch shape holds ${examples.length} rows of ${longest} tokens`);
   const { batch, length, targets: places } = shape;
   const inputIds = new Int32Array(batch * length);
   const tokenInfo = new Int32Array(batch * length * 4);

@@ -20,12 +20,27 @@ export type Row = (CompletionRow | MessagesRow | TextRow) & { readonly line: num
 /** What a value is as a row. @throws DatasetError naming line and field */
 export function parseRow(value: unknown, file: string, line: number, format: RowFormat | 'auto' = 'auto'): Row {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DatasetError({ file, line, message: `a row must be an object such as {"prompt": "…", "completion": "…"}, not ${JSON.stringify(value)?.slice(0, 40)}` });
+    throw new DatasetError({
+      file,
+      line,
+      message: `a row must be an object such as {"prompt": "…", "completion": "…"}, not ${JSON.stringify(value)?.slice(0, 40)}`,
+    });
   }
-  const told: RowFormat | undefined = format !== 'auto' ? format : 'messages' in value ? 'messages' : 'prompt' in value || 'completion' in value ? 'completion' : 'text' in value ? 'text' : undefined;
+  const told: RowFormat | undefined =
+    format !== 'auto'
+      ? format
+      : 'messages' in value
+        ? 'messages'
+        : 'prompt' in value || 'completion' in value
+          ? 'completion'
+          : 'text' in value
+            ? 'text'
+            : undefined;
   if (told === undefined) {
     throw new DatasetError({
-      file, line, message: `a row needs {prompt, completion}, {messages} or {text}; this one has: ${Object.keys(value).join(', ') || 'nothing'}`,
+      file,
+      line,
+      message: `a row needs {prompt, completion}, {messages} or {text}; this one has: ${Object.keys(value).join(', ') || 'nothing'}`,
     });
   }
   const result = v.safeParse(forms[told], value);
@@ -40,21 +55,27 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
 /** Rows of a JSONL text: one JSON object a line; blank lines are passed over. @throws DatasetError */
 export function readJsonl(text: string, file: string, format: RowFormat | 'auto' = 'auto'): Row[] {
   const rows: Row[] = [];
-  text.replace(/^\ufeff/, '').split('\n').forEach((raw, i) => {
-    const content = raw.trim();
-    if (content === '') return;
-    let value: unknown;
-    try {
-      value = JSON.parse(content);
-    } catch (error) {
-      const at = Number(/position (\d+)/.exec((error as Error).message)?.[1] ?? 0);
-      const excerpt = content.slice(Math.max(0, at - 20), at + 20);
-      throw new DatasetError({
-        file, line: i + 1, column: at + 1, message: `this line is no valid JSON near «${excerpt}» (${(error as Error).message}). Every line must hold one JSON object.`,
-      });
-    }
-    rows.push(parseRow(value, file, i + 1, format));
-  });
+  text
+    .replace(/^\ufeff/, '')
+    .split('\n')
+    .forEach((raw, i) => {
+      const content = raw.trim();
+      if (content === '') return;
+      let value: unknown;
+      try {
+        value = JSON.parse(content);
+      } catch (error) {
+        const at = Number(/position (\d+)/.exec((error as Error).message)?.[1] ?? 0);
+        const excerpt = content.slice(Math.max(0, at - 20), at + 20);
+        throw new DatasetError({
+          file,
+          line: i + 1,
+          column: at + 1,
+          message: `this line is no valid JSON near «${excerpt}» (${(error as Error).message}). Every line must hold one JSON object.`,
+        });
+      }
+      rows.push(parseRow(value, file, i + 1, format));
+    });
   if (rows.length === 0) throw new EmptyDatasetError({ file, message: 'there are no rows' });
   return rows;
 }

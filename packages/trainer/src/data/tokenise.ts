@@ -32,7 +32,11 @@ export function promptTokens(row: Row, tokenizer: Tokenizer): number[] {
 }
 
 /** BOS, prompt, completion, EOS; learned: the completion and EOS, or the model's turns, or all of a text. */
-function encodeRow(row: Row, tokenizer: Tokenizer, lossOn: TokeniseOptions['lossOn']): { tokens: number[]; learned: boolean[] } {
+function encodeRow(
+  row: Row,
+  tokenizer: Tokenizer,
+  lossOn: TokeniseOptions['lossOn'],
+): { tokens: number[]; learned: boolean[] } {
   if ('messages' in row) {
     const { tokens, lossMask } = encodeChat(tokenizer, row.messages);
     return { tokens, learned: lossOn === 'all' ? tokens.map((_, i) => i > 0) : lossMask };
@@ -50,7 +54,9 @@ function encodeRow(row: Row, tokenizer: Tokenizer, lossOn: TokeniseOptions['loss
 
 /** Every row as an example, and how many were left out or cut. @throws DatasetError, EmptyDatasetError */
 export function tokeniseRows(
-  rows: readonly Row[], tokenizer: Tokenizer, { maxLength, lossOn, tooLong, file }: TokeniseOptions,
+  rows: readonly Row[],
+  tokenizer: Tokenizer,
+  { maxLength, lossOn, tooLong, file }: TokeniseOptions,
 ): { examples: Example[]; skipped: number; truncated: number } {
   const examples: Example[] = [];
   let skipped = 0;
@@ -60,7 +66,8 @@ export function tokeniseRows(
     if (tokens.length > maxLength) {
       if (tooLong === 'error') {
         throw new DatasetError({
-          file, line: row.line,
+          file,
+          line: row.line,
           message: `this row has ${tokens.length} tokens, but maxLength is ${maxLength}. Raise maxLength, shorten the row, or set tooLong to 'truncate' or 'skip'.`,
         });
       }
@@ -73,10 +80,15 @@ export function tokeniseRows(
       learned = learned.slice(0, maxLength);
     }
     if (!learned.some((l, i) => l && i > 0)) {
-      throw new DatasetError({ file, line: row.line, message: `there is nothing to learn in this row${tooLong === 'truncate' ? ' (its completion was cut off)' : ''}` });
+      throw new DatasetError({
+        file,
+        line: row.line,
+        message: `there is nothing to learn in this row${tooLong === 'truncate' ? ' (its completion was cut off)' : ''}`,
+      });
     }
     examples.push({ tokens: Int32Array.from(tokens), lossMask: Uint8Array.from(learned, Number), row });
   }
-  if (examples.length === 0) throw new EmptyDatasetError({ file, message: `none of the ${rows.length} rows fits into maxLength ${maxLength}` });
+  if (examples.length === 0)
+    throw new EmptyDatasetError({ file, message: `none of the ${rows.length} rows fits into maxLength ${maxLength}` });
   return { examples, skipped, truncated };
 }

@@ -13,10 +13,20 @@ export interface RunState {
   readonly baseEvalLoss: number | null;
 }
 
-const parts = ({ path, param, m, v }: Trained) => [[path, param], [`${path}/m`, m], [`${path}/v`, v]] as const;
+const parts = ({ path, param, m, v }: Trained) =>
+  [
+    [path, param],
+    [`${path}/m`, m],
+    [`${path}/v`, v],
+  ] as const;
 
 /** Saves trained parameters and optimiser state; tensors are fetched from the device one at a time. */
-export function saveRun(store: FileStore, trained: readonly Trained[], state: RunState, { keep, keepPeriod }: ResolvedTrainConfig): Promise<string> {
+export function saveRun(
+  store: FileStore,
+  trained: readonly Trained[],
+  state: RunState,
+  { keep, keepPeriod }: ResolvedTrainConfig,
+): Promise<string> {
   const tensors = new Map<string, TensorSource>();
   for (const [name, variable] of trained.flatMap(parts)) {
     tensors.set(name, {
@@ -32,7 +42,9 @@ export function saveRun(store: FileStore, trained: readonly Trained[], state: Ru
 
 /** Puts the newest whole checkpoint back on the device. Null: there is none. */
 export async function restoreRun(
-  store: FileStore, trained: readonly Trained[], onNotice: (message: string) => unknown,
+  store: FileStore,
+  trained: readonly Trained[],
+  onNotice: (message: string) => unknown,
 ): Promise<RunState | null> {
   const found = await loadLatestCheckpoint(store);
   if (found === null) return null;
@@ -40,7 +52,10 @@ export async function restoreRun(
   for (const [name, variable] of trained.flatMap(parts)) {
     const stored = found.tensors.get(name);
     if (stored === undefined || stored.shape.join() !== variable.type.shape.join()) {
-      throw new CheckpointCorruptError({ location: store.location, rejected: [{ file: found.manifest, reason: `'${name}' is missing or of another shape` }] });
+      throw new CheckpointCorruptError({
+        location: store.location,
+        rejected: [{ file: found.manifest, reason: `'${name}' is missing or of another shape` }],
+      });
     }
     variable.write(await stored.read());
   }

@@ -9,7 +9,13 @@ export class ExportError extends Error {
 }
 
 const moduleNames: Readonly<Record<string, string>> = {
-  qProj: 'q_proj', kProj: 'k_proj', vProj: 'v_proj', oProj: 'o_proj', gateProj: 'gate_proj', upProj: 'up_proj', downProj: 'down_proj',
+  qProj: 'q_proj',
+  kProj: 'k_proj',
+  vProj: 'v_proj',
+  oProj: 'o_proj',
+  gateProj: 'gate_proj',
+  upProj: 'up_proj',
+  downProj: 'down_proj',
 };
 
 /**
@@ -17,12 +23,21 @@ const moduleNames: Readonly<Record<string, string>> = {
  * @returns names of the files written.
  * @throws ExportError
  */
-export async function exportRun(store: FileStore, open: OpenModel, plan: ModelPlan, run: ResolvedTrainConfig): Promise<string[]> {
+export async function exportRun(
+  store: FileStore,
+  open: OpenModel,
+  plan: ModelPlan,
+  run: ResolvedTrainConfig,
+): Promise<string[]> {
   return run.lora ? exportAdapter(store, open, plan, run.lora, run) : exportModel(store, open, plan);
 }
 
 async function exportAdapter(
-  store: FileStore, { config }: OpenModel, plan: ModelPlan, lora: NonNullable<ResolvedTrainConfig['lora']>, run: ResolvedTrainConfig,
+  store: FileStore,
+  { config }: OpenModel,
+  plan: ModelPlan,
+  lora: NonNullable<ResolvedTrainConfig['lora']>,
+  run: ResolvedTrainConfig,
 ): Promise<string[]> {
   const tensors = new Map<string, Float32Array>();
   for (const path of plan.lora.keys()) tensors.set(path, await plan.variables.get(path)!.read());
@@ -32,7 +47,13 @@ async function exportAdapter(
   const targets = [...new Set([...plan.lora.values()].map(({ linear }) => moduleNames[linear.split('.').at(-1)!]!))];
   const baseModel = run.weightLoader.description;
   const files = await peftAdapterFiles({
-    config, rank: lora.rank, alpha: lora.alpha, rslora: lora.rslora, dropout: lora.dropout, targets, tensors,
+    config,
+    rank: lora.rank,
+    alpha: lora.alpha,
+    rslora: lora.rslora,
+    dropout: lora.dropout,
+    targets,
+    tensors,
     ...(typeof baseModel === 'string' && { baseModel }),
   });
   for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
@@ -41,7 +62,8 @@ async function exportAdapter(
   const again = await readPeftAdapter(written, { config });
   for (const [path, values] of tensors) {
     const found = again.tensors.get(path);
-    if (found === undefined || values.some((v, i) => v !== found[i])) throw new ExportError(`The written adapter differs from the trained one in '${path}'.`);
+    if (found === undefined || values.some((v, i) => v !== found[i]))
+      throw new ExportError(`The written adapter differs from the trained one in '${path}'.`);
   }
   return names;
 }
@@ -50,7 +72,10 @@ async function exportModel(store: FileStore, { config, weights }: OpenModel, pla
   const params = new Map<string, { dtype: 'f32'; shape: readonly number[]; bytes: Uint8Array }>();
   for (const [path, variable] of plan.variables) {
     const { dtype, shape } = variable.type;
-    if (dtype !== 'f32') throw new ExportError(`'${path}' is frozen as ${dtype}; a model that is trained in part is exported only from f32 so far. Train all of it, or a LoRA.`);
+    if (dtype !== 'f32')
+      throw new ExportError(
+        `'${path}' is frozen as ${dtype}; a model that is trained in part is exported only from f32 so far. Train all of it, or a LoRA.`,
+      );
     params.set(path, { dtype, shape, bytes: await variable.readBytes() });
   }
   const files: Record<string, Uint8Array | string> = await hfModelFiles(config, params);

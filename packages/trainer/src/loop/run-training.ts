@@ -36,20 +36,38 @@ export async function openData(run: ResolvedTrainConfig, { tokenizer }: OpenMode
     const { text, name } = await openRunData(source);
     return { rows: readJsonl(text, name, format), file: name };
   };
-  const tokenise = ({ rows, file }: { rows: readonly Row[]; file: string }, { lossOn, tooLong }: DataOptions): Example[] => {
-    const { examples, skipped, truncated } = tokeniseRows(rows, tokenizer, { maxLength: run.maxLength, lossOn, tooLong, file });
+  const tokenise = (
+    { rows, file }: { rows: readonly Row[]; file: string },
+    { lossOn, tooLong }: DataOptions,
+  ): Example[] => {
+    const { examples, skipped, truncated } = tokeniseRows(rows, tokenizer, {
+      maxLength: run.maxLength,
+      lossOn,
+      tooLong,
+      file,
+    });
     if (skipped > 0) notices.push(`${file}: ${skipped} rows of more than ${run.maxLength} tokens were left out.`);
     if (truncated > 0) notices.push(`${file}: ${truncated} rows were cut to ${run.maxLength} tokens.`);
     return examples;
   };
   const all = await read(run.data);
-  if (run.evalData) return { train: tokenise(all, run.data), held: tokenise(await read(run.evalData), run.evalData), notices };
+  if (run.evalData)
+    return { train: tokenise(all, run.data), held: tokenise(await read(run.evalData), run.evalData), notices };
   const { train, held } = splitRows(all.rows, run.evalFraction, run.seed);
-  return { train: tokenise({ ...all, rows: train }, run.data), held: held.length > 0 ? tokenise({ ...all, rows: held }, run.data) : [], notices };
+  return {
+    train: tokenise({ ...all, rows: train }, run.data),
+    held: held.length > 0 ? tokenise({ ...all, rows: held }, run.data) : [],
+    notices,
+  };
 }
 
 /** What a run needs, planned without touching a device beyond its profile. */
-export function planRunMemory(profile: Gpu['profile'], model: ModelPlan, data: RunData, run: ResolvedTrainConfig): TrainPlan {
+export function planRunMemory(
+  profile: Gpu['profile'],
+  model: ModelPlan,
+  data: RunData,
+  run: ResolvedTrainConfig,
+): TrainPlan {
   return planTraining(profile, model, {
     train: batchShapes(data.train, run.batchSize, run.maxLength),
     held: data.held.length > 0 ? batchShapes(data.held, run.batchSize, run.maxLength) : [],
@@ -58,7 +76,15 @@ export function planRunMemory(profile: Gpu['profile'], model: ModelPlan, data: R
 }
 
 /** Answers of held-out rows by the model as it is now. Its memory is given back at the end. */
-async function takeSamples(gpu: Gpu, open: OpenModel, model: ModelPlan, data: RunData, run: ResolvedTrainConfig, step: number, logger: RunLogger): Promise<void> {
+async function takeSamples(
+  gpu: Gpu,
+  open: OpenModel,
+  model: ModelPlan,
+  data: RunData,
+  run: ResolvedTrainConfig,
+  step: number,
+  logger: RunLogger,
+): Promise<void> {
   const rows = (data.held.length > 0 ? data.held : data.train).slice(0, run.sampleCount);
   if (rows.length === 0 || run.sampleTokens === 0) return;
   const { tokenizer, config } = open;
@@ -70,9 +96,11 @@ async function takeSamples(gpu: Gpu, open: OpenModel, model: ModelPlan, data: Ru
       const prompt = promptTokens(row, tokenizer).slice(0, run.maxLength);
       const text = createTextStream(tokenizer);
       let answer = '';
-      for await (const token of generator.generate(prompt, { maxNewTokens: run.sampleTokens, stopTokens })) answer += text.push(token);
+      for await (const token of generator.generate(prompt, { maxNewTokens: run.sampleTokens, stopTokens }))
+        answer += text.push(token);
       answer += text.flush();
-      const expected = 'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null;
+      const expected =
+        'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null;
       await logger.onSample?.({ step, id: `line ${row.line}`, prompt: tokenizer.decode(prompt), answer, expected });
     }
   } finally {
@@ -82,17 +110,28 @@ async function takeSamples(gpu: Gpu, open: OpenModel, model: ModelPlan, data: Ru
 
 function samplerOf(gpu: Gpu, { config }: OpenModel, model: ModelPlan, run: ResolvedTrainConfig): Generator {
   const { loraScale } = model.step.options;
-  return new Generator(gpu, model.step.params, config, { maxLength: run.maxLength + run.sampleTokens, ...(loraScale !== undefined && { loraScale }) });
+  return new Generator(gpu, model.step.params, config, {
+    maxLength: run.maxLength + run.sampleTokens,
+    ...(loraScale !== undefined && { loraScale }),
+  });
 }
 
 /** The micro-batches of optimiser step `step` (from 0): a pure function of the step, so that a resumed run sees the same rows. */
-function batchesOfStep(step: number, stepsPerEpoch: number, train: readonly Example[], run: ResolvedTrainConfig, shapes: ReturnType<typeof batchShapes>): Batch[] {
+function batchesOfStep(
+  step: number,
+  stepsPerEpoch: number,
+  train: readonly Example[],
+  run: ResolvedTrainConfig,
+  shapes: ReturnType<typeof batchShapes>,
+): Batch[] {
   const epoch = Math.floor(step / stepsPerEpoch);
   const first = (step % stepsPerEpoch) * run.batchSize * run.gradientAccumulation;
   const order = epochOrder(train.length, run.seed, epoch);
   const batches: Batch[] = [];
   for (let i = 0; i < run.gradientAccumulation; i++) {
-    const chosen = [...order.subarray(first + i * run.batchSize, first + (i + 1) * run.batchSize)].map((n) => train[n]!);
+    const chosen = [...order.subarray(first + i * run.batchSize, first + (i + 1) * run.batchSize)].map(
+      (n) => train[n]!,
+    );
     if (chosen.length > 0) batches.push(makeBatch(chosen, shapes));
   }
   return batches;
@@ -103,7 +142,9 @@ function inBatches(examples: readonly Example[], run: ResolvedTrainConfig): Batc
   const shapes = batchShapes(examples, run.batchSize, run.maxLength);
   // Similar lengths together: less padding.
   const sorted = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
-  return Array.from({ length: Math.ceil(sorted.length / run.batchSize) }, (_, i) => makeBatch(sorted.slice(i * run.batchSize, (i + 1) * run.batchSize), shapes));
+  return Array.from({ length: Math.ceil(sorted.length / run.batchSize) }, (_, i) =>
+    makeBatch(sorted.slice(i * run.batchSize, (i + 1) * run.batchSize), shapes),
+  );
 }
 
 function adapterOf({ profile }: Gpu): AdapterInfo {
@@ -119,13 +160,28 @@ export const runTraining: RunTraining = async (run, options = {}) => {
   const began = performance.now();
   const startedAt = new Date().toISOString();
   const store = options.store ?? (await openRunStore(run.outDir));
-  const { resumes, notices } = await prepareRunFolder(store, { config: echoConfig(run), resume: run.resume, overwrite: run.overwrite });
-  const logger = combineLoggers(await createReportLogger(store), createMetricsLogger(store), ...(options.logger ? [options.logger] : []));
+  const { resumes, notices } = await prepareRunFolder(store, {
+    config: echoConfig(run),
+    resume: run.resume,
+    overwrite: run.overwrite,
+  });
+  const logger = combineLoggers(
+    await createReportLogger(store),
+    createMetricsLogger(store),
+    ...(options.logger ? [options.logger] : []),
+  );
   for (const notice of notices) await logger.onNotice(notice);
   let gpu: Gpu | undefined;
   try {
     gpu = (options.gpu as Gpu | undefined) ?? (await openGpu());
-    const summary = await train(gpu, run, { store, resumes, logger, began, startedAt, ...(options.signal && { signal: options.signal }) });
+    const summary = await train(gpu, run, {
+      store,
+      resumes,
+      logger,
+      began,
+      startedAt,
+      ...(options.signal && { signal: options.signal }),
+    });
     await logger.onEnd(summary);
     return summary;
   } catch (error) {
@@ -144,7 +200,11 @@ interface Context extends Required<Pick<TrainingOptions, 'store'>> {
   readonly startedAt: string;
 }
 
-async function train(gpu: Gpu, run: ResolvedTrainConfig, { store, resumes, logger, signal, began, startedAt }: Context): Promise<TrainingSummary> {
+async function train(
+  gpu: Gpu,
+  run: ResolvedTrainConfig,
+  { store, resumes, logger, signal, began, startedAt }: Context,
+): Promise<TrainingSummary> {
   await logger.onPhase({ name: 'Opening model and data' });
   const open = await openModel(run.weightLoader);
   try {
@@ -155,7 +215,9 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, { store, resumes, logge
     checkFit(gpu, plan);
     const steps = planRun(run, data.train.length);
     const sampler = samplerOf(gpu, open, model, run);
-    const samplePrompts = (data.held.length > 0 ? data.held : data.train).slice(0, run.sampleCount).map(({ row }) => Math.min(promptTokens(row, open.tokenizer).length, run.maxLength));
+    const samplePrompts = (data.held.length > 0 ? data.held : data.train)
+      .slice(0, run.sampleCount)
+      .map(({ row }) => Math.min(promptTokens(row, open.tokenizer).length, run.maxLength));
     const samplerBytes = run.sampleTokens > 0 && samplePrompts.length > 0 ? sampler.plannedBytes(samplePrompts) : 0;
     await sampler.destroy();
     const during = run.sampleEvery === null ? 0 : samplerBytes;
@@ -163,16 +225,36 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, { store, resumes, logge
     const before = gpu.counters.bytes;
     gpu.counters.peakBytes = before;
 
-    const report = await loadModel(gpu, open, model, run.seed, (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }), signal);
-    let state: RunState | null = resumes ? await restoreRun(store, model.step.trained, (message) => logger.onNotice(message)) : null;
+    const report = await loadModel(
+      gpu,
+      open,
+      model,
+      run.seed,
+      (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
+      signal,
+    );
+    let state: RunState | null = resumes
+      ? await restoreRun(store, model.step.trained, (message) => logger.onNotice(message))
+      : null;
     const parameters = [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0);
     await logger.onStart({
-      config: echoConfig(run), totalSteps: steps.totalSteps, startStep: state?.step ?? 0, trainRows: data.train.length, evalRows: data.held.length,
-      adapter: adapterOf(gpu), memory: plan.memory, startedAt,
+      config: echoConfig(run),
+      totalSteps: steps.totalSteps,
+      startStep: state?.step ?? 0,
+      trainRows: data.train.length,
+      evalRows: data.held.length,
+      adapter: adapterOf(gpu),
+      memory: plan.memory,
+      startedAt,
       load: {
-        source: String(run.weightLoader.description ?? ''), format: open.weights.format, parameters,
+        source: String(run.weightLoader.description ?? ''),
+        format: open.weights.format,
+        parameters,
         trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
-        loaded: report.loaded.length, converted: report.converted.length, initialised: [...model.lora.keys()], unused: report.unused,
+        loaded: report.loaded.length,
+        converted: report.converted.length,
+        initialised: [...model.lora.keys()],
+        unused: report.unused,
       },
     });
     if (state === null) await takeSamples(gpu, open, model, data, run, 0, logger);
@@ -208,26 +290,46 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, { store, resumes, logge
         const last = done === steps.totalSteps;
         const evalLoss = last || done % steps.evalEvery === 0 ? await evaluate(done) : null;
         if (evalLoss !== null) finalEvalLoss = evalLoss;
-        if (run.sampleEvery !== null && done % run.sampleEvery === 0 && !last) await takeSamples(gpu, open, model, data, run, done, logger);
+        if (run.sampleEvery !== null && done % run.sampleEvery === 0 && !last)
+          await takeSamples(gpu, open, model, data, run, done, logger);
         await logger.onStep({
-          step: done, epoch: done / steps.stepsPerEpoch, loss, evalLoss, learningRate, gradNorm,
-          tokensPerSecond: tokens / (stepMs / 1000), stepMs, peakBytes: gpu.counters.peakBytes - before,
+          step: done,
+          epoch: done / steps.stepsPerEpoch,
+          loss,
+          evalLoss,
+          learningRate,
+          gradNorm,
+          tokensPerSecond: tokens / (stepMs / 1000),
+          stepMs,
+          peakBytes: gpu.counters.peakBytes - before,
         });
         if (last || done % steps.saveEvery === 0 || signal?.aborted) {
           const name = await saveRun(store, model.step.trained, state, run);
           saved = done;
           await logger.onCheckpoint({ step: done, name });
         }
-        if (signal?.aborted && !last) throw new TrainingInterruptedError({ step: done, checkpoint: `checkpoint ${saved}` });
+        if (signal?.aborted && !last)
+          throw new TrainingInterruptedError({ step: done, checkpoint: `checkpoint ${saved}` });
       }
       trainer.destroy();
       trainer = undefined;
       await takeSamples(gpu, open, model, data, run, steps.totalSteps, logger);
       const exported = await exportRun(store, open, model, run);
       return {
-        name: run.name, steps: state.step, baseEvalLoss: state.baseEvalLoss, finalEvalLoss, finalLoss, peakBytesPlanned,
-        peakBytesAllocated: gpu.counters.peakBytes - before, adapter: adapterOf(gpu), secondsToFirstStep,
-        seconds: (performance.now() - began) / 1000, tokens: state.tokens, startedAt, exported, outDir: run.outDir,
+        name: run.name,
+        steps: state.step,
+        baseEvalLoss: state.baseEvalLoss,
+        finalEvalLoss,
+        finalLoss,
+        peakBytesPlanned,
+        peakBytesAllocated: gpu.counters.peakBytes - before,
+        adapter: adapterOf(gpu),
+        secondsToFirstStep,
+        seconds: (performance.now() - began) / 1000,
+        tokens: state.tokens,
+        startedAt,
+        exported,
+        outDir: run.outDir,
       };
     } finally {
       trainer?.destroy();
@@ -243,7 +345,8 @@ function checkFit(gpu: Gpu, plan: TrainPlan): void {
   const { maxBufferSize } = gpu.profile.limits;
   if (plan.largestBuffer <= maxBufferSize) return;
   throw new GpuOutOfMemoryError({
-    requestedBytes: plan.largestBuffer, allocatedBytes: 0,
+    requestedBytes: plan.largestBuffer,
+    allocatedBytes: 0,
     message: `the run needs a buffer of ${plan.largestBuffer} bytes, but this device's largest is ${maxBufferSize} bytes`,
   });
 }

@@ -1,6 +1,19 @@
-import { gemmaLoraSpecs, initialLora, createRandom, loraScale, paramTree, planVariables, tokenizerFromGguf, tokenizerFromJson, type GemmaConfig, type LoraSpec, type ParamPlan, type Tokenizer } from '@lapidary/gemma';
+import {
+  gemmaLoraSpecs,
+  initialLora,
+  createRandom,
+  loraScale,
+  paramTree,
+  planVariables,
+  tokenizerFromGguf,
+  tokenizerFromJson,
+  type GemmaConfig,
+  type LoraSpec,
+  type ParamPlan,
+  type Tokenizer,
+} from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
-import { Variable } from '@lapidary/tensor';
+import type { Variable } from '@lapidary/tensor';
 import type { LoadReport, OpenedWeights, WeightLoader } from '@lapidary/weights';
 import { createLoraTargetFilter, createTrainableFilter } from '../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
@@ -23,7 +36,10 @@ export async function openModel(loader: { open(...args: never[]): unknown }): Pr
 async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
   const text = await weights.readText('tokenizer.json');
   if (text === undefined && weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
-  if (text === undefined) throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer.json beside the weights', allowed: 'a tokenizer.json' }] });
+  if (text === undefined)
+    throw new ConfigError({
+      problems: [{ path: 'weightLoader', found: 'no tokenizer.json beside the weights', allowed: 'a tokenizer.json' }],
+    });
   return tokenizerFromJson(JSON.parse(text), JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}'));
 }
 
@@ -44,13 +60,28 @@ export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConf
     const trained = isTrained(path);
     base.set(path, { shape, dtype: trained ? 'f32' : dtype, category: trained ? 'trainable' : 'weights' });
   }
-  const loraOptions = run.lora && { rank: run.lora.rank, alpha: run.lora.alpha, rslora: run.lora.rslora, targets: createLoraTargetFilter(run.lora) };
+  const loraOptions = run.lora && {
+    rank: run.lora.rank,
+    alpha: run.lora.alpha,
+    rslora: run.lora.rslora,
+    targets: createLoraTargetFilter(run.lora),
+  };
   const lora = loraOptions ? gemmaLoraSpecs(config, loraOptions) : new Map<string, LoraSpec>();
   const plans = new Map(base);
-  for (const [path, { shape }] of lora) plans.set(path, { shape, dtype: 'f32', category: isTrained(path) ? 'trainable' : 'weights' });
+  for (const [path, { shape }] of lora)
+    plans.set(path, { shape, dtype: 'f32', category: isTrained(path) ? 'trainable' : 'weights' });
   const variables = planVariables(plans);
   const trainedParams = new Map([...variables].filter(([path]) => isTrained(path)));
-  if (trainedParams.size === 0) throw new ConfigError({ problems: [{ path: 'trainable', found: 'patterns that leave no parameter to train', allowed: 'patterns that match something, or lora' }] });
+  if (trainedParams.size === 0)
+    throw new ConfigError({
+      problems: [
+        {
+          path: 'trainable',
+          found: 'patterns that leave no parameter to train',
+          allowed: 'patterns that match something, or lora',
+        },
+      ],
+    });
   const step: StepModel = {
     params: paramTree(variables),
     config,
@@ -66,23 +97,33 @@ export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConf
 
 /** Allocates every variable, streams the weights in, and gives adapters their starting values. */
 export async function loadModel(
-  gpu: Gpu, { weights }: OpenModel, plan: ModelPlan, seed: number, onProgress?: (done: number, total: number) => void, signal?: AbortSignal,
+  gpu: Gpu,
+  { weights }: OpenModel,
+  plan: ModelPlan,
+  seed: number,
+  onProgress?: (done: number, total: number) => void,
+  signal?: AbortSignal,
 ): Promise<LoadReport> {
   for (const variable of plan.variables.values()) variable.allocate(gpu);
   for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
   let sinceWait = 0;
-  const report = await weights.load(plan.base, {
-    write: async (path, offset, bytes) => {
-      plan.variables.get(path)!.write(bytes, offset);
-      // Uploads are copied by the driver: waiting now and then keeps few of them in memory.
-      sinceWait += bytes.byteLength;
-      if (sinceWait > 64 * 1024 * 1024) {
-        sinceWait = 0;
-        await gpu.idle();
-      }
+  const report = await weights.load(
+    plan.base,
+    {
+      write: async (path, offset, bytes) => {
+        plan.variables.get(path)!.write(bytes, offset);
+        // Uploads are copied by the driver: waiting now and then keeps few of them in memory.
+        sinceWait += bytes.byteLength;
+        if (sinceWait > 64 * 1024 * 1024) {
+          sinceWait = 0;
+          await gpu.idle();
+        }
+      },
     },
-  }, { ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }), ...(signal && { signal }) });
-  for (const [path, spec] of plan.lora) plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
+    { ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }), ...(signal && { signal }) },
+  );
+  for (const [path, spec] of plan.lora)
+    plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
   await gpu.idle();
   return report;
 }

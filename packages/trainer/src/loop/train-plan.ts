@@ -21,14 +21,22 @@ export interface TrainPlan {
 
 /** Plans a run's programs and adds up their memory; temporaries are shared by all of them. */
 export function planTraining(
-  profile: DeviceProfile, model: ModelPlan, { train, held, accumulate }: { train: readonly BatchShape[]; held: readonly BatchShape[]; accumulate: boolean },
+  profile: DeviceProfile,
+  model: ModelPlan,
+  { train, held, accumulate }: { train: readonly BatchShape[]; held: readonly BatchShape[]; accumulate: boolean },
 ): TrainPlan {
-  const steps = new Map(train.map((shape) => [shape.length, accumulate ? planMicroStep(profile, model.step, shape) : planStep(profile, model.step, shape)]));
+  const steps = new Map(
+    train.map((shape) => [
+      shape.length,
+      accumulate ? planMicroStep(profile, model.step, shape) : planStep(profile, model.step, shape),
+    ]),
+  );
   const evals = new Map(held.map((shape) => [shape.length, planEval(profile, model.step, shape)]));
   const update = accumulate ? planUpdate(profile, model.step) : undefined;
   const plans = [...steps.values(), ...evals.values(), ...(update ? [update] : [])];
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
-  const category = (name: string) => sum([...model.variables.values()].filter((v) => v.category === name).map((v) => v.bytes));
+  const category = (name: string) =>
+    sum([...model.variables.values()].filter((v) => v.category === name).map((v) => v.bytes));
   const optimizer = sum(model.step.trained.flatMap(({ m, v, sum: s }) => [m.bytes, v.bytes, s?.bytes ?? 0]));
   const temporaries = sum(sharedSlotBytes(plans));
   const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead));
@@ -41,7 +49,11 @@ export function planTraining(
   ];
   const modelBytes = memory[0]!.bytes + memory[1]!.bytes + memory[2]!.bytes;
   return {
-    steps, evals, update, memory, modelBytes,
+    steps,
+    evals,
+    update,
+    memory,
+    modelBytes,
     totalBytes: sum(memory.map((m) => m.bytes)),
     largestBuffer: Math.max(...plans.map((p) => p.memory.largestBuffer)),
   };

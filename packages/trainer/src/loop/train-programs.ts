@@ -1,7 +1,16 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { gemmaLoss, type GemmaConfig, type GemmaOptions, type GemmaParams } from '@lapidary/gemma';
 import {
-  adamw, add, gradients, sumOfSquares, TensorLike, trace, Variable, where, type ProgramPlan, type Tensor,
+  adamw,
+  add,
+  gradients,
+  sumOfSquares,
+  TensorLike,
+  trace,
+  Variable,
+  where,
+  type ProgramPlan,
+  type Tensor,
 } from '@lapidary/tensor';
 
 /** One trained parameter with its optimiser state. */
@@ -17,7 +26,8 @@ export interface Trained {
 /** Optimiser state for trained parameters (f32), abstract until allocated. */
 export function planTrained(params: ReadonlyMap<string, Variable>, accumulate: boolean): Trained[] {
   return [...params].map(([path, param]) => {
-    const state = (kind: string) => new Variable(`${path} ${kind}`, { shape: param.type.shape, dtype: 'f32' }, 'optimizer');
+    const state = (kind: string) =>
+      new Variable(`${path} ${kind}`, { shape: param.type.shape, dtype: 'f32' }, 'optimizer');
     return { path, param, m: state('m'), v: state('v'), sum: accumulate ? state('gradient') : undefined };
   });
 }
@@ -52,7 +62,15 @@ export interface HyperParameters {
   readonly clipNorm: number;
 }
 
-export function hyperInput({ learningRate, beta1, beta2, eps, weightDecay, step, clipNorm }: HyperParameters): Float32Array {
+export function hyperInput({
+  learningRate,
+  beta1,
+  beta2,
+  eps,
+  weightDecay,
+  step,
+  clipNorm,
+}: HyperParameters): Float32Array {
   return Float32Array.of(learningRate, beta1, beta2, eps, weightDecay, 1 - beta1 ** step, 1 - beta2 ** step, clipNorm);
 }
 
@@ -68,16 +86,25 @@ const seedTypes = { seed: new TensorLike('i32', [1]) };
 
 type Inputs = Record<string, Tensor>;
 
-function lossOf({ params, config, options: { loraDropout, ...options } }: StepModel, inputs: Inputs, training: boolean): Tensor {
+function lossOf(
+  { params, config, options: { loraDropout, ...options } }: StepModel,
+  inputs: Inputs,
+  training: boolean,
+): Tensor {
   return gemmaLoss(
-    params, config, { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! },
+    params,
+    config,
+    { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! },
     { rows: inputs.rows!, targets: inputs.targets!, weight: inputs.weight! },
     { ...options, ...(training && loraDropout ? { loraDropout: { rate: loraDropout, seed: inputs.seed! } } : {}) },
   );
 }
 
 function gradientsOf(model: StepModel, loss: Tensor): Tensor[] {
-  return gradients(loss, model.trained.map((t) => t.param.tensor)).map((grad, i) => {
+  return gradients(
+    loss,
+    model.trained.map((t) => t.param.tensor),
+  ).map((grad, i) => {
     if (grad === undefined) throw new Error(`the loss does not depend on '${model.trained[i]!.path}'`);
     return grad;
   });
@@ -86,8 +113,19 @@ function gradientsOf(model: StepModel, loss: Tensor): Tensor[] {
 function optimise(trained: readonly Trained[], grads: readonly Tensor[], hyper: Tensor) {
   const gradNormSquared = sumOfSquares(grads);
   const updates = trained.flatMap(({ param, m, v }, i) => {
-    const [newParam, newM, newV] = adamw({ param: param.tensor, grad: grads[i]!, m: m.tensor, v: v.tensor, hyper, gradNormSquared });
-    return [{ variable: param, value: newParam }, { variable: m, value: newM }, { variable: v, value: newV }];
+    const [newParam, newM, newV] = adamw({
+      param: param.tensor,
+      grad: grads[i]!,
+      m: m.tensor,
+      v: v.tensor,
+      hyper,
+      gradNormSquared,
+    });
+    return [
+      { variable: param, value: newParam },
+      { variable: m, value: newM },
+      { variable: v, value: newV },
+    ];
   });
   return { gradNormSquared, updates };
 }
@@ -95,33 +133,57 @@ function optimise(trained: readonly Trained[], grads: readonly Tensor[], hyper: 
 /** Forward, backward and AdamW in one program. Outputs: 0 the weighted loss, 1 the squared gradient norm. */
 export function planStep(profile: DeviceProfile, model: StepModel, shape: BatchShape): ProgramPlan {
   const types = { ...batchTypes(shape), ...hyperTypes, ...(model.options.loraDropout ? seedTypes : {}) };
-  return trace(profile, (inputs: Inputs) => {
-    const loss = lossOf(model, inputs, true);
-    const { gradNormSquared, updates } = optimise(model.trained, gradientsOf(model, loss), inputs.hyper!);
-    return { outputs: { loss, gradNormSquared }, updates };
-  }, types).plan;
+  return trace(
+    profile,
+    (inputs: Inputs) => {
+      const loss = lossOf(model, inputs, true);
+      const { gradNormSquared, updates } = optimise(model.trained, gradientsOf(model, loss), inputs.hyper!);
+      return { outputs: { loss, gradNormSquared }, updates };
+    },
+    types,
+  ).plan;
 }
 
 /** Forward and backward of one micro-batch; its gradients are added to the sums, or begin them where input `keep` is 0. */
 export function planMicroStep(profile: DeviceProfile, model: StepModel, shape: BatchShape): ProgramPlan {
-  const types = { ...batchTypes(shape), keep: new TensorLike('f32', [1]), ...(model.options.loraDropout ? seedTypes : {}) };
-  return trace(profile, (inputs: Inputs) => {
-    const loss = lossOf(model, inputs, true);
-    const grads = gradientsOf(model, loss);
-    const updates = model.trained.map(({ sum }, i) => ({ variable: sum!, value: where(inputs.keep!, add(grads[i]!, sum!.tensor), grads[i]!) }));
-    return { outputs: { loss }, updates };
-  }, types).plan;
+  const types = {
+    ...batchTypes(shape),
+    keep: new TensorLike('f32', [1]),
+    ...(model.options.loraDropout ? seedTypes : {}),
+  };
+  return trace(
+    profile,
+    (inputs: Inputs) => {
+      const loss = lossOf(model, inputs, true);
+      const grads = gradientsOf(model, loss);
+      const updates = model.trained.map(({ sum }, i) => ({
+        variable: sum!,
+        value: where(inputs.keep!, add(grads[i]!, sum!.tensor), grads[i]!),
+      }));
+      return { outputs: { loss }, updates };
+    },
+    types,
+  ).plan;
 }
 
 /** AdamW on the summed gradients. Output 0: the squared gradient norm. */
 export function planUpdate(profile: DeviceProfile, model: StepModel): ProgramPlan {
-  return trace(profile, (inputs: Inputs) => {
-    const { gradNormSquared, updates } = optimise(model.trained, model.trained.map((t) => t.sum!.tensor), inputs.hyper!);
-    return { outputs: { gradNormSquared }, updates };
-  }, hyperTypes).plan;
+  return trace(
+    profile,
+    (inputs: Inputs) => {
+      const { gradNormSquared, updates } = optimise(
+        model.trained,
+        model.trained.map((t) => t.sum!.tensor),
+        inputs.hyper!,
+      );
+      return { outputs: { gradNormSquared }, updates };
+    },
+    hyperTypes,
+  ).plan;
 }
 
 /** The loss alone, for evaluation. Output 0: the weighted loss. */
 export function planEval(profile: DeviceProfile, model: StepModel, shape: BatchShape): ProgramPlan {
-  return trace(profile, (inputs: Inputs) => ({ outputs: { loss: lossOf(model, inputs, false) } }), batchTypes(shape)).plan;
+  return trace(profile, (inputs: Inputs) => ({ outputs: { loss: lossOf(model, inputs, false) } }), batchTypes(shape))
+    .plan;
 }

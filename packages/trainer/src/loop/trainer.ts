@@ -14,7 +14,13 @@ export class Trainer {
   readonly #update: Program | undefined;
   readonly #config: ResolvedTrainConfig;
 
-  private constructor(pool: SlotPool, steps: ReadonlyMap<number, Program>, evals: ReadonlyMap<number, Program>, update: Program | undefined, config: ResolvedTrainConfig) {
+  private constructor(
+    pool: SlotPool,
+    steps: ReadonlyMap<number, Program>,
+    evals: ReadonlyMap<number, Program>,
+    update: Program | undefined,
+    config: ResolvedTrainConfig,
+  ) {
     this.#pool = pool;
     this.#steps = steps;
     this.#evals = evals;
@@ -24,10 +30,20 @@ export class Trainer {
 
   /** Compiles every program, all at once. */
   static async create(gpu: Gpu, plan: TrainPlan, config: ResolvedTrainConfig): Promise<Trainer> {
-    const pool = new SlotPool(gpu, [...plan.steps.values(), ...plan.evals.values(), ...(plan.update ? [plan.update] : [])]);
+    const pool = new SlotPool(gpu, [
+      ...plan.steps.values(),
+      ...plan.evals.values(),
+      ...(plan.update ? [plan.update] : []),
+    ]);
     const make = async (plans: TrainPlan['steps']) =>
-      new Map(await Promise.all([...plans].map(async ([length, p]) => [length, await Program.create(gpu, p, pool)] as const)));
-    const [steps, evals, update] = await Promise.all([make(plan.steps), make(plan.evals), plan.update && Program.create(gpu, plan.update, pool)]);
+      new Map(
+        await Promise.all([...plans].map(async ([length, p]) => [length, await Program.create(gpu, p, pool)] as const)),
+      );
+    const [steps, evals, update] = await Promise.all([
+      make(plan.steps),
+      make(plan.evals),
+      plan.update && Program.create(gpu, plan.update, pool),
+    ]);
     return new Trainer(pool, steps, evals, update, config);
   }
 
@@ -35,11 +51,20 @@ export class Trainer {
    * One optimiser step (counted from 1) over its micro-batches.
    * @throws NonFiniteLossError; the parameters are then as they were before the step.
    */
-  async step(step: number, batches: readonly Batch[], learningRate: number): Promise<{ loss: number; gradNorm: number }> {
+  async step(
+    step: number,
+    batches: readonly Batch[],
+    learningRate: number,
+  ): Promise<{ loss: number; gradNorm: number }> {
     const { optimizer, seed } = this.#config;
     const targets = batches.reduce((n, b) => n + b.numTargets, 0);
     const hyper = hyperInput({
-      learningRate, beta1: optimizer.betas[0], beta2: optimizer.betas[1], eps: optimizer.eps, weightDecay: optimizer.weightDecay, step,
+      learningRate,
+      beta1: optimizer.betas[0],
+      beta2: optimizer.betas[1],
+      eps: optimizer.eps,
+      weightDecay: optimizer.weightDecay,
+      step,
       clipNorm: optimizer.clipGradNorm ?? 0,
     });
     const weight = Float32Array.of(1 / targets);
@@ -47,8 +72,15 @@ export class Trainer {
     let last: { program: Program; normOutput: number } | undefined;
     for (const [i, batch] of batches.entries()) {
       const program = this.#steps.get(batch.shape.length)!;
-      const dropout = program.plan.inputs.some(({ name }) => name === 'seed') ? { seed: Int32Array.of((seed * 1_000_003 + step * 97 + i) | 0) } : {};
-      program.run({ ...inputsOf(batch), weight, ...dropout, ...(this.#update ? { keep: Float32Array.of(i === 0 ? 0 : 1) } : { hyper }) });
+      const dropout = program.plan.inputs.some(({ name }) => name === 'seed')
+        ? { seed: Int32Array.of((seed * 1_000_003 + step * 97 + i) | 0) }
+        : {};
+      program.run({
+        ...inputsOf(batch),
+        weight,
+        ...dropout,
+        ...(this.#update ? { keep: Float32Array.of(i === 0 ? 0 : 1) } : { hyper }),
+      });
       loss += (await program.read(0))[0]!;
       last = { program, normOutput: 1 };
     }
@@ -75,7 +107,8 @@ export class Trainer {
   }
 
   destroy(): void {
-    for (const program of [...this.#steps.values(), ...this.#evals.values(), ...(this.#update ? [this.#update] : [])]) program.destroy();
+    for (const program of [...this.#steps.values(), ...this.#evals.values(), ...(this.#update ? [this.#update] : [])])
+      program.destroy();
     this.#pool.destroy();
   }
 }

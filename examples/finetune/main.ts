@@ -1,0 +1,36 @@
+// Fine-tunes a LoRA: by default the small model in base/ on the orders in data/, into out/finetune. Every option of
+// `lapidary finetune` works here too: --model, --data, --out, --steps, …
+import { fileURLToPath } from 'node:url';
+import { abortOnSignals, runCli } from 'lapidary/cli';
+import { engine } from 'lapidary/engine';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const given = process.argv.slice(2);
+const has = (flag: string) => given.some((argument) => argument === flag || argument.startsWith(`${flag}=`));
+
+const defaults: [flag: string, ...values: string[]][] = [
+  ['--model', here('base')],
+  ['--data', here('data/orders.jsonl')],
+  ['--out', 'out/finetune'],
+];
+const isDefault = !has('--model') && !has('--data');
+// What suits a model of a million parameters; large ones want gentler settings.
+const small: typeof defaults = [
+  ['--steps', '60'],
+  ['--batch-size', '8'],
+  ['--learning-rate', '0.01'],
+  ['--rank', '16'],
+  ['--alpha', '32'],
+  ['--max-length', '64'],
+  ['--eval-every', '20'],
+  ['--sample-count', '4'],
+  ['--sample-tokens', '16'],
+];
+const args = [...defaults, ...(isDefault ? small : [])].filter(([flag]) => !has(flag)).flat();
+if (!has('--out') && !has('--overwrite') && !has('--resume')) args.push('--overwrite');
+
+process.exitCode = await runCli(['finetune', ...args, ...given], {
+  engine,
+  version: '0.0.0',
+  signal: abortOnSignals(),
+});

@@ -1,0 +1,150 @@
+// Whole runs on a tiny model: what they write, that resuming is exact, and that bad input ends in a typed error.
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  createMemoryStore,
+  DatasetError,
+  EmptyDatasetError,
+  NonFiniteLossError,
+  readText,
+  resolveTrainConfig,
+  runTraining,
+  TrainingInterruptedError,
+  type FileStore,
+  type TrainConfig,
+} from '@lapidary/trainer';
+import { bufferSource, gemmaWeightLoader } from '@lapidary/weights';
+import { expect, it } from 'vitest';
+
+const fixtures = fileURLToPath(new URL('./fixtures', import.meta.url));
+
+/** gemma3-tiny (600 tokens) with the fixture tokenizer of the same size. */
+async function model() {
+  const file = async (path: string, name: string) => bufferSource(name, await readFile(join(fixtures, path)));
+  return gemmaWeightLoader({
+    from: [
+      await file('models/gemma3-tiny/config.json', 'config.json'),
+      await file('models/gemma3-tiny/model.safetensors', 'model.safetensors'),
+      await file('tokenizer/tokenizer.json', 'tokenizer.json'),
+      await file('tokenizer/tokenizer_config.json', 'tokenizer_config.json'),
+    ],
+  });
+}
+
+const rows = Array.from({ length: 12 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i % 3}` }));
+
+async function config(over: Partial<TrainConfig> = {}) {
+  return resolveTrainConfig({
+    weightLoader: await model(),
+    data: { source: rows },
+    evalFraction: 0.2,
+    maxLength: 48,
+    batchSize: 2,
+    steps: 6,
+    lora: { rank: 4, alpha: 8, dropout: 0.1 },
+    optimizer: { learningRate: 5e-3 },
+    schedule: { type: 'constant', warmupSteps: 0 },
+    evalEvery: 3,
+    saveEvery: 2,
+    sampleCount: 1,
+    sampleTokens: 4,
+    outDir: 'memory',
+    ...over,
+  });
+}
+
+it('writes adapter, metrics, summary and report; planned memory is what was allocated', async () => {
+  const store = createMemoryStore();
+  const summary = await runTraining(await config(), { store });
+  const names = (await store.list()).map((f) => f.name);
+  for (const name of [
+    'adapter_config.json',
+    'adapter_model.safetensors',
+    'metrics.jsonl',
+    'summary.json',
+    'report.html',
+  ])
+    expect(names).toContain(name);
+  expect(Math.abs(summary.peakBytesAllocated / summary.peakBytesPlanned - 1)).toBeLessThan(0.02);
+  const metrics = (await readText(store, 'metrics.jsonl'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { loss: number });
+  expect(metrics).toHaveLength(6);
+  expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss);
+});
+
+it.each([{}, { gradientAccumulation: 2 }])(
+  'resumes bit for bit: 6 steps = 2 steps, a stop, 4 more (%o)',
+  async (over) => {
+    const whole = createMemoryStore();
+    await runTraining(await config(over), { store: whole });
+    const parts = createMemoryStore();
+    const stop = new AbortController();
+    const interrupted = runTraining(await config(over), {
+      store: parts,
+      signal: stop.signal,
+      logger: {
+        onStep: ({ step }) => {
+          if (step === 2) stop.abort();
+        },
+      },
+    });
+    await expect(interrupted).rejects.toThrow(TrainingInterruptedError);
+    await runTraining(await config({ ...over, resume: true }), { store: parts });
+    const adapter = (store: FileStore) => store.read('adapter_model.safetensors');
+    expect(Buffer.compare(await adapter(whole), await adapter(parts))).toBe(0);
+  },
+);
+
+it("trains every parameter and exports the model in Hugging Face's form", async () => {
+  const store = createMemoryStore();
+  await runTraining(await config({ lora: null }), { store });
+  const again = await gemmaWeightLoader({
+    from: [
+      bufferSource('config.json', await store.read('config.json')),
+      bufferSource('model.safetensors', await store.read('model.safetensors')),
+    ],
+  }).open();
+  expect(again.config.family).toBe('gemma3');
+  await again.close();
+});
+
+it('a loss that is not finite stops the run and says so', async () => {
+  const run = runTraining(await config({ optimizer: { learningRate: 1e30 } }), { store: createMemoryStore() });
+  await expect(run).rejects.toThrow(NonFiniteLossError);
+});
+
+it.each([
+  [
+    'malformed JSON',
+    '{"prompt": "a", "completion": "b"}\n{"prompt": "a" "completion"}\n',
+    /data\.jsonl:2:\d+: .*JSON/,
+    DatasetError,
+  ],
+  ['a wrong field', '{"prompt": "a", "completion": 3}\n', /data\.jsonl:1: field 'completion'/, DatasetError],
+  ['an unknown form', '{"question": "a"}\n', /data\.jsonl:1: .*prompt, completion/, DatasetError],
+  ['nothing', '\n\n', /no rows/, EmptyDatasetError],
+  [
+    'a row longer than the context',
+    `{"prompt": "${'lamp '.repeat(100)}", "completion": "x"}\n`.repeat(2),
+    /data\.jsonl:\d: .*maxLength is 48/,
+    DatasetError,
+  ],
+])('bad data: %s', async (_name, text, message, type) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-'));
+  try {
+    await writeFile(join(folder, 'data.jsonl'), text);
+    const out = join(folder, 'out');
+    const run = runTraining(await config({ data: { source: join(folder, 'data.jsonl') }, outDir: out }));
+    await expect(run).rejects.toThrow(message);
+    await expect(
+      runTraining(await config({ data: { source: join(folder, 'data.jsonl') }, outDir: out, overwrite: true })),
+    ).rejects.toBeInstanceOf(type);
+    expect((await readdir(out)).filter((name) => name !== 'run.json')).toEqual([]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
