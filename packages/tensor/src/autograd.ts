@@ -8,6 +8,8 @@ import {
   type GraphNode,
 } from './graph.js';
 import { add, constant } from './ops/elementwise.js';
+import { sum } from './ops/reduce.js';
+import { reshape } from './ops/shape.js';
 import { treeEntries, treeFromEntries, type Tree } from './tree.js';
 
 /** An op without a gradient rule lies on the way. */
@@ -58,7 +60,7 @@ function backward(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] 
     });
     node.inputs.forEach((input, i) => {
       const grad = inputGrads[i];
-      if (grad !== undefined && inputNeeds[i]) accumulate(input, grad);
+      if (grad !== undefined && inputNeeds[i]) accumulate(input, sumTo(grad, input.shape));
     });
   }
   return wrt.map((t) => grads.get(t.node)?.[t.index]);
@@ -80,6 +82,14 @@ function recompute(
     }
   }
   return (t) => copies.get(t.node)?.[t.index] ?? t;
+}
+
+/** Sums a gradient over the dimensions along which its tensor was broadcast. */
+function sumTo(grad: Tensor, shape: readonly number[]): Tensor {
+  const lead = grad.shape.length - shape.length;
+  const axes = grad.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && grad.shape[i] !== 1));
+  const reduced = axes.length === 0 ? grad : sum(grad, axes, true);
+  return reduced.shape.join() === shape.join() ? reduced : reshape(reduced, shape);
 }
 
 /** Every node that `root` depends on, inputs first. */

@@ -1,7 +1,5 @@
 import type { ElementwiseOp } from '@lapidary/kernels';
-import { addNode, formatType, sizeOf, TensorShapeError, type Tensor, type VjpContext } from '../graph.js';
-import { sum } from './reduce.js';
-import { reshape } from './shape.js';
+import { addNode, formatType, TensorShapeError, type Tensor, type VjpContext } from '../graph.js';
 
 /** A tensor, or a number that broadcasts to any shape. */
 export type Operand = Tensor | number;
@@ -16,16 +14,6 @@ export function broadcastShapes(operation: string, a: readonly number[], b: read
       throw new TensorShapeError(operation, `shapes [${a.join(', ')}] and [${b.join(', ')}] do not broadcast`);
     return x === 1 ? y : x;
   });
-}
-
-/** Sums a gradient over the dimensions along which its tensor was broadcast. */
-function sumTo(grad: Tensor, shape: readonly number[]): Tensor {
-  const lead = grad.shape.length - shape.length;
-  const axes = grad.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && grad.shape[i] !== 1));
-  const reduced = axes.length === 0 ? grad : sum(grad, axes, true);
-  return sizeOf(reduced.shape) === sizeOf(shape) && reduced.shape.join() === shape.join()
-    ? reduced
-    : reshape(reduced, shape);
 }
 
 type Rule = (context: VjpContext & { grad: Tensor; x: Tensor[]; y: Tensor }) => (Tensor | undefined)[];
@@ -48,11 +36,10 @@ function node(
     outputs: [{ shape: out, dtype: 'f32' }],
     elementwise: { op, ...(value !== undefined && { value }) },
     ...(rule && {
+      // Gradients may have the result's shape: the backward pass sums them over what was broadcast.
       vjp: (context) => {
         const grads = rule({ ...context, grad: context.grads[0]!, x: [...context.inputs], y: context.outputs[0]! });
-        return grads.map((g, i) =>
-          g === undefined || !context.needs[i] ? undefined : sumTo(g, context.inputs[i]!.shape),
-        );
+        return grads.map((g, i) => (context.needs[i] ? g : undefined));
       },
     }),
   })[0]!;
