@@ -2,7 +2,7 @@
 // `lapidary finetune` works here too: --model, --data, --out, --steps, …
 import { fileURLToPath } from 'node:url';
 import { abortOnSignals, runCli } from 'lapidary/cli';
-import { engine } from 'lapidary/engine';
+import { engine } from 'lapidary/engine-node';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const given = process.argv.slice(2);
