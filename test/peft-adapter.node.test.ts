@@ -1,0 +1,41 @@
+// Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
+import { gemmaHidden, gemmaLogits, loraScale, paramTree } from '@lapidary/gemma';
+import { openGpu, type Gpu } from '@lapidary/gpu';
+import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { causalInfo, gemmaFixture } from './support/gemma-fixture.js';
+import { exportPeftCase, peftCases, peftCaseTensors } from './support/peft-cases.js';
+import { relativeError } from './support/relative-error.js';
+import { fixtureBytes, fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await openGpu();
+});
+afterAll(() => gpu.destroy());
+
+it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
+  const { config, variables } = await gemmaFixture(gpu, peftCase.model);
+  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, config)))
+    expect(Buffer.compare(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(0);
+
+  for (const [path, values] of peftCaseTensors(peftCase, config)) {
+    const { rank } = peftCase.lora;
+    const shape = path.endsWith('.a') ? [rank, values.length / rank] : [values.length / rank, rank];
+    variables.set(path, variableFrom(gpu, values, shape));
+  }
+  const ids = (await fixtureJson<{ input_ids: number[][] }>(`peft/${name}/input.json`)).input_ids[0]!;
+  const i32 = (data: Int32Array, shape: number[]) => variableFrom(gpu, data, shape, { dtype: 'i32' }).tensor;
+  const params = paramTree(variables);
+  const inputs = {
+    inputIds: i32(Int32Array.from(ids), [1, ids.length]),
+    tokenInfo: i32(causalInfo(new Int32Array(ids.length).fill(1), ids.length), [1, ids.length, 4]),
+  };
+  const { hidden } = gemmaHidden(params, config, inputs, { loraScale: loraScale(peftCase.lora) });
+  const [logits] = await evaluate(gpu, [gemmaLogits(params, config, reshape(hidden, [-1, config.hiddenSize]))]);
+  const peft = (await fixtureTensors(`peft/${name}/logits.safetensors`)).get('logits')!;
+  expect(relativeError(logits!, peft.data)).toBeLessThan(1e-5);
+  // The adapter does something: without it the logits are others.
+  const plain = (await fixtureTensors(`models/${peftCase.model}/reference.safetensors`)).get('logits')!;
+  expect(relativeError(logits!, plain.data.slice(0, logits!.length))).toBeGreaterThan(1e-2);
+});
