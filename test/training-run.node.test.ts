@@ -15,18 +15,18 @@ import {
   type FileStore,
   type TrainConfig,
 } from '@lapidary/trainer';
-import { bufferSource, gemmaWeightLoader } from '@lapidary/weights';
+import { bufferSource, gemmaWeightLoader, openSafetensors, type StoredTensor } from '@lapidary/weights';
 import { expect, it } from 'vitest';
 
 const fixtures = fileURLToPath(new URL('./fixtures', import.meta.url));
 
 /** gemma3-tiny (600 tokens) with the fixture tokenizer of the same size. */
-async function model() {
+async function model(name = 'gemma3-tiny') {
   const file = async (path: string, name: string) => bufferSource(name, await readFile(join(fixtures, path)));
   return gemmaWeightLoader({
     from: [
-      await file('models/gemma3-tiny/config.json', 'config.json'),
-      await file('models/gemma3-tiny/model.safetensors', 'model.safetensors'),
+      await file(`models/${name}/config.json`, 'config.json'),
+      await file(`models/${name}/model.safetensors`, 'model.safetensors'),
       await file('tokenizer/tokenizer.json', 'tokenizer.json'),
       await file('tokenizer/tokenizer_config.json', 'tokenizer_config.json'),
     ],
@@ -110,6 +110,34 @@ it("trains every parameter and exports the model in Hugging Face's form", async 
   }).open();
   expect(again.config.family).toBe('gemma3');
   await again.close();
+});
+
+it('trains a part of a bf16 model: what is frozen is exported bit for bit, at 2 bytes each', async () => {
+  const store = createMemoryStore();
+  await runTraining(
+    await config({
+      weightLoader: await model('gemma3-tiny-bf16'),
+      lora: null,
+      trainable: ['layers.*.attn.qProj.weight'],
+    }),
+    { store },
+  );
+  const file = async (name: string) => openSafetensors(bufferSource(name, await store.read(name)));
+  const exported = await file('model.safetensors');
+  const bytes = await readFile(join(fixtures, 'models/gemma3-tiny-bf16/model.safetensors'));
+  const published = await openSafetensors(bufferSource('published', bytes));
+  const read = ({ source, offset, byteLength }: StoredTensor) => source.read(offset, byteLength);
+  let frozen = 0;
+  for (const [name, tensor] of published.tensors) {
+    const found = exported.tensors.get(name)!;
+    const trained = name.endsWith('q_proj.weight');
+    expect(found.type, name).toBe(trained ? 'F32' : 'BF16');
+    if (trained) continue;
+    expect(Buffer.compare(await read(found), await read(tensor)), name).toBe(0);
+    frozen++;
+  }
+  expect(frozen).toBeGreaterThan(60);
+  expect(JSON.parse(await readText(store, 'config.json'))).toMatchObject({ dtype: 'float32' });
 });
 
 it('a loss that is not finite stops the run and says so', async () => {

@@ -67,9 +67,9 @@ export class Variable {
     this.#gpu!.device.queue.writeBuffer(this.buffer, byteOffset, padded as Uint8Array<ArrayBuffer>);
   }
 
-  /** The raw bytes, copied back from the GPU. */
-  async readBytes(): Promise<Uint8Array> {
-    return new Uint8Array(await readBuffer(this.#gpu!, this.buffer, 0, this.buffer.size));
+  /** The raw bytes, copied back from the GPU; with arguments a part of them (both multiples of 4). */
+  async readBytes(byteOffset = 0, bytes = this.buffer.size - byteOffset): Promise<Uint8Array> {
+    return new Uint8Array(await readBuffer(this.#gpu!, this.buffer, byteOffset, bytes));
   }
 
   /** The values of an f32 variable. */

@@ -1,6 +1,15 @@
-import { bufferSource, hfModelFiles, peftAdapterFiles, readPeftAdapter } from '@lapidary/weights';
+import { byteLength, dtypeInfo, isQuantised } from '@lapidary/kernels';
+import type { Variable } from '@lapidary/tensor';
+import {
+  bufferSource,
+  dequantise,
+  hfModelFiles,
+  peftAdapterFiles,
+  readPeftAdapter,
+  type TensorData,
+} from '@lapidary/weights';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
-import type { FileStore } from '../store/file-store.js';
+import type { FileContent, FileStore } from '../store/file-store.js';
 import type { ModelPlan, OpenModel } from './setup-model.js';
 
 /** What was exported is not what was trained. */
@@ -69,20 +78,29 @@ async function exportAdapter(
 }
 
 async function exportModel(store: FileStore, { config, weights }: OpenModel, plan: ModelPlan): Promise<string[]> {
-  const params = new Map<string, { dtype: 'f32'; shape: readonly number[]; bytes: Uint8Array }>();
-  for (const [path, variable] of plan.variables) {
-    const { dtype, shape } = variable.type;
-    if (dtype !== 'f32')
-      throw new ExportError(
-        `'${path}' is frozen as ${dtype}; a model that is trained in part is exported only from f32 so far. Train all of it, or a LoRA.`,
-      );
-    params.set(path, { dtype, shape, bytes: await variable.readBytes() });
-  }
-  const files: Record<string, Uint8Array | string> = await hfModelFiles(config, params);
+  const params = new Map([...plan.variables].map(([path, variable]) => [path, exportedTensor(variable)]));
+  const files: Record<string, FileContent> = hfModelFiles(config, params);
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const text = await weights.readText(name);
     if (text !== undefined) files[name] = text;
   }
-  for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
+  for (const [name, content] of Object.entries(files)) await store.write(name, content);
   return Object.keys(files);
+}
+
+/** A parameter on its way into a file, read from the device in pieces: as it is, or f32 where it is quantised. */
+function exportedTensor(variable: Variable): TensorData {
+  const { dtype, shape } = variable.type;
+  const quantised = isQuantised(dtype);
+  // Whole blocks of every type, and a multiple of 4 bytes.
+  const piece = dtypeInfo[dtype].blockBytes * 128 * 1024;
+  const total = byteLength(dtype, variable.tensor.size);
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < total; at += piece) {
+      const count = Math.min(piece, total - at);
+      const part = (await variable.readBytes(at, Math.ceil(count / 4) * 4)).subarray(0, count);
+      yield quantised ? new Uint8Array(dequantise(dtype, part).buffer) : part;
+    }
+  }
+  return { dtype: quantised ? 'f32' : dtype, shape, bytes };
 }

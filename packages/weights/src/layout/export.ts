@@ -1,13 +1,12 @@
 import { type GemmaConfig, gemmaConfigToHf, gemmaParamSpecs } from '@lapidary/gemma';
-import type { DType } from '@lapidary/kernels';
 import { WeightNamesError, WeightShapeError } from '../errors.js';
 import { listWithNearest } from '../loader/nearest.js';
-import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
+import { encodeSafetensors, type TensorData } from '../safetensors/write.js';
 import { huggingFaceLayout } from './hugging-face.js';
 import { nameOf } from './layout.js';
 
 /** Parameters under the names Hugging Face has for them. @throws {WeightNamesError} @throws {WeightShapeError} */
-export function hfTensors(config: GemmaConfig, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+function hfTensors(config: GemmaConfig, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
   const specs = gemmaParamSpecs(config);
   const missing = [...specs.keys()].filter((path) => !params.has(path));
   const unexpected = [...params.keys()].filter((path) => !specs.has(path));
@@ -33,23 +32,27 @@ export function hfTensors(config: GemmaConfig, params: ReadonlyMap<string, Tenso
   return tensors;
 }
 
-/** config.json of an exported model; `dtype` is what transformers loads it as. */
-export function hfConfigFile(config: GemmaConfig, dtype: DType): Uint8Array {
-  const name =
-    ({ f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as Partial<Record<DType, string>>)[dtype] ?? 'float32';
-  // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
-  const json = { ...gemmaConfigToHf(config), torch_dtype: name, dtype: name };
-  return new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`);
+/** What transformers is told to load an exported model as: the parameters' own type, or f32 where they have several. */
+function commonDType(params: ReadonlyMap<string, TensorData>): 'float32' | 'float16' | 'bfloat16' {
+  const dtypes = new Set([...params.values()].map(({ dtype }) => dtype));
+  if (dtypes.size > 1) return 'float32';
+  return dtypes.has('bf16') ? 'bfloat16' : dtypes.has('f16') ? 'float16' : 'float32';
 }
 
-/** The whole model as Hugging Face has it, in memory. For large models: `writeHfModel` of `@lapidary/weights/node`. */
-export async function hfModelFiles(
+/**
+ * The model as Hugging Face has it: `config.json`, and `model.safetensors` in pieces, whose tensors are asked for their bytes one
+ * after the other. Parameters may be of different types (f32, f16, bf16).
+ * @throws {WeightNamesError} @throws {WeightShapeError} before anything is read; RangeError for a quantised tensor.
+ */
+export function hfModelFiles(
   config: GemmaConfig,
   params: ReadonlyMap<string, TensorData>,
-): Promise<Record<'config.json' | 'model.safetensors', Uint8Array>> {
-  const dtype = params.get('embedTokens.weight')?.dtype ?? 'f32';
+): { 'config.json': Uint8Array; 'model.safetensors': AsyncIterable<Uint8Array> } {
+  const dtype = commonDType(params);
+  // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
+  const json = { ...gemmaConfigToHf(config), torch_dtype: dtype, dtype };
   return {
-    'config.json': hfConfigFile(config, dtype),
-    'model.safetensors': await safetensorsToBytes(hfTensors(config, params), { format: 'pt' }),
+    'config.json': new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`),
+    'model.safetensors': encodeSafetensors(hfTensors(config, params), { format: 'pt' }),
   };
 }
