@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openGpu } from '@lapidary/gpu';
 import {
   createMemoryStore,
   DatasetError,
@@ -74,6 +75,32 @@ it('writes adapter, metrics, summary and report; planned memory is what was allo
     .map((line) => JSON.parse(line) as { loss: number });
   expect(metrics).toHaveLength(6);
   expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss);
+});
+
+it('needs after 300 steps the memory that it needed after 2, evaluations, samples and checkpoints included', async () => {
+  const gpu = await openGpu();
+  const before = { ...gpu.counters };
+  const held: { buffers: number; bytes: number; bindGroups: number; pipelines: number; rss: number }[] = [];
+  await runTraining(await config({ steps: 300, evalEvery: 100, saveEvery: 100, sampleEvery: 100 }), {
+    store: createMemoryStore(),
+    gpu,
+    logger: {
+      onStep: () => {
+        const { buffers, bytes, bindGroups } = gpu.counters;
+        held.push({ buffers, bytes, bindGroups, pipelines: gpu.pipelines.created, rss: process.memoryUsage().rss });
+      },
+    },
+  });
+  expect(held).toHaveLength(300);
+  const [second, last] = [held[1]!, held[299]!];
+  // Steps make nothing at all; samples make a generator's programs and give them back.
+  for (let i = 2; i < 99; i++) expect({ ...held[i]!, rss: 0 }).toEqual({ ...second, rss: 0 });
+  expect(last.bytes).toBe(second.bytes);
+  expect(gpu.counters.bytes).toBe(before.bytes);
+  console.log(
+    `process memory after 2, 99, 300 steps: ${[1, 98, 299].map((i) => Math.round(held[i]!.rss / 2 ** 20))} MiB`,
+  );
+  gpu.destroy();
 });
 
 it.each([{}, { gradientAccumulation: 2 }])(
