@@ -7,6 +7,7 @@ import { openGpu } from '@lapidary/gpu';
 import {
   createMemoryStore,
   DatasetError,
+  DiskFullError,
   EmptyDatasetError,
   NonFiniteLossError,
   readText,
@@ -167,6 +168,62 @@ it('trains a part of a bf16 model: what is frozen is exported bit for bit, at 2 
   expect(JSON.parse(await readText(store, 'config.json'))).toMatchObject({ dtype: 'float32' });
 });
 
+it.each(['adapter_model.safetensors', 'metrics.jsonl', 'report.html', 'summary.json', 'checkpoints/step-00000004'])(
+  'a disk that is full when %s is written: a typed error, the earlier checkpoint whole, and a run that can go on',
+  async (full) => {
+    const whole = createMemoryStore();
+    await runTraining(await config(), { store: whole });
+    const disk = createMemoryStore();
+    let appended = 0;
+    const check = (name: string) => {
+      // The metrics fill the disk with their fourth line, when two steps are saved.
+      if (name.startsWith(full) && (name !== 'metrics.jsonl' || appended++ === 4))
+        throw new DiskFullError({ path: name, bytes: 1 });
+    };
+    const filling: FileStore = {
+      ...disk,
+      write: async (name, content) => {
+        check(name);
+        await disk.write(name, content);
+      },
+      append: async (name, content) => {
+        check(name);
+        await disk.append(name, content);
+      },
+    };
+    await expect(runTraining(await config(), { store: filling })).rejects.toThrow(DiskFullError);
+    expect((await disk.list()).some(({ name }) => name.startsWith(full) && name !== 'metrics.jsonl')).toBe(false);
+    await runTraining(await config({ resume: true }), { store: disk });
+    const adapter = (store: FileStore) => store.read('adapter_model.safetensors');
+    expect(Buffer.compare(await adapter(whole), await adapter(disk))).toBe(0);
+  },
+);
+
+it.each(['Loading weights', 'Compiling', 'a sample'])(
+  'stopped at %s, before the first step: a typed error, nothing left',
+  async (at) => {
+    const store = createMemoryStore();
+    const stop = new AbortController();
+    const gpu = await openGpu();
+    const run = runTraining(await config(), {
+      store,
+      gpu,
+      signal: stop.signal,
+      logger: {
+        onPhase: ({ name }) => {
+          if (name === at) stop.abort();
+        },
+        onSample: () => stop.abort(),
+      },
+    });
+    await expect(run).rejects.toMatchObject({ name: 'TrainingInterruptedError', step: 0, checkpoint: null });
+    expect(gpu.counters.bytes).toBe(0);
+    gpu.destroy();
+    // What is left is not in the way of the next run.
+    await runTraining(await config({ steps: 1 }), { store });
+  },
+);
+
 it('a loss that is not finite stops the run and says so', async () => {
   const run = runTraining(await config({ optimizer: { learningRate: 1e30 } }), { store: createMemoryStore() });
   await expect(run).rejects.toThrow(NonFiniteLossError);
@@ -193,11 +250,10 @@ it.each([
   try {
     await writeFile(join(folder, 'data.jsonl'), text);
     const out = join(folder, 'out');
-    const run = runTraining(await config({ data: { source: join(folder, 'data.jsonl') }, outDir: out }));
-    await expect(run).rejects.toThrow(message);
-    await expect(
-      runTraining(await config({ data: { source: join(folder, 'data.jsonl') }, outDir: out, overwrite: true })),
-    ).rejects.toBeInstanceOf(type);
+    const source = join(folder, 'data.jsonl');
+    const run = async () => runTraining(await config({ data: { source }, outDir: out }));
+    await expect(run()).rejects.toThrow(message);
+    await expect(run()).rejects.toBeInstanceOf(type);
     expect((await readdir(out)).filter((name) => name !== 'run.json')).toEqual([]);
   } finally {
     await rm(folder, { recursive: true });

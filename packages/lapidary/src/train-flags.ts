@@ -181,22 +181,15 @@ export const trainFlags: readonly TrainFlag[] = [
       value: '<patterns>',
       path: 'trainable',
       kind: 'names',
-      help: 'paths of the base model that are trained',
+      help: 'paths of the parameters that are trained, with --full (default: all)',
     },
   ]),
-  ...group('Memory and precision', [
+  ...group('Memory', [
     {
       name: '--gradient-checkpointing',
       path: 'gradientCheckpointing',
       kind: 'switch',
       help: 'much less memory, but slower',
-    },
-    {
-      name: '--precision',
-      value: '<type>',
-      path: 'precision',
-      kind: 'text',
-      help: 'f32 or f16: what matmuls multiply in (default: f32)',
     },
   ]),
   ...group('Output', [

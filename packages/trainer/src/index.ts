@@ -22,12 +22,16 @@ export { renderReport, type ReportData } from './report/render-report.js';
 // What a run keeps
 export type { JsonValue } from './store/checkpoint-manifest.js';
 export { readText, type ByteRange, type FileContent, type FileStore, type StoredFile } from './store/file-store.js';
-export { loadLatestCheckpoint, type LoadedCheckpoint, type RejectedCheckpoint } from './store/load-checkpoint.js';
+export {
+  loadLatestCheckpoint,
+  type CheckpointTensor,
+  type LoadedCheckpoint,
+  type RejectedCheckpoint,
+} from './store/load-checkpoint.js';
 export { createMemoryStore } from './store/memory-store.js';
 export { createDirectoryHandleStore, openOpfsStore } from './store/opfs-store.js';
 export { prepareRunFolder, runFile, type RunFolder } from './store/run-folder.js';
 export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
-export type { StoredTensor, TensorSource } from './store/tensor-file.js';
 export {
   hyperInput,
   planEval,

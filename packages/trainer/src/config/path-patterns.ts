@@ -16,8 +16,8 @@ export function createPathFilter(patterns: readonly PathPattern[]): (path: strin
 }
 
 /**
- * Which parameters a run trains. Adapter leaves (`….lora.a`, `….lora.b`) and those that `trainable` names (everything, when it
- * is null and there is no LoRA), except what `freeze` names.
+ * Which parameters a run trains: with LoRA the adapter's leaves (`….lora.a`, `….lora.b`), without it what `trainable` names
+ * (null: everything); except what `freeze` names.
  */
 export function createTrainableFilter({
   lora,
@@ -25,8 +25,8 @@ export function createTrainableFilter({
   trainable,
 }: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (path: string) => boolean {
   const isFrozen = createPathFilter(freeze);
-  const isNamed = createPathFilter(trainable ?? (lora ? [] : ['**']));
-  return (path) => (/\.lora\.[ab]$/.test(path) || isNamed(path)) && !isFrozen(path);
+  const isNamed = lora ? (path: string) => /\.lora\.[ab]$/.test(path) : createPathFilter(trainable ?? ['**']);
+  return (path) => isNamed(path) && !isFrozen(path);
 }
 
 /** Whether a linear (by its path without `.weight`, as `layers.3.attn.qProj`) gets an adapter. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { ConfigError, type ConfigProblem } from '../errors/errors.js';
-import { findProblems } from './find-problems.js';
+import { describeValue, findProblems } from './find-problems.js';
 import { trainConfigSchema } from './train-config-schema.js';
 import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
 
@@ -52,6 +52,12 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
     'evalFraction',
     `${config.evalFraction} together with evalData`,
     'one of `evalData` and `evalFraction`, not both',
+  );
+  add(
+    config.lora !== null && config.trainable !== null,
+    'trainable',
+    `${describeValue(config.trainable)} together with a LoRA, whose adapter file would not hold them`,
+    '`trainable` with lora: null (--full), or a LoRA alone',
   );
   const warmup = schedule.warmupSteps ?? 0;
   const decays = schedule.type === 'cosine' || schedule.type === 'linear';

@@ -107,7 +107,6 @@ export const trainConfigSchema = v.object({
   freeze: withDefault(patterns, []),
   trainable: orNull(patterns),
   gradientCheckpointing: withDefault(flag, false),
-  precision: withDefault(choice(['f32', 'f16']), 'f32'),
   evalEvery: orNull(integer(1)),
   saveEvery: orNull(integer(1)),
   keep: withDefault(integer(1), 2),

@@ -119,12 +119,14 @@ test('fields that contradict each other', () => {
     epochs: 1,
     evalData: { source: 'e' },
     evalFraction: 0.2,
+    trainable: ['embedTokens.*'],
     schedule: { warmupSteps: 10, decaySteps: 5, endLearningRate: 1 },
   };
   expect(Object.keys(problemsOf(both))).toEqual([
     'resume',
     'steps',
     'evalFraction',
+    'trainable',
     'schedule.warmupSteps',
     'schedule.decaySteps',
     'schedule.endLearningRate',
@@ -145,9 +147,9 @@ test('trainable and LoRA filters', () => {
   expect(chosen(createTrainableFilter({ ...base, freeze: ['layers.*.attn.**'] }))).toBe('1010');
   expect(chosen(createTrainableFilter({ ...base, freeze: [/layers\.\d\..*/] }))).toBe('1010');
   expect(chosen(createTrainableFilter({ ...base, freeze: [/layers/] }))).toBe('1111'); // a part of a path is no match
-  expect(chosen(createTrainableFilter({ ...base, trainable: ['embedTokens.*'] }))).toBe('1001');
+  expect(chosen(createTrainableFilter({ ...base, trainable: ['embedTokens.*'] }))).toBe('1000');
   expect(chosen(createTrainableFilter({ ...base, lora }))).toBe('0001');
-  expect(chosen(createTrainableFilter({ ...base, lora, trainable: ['embed*.weight'] }))).toBe('1001');
+  expect(chosen(createTrainableFilter({ ...base, lora, freeze: ['layers.0.**'] }))).toBe('0000');
 
   const linears = ['layers.0.attn.qProj', 'layers.1.mlp.gateProj', 'layers.12.attn.qProj', 'embedTokens'];
   const targets = (config: object) =>

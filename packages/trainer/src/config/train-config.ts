@@ -96,12 +96,10 @@ export interface ResolvedTrainConfig {
   readonly lora: LoraConfig | null;
   /** Parameters that stay as published. */
   readonly freeze: readonly PathPattern[];
-  /** Parameters of the base model that are trained; null: all without LoRA, none with it. */
+  /** Which parameters are trained; null: all. Without LoRA only: an adapter file has no room for them. */
   readonly trainable: readonly PathPattern[] | null;
   /** Compute activations again in the backward pass: slower, much less memory. */
   readonly gradientCheckpointing: boolean;
-  /** `f16` lets matmuls multiply in half precision where the adapter can; sums stay f32. */
-  readonly precision: 'f32' | 'f16';
   /** Steps between evaluations; null: a tenth of the run. */
   readonly evalEvery: number | null;
   /** Steps between checkpoints; null: a tenth of the run, at most 1000. The last step is always saved. */

@@ -144,7 +144,7 @@ export class TrainingInterruptedError extends Error {
   constructor({ step, checkpoint }: { step: number; checkpoint: string | null }, options?: ErrorOptions) {
     super(
       checkpoint === null
-        ? `Training was stopped before its first step; there is nothing to resume.`
+        ? `Training was stopped before it did a step; there was nothing to save.`
         : `Training was stopped after step ${step}; ${checkpoint} is saved. Go on from it with \`resume\`.`,
       options,
     );

@@ -1,9 +1,9 @@
+import type { TensorData } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { CheckpointCorruptError } from '../errors/errors.js';
 import type { FileStore } from '../store/file-store.js';
 import { loadLatestCheckpoint } from '../store/load-checkpoint.js';
 import { saveCheckpoint } from '../store/save-checkpoint.js';
-import type { TensorSource } from '../store/tensor-file.js';
 import type { Trained } from './train-programs.js';
 
 /** What a run knows beside its tensors. */
@@ -27,7 +27,7 @@ export function saveRun(
   state: RunState,
   { keep, keepPeriod }: ResolvedTrainConfig,
 ): Promise<string> {
-  const tensors = new Map<string, TensorSource>();
+  const tensors = new Map<string, TensorData>();
   for (const [name, variable] of trained.flatMap(parts)) {
     tensors.set(name, {
       dtype: variable.type.dtype,

@@ -75,7 +75,7 @@ export function planRunMemory(
   });
 }
 
-/** Answers of held-out rows by the model as it is now. Its memory is given back at the end. */
+/** Answers of held-out rows by the model as it is now; a signal ends them early. Its memory is given back at the end. */
 async function takeSamples(
   gpu: Gpu,
   open: OpenModel,
@@ -83,7 +83,7 @@ async function takeSamples(
   data: RunData,
   run: ResolvedTrainConfig,
   step: number,
-  logger: RunLogger,
+  { logger, signal }: Pick<Context, 'logger' | 'signal'>,
 ): Promise<void> {
   const rows = (data.held.length > 0 ? data.held : data.train).slice(0, run.sampleCount);
   if (rows.length === 0 || run.sampleTokens === 0) return;
@@ -93,11 +93,14 @@ async function takeSamples(
   const stopTokens = [...config.eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
   try {
     for (const { row } of rows) {
+      if (signal?.aborted) return;
       const prompt = promptTokens(row, tokenizer).slice(0, run.maxLength);
       const text = createTextStream(tokenizer);
       let answer = '';
-      for await (const token of generator.generate(prompt, { maxNewTokens: run.sampleTokens, stopTokens }))
+      for await (const token of generator.generate(prompt, { maxNewTokens: run.sampleTokens, stopTokens })) {
+        if (signal?.aborted) return;
         answer += text.push(token);
+      }
       answer += text.flush();
       const expected =
         'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null;
@@ -185,8 +188,12 @@ export const runTraining: RunTraining = async (run, options = {}) => {
     await logger.onEnd(summary);
     return summary;
   } catch (error) {
-    await logger.onFail(error);
-    throw error;
+    const reason =
+      options.signal?.aborted && (error as Error | null)?.name === 'AbortError'
+        ? new TrainingInterruptedError({ step: 0, checkpoint: null }, { cause: error })
+        : error;
+    await logger.onFail(reason);
+    throw reason;
   } finally {
     if (options.gpu === undefined) gpu?.destroy();
   }
@@ -200,11 +207,8 @@ interface Context extends Required<Pick<TrainingOptions, 'store'>> {
   readonly startedAt: string;
 }
 
-async function train(
-  gpu: Gpu,
-  run: ResolvedTrainConfig,
-  { store, resumes, logger, signal, began, startedAt }: Context,
-): Promise<TrainingSummary> {
+async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Promise<TrainingSummary> {
+  const { store, resumes, logger, signal, began, startedAt } = context;
   await logger.onPhase({ name: 'Opening model and data' });
   const open = await openModel(run.weightLoader);
   try {
@@ -225,52 +229,57 @@ async function train(
     const before = gpu.counters.bytes;
     gpu.counters.peakBytes = before;
 
-    const report = await loadModel(
-      gpu,
-      open,
-      model,
-      run.seed,
-      (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
-      signal,
-    );
-    let state: RunState | null = resumes
-      ? await restoreRun(store, model.step.trained, (message) => logger.onNotice(message))
-      : null;
-    const parameters = [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0);
-    await logger.onStart({
-      config: echoConfig(run),
-      totalSteps: steps.totalSteps,
-      startStep: state?.step ?? 0,
-      trainRows: data.train.length,
-      evalRows: data.held.length,
-      adapter: adapterOf(gpu),
-      memory: plan.memory,
-      startedAt,
-      load: {
-        source: String(run.weightLoader.description ?? ''),
-        format: open.weights.format,
-        parameters,
-        trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
-        loaded: report.loaded.length,
-        converted: report.converted.length,
-        initialised: [...model.lora.keys()],
-        unused: report.unused,
-      },
-    });
-    if (state === null) await takeSamples(gpu, open, model, data, run, 0, logger);
-
-    await logger.onPhase({ name: 'Compiling' });
-    let trainer: Trainer | undefined = await Trainer.create(gpu, plan, run);
-    const held = inBatches(data.held, run);
-    const evaluate = async (step: number): Promise<number | null> => {
-      if (held.length === 0) return null;
-      const from = performance.now();
-      const loss = await trainer!.evaluate(held);
-      await logger.onEval({ step, loss, rows: data.held.length, seconds: (performance.now() - from) / 1000 });
-      return loss;
-    };
+    let trainer: Trainer | undefined;
     try {
+      const report = await loadModel(
+        gpu,
+        open,
+        model,
+        run.seed,
+        (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
+        signal,
+      );
+      let state: RunState | null = resumes
+        ? await restoreRun(store, model.step.trained, (message) => logger.onNotice(message))
+        : null;
+      const parameters = [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0);
+      await logger.onStart({
+        config: echoConfig(run),
+        totalSteps: steps.totalSteps,
+        startStep: state?.step ?? 0,
+        trainRows: data.train.length,
+        evalRows: data.held.length,
+        adapter: adapterOf(gpu),
+        memory: plan.memory,
+        startedAt,
+        load: {
+          source: String(run.weightLoader.description ?? ''),
+          format: open.weights.format,
+          parameters,
+          trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
+          loaded: report.loaded.length,
+          converted: report.converted.length,
+          initialised: [...model.lora.keys()],
+          unused: report.unused,
+        },
+      });
+      if (state === null) await takeSamples(gpu, open, model, data, run, 0, context);
+
+      signal?.throwIfAborted();
+      await logger.onPhase({ name: 'Compiling' });
+      trainer = await Trainer.create(gpu, plan, run);
+      const held = inBatches(data.held, run);
+      const evaluate = async (step: number): Promise<number | null> => {
+        if (held.length === 0) return null;
+        const from = performance.now();
+        const loss = await trainer!.evaluate(held, step < steps.totalSteps ? signal : undefined);
+        if (loss === null) return null;
+        await logger.onEval({ step, loss, rows: data.held.length, seconds: (performance.now() - from) / 1000 });
+        return loss;
+      };
+      signal?.throwIfAborted();
       state ??= { step: 0, tokens: 0, baseEvalLoss: await evaluate(0) };
+      signal?.throwIfAborted();
       const shapes = batchShapes(data.train, run.batchSize, run.maxLength);
       let secondsToFirstStep: number | null = null;
       let finalLoss: number | null = null;
@@ -291,7 +300,7 @@ async function train(
         const evalLoss = last || done % steps.evalEvery === 0 ? await evaluate(done) : null;
         if (evalLoss !== null) finalEvalLoss = evalLoss;
         if (run.sampleEvery !== null && done % run.sampleEvery === 0 && !last)
-          await takeSamples(gpu, open, model, data, run, done, logger);
+          await takeSamples(gpu, open, model, data, run, done, context);
         await logger.onStep({
           step: done,
           epoch: done / steps.stepsPerEpoch,
@@ -313,7 +322,7 @@ async function train(
       }
       trainer.destroy();
       trainer = undefined;
-      await takeSamples(gpu, open, model, data, run, steps.totalSteps, logger);
+      await takeSamples(gpu, open, model, data, run, steps.totalSteps, context);
       const exported = await exportRun(store, open, model, run);
       return {
         name: run.name,

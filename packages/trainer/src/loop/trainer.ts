@@ -93,11 +93,12 @@ export class Trainer {
     return { loss, gradNorm };
   }
 
-  /** Mean loss over the targets of all batches, nats. */
-  async evaluate(batches: readonly Batch[]): Promise<number> {
+  /** Mean loss over the targets of all batches, nats; null if the signal ended it. */
+  async evaluate(batches: readonly Batch[], signal?: AbortSignal): Promise<number | null> {
     let total = 0;
     let targets = 0;
     for (const batch of batches) {
+      if (signal?.aborted) return null;
       const program = this.#evals.get(batch.shape.length)!;
       program.run({ ...inputsOf(batch), weight: Float32Array.of(1) });
       total += (await program.read(0))[0]!;

@@ -1,9 +1,10 @@
+import type { DType } from '@lapidary/kernels';
+import { dtypeOf, openSafetensors, type ByteSource } from '@lapidary/weights';
 import { CheckpointCorruptError, StoredFileMissingError } from '../errors/errors.js';
 import { manifestName, parseManifest, type CheckpointManifest, type JsonValue } from './checkpoint-manifest.js';
 import { readText, type FileStore } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 import { createSha256 } from './sha256.js';
-import { openTensors, type StoredTensor } from './tensor-file.js';
 
 /** A checkpoint that was not used, and why. */
 export interface RejectedCheckpoint {
@@ -11,11 +12,19 @@ export interface RejectedCheckpoint {
   readonly reason: string;
 }
 
+/** A tensor of a checkpoint; its bytes (little-endian, row-major) are read when asked for. */
+export interface CheckpointTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  read(): Promise<Uint8Array>;
+}
+
 export interface LoadedCheckpoint {
   /** Optimizer steps done. */
   readonly step: number;
   readonly manifest: string;
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly state: JsonValue;
   /** Newer checkpoints that are damaged: tell the user that these were passed over. */
   readonly rejected: readonly RejectedCheckpoint[];
@@ -36,7 +45,7 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
       return {
         step: manifest.step,
         manifest: file,
-        tensors: await openTensors(store, manifest.tensors.file),
+        tensors: await openTensors(store, manifest.tensors),
         state: manifest.state,
         rejected,
       };
@@ -44,6 +53,25 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
   }
   if (rejected.length > 0) throw new CheckpointCorruptError({ location: store.location, rejected });
   return null;
+}
+
+async function openTensors(
+  store: FileStore,
+  { file, bytes }: CheckpointManifest['tensors'],
+): Promise<ReadonlyMap<string, CheckpointTensor>> {
+  const source: ByteSource = {
+    name: file,
+    size: bytes,
+    read: (offset, length) => store.read(file, { start: offset, end: offset + length }),
+  };
+  const { tensors } = await openSafetensors(source);
+  return new Map(
+    [...tensors].map(([name, { type, shape, offset, byteLength }]) => [
+      name,
+      // Only the writer's own types: the file has the hash that it was written with.
+      { dtype: dtypeOf(type)!, shape, byteLength, read: () => source.read(offset, byteLength) },
+    ]),
+  );
 }
 
 async function findDamage(

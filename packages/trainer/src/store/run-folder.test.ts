@@ -26,6 +26,17 @@ test('a folder that is not empty needs one of the two flags, and the error tells
   expect((error as Error).message).toContain('thesis.docx');
 });
 
+test('a run that failed before its first step is not in the way of the next', async () => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  await store.write('metrics.jsonl', '');
+  expect(await prepareRunFolder(store, { ...neither, config: { ...config, seed: 1 } })).toMatchObject({
+    resumes: false,
+  });
+  await store.write('metrics.jsonl', '{"step":1}\n');
+  await expect(prepareRunFolder(store, neither)).rejects.toThrow(RunFolderExistsError);
+});
+
 test('overwrite removes what a run wrote and nothing else', async () => {
   const store = createMemoryStore();
   await prepareRunFolder(store, neither);

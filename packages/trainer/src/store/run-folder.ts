@@ -1,19 +1,14 @@
 import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
 import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
+import { metricsFile, summaryFile } from '../metrics/metrics-file.js';
+import { reportFile } from '../report/report-logger.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { readText, type FileStore } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
 export const runFile = 'run.json';
 /** What a run writes; overwriting removes these and nothing else. */
-const ownFiles = [
-  runFile,
-  'metrics.jsonl',
-  'summary.json',
-  'report.html',
-  'adapter_config.json',
-  'adapter_model.safetensors',
-];
+const ownFiles = [runFile, metricsFile, summaryFile, reportFile, 'adapter_config.json', 'adapter_model.safetensors'];
 
 export interface RunFolder {
   /** False: start from the base model. */
@@ -23,7 +18,7 @@ export interface RunFolder {
 }
 
 /**
- * Makes the output folder ready, by openpi's rules: empty or absent is a new run; `overwrite` removes what an earlier run wrote
+ * Makes the output folder ready, by openpi's rules: empty, absent, or of a run that did no step is a new run; `overwrite` removes what an earlier run wrote
  * (other files stay); `resume` goes on from the checkpoints there, or starts fresh, with a notice, where there are none.
  * @throws RunFolderExistsError when something is there and neither is set.
  * @throws ResumeMismatchError when the saved run had settings that change what is computed.
@@ -32,11 +27,13 @@ export async function prepareRunFolder(
   store: FileStore,
   { config, resume, overwrite }: { config: ConfigEcho; resume: boolean; overwrite: boolean },
 ): Promise<RunFolder> {
-  const entries = (await store.list()).map(({ name }) => name);
+  const files = await store.list();
+  const entries = files.map(({ name }) => name);
+  // What a run leaves that failed before its first step: nothing to lose.
+  const isUsed = files.some(({ name, bytes }) => name !== runFile && !(name === metricsFile && bytes === 0));
   const notices: string[] = [];
   let resumes = false;
-  if (entries.length > 0 && !resume && !overwrite)
-    throw new RunFolderExistsError({ location: store.location, entries });
+  if (isUsed && !resume && !overwrite) throw new RunFolderExistsError({ location: store.location, entries });
   if (overwrite) {
     for (const name of entries)
       if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);

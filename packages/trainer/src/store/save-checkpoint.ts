@@ -1,3 +1,4 @@
+import { encodeSafetensors, type TensorData } from '@lapidary/weights';
 import type { FileStore } from './file-store.js';
 import {
   checkpointFolder,
@@ -9,10 +10,9 @@ import {
 } from './checkpoint-manifest.js';
 import { readText } from './file-store.js';
 import { createSha256 } from './sha256.js';
-import { encodeTensors, type TensorSource } from './tensor-file.js';
 
 export interface CheckpointContent {
-  readonly tensors: ReadonlyMap<string, TensorSource>;
+  readonly tensors: ReadonlyMap<string, TensorData>;
   /** Everything else that a run needs to go on: counters, positions in the data, seeds. */
   readonly state: JsonValue;
 }
@@ -46,7 +46,7 @@ export async function saveCheckpoint(
   const hash = createSha256();
   let bytes = 0;
   async function* hashed(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of encodeTensors(content.tensors)) {
+    for await (const chunk of encodeSafetensors(content.tensors)) {
       hash.update(chunk);
       bytes += chunk.length;
       yield chunk;
