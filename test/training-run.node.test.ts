@@ -13,10 +13,12 @@ import {
   readText,
   resolveTrainConfig,
   runTraining,
+  type SampleRecord,
   TrainingInterruptedError,
   type FileStore,
   type TrainConfig,
 } from '@lapidary/trainer';
+import { TextModel } from 'lapidary';
 import { bufferSource, gemmaWeightLoader, openSafetensors, type StoredTensor } from '@lapidary/weights';
 import { expect, it } from 'vitest';
 
@@ -76,6 +78,33 @@ it('writes adapter, metrics, summary and report; planned memory is what was allo
     .map((line) => JSON.parse(line) as { loss: number });
   expect(metrics).toHaveLength(6);
   expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss);
+});
+
+it('a model with the adapter that was written answers as the trained one did', async () => {
+  const store = createMemoryStore();
+  const samples: SampleRecord[] = [];
+  await runTraining(await config({ steps: 40, sampleTokens: 12 }), {
+    store,
+    logger: { onSample: (sample) => void samples.push(sample) },
+  });
+  const [before, after] = [samples[0]!, samples.at(-1)!];
+  expect(after.answer).not.toBe(before.answer);
+  const files = ['adapter_config.json', 'adapter_model.safetensors'];
+  const adapter = await Promise.all(files.map(async (name) => bufferSource(name, await store.read(name))));
+  const gpu = await openGpu();
+  const textOf = async (model: TextModel, stop: readonly string[] = []) => {
+    let text = '';
+    for await (const part of model.answer(before.prompt, { maxNewTokens: 12, stop })) text += part;
+    model.destroy();
+    return text;
+  };
+  expect(await textOf(await TextModel.open(await model(), { gpu }))).toBe(before.answer);
+  expect(await textOf(await TextModel.open(await model(), { gpu, adapter }))).toBe(after.answer);
+  const stop = after.answer.slice(4, 7);
+  const stopped = await textOf(await TextModel.open(await model(), { gpu, adapter }), [stop]);
+  expect(stopped).toBe(after.answer.slice(0, after.answer.indexOf(stop)));
+  expect(gpu.counters.bytes).toBe(0);
+  gpu.destroy();
 });
 
 it('needs after 300 steps the memory that it needed after 2, evaluations, samples and checkpoints included', async () => {

@@ -1,20 +1,9 @@
-import {
-  createRandom,
-  createTextStream,
-  Generator,
-  gemmaLoraSpecs,
-  paramTree,
-  planVariables,
-  renderChat,
-  sampleToken,
-  type ParamPlan,
-} from '@lapidary/gemma';
 import { baselineProfile, openGpu, type DeviceProfile } from '@lapidary/gpu';
-import { Variable } from '@lapidary/tensor';
 import { byteLength } from '@lapidary/kernels';
 import { openData, openModel, planModel, planRun, planRunMemory, runTraining, type TrainPlan } from '@lapidary/trainer';
-import { gemmaWeightLoader, readPeftAdapter, type WeightLoader } from '@lapidary/weights';
+import { gemmaWeightLoader, type WeightLoader } from '@lapidary/weights';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import { TextModel } from './text-model.js';
 
 /** What the commands run on in Node. */
 export const engine: Engine = {
@@ -111,83 +100,29 @@ async function generate(
   { onText, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
   const began = performance.now();
-  const open = await openModel(loaderOf(request.model));
-  const gpu = await openGpu();
+  const model = await TextModel.open(loaderOf(request.model), {
+    signal,
+    ...(request.adapter !== null && { adapter: request.adapter }),
+  });
   try {
-    const { config, tokenizer, weights } = open;
-    const variables = planVariables(
-      new Map(
-        [...weights.entries].map(([path, { shape, dtype }]): [string, ParamPlan] => [
-          path,
-          { shape, dtype, category: 'weights' },
-        ]),
-      ),
-    );
-    for (const variable of variables.values()) variable.allocate(gpu);
-    await weights.load(
-      weights.entries,
-      { write: (path, offset, bytes) => variables.get(path)!.write(bytes, offset) },
-      { signal },
-    );
-    let loraScale: number | undefined;
-    if (request.adapter !== null) {
-      const adapter = await readPeftAdapter(request.adapter, { config });
-      loraScale = adapter.alpha / (adapter.rslora ? Math.sqrt(adapter.rank) : adapter.rank);
-      const specs = gemmaLoraSpecs(config, { rank: adapter.rank, alpha: adapter.alpha });
-      for (const [path, values] of adapter.tensors) {
-        const variable = new Variable(path, { shape: specs.get(path)!.shape, dtype: 'f32' }, 'weights').allocate(gpu);
-        variable.write(values);
-        variables.set(path, variable);
-      }
-    }
-    const bosToken = tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false });
-    const prompt = request.chat
-      ? tokenizer.encode(
-          renderChat([{ role: 'user', content: request.prompt }], {
-            addGenerationPrompt: true,
-            bosToken,
-            ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
-          }),
-          { addSpecialTokens: false },
-        )
-      : tokenizer.encode(request.prompt);
-    const generator = new Generator(gpu, paramTree(variables), config, {
-      maxLength: prompt.length + request.maxTokens,
-      ...(loraScale !== undefined && { loraScale }),
-    });
-    const turnEnd = tokenizer.tokenId('<end_of_turn>');
-    const stopTokens = [...config.eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
-    const random = createRandom(request.seed);
-    const choose = (logits: Float32Array) =>
-      sampleToken(logits, {
-        temperature: request.temperature,
-        topK: request.topK ?? 0,
-        topP: request.topP ?? 1,
-        random,
-      });
-    const stream = createTextStream(tokenizer);
-    let text = '';
-    let tokens = 0;
-    let stoppedBy: 'stop' | 'length' = 'stop';
-    const say = (part: string) => {
-      text += part;
-      onText(part);
-    };
-    for await (const token of generator.generate(prompt, {
+    const prompt = request.chat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
+    const answer = model.answer(prompt, {
       maxNewTokens: request.maxTokens,
-      choose,
-      stopTokens,
+      temperature: request.temperature,
+      topK: request.topK ?? 0,
+      topP: request.topP ?? 1,
+      stop: request.stop,
+      seed: request.seed,
       signal,
-    })) {
-      tokens++;
-      say(stream.push(token));
-      if (request.stop.some((s) => text.includes(s))) break;
-      if (tokens === request.maxTokens) stoppedBy = 'length';
+    });
+    let text = '';
+    let next = await answer.next();
+    for (; !next.done; next = await answer.next()) {
+      text += next.value;
+      onText(next.value);
     }
-    say(stream.flush());
-    return { text, promptTokens: prompt.length, tokens, seconds: (performance.now() - began) / 1000, stoppedBy };
+    return { text, ...next.value, seconds: (performance.now() - began) / 1000 };
   } finally {
-    await open.weights.close();
-    gpu.destroy();
+    model.destroy();
   }
 }

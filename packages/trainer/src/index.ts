@@ -53,5 +53,5 @@ export { parseRow, readJsonl, rowsOf, type Row, type RowFormat } from './data/re
 export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from './data/tokenise.js';
 export { ExportError } from './loop/export-run.js';
 export { openData, planRunMemory, runTraining } from './loop/run-training.js';
-export { openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
+export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
 export type { TrainPlan } from './loop/train-plan.js';

@@ -14,7 +14,7 @@ import {
 } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
-import type { LoadReport, OpenedWeights, WeightLoader } from '@lapidary/weights';
+import type { LoadReport, OpenedWeights, WeightLoader, WeightSink } from '@lapidary/weights';
 import { createLoraTargetFilter, createTrainableFilter } from '../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { ConfigError } from '../errors/errors.js';
@@ -95,6 +95,22 @@ export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConf
   return { variables, base, lora, step };
 }
 
+/** Takes streamed weights into allocated variables. */
+export function createDeviceSink(gpu: Gpu, variables: ReadonlyMap<string, Variable>): WeightSink {
+  let sinceWait = 0;
+  return {
+    write: async (path, offset, bytes) => {
+      variables.get(path)!.write(bytes, offset);
+      // Uploads are copied by the driver: waiting now and then keeps few of them in memory.
+      sinceWait += bytes.byteLength;
+      if (sinceWait > 64 * 1024 * 1024) {
+        sinceWait = 0;
+        await gpu.idle();
+      }
+    },
+  };
+}
+
 /** Allocates every variable, streams the weights in, and gives adapters their starting values. */
 export async function loadModel(
   gpu: Gpu,
@@ -106,22 +122,10 @@ export async function loadModel(
 ): Promise<LoadReport> {
   for (const variable of plan.variables.values()) variable.allocate(gpu);
   for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
-  let sinceWait = 0;
-  const report = await weights.load(
-    plan.base,
-    {
-      write: async (path, offset, bytes) => {
-        plan.variables.get(path)!.write(bytes, offset);
-        // Uploads are copied by the driver: waiting now and then keeps few of them in memory.
-        sinceWait += bytes.byteLength;
-        if (sinceWait > 64 * 1024 * 1024) {
-          sinceWait = 0;
-          await gpu.idle();
-        }
-      },
-    },
-    { ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }), ...(signal && { signal }) },
-  );
+  const report = await weights.load(plan.base, createDeviceSink(gpu, plan.variables), {
+    ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }),
+    ...(signal && { signal }),
+  });
   for (const [path, spec] of plan.lora)
     plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
   await gpu.idle();

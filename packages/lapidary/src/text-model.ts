@@ -1,0 +1,189 @@
+import {
+  createRandom,
+  createTextStream,
+  Generator,
+  gemmaLoraSpecs,
+  loraScale,
+  paramTree,
+  planVariables,
+  renderChat,
+  sampleToken,
+  type ChatMessage,
+  type GemmaConfig,
+  type ParamPlan,
+  type Tokenizer,
+} from '@lapidary/gemma';
+import { openGpu, type Gpu } from '@lapidary/gpu';
+import { Variable } from '@lapidary/tensor';
+import { createDeviceSink, openModel, type OpenModel } from '@lapidary/trainer';
+import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
+import { createStopFilter } from './stop-filter.js';
+
+export interface TextModelOptions {
+  /** A LoRA adapter in PEFT's form. */
+  readonly adapter?: ModelLocation;
+  /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
+  readonly gpu?: Gpu;
+  readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface AnswerOptions {
+  /** Default 256. */
+  readonly maxNewTokens?: number;
+  /** 0, the default: always the likeliest token. */
+  readonly temperature?: number;
+  /** Choose among the so many likeliest tokens; 0, the default: all. */
+  readonly topK?: number;
+  /** Choose among the likeliest tokens that sum to this; 1, the default: all. */
+  readonly topP?: number;
+  /** The answer ends before any of these texts. */
+  readonly stop?: readonly string[];
+  /** Of the choices. Default 42. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** How an answer ended, and what it took. */
+export interface AnswerEnd {
+  readonly promptTokens: number;
+  readonly tokens: number;
+  readonly stoppedBy: 'stop' | 'length';
+}
+
+/** A Gemma on the device, its weights as stored, that answers prompts. */
+export class TextModel {
+  readonly config: GemmaConfig;
+  readonly tokenizer: Tokenizer;
+  readonly #gpu: Gpu;
+  readonly #ownsGpu: boolean;
+  readonly #variables: Map<string, Variable>;
+  readonly #loraScale: number | undefined;
+
+  private constructor(
+    { config, tokenizer }: OpenModel,
+    gpu: Gpu,
+    ownsGpu: boolean,
+    { variables, scale }: { variables: Map<string, Variable>; scale: number | undefined },
+  ) {
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.#gpu = gpu;
+    this.#ownsGpu = ownsGpu;
+    this.#variables = variables;
+    this.#loraScale = scale;
+  }
+
+  /**
+   * Loads a model, say of `gemmaWeightLoader({ from: 'gemma.gguf' })`.
+   * @throws what the files and the device throw; then nothing stays on the device.
+   */
+  static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
+    const open = await openModel(loader);
+    try {
+      const gpu = options.gpu ?? (await openGpu());
+      const variables = new Map<string, Variable>();
+      try {
+        const scale = await load(gpu, open, variables, options);
+        return new TextModel(open, gpu, options.gpu === undefined, { variables, scale });
+      } catch (error) {
+        for (const variable of variables.values()) variable.destroy();
+        if (options.gpu === undefined) gpu.destroy();
+        throw error;
+      }
+    } finally {
+      await open.weights.close();
+    }
+  }
+
+  /**
+   * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
+   * @throws ContextLengthError, ChatTemplateError; AbortError by the signal.
+   */
+  async *answer(
+    prompt: string | readonly ChatMessage[],
+    options: AnswerOptions = {},
+  ): AsyncGenerator<string, AnswerEnd, void> {
+    const { maxNewTokens = 256, temperature = 0, topK = 0, topP = 1, stop = [], seed = 42, signal } = options;
+    const tokens = this.#tokensOf(prompt);
+    const generator = new Generator(this.#gpu, paramTree(this.#variables), this.config, {
+      maxLength: tokens.length + maxNewTokens,
+      ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }),
+    });
+    const random = createRandom(seed);
+    const choose = (logits: Float32Array) => sampleToken(logits, { temperature, topK, topP, random });
+    const text = createTextStream(this.tokenizer);
+    const filter = createStopFilter(stop);
+    let count = 0;
+    const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens: tokens.length, tokens: count, stoppedBy });
+    try {
+      const chosen = generator.generate(tokens, {
+        maxNewTokens,
+        choose,
+        stopTokens: stopTokensOf(this),
+        ...(signal && { signal }),
+      });
+      for await (const token of chosen) {
+        count++;
+        const part = filter.push(text.push(token));
+        if (part !== '') yield part;
+        if (filter.stopped) return end('stop');
+      }
+      const rest = filter.push(text.flush()) + filter.flush();
+      if (rest !== '') yield rest;
+      return end(filter.stopped || count < maxNewTokens ? 'stop' : 'length');
+    } finally {
+      await generator.destroy();
+    }
+  }
+
+  #tokensOf(prompt: string | readonly ChatMessage[]): readonly number[] {
+    const { tokenizer } = this;
+    if (typeof prompt === 'string') return tokenizer.encode(prompt);
+    const text = renderChat(prompt, {
+      addGenerationPrompt: true,
+      bosToken: tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false }),
+      ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
+    });
+    return tokenizer.encode(text, { addSpecialTokens: false });
+  }
+
+  /** Gives back the model's memory, and the device if it was opened for it. */
+  destroy(): void {
+    for (const variable of this.#variables.values()) variable.destroy();
+    this.#variables.clear();
+    if (this.#ownsGpu) this.#gpu.destroy();
+  }
+}
+
+/** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */
+function stopTokensOf({ config, tokenizer }: Pick<TextModel, 'config' | 'tokenizer'>): readonly number[] {
+  const turnEnd = tokenizer.tokenId('<end_of_turn>');
+  return [...config.eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
+}
+
+/** Fills `variables` with the parameters, as stored, and the adapter's. @returns the adapter's scale. */
+async function load(
+  gpu: Gpu,
+  { config, weights }: OpenModel,
+  variables: Map<string, Variable>,
+  { adapter: from, onProgress, signal }: TextModelOptions,
+): Promise<number | undefined> {
+  const adapter = from === undefined ? undefined : await readPeftAdapter(from, { config });
+  const plans = new Map<string, ParamPlan>();
+  for (const [path, { shape, dtype }] of weights.entries) plans.set(path, { shape, dtype, category: 'weights' });
+  for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
+  await weights.load(weights.entries, createDeviceSink(gpu, variables), {
+    ...(onProgress && { onProgress }),
+    ...(signal && { signal }),
+  });
+  if (adapter === undefined) return undefined;
+  const { rank, alpha, rslora } = adapter;
+  const specs = gemmaLoraSpecs(config, { rank, alpha, rslora });
+  for (const [path, values] of adapter.tensors) {
+    const variable = new Variable(path, { shape: specs.get(path)!.shape, dtype: 'f32' }, 'weights').allocate(gpu);
+    variables.set(path, variable);
+    variable.write(values);
+  }
+  return loraScale({ rank, alpha, rslora });
+}
