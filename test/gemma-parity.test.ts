@@ -1,5 +1,5 @@
 // Gemma 1, 2 and 3 against transformers in f32, on random checkpoints that transformers wrote (test/fixtures/models).
-import { gemmaHidden, gemmaLogits, gemmaLoss, Generator, paramTree } from '@lapidary/gemma';
+import { gemmaHidden, gemmaLogits, modelLoss, Generator, paramTree, type GemmaParams } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, gradients, reshape, variableFrom } from '@lapidary/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ const i32 = (data: ArrayLike<number>, shape: number[]) =>
 describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
   it('has the logits, loss and every gradient of transformers', async () => {
     const { config, variables, reference } = await gemmaFixture(gpu, name);
-    const params = paramTree(variables);
+    const params = paramTree<GemmaParams>(variables);
     const ids = reference.get('input_ids')!;
     const mask = reference.get('attention_mask')!.data;
     const [batch, length] = ids.shape as [number, number];
@@ -38,7 +38,7 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]), weight };
     const paths = [...variables.keys()];
     for (const gradientCheckpointing of [false, true]) {
-      const loss = gemmaLoss(params, config, inputs, target, { gradientCheckpointing });
+      const loss = modelLoss(params, config, inputs, target, { gradientCheckpointing });
       const grads = gradients(
         loss,
         paths.map((path) => variables.get(path)!.tensor),
@@ -65,7 +65,10 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     );
     const generator = new Generator(gpu, paramTree(variables), config, { maxLength: 24 });
     const found: number[] = [];
-    for await (const token of generator.generate(greedy.prompt, { maxNewTokens: greedy.new.length, stopTokens: [] }))
+    for await (const token of generator.generate(
+      { tokens: greedy.prompt },
+      { maxNewTokens: greedy.new.length, stopTokens: [] },
+    ))
       found.push(token);
     expect(found).toEqual(greedy.new);
     await generator.destroy();

@@ -1,13 +1,6 @@
 // A vocabulary of 262,144 words on a device whose bindings end at 128 MiB: nothing of the size tokens × vocabulary or
 // tokens × tokens exists, and it runs.
-import {
-  gemmaLoraSpecs,
-  gemmaParamSpecs,
-  gemmaPresets,
-  paramTree,
-  planVariables,
-  type GemmaConfig,
-} from '@lapidary/gemma';
+import { loraSpecs, gemmaParamSpecs, gemmaPresets, paramTree, planVariables, type GemmaConfig } from '@lapidary/gemma';
 import { openGpu, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { Program } from '@lapidary/tensor';
 import { hyperInput, planStep, planTrained, type StepModel } from '@lapidary/trainer';
@@ -40,7 +33,7 @@ function modelOf(config: GemmaConfig, full: boolean) {
     new Map(
       full
         ? []
-        : [...gemmaLoraSpecs(config, { rank: 4, alpha: 4 })].map(([path, { shape }]) => [
+        : [...loraSpecs(config, { rank: 4, alpha: 4 })].map(([path, { shape }]) => [
             path,
             { shape, dtype: 'f32', category: 'trainable' },
           ]),

@@ -1,5 +1,5 @@
 // Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
-import { gemmaHidden, gemmaLogits, loraScale, paramTree } from '@lapidary/gemma';
+import { gemmaHidden, gemmaLogits, loraScale, paramTree, type GemmaParams } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -26,7 +26,7 @@ it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', a
   }
   const ids = (await fixtureJson<{ input_ids: number[][] }>(`peft/${name}/input.json`)).input_ids[0]!;
   const i32 = (data: Int32Array, shape: number[]) => variableFrom(gpu, data, shape, { dtype: 'i32' }).tensor;
-  const params = paramTree(variables);
+  const params = paramTree<GemmaParams>(variables);
   const inputs = {
     inputIds: i32(Int32Array.from(ids), [1, ids.length]),
     tokenInfo: i32(causalInfo(new Int32Array(ids.length).fill(1), ids.length), [1, ids.length, 4]),

@@ -51,7 +51,7 @@ describe.runIf(existsSync(model))('Gemma 3 270M, Q4_K_M', () => {
       return Uint8Array.from(stored.subarray(8 + headerLength + start, 8 + headerLength + end)).buffer;
     };
     for (const [i, { ids, greedy }] of reference.prompts.entries()) {
-      const logits = await generator.nextLogits(ids);
+      const logits = await generator.nextLogits({ tokens: ids });
       for (const kind of ['top', 'sample']) {
         const indices = new Int32Array(bytes(kind === 'top' ? `top_indices.${i}` : 'sample_indices'));
         const expected = new Float32Array(bytes(`${kind}_logits.${i}`));
@@ -59,7 +59,7 @@ describe.runIf(existsSync(model))('Gemma 3 270M, Q4_K_M', () => {
         expect(cosine(found, expected), `${kind} logits of prompt ${i}`).toBeGreaterThanOrEqual(0.9999);
       }
       const made: number[] = [];
-      for await (const token of generator.generate(ids, { maxNewTokens: greedy.length, stopTokens: [] }))
+      for await (const token of generator.generate({ tokens: ids }, { maxNewTokens: greedy.length, stopTokens: [] }))
         made.push(token);
       expect(made).toEqual(greedy);
     }

@@ -1,5 +1,5 @@
 // 20 steps of AdamW, full and LoRA, against PyTorch and PEFT (test/fixtures/curves).
-import { gemmaLoraSpecs, loraScale, paramTree } from '@lapidary/gemma';
+import { loraSpecs, loraScale, paramTree } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Program, Variable } from '@lapidary/tensor';
 import { hyperInput, planMicroStep, planStep, planTrained, planUpdate, type StepModel } from '@lapidary/trainer';
@@ -49,7 +49,7 @@ async function setUp(name: string, kind: 'full' | 'lora' | 'rslora', accumulate 
     const lora = { rank: 4, alpha: 8, rslora: kind === 'rslora' };
     const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
     trainedParams = new Map();
-    for (const [path, spec] of gemmaLoraSpecs(config, lora)) {
+    for (const [path, spec] of loraSpecs(config, lora)) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
       const hf = hfName(`${spec.linear}.weight`, config).replace(
         /\.weight$/,

@@ -1,4 +1,4 @@
-import { createRandom, gemmaLoraSpecs, type GemmaConfig, type LoraOptions } from '@lapidary/gemma';
+import { createRandom, loraSpecs, type GemmaConfig, type LoraOptions } from '@lapidary/gemma';
 import { peftAdapterFiles, type PeftFiles } from '@lapidary/weights';
 
 /** An adapter whose export PEFT has judged: test/fixtures/peft/<name> holds our files and PEFT's logits. */
@@ -27,7 +27,7 @@ export const peftCases: readonly PeftCase[] = [
 export function peftCaseTensors({ lora }: PeftCase, config: GemmaConfig): Map<string, Float32Array> {
   const random = createRandom(5);
   return new Map(
-    [...gemmaLoraSpecs(config, lora)].map(([path, { shape }]) => [
+    [...loraSpecs(config, lora)].map(([path, { shape }]) => [
       path,
       Float32Array.from({ length: shape[0]! * shape[1]! }, () => (random() - 0.5) * 0.5),
     ]),

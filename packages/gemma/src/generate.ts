@@ -9,8 +9,23 @@ import {
   type ProgramPlan,
   type Tensor,
 } from '@lapidary/tensor';
-import type { GemmaConfig } from './config.js';
-import { gemmaHidden, gemmaLogits, type GemmaOptions, type GemmaParams } from './model.js';
+import { gemmaLogits, type GemmaOptions } from './models/gemma.js';
+import {
+  modelHidden,
+  textConfigOf,
+  textParamsOf,
+  visionConfigOf,
+  type ModelConfig,
+  type ModelParams,
+} from './models/model.js';
+
+/** What an answer is asked for: token ids, for a model with a vision tower after images. */
+export interface ModelPrompt {
+  /** Of the text alone. */
+  readonly tokens: readonly number[];
+  /** f32 [I·N, 3·p·p]: patches of I images. */
+  readonly patches?: Float32Array;
+}
 
 export interface GenerateOptions {
   /** Most new tokens. */
@@ -37,26 +52,28 @@ export function greedy(logits: Float32Array): number {
 /** Prompt lengths are rounded up to one of few, so that a new length costs no new program. */
 const PROMPT_STEP = 32;
 
-interface StepProgram {
-  readonly program: Program;
+interface StepShape {
+  /** Places for tokens of the text. */
   readonly length: number;
+  /** Patches of images before it. */
+  readonly patches: number;
 }
 
 /** Generates text, one sequence at a time, with a cache of keys and values on the device. */
 export class Generator {
   readonly maxLength: number;
   readonly #gpu: Gpu;
-  readonly #params: GemmaParams;
-  readonly #config: GemmaConfig;
+  readonly #params: ModelParams;
+  readonly #config: ModelConfig;
   readonly #options: GemmaOptions;
   readonly #cache: { k: Variable; v: Variable }[];
-  readonly #programs = new Map<number, Promise<StepProgram>>();
+  readonly #programs = new Map<string, Promise<Program>>();
 
-  /** `maxLength`: most tokens of prompt and answer together; the cache is allocated for so many. */
+  /** `maxLength`: most tokens of images, prompt and answer together; the cache is allocated for so many. */
   constructor(
     gpu: Gpu,
-    params: GemmaParams,
-    config: GemmaConfig,
+    params: ModelParams,
+    config: ModelConfig,
     { maxLength, ...options }: GemmaOptions & { readonly maxLength: number },
   ) {
     this.maxLength = maxLength;
@@ -64,93 +81,126 @@ export class Generator {
     this.#params = params;
     this.#config = config;
     this.#options = options;
-    const shape = [maxLength, config.numKvHeads * config.headDim];
+    const { numKvHeads, headDim, numLayers } = textConfigOf(config);
+    const shape = [maxLength, numKvHeads * headDim];
     const variable = (i: number, kind: string) => new Variable(`cache ${i} ${kind}`, { shape, dtype: 'f32' }, 'cache');
-    this.#cache = Array.from({ length: config.numLayers }, (_, i) => ({ k: variable(i, 'k'), v: variable(i, 'v') }));
+    this.#cache = Array.from({ length: numLayers }, (_, i) => ({ k: variable(i, 'k'), v: variable(i, 'v') }));
   }
 
   /** The new tokens, one at a time, without the stop token. */
-  async *generate(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, void, void> {
-    const { maxNewTokens, choose = greedy, stopTokens = this.#config.eosTokenIds, signal } = options;
-    if (prompt.length === 0)
-      throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
-    if (prompt.length >= this.maxLength) {
-      throw new ContextLengthError(
-        `a prompt of ${prompt.length} tokens leaves no room in ${this.maxLength}; shorten it or make the generator longer`,
-      );
-    }
+  async *generate(prompt: ModelPrompt, options: GenerateOptions): AsyncGenerator<number, void, void> {
+    const { maxNewTokens, choose = greedy, stopTokens = textConfigOf(this.#config).eosTokenIds, signal } = options;
     const keyInfo = new Int32Array(this.maxLength * 4);
-    let next = await this.#step(prompt, 0, keyInfo);
+    let next = await this.#prefill(prompt, keyInfo);
+    const promptLength = this.#patchesIn(prompt) + prompt.tokens.length;
     for (let made = 0; made < maxNewTokens; made++) {
       signal?.throwIfAborted();
       const token = choose(next);
       if (stopTokens.includes(token)) return;
       yield token;
-      const position = prompt.length + made;
+      const position = promptLength + made;
       if (made + 1 === maxNewTokens || position >= this.maxLength) return;
-      next = await this.#step([token], position, keyInfo);
+      next = await this.#step({ tokens: [token] }, position, keyInfo);
     }
   }
 
   /** Logits f32 [V] of the token after `prompt`. */
-  nextLogits(prompt: readonly number[]): Promise<Float32Array> {
-    return this.#step(prompt, 0, new Int32Array(this.maxLength * 4));
+  nextLogits(prompt: ModelPrompt): Promise<Float32Array> {
+    return this.#prefill(prompt, new Int32Array(this.maxLength * 4));
   }
 
-  async #step(tokens: readonly number[], position: number, keyInfo: Int32Array): Promise<Float32Array> {
-    const { program, length } = await this.#program(tokens.length);
+  #prefill(prompt: ModelPrompt, keyInfo: Int32Array): Promise<Float32Array> {
+    if (prompt.tokens.length === 0)
+      throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
+    const patches = this.#patchesIn(prompt);
+    const length = patches + prompt.tokens.length;
+    if (length >= this.maxLength) {
+      throw new ContextLengthError(
+        `a prompt of ${length} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it or make the generator longer`,
+      );
+    }
+    return this.#step(prompt, 0, keyInfo);
+  }
+
+  #patchesIn({ patches }: ModelPrompt): number {
+    if (patches === undefined) return 0;
+    const vision = visionConfigOf(this.#config);
+    if (vision === undefined) throw new TypeError('this model has no vision tower, but the prompt has images');
+    return patches.length / (3 * vision.patchSize ** 2);
+  }
+
+  /** Tokens that stand from `position` on; those of position 0 are the prompt, which PaliGemma reads in both directions. */
+  async #step(prompt: ModelPrompt, position: number, keyInfo: Int32Array): Promise<Float32Array> {
+    const patches = this.#patchesIn(prompt);
+    const { length } = this.#shape(prompt.tokens.length, patches);
+    const program = await this.#program({ length, patches });
+    const isPrefix = this.#config.family === 'paligemma' && position === 0;
+    const count = patches + prompt.tokens.length;
     const inputIds = new Int32Array(length);
-    const tokenInfo = new Int32Array(length * 4);
-    const slots = new Int32Array(length).fill(-1);
-    tokens.forEach((token, i) => {
+    const tokenInfo = new Int32Array((patches + length) * 4);
+    const slots = new Int32Array(patches + length).fill(-1);
+    inputIds.set(prompt.tokens);
+    for (let i = 0; i < count; i++) {
       const at = position + i;
-      inputIds[i] = token;
       slots[i] = at;
-      tokenInfo.set([1, at, at, 0], i * 4);
-      keyInfo.set([1, at, at, 0], at * 4);
+      const record = [1, isPrefix ? 0 : at, at, 0];
+      tokenInfo.set(record, i * 4);
+      keyInfo.set(record, at * 4);
+    }
+    program.run({
+      inputIds,
+      tokenInfo,
+      slots,
+      keyInfo,
+      last: Int32Array.of(count - 1),
+      ...(prompt.patches && { patches: prompt.patches }),
     });
-    program.run({ inputIds, tokenInfo, slots, keyInfo, last: Int32Array.of(tokens.length - 1) });
     return program.read(0);
   }
 
-  /** Bytes on the device while prompts of these lengths are answered, the model's parameters not counted. */
-  plannedBytes(promptLengths: readonly number[]): number {
-    const lengths = new Set([1, ...promptLengths.map((n) => this.#bucket(n))]);
+  /** Bytes on the device while such prompts are answered, the model's parameters not counted. */
+  plannedBytes(prompts: readonly { readonly tokens: number; readonly patches: number }[]): number {
+    const shapes = [{ length: 1, patches: 0 }, ...prompts.map(({ tokens, patches }) => this.#shape(tokens, patches))];
+    const distinct = new Map(shapes.map((shape) => [keyOf(shape), shape]));
     const cache = this.#cache.reduce((n, { k, v }) => n + k.bytes + v.bytes, 0);
     const program = ({ memory }: ProgramPlan) => memory.inputs + memory.outputs + memory.temporaries + memory.overhead;
-    return cache + [...lengths].reduce((n, length) => n + program(this.#plan(length)), 0);
+    return cache + [...distinct.values()].reduce((n, shape) => n + program(this.#plan(shape)), 0);
   }
 
-  #bucket(tokens: number): number {
-    return tokens === 1 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, this.maxLength);
+  #shape(tokens: number, patches: number): StepShape {
+    const room = this.maxLength - patches;
+    const length = tokens === 1 && patches === 0 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
+    return { length, patches };
   }
 
-  #program(tokens: number): Promise<StepProgram> {
-    const length = this.#bucket(tokens);
-    let made = this.#programs.get(length);
+  #program(shape: StepShape): Promise<Program> {
+    const key = keyOf(shape);
+    let made = this.#programs.get(key);
     if (made === undefined) {
-      made = this.#make(length);
-      this.#programs.set(length, made);
+      made = this.#make(shape);
+      this.#programs.set(key, made);
     }
     return made;
   }
 
-  async #make(length: number): Promise<StepProgram> {
+  async #make(shape: StepShape): Promise<Program> {
     for (const { k, v } of this.#cache) {
       k.allocate(this.#gpu);
       v.allocate(this.#gpu);
     }
-    return { program: await Program.create(this.#gpu, this.#plan(length)), length };
+    return Program.create(this.#gpu, this.#plan(shape));
   }
 
-  #plan(length: number): ProgramPlan {
+  #plan({ length, patches }: StepShape): ProgramPlan {
     const i32 = (...shape: number[]) => new TensorLike('i32', shape);
+    const vision = visionConfigOf(this.#config);
     const types = {
       inputIds: i32(1, length),
-      tokenInfo: i32(1, length, 4),
-      slots: i32(length),
+      tokenInfo: i32(1, patches + length, 4),
+      slots: i32(patches + length),
       keyInfo: i32(1, this.maxLength, 4),
       last: i32(1),
+      ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, 3 * vision.patchSize ** 2]) }),
     };
     return trace(
       this.#gpu.profile,
@@ -160,18 +210,23 @@ export class Generator {
           slots: inputs.slots!,
           keyInfo: inputs.keyInfo!,
         };
-        const { hidden, cache: stored } = gemmaHidden(
+        const text = textConfigOf(this.#config);
+        const { hidden, cache: stored } = modelHidden(
           this.#params,
           this.#config,
-          { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! },
+          {
+            inputIds: inputs.inputIds!,
+            tokenInfo: inputs.tokenInfo!,
+            ...(inputs.patches && { patches: inputs.patches }),
+          },
           { ...this.#options, cache },
         );
-        const row = embedding(reshape(hidden, [-1, this.#config.hiddenSize]), inputs.last!);
+        const row = embedding(reshape(hidden, [-1, text.hiddenSize]), inputs.last!);
         const updates = stored.flatMap(({ k, v }, i) => [
           { variable: this.#cache[i]!.k, value: k },
           { variable: this.#cache[i]!.v, value: v },
         ]);
-        return { outputs: { logits: gemmaLogits(this.#params, this.#config, row) }, updates };
+        return { outputs: { logits: gemmaLogits(textParamsOf(this.#params), text, row) }, updates };
       },
       types,
     ).plan;
@@ -179,7 +234,7 @@ export class Generator {
 
   /** Gives back the cache and the programs. */
   async destroy(): Promise<void> {
-    for (const made of this.#programs.values()) (await made).program.destroy();
+    for (const made of this.#programs.values()) (await made).destroy();
     this.#programs.clear();
     for (const { k, v } of this.#cache) {
       k.destroy();
@@ -187,3 +242,5 @@ export class Generator {
     }
   }
 }
+
+const keyOf = ({ length, patches }: StepShape) => `${patches}+${length}`;

@@ -1,24 +1,68 @@
-export type { GemmaConfig, GemmaFamily, LayerType } from './config.js';
-export { ConfigError, UnknownModelError } from './config-errors.js';
-export { gemmaConfigFromGguf } from './config-gguf.js';
-export { gemmaConfigFromHf, gemmaConfigToHf } from './config-hf.js';
-export { gemmaParamSpecs, type ParamSpec } from './param-specs.js';
-export { type GemmaPresetName, gemmaPresets } from './presets.js';
-export { ContextLengthError, Generator, greedy, type GenerateOptions } from './generate.js';
-export { gemmaLoraSpecs, initialLora, loraScale, type LoraOptions, type LoraSpec } from './lora.js';
+// Configurations
+export { ConfigError, UnknownModelError } from './config/errors.js';
+export type { GemmaConfig, GemmaFamily, LayerType } from './config/gemma-config.js';
+export { gemmaConfigFromGguf } from './config/gemma-from-gguf.js';
+export { gemmaConfigFromHf, gemmaConfigToHf } from './config/gemma-hf.js';
+export { checkPaliGemmaConfig } from './config/paligemma-config.js';
+export { paliGemmaConfigFromHf, paliGemmaConfigToHf } from './config/paligemma-hf.js';
+export {
+  gemmaPresets,
+  type GemmaPresetName,
+  modelPresets,
+  type ModelPresetName,
+  paliGemmaPresets,
+  type PaliGemmaPresetName,
+} from './config/presets.js';
+
+// Models
 export {
   gemmaHidden,
   gemmaLogits,
-  gemmaLoss,
   type GemmaInputs,
   type GemmaLayerParams,
   type GemmaOptions,
   type GemmaParams,
-  type GemmaTargets,
   type KvCache,
   type NormParams,
-} from './model.js';
-export { paramTree, planVariables, type ParamPlan } from './variables.js';
+} from './models/gemma.js';
+export { gemmaParamSpecs, type ParamSpec } from './models/gemma-param-specs.js';
+export { initialLora, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
+export {
+  type ModelConfig,
+  modelHidden,
+  type ModelInputs,
+  modelLoss,
+  type ModelParams,
+  modelParamSpecs,
+  type ModelTargets,
+  textConfigOf,
+  textParamsOf,
+  textPrefixOf,
+  visionConfigOf,
+} from './models/model.js';
+export {
+  paliGemmaHidden,
+  paliGemmaImageFeatures,
+  type PaliGemmaConfig,
+  type PaliGemmaInputs,
+  type PaliGemmaParams,
+} from './models/paligemma.js';
+export { paliGemmaParamSpecs } from './models/paligemma-param-specs.js';
+export {
+  patchCount,
+  siglipHidden,
+  type LayerNormParams,
+  type SiglipConfig,
+  type SiglipLayerParams,
+  type SiglipOptions,
+  type SiglipParams,
+} from './models/siglip.js';
+export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
+
+// Generation
+export { ContextLengthError, Generator, greedy, type GenerateOptions, type ModelPrompt } from './generate.js';
+
+// Text
 export {
   ChatTemplateError,
   encodeChat,
@@ -29,3 +73,4 @@ export {
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
 export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.js';
+export { tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';

@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { textConfigOf, visionConfigOf } from '@lapidary/gemma';
 import { baselineProfile, openGpu, type DeviceProfile } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import { openData, openModel, planModel, planRun, planRunMemory, runTraining, type TrainPlan } from '@lapidary/trainer';
-import { gemmaWeightLoader, type WeightLoader } from '@lapidary/weights';
+import { modelWeightLoader, type HubOptions, type WeightLoader } from '@lapidary/weights';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
 
 /** What the commands run on in Node. */
@@ -32,7 +36,8 @@ export const engine: Engine = {
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
-      const { layerTypes, eosTokenIds, ...settings } = weights.config;
+      const { layerTypes, eosTokenIds, ...settings } = textConfigOf(weights.config);
+      const vision = visionConfigOf(weights.config);
       const tensors = [...weights.entries].map(([name, { dtype, shape }]) => ({
         name,
         dtype,
@@ -52,6 +57,7 @@ export const engine: Engine = {
           ...settings,
           globalLayers: layerTypes.filter((t) => t === 'global').length,
           eosTokenIds: eosTokenIds.join(', '),
+          ...(vision && Object.fromEntries(Object.entries(vision).map(([key, value]) => [`vision.${key}`, value]))),
         },
         tensors,
       };
@@ -62,10 +68,20 @@ export const engine: Engine = {
   generate,
 };
 
-const loaderOf = (model: string): WeightLoader & { readonly description: string } => ({
-  description: model,
-  ...gemmaWeightLoader({ from: model }),
-});
+/**
+ * Opens what `--model` names, with the user's token for the hub. A local model is known by its whole path, so that a run
+ * can be resumed whichever way the path is written.
+ */
+export function loaderOf(
+  model: string,
+  options: Pick<HubOptions, 'endpoint'> = {},
+): WeightLoader & { readonly description: string } {
+  const token = hubToken();
+  return {
+    description: existsSync(model) ? resolve(model) : model,
+    ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
+  };
+}
 
 /** The profile of the adapter that a run would use; WebGPU's baseline where there is none. */
 async function profileAtHand(): Promise<{ profile: DeviceProfile; known: boolean }> {

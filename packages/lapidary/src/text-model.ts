@@ -2,14 +2,15 @@ import {
   createRandom,
   createTextStream,
   Generator,
-  gemmaLoraSpecs,
+  loraSpecs,
   loraScale,
   paramTree,
   planVariables,
   renderChat,
   sampleToken,
+  textConfigOf,
   type ChatMessage,
-  type GemmaConfig,
+  type ModelConfig,
   type ParamPlan,
   type Tokenizer,
 } from '@lapidary/gemma';
@@ -53,7 +54,7 @@ export interface AnswerEnd {
 
 /** A Gemma on the device, its weights as stored, that answers prompts. */
 export class TextModel {
-  readonly config: GemmaConfig;
+  readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly #gpu: Gpu;
   readonly #ownsGpu: boolean;
@@ -117,12 +118,15 @@ export class TextModel {
     let count = 0;
     const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens: tokens.length, tokens: count, stoppedBy });
     try {
-      const chosen = generator.generate(tokens, {
-        maxNewTokens,
-        choose,
-        stopTokens: stopTokensOf(this),
-        ...(signal && { signal }),
-      });
+      const chosen = generator.generate(
+        { tokens },
+        {
+          maxNewTokens,
+          choose,
+          stopTokens: stopTokensOf(this),
+          ...(signal && { signal }),
+        },
+      );
       for await (const token of chosen) {
         count++;
         const part = filter.push(text.push(token));
@@ -159,7 +163,7 @@ export class TextModel {
 /** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */
 function stopTokensOf({ config, tokenizer }: Pick<TextModel, 'config' | 'tokenizer'>): readonly number[] {
   const turnEnd = tokenizer.tokenId('<end_of_turn>');
-  return [...config.eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
+  return [...textConfigOf(config).eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
 }
 
 /** Fills `variables` with the parameters, as stored, and the adapter's. @returns the adapter's scale. */
@@ -179,7 +183,7 @@ async function load(
   });
   if (adapter === undefined) return undefined;
   const { rank, alpha, rslora } = adapter;
-  const specs = gemmaLoraSpecs(config, { rank, alpha, rslora });
+  const specs = loraSpecs(config, { rank, alpha, rslora });
   for (const [path, values] of adapter.tensors) {
     const variable = new Variable(path, { shape: specs.get(path)!.shape, dtype: 'f32' }, 'weights').allocate(gpu);
     variables.set(path, variable);

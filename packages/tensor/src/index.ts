@@ -9,7 +9,7 @@ export { linear, matmul, scale, type LinearParams, type MatmulOptions } from './
 export { geglu } from './ops/mlp.js';
 export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
 export { addAll, max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
-export { cast, concat, reshape, slice, transpose } from './ops/shape.js';
+export { cast, concat, constantI32, reshape, slice, transpose } from './ops/shape.js';
 export {
   allocateAll,
   compile,

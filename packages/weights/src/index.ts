@@ -14,6 +14,8 @@ export {
 export { type GgufFile, openGguf } from './gguf/read.js';
 export { hfModelFiles } from './layout/export.js';
 export { type GemmaWeightLoaderOptions, gemmaWeightLoader } from './loader/gemma-weight-loader.js';
+export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
+export { type PaliGemmaWeightLoaderOptions, paliGemmaWeightLoader } from './loader/paligemma-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {
   LoadOptions,
@@ -23,6 +25,7 @@ export type {
   WeightSink,
   WeightTarget,
 } from './loader/types.js';
+export { openNpz, type NpzFile } from './npz/read.js';
 export { type PeftAdapter, readPeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';

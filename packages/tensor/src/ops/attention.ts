@@ -1,5 +1,7 @@
 import { attentionBackward, attentionForward, attentionWorkspaceBytes, rope as ropeKernel } from '@lapidary/kernels';
 import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { constant } from './elementwise.js';
+import { concat, slice } from './shape.js';
 
 export interface AttentionOptions {
   /** Multiplies q·k. */
@@ -9,6 +11,9 @@ export interface AttentionOptions {
   /** A query sees keys at most window − 1 positions away; 0 or left out: all. */
   readonly window?: number;
 }
+
+/** The kernels take head dimensions that are a multiple of this. */
+const HEAD_DIM_STEP = 4;
 
 /**
  * Attention without any tokens × tokens tensor (Dao et al. 2022, arXiv:2205.14135). q f32 [B, T, H, D]; k, v f32 [B, S, K, D]
@@ -36,6 +41,13 @@ export function attention(
       'attention',
       `q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)} do not fit together`,
     );
+  }
+  const spare = (HEAD_DIM_STEP - (headDim % HEAD_DIM_STEP)) % HEAD_DIM_STEP;
+  if (spare > 0) {
+    // Zeros change no score, and stay zeros in the result.
+    const padded = [q, k, v].map((x) => concat([x, constant(0, [...x.shape.slice(0, 3), spare])], 3));
+    const [pq, pk, pv] = padded as [Tensor, Tensor, Tensor];
+    return slice(attention(pq, pk, pv, queryInfo, keyInfo, options), 3, 0, headDim);
   }
   const shape = { batch, queries, keys, heads, kvHeads, headDim };
   const rule = { scale: options.scale, softcap: options.softcap ?? 0, window: options.window ?? 0 };

@@ -7,6 +7,7 @@ import {
   rmsNormWeightGrad,
 } from '@lapidary/kernels';
 import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { cast } from './shape.js';
 
 export interface RmsNormOptions {
   readonly eps: number;
@@ -55,8 +56,12 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
   })[0]!;
 }
 
-/** (x − mean)/√(var + eps) · w + b over the last axis (Ba et al. 2016, arXiv:1607.06450). x f32 […, d]; weight, bias [d]. */
+/** (x − mean)/√(var + eps) · w + b over the last axis (Ba et al. 2016, arXiv:1607.06450). x f32 […, d]; weight, bias any float [d]. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps }: { readonly eps: number }): Tensor {
+  return layerNormF32(x, cast(weight, 'f32'), cast(bias, 'f32'), eps);
+}
+
+function layerNormF32(x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor {
   const dim = x.shape.at(-1)!;
   if (weight.size !== dim || bias.size !== dim)
     throw new TensorShapeError(

@@ -1,4 +1,4 @@
-import { convert, dequantise, isQuantised, stridedCopy, type DType } from '@lapidary/kernels';
+import { convert, dequantise, fill, isQuantised, stridedCopy, type DType } from '@lapidary/kernels';
 import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
 import { constant } from './elementwise.js';
 
@@ -176,5 +176,15 @@ export function cast(x: Tensor, dtype: DType): Tensor {
         ? dequantise(profile, { x: inputs[0]!, out: outputs[0]!, n, from })
         : convert(profile, { x: inputs[0]!, out: outputs[0]!, n, from, to: dtype }),
     vjp: ({ grads }) => [from === 'f32' ? cast(grads[0]!, 'f32') : undefined],
+  })[0]!;
+}
+
+/** One whole number, i32 of any shape. For f32 see `constant`. */
+export function constantI32(value: number, shape: readonly number[]): Tensor {
+  return addNode({
+    name: 'constant i32',
+    inputs: [],
+    outputs: [{ shape, dtype: 'i32' }],
+    lower: ({ profile, outputs }) => fill(profile, { out: outputs[0]!, n: sizeOf(shape), value }),
   })[0]!;
 }

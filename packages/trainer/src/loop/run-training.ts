@@ -1,4 +1,4 @@
-import { createTextStream, Generator } from '@lapidary/gemma';
+import { createTextStream, Generator, textConfigOf } from '@lapidary/gemma';
 import { GpuOutOfMemoryError, openGpu, type Gpu } from '@lapidary/gpu';
 import { openRunData, openRunStore } from '#run-files';
 import { echoConfig } from '../config/config-echo.js';
@@ -90,14 +90,21 @@ async function takeSamples(
   const { tokenizer, config } = open;
   const generator = samplerOf(gpu, open, model, run);
   const turnEnd = tokenizer.tokenId('<end_of_turn>');
-  const stopTokens = [...config.eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
+  const stopTokens = [
+    ...textConfigOf(config).eosTokenIds,
+    tokenizer.eosId,
+    ...(turnEnd === undefined ? [] : [turnEnd]),
+  ];
   try {
     for (const { row } of rows) {
       if (signal?.aborted) return;
       const prompt = promptTokens(row, tokenizer).slice(0, run.maxLength);
       const text = createTextStream(tokenizer);
       let answer = '';
-      for await (const token of generator.generate(prompt, { maxNewTokens: run.sampleTokens, stopTokens })) {
+      for await (const token of generator.generate(
+        { tokens: prompt },
+        { maxNewTokens: run.sampleTokens, stopTokens },
+      )) {
         if (signal?.aborted) return;
         answer += text.push(token);
       }
@@ -221,7 +228,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
     const sampler = samplerOf(gpu, open, model, run);
     const samplePrompts = (data.held.length > 0 ? data.held : data.train)
       .slice(0, run.sampleCount)
-      .map(({ row }) => Math.min(promptTokens(row, open.tokenizer).length, run.maxLength));
+      .map(({ row }) => ({ tokens: Math.min(promptTokens(row, open.tokenizer).length, run.maxLength), patches: 0 }));
     const samplerBytes = run.sampleTokens > 0 && samplePrompts.length > 0 ? sampler.plannedBytes(samplePrompts) : 0;
     await sampler.destroy();
     const during = run.sampleEvery === null ? 0 : samplerBytes;

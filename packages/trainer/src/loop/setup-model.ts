@@ -1,5 +1,5 @@
 import {
-  gemmaLoraSpecs,
+  loraSpecs,
   initialLora,
   createRandom,
   loraScale,
@@ -7,7 +7,7 @@ import {
   planVariables,
   tokenizerFromGguf,
   tokenizerFromJson,
-  type GemmaConfig,
+  type ModelConfig,
   type LoraSpec,
   type ParamPlan,
   type Tokenizer,
@@ -23,7 +23,7 @@ import { planTrained, type StepModel } from './train-programs.js';
 /** A checkpoint that is open, with its tokenizer. */
 export interface OpenModel {
   readonly weights: OpenedWeights;
-  readonly config: GemmaConfig;
+  readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
 }
 
@@ -66,7 +66,7 @@ export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConf
     rslora: run.lora.rslora,
     targets: createLoraTargetFilter(run.lora),
   };
-  const lora = loraOptions ? gemmaLoraSpecs(config, loraOptions) : new Map<string, LoraSpec>();
+  const lora = loraOptions ? loraSpecs(config, loraOptions) : new Map<string, LoraSpec>();
   const plans = new Map(base);
   for (const [path, { shape }] of lora)
     plans.set(path, { shape, dtype: 'f32', category: isTrained(path) ? 'trainable' : 'weights' });

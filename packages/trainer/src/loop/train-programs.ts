@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { gemmaLoss, type GemmaConfig, type GemmaOptions, type GemmaParams } from '@lapidary/gemma';
+import { modelLoss, type GemmaOptions, type ModelConfig, type ModelParams } from '@lapidary/gemma';
 import {
   adamw,
   add,
@@ -43,8 +43,8 @@ export interface BatchShape {
 }
 
 export interface StepModel {
-  readonly params: GemmaParams;
-  readonly config: GemmaConfig;
+  readonly params: ModelParams;
+  readonly config: ModelConfig;
   readonly trained: readonly Trained[];
   readonly options: Omit<GemmaOptions, 'loraDropout'> & { readonly loraDropout?: number };
 }
@@ -91,7 +91,7 @@ function lossOf(
   inputs: Inputs,
   training: boolean,
 ): Tensor {
-  return gemmaLoss(
+  return modelLoss(
     params,
     config,
     { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! },

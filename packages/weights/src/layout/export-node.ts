@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { GemmaConfig } from '@lapidary/gemma';
+import type { ModelConfig } from '@lapidary/gemma';
 import { writeFileAtomically } from '../safetensors/write-file-node.js';
 import type { TensorData } from '../safetensors/write.js';
 import { hfModelFiles } from './export.js';
@@ -8,7 +8,7 @@ import { hfModelFiles } from './export.js';
 /** Writes config.json and model.safetensors into `folder`, one tensor in memory at a time. */
 export async function writeHfModel(
   folder: string,
-  config: GemmaConfig,
+  config: ModelConfig,
   params: ReadonlyMap<string, TensorData>,
 ): Promise<void> {
   const files = hfModelFiles(config, params);

@@ -1,13 +1,14 @@
-import { type GemmaConfig, gemmaConfigToHf, gemmaParamSpecs } from '@lapidary/gemma';
+import { gemmaConfigToHf, type ModelConfig, modelParamSpecs, paliGemmaConfigToHf } from '@lapidary/gemma';
 import { WeightNamesError, WeightShapeError } from '../errors.js';
 import { listWithNearest } from '../loader/nearest.js';
 import { encodeSafetensors, type TensorData } from '../safetensors/write.js';
 import { huggingFaceLayout } from './hugging-face.js';
-import { nameOf } from './layout.js';
+import { placesOf } from './layout.js';
 
 /** Parameters under the names Hugging Face has for them. @throws {WeightNamesError} @throws {WeightShapeError} */
-function hfTensors(config: GemmaConfig, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
-  const specs = gemmaParamSpecs(config);
+function hfTensors(config: ModelConfig, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+  const specs = modelParamSpecs(config);
+  const layout = huggingFaceLayout(config);
   const missing = [...specs.keys()].filter((path) => !params.has(path));
   const unexpected = [...params.keys()].filter((path) => !specs.has(path));
   if (missing.length + unexpected.length > 0) {
@@ -22,8 +23,7 @@ function hfTensors(config: GemmaConfig, params: ReadonlyMap<string, TensorData>)
   const tensors = new Map<string, TensorData>();
   for (const [path, { shape }] of specs) {
     const param = params.get(path) as TensorData;
-    const { name } = nameOf(huggingFaceLayout, config.family, path) as { name: string };
-    const fullName = huggingFaceLayout.exportPrefix + name;
+    const fullName = layout.exportName(placesOf(layout, config, path)[0]!.name);
     if (param.shape.join() !== shape.join()) {
       throw new WeightShapeError({ path, expected: shape, found: param.shape, file: 'export', tensor: fullName });
     }
@@ -45,12 +45,13 @@ function commonDType(params: ReadonlyMap<string, TensorData>): 'float32' | 'floa
  * @throws {WeightNamesError} @throws {WeightShapeError} before anything is read; RangeError for a quantised tensor.
  */
 export function hfModelFiles(
-  config: GemmaConfig,
+  config: ModelConfig,
   params: ReadonlyMap<string, TensorData>,
 ): { 'config.json': Uint8Array; 'model.safetensors': AsyncIterable<Uint8Array> } {
   const dtype = commonDType(params);
   // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
-  const json = { ...gemmaConfigToHf(config), torch_dtype: dtype, dtype };
+  const described = config.family === 'paligemma' ? paliGemmaConfigToHf(config) : gemmaConfigToHf(config);
+  const json = { ...described, torch_dtype: dtype, dtype };
   return {
     'config.json': new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`),
     'model.safetensors': encodeSafetensors(hfTensors(config, params), { format: 'pt' }),

@@ -7,7 +7,7 @@ const onePlus = { offset: -1 } as const;
 /** llama.cpp's names. Source: https://github.com/ggml-org/llama.cpp, `gguf-py/gguf/tensor_mapping.py`. */
 export const ggufLayout: Layout = {
   id: 'gguf',
-  exportPrefix: '',
+  exportName: (name) => name,
   prefixes: [],
   tiedCopy: 'output.weight',
   ignored: /^(rope_freqs\.weight|v\.|mm\.)/,

@@ -1,4 +1,5 @@
-import type { GemmaFamily } from '@lapidary/gemma';
+import type { GemmaFamily, ModelConfig } from '@lapidary/gemma';
+import { textConfigOf } from '@lapidary/gemma';
 
 /** One parameter, or one a layer where the names hold `{i}`. */
 export interface LayoutRule {
@@ -6,10 +7,14 @@ export interface LayoutRule {
   readonly path: string;
   /** In the file, after `prefixes` are taken off. */
   readonly name: string;
-  /** Only for these generations; all where absent. */
+  /** Only for these generations of the decoder; all where absent. */
   readonly families?: readonly GemmaFamily[];
   /** Added to every value when loading, in float32; taken off again when exporting. */
   readonly offset?: number;
+  /** The part of the stored array that is the parameter: an index for each of its first axes; `layer` is the `{i}` of the path. */
+  readonly at?: readonly (number | 'layer')[];
+  /** The order in which the axes that are left are those of the parameter. Default: as stored. Neighbouring axes may then merge. */
+  readonly permute?: readonly number[];
 }
 
 /** How one family of checkpoints names and stores parameters. */
@@ -18,19 +23,23 @@ export interface Layout {
   readonly rules: readonly LayoutRule[];
   /** Spellings of the same place, by era: applied once each, in this order. */
   readonly prefixes: readonly (readonly [from: string, to: string])[];
-  /** Tensors of no use to the text model, by name after prefixes: other towers, buffers. */
+  /** Tensors of no use to the model, by name after prefixes: other towers, buffers. */
   readonly ignored: RegExp;
   /** The output projection, which Gemma shares with the embedding: must be the same values where it is stored. */
   readonly tiedCopy: string;
-  /** Put before names when exporting. */
-  readonly exportPrefix: string;
+  /** A name of `rules` as today's writers spell it. */
+  readonly exportName: (name: string) => string;
 }
 
-export type Match =
-  | { readonly kind: 'parameter'; readonly path: string; readonly offset: number }
-  | { readonly kind: 'tied-copy' }
-  | { readonly kind: 'ignored' }
-  | { readonly kind: 'unknown' };
+/** Where in a file a parameter lies. */
+export interface Place {
+  /** Without a prefix. */
+  readonly name: string;
+  /** What is to be added to the values there. */
+  readonly offset: number;
+  readonly at: readonly number[];
+  readonly permute?: readonly number[];
+}
 
 /** A tensor's or module's name without what eras have put before it. */
 export function withoutPrefixes(layout: Layout, name: string): string {
@@ -39,35 +48,19 @@ export function withoutPrefixes(layout: Layout, name: string): string {
   return bare;
 }
 
-const layerNumber = /(^|\.)(\d+)(?=\.)/;
+const layerNumber = /(^|\.)layers\.(\d+)\./;
 
-/** What a tensor of a file is to the model. */
-export function matchName(layout: Layout, family: GemmaFamily, name: string): Match {
-  const bare = withoutPrefixes(layout, name);
-  if (bare === layout.tiedCopy) return { kind: 'tied-copy' };
-  const index = layerNumber.exec(bare)?.[2];
-  const pattern = bare.replace(layerNumber, '$1{i}');
-  const rule = layout.rules.find((candidate) => candidate.name === pattern && appliesTo(candidate, family));
-  // "007" is a number too, but not how any file counts layers: two names must not mean one parameter.
-  const canonical = index === undefined || String(Number(index)) === index;
-  if (rule !== undefined && canonical) {
-    return { kind: 'parameter', path: rule.path.replace('{i}', index ?? ''), offset: rule.offset ?? 0 };
-  }
-  return { kind: layout.ignored.test(bare) ? 'ignored' : 'unknown' };
-}
-
-/** A parameter's name in a file, without a prefix, and what is to be added to its values there; the table backwards. */
-export function nameOf(
-  layout: Layout,
-  family: GemmaFamily,
-  path: string,
-): { name: string; offset: number } | undefined {
-  const index = layerNumber.exec(path)?.[2];
-  const pattern = path.replace(layerNumber, '$1{i}');
-  const rule = layout.rules.find((candidate) => candidate.path === pattern && appliesTo(candidate, family));
-  return rule && { name: rule.name.replace('{i}', index ?? ''), offset: -(rule.offset ?? 0) };
-}
-
-function appliesTo(rule: LayoutRule, family: GemmaFamily): boolean {
-  return rule.families === undefined || rule.families.includes(family);
+/** Where a parameter lies in files of this layout; several places where files differ. */
+export function placesOf(layout: Layout, config: ModelConfig, path: string): readonly Place[] {
+  const { family } = textConfigOf(config);
+  const index = layerNumber.exec(path)?.[2] ?? '';
+  const pattern = path.replace(layerNumber, '$1layers.{i}.');
+  return layout.rules
+    .filter((rule) => rule.path === pattern && (rule.families === undefined || rule.families.includes(family)))
+    .map(({ name, offset = 0, at = [], permute }) => ({
+      name: name.replace('{i}', index),
+      offset,
+      at: at.map((axis) => (axis === 'layer' ? Number(index) : axis)),
+      ...(permute && { permute }),
+    }));
 }

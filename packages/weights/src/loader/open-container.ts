@@ -1,15 +1,16 @@
 import type { StoredTensor } from '../container.js';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
 import { openGguf } from '../gguf/read.js';
+import { openNpz } from '../npz/read.js';
 import { openSafetensors } from '../safetensors/read.js';
 import type { ByteSource } from '../source/byte-source.js';
 import type { ModelSource } from '../source/model-source.js';
 
 /** All tensors of a model and the description that comes with them. */
 export interface Container {
-  readonly format: 'safetensors' | 'gguf';
+  readonly format: 'safetensors' | 'gguf' | 'npz';
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** config.json, or the metadata of the GGUF. */
+  /** config.json, or the metadata of the GGUF; an npz has none. */
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
@@ -17,12 +18,15 @@ const indexFile = 'model.safetensors.index.json';
 
 /** Finds a model's weights among its files and reads their headers. */
 export async function openContainer(model: ModelSource, signal?: AbortSignal): Promise<Container> {
-  const main = model.main ?? chooseGguf(model);
+  const main = model.main ?? chooseSingleFile(model);
   if (main !== undefined && /\.gguf$/i.test(main)) {
     return { format: 'gguf', ...(await openGguf(await mustOpen(model, main), signal)) };
   }
+  if (main !== undefined && /\.npz$/i.test(main)) {
+    return { format: 'npz', metadata: {}, ...(await openNpz(await mustOpen(model, main), signal)) };
+  }
   if (main !== undefined && !/\.safetensors$/i.test(main)) {
-    throw new WeightSourceError(model.name, `${main} is neither a .safetensors nor a .gguf file.`);
+    throw new WeightSourceError(model.name, `${main} is no .safetensors, .gguf or .npz file.`);
   }
   const config = await readJson(model, 'config.json');
   if (config === undefined) {
@@ -34,13 +38,13 @@ export async function openContainer(model: ModelSource, signal?: AbortSignal): P
   return { format: 'safetensors', tensors: await openShards(model, main, signal), metadata: config };
 }
 
-/** The only GGUF where there are no safetensors. */
-function chooseGguf(model: ModelSource): string | undefined {
+/** The only GGUF or npz where there are no safetensors. */
+function chooseSingleFile(model: ModelSource): string | undefined {
   const files = model.files;
   if (files === undefined || files.some((file) => /\.safetensors(\.index\.json)?$/.test(file))) return undefined;
-  const found = files.filter((file) => /\.gguf$/i.test(file) && !/mmproj/i.test(file));
+  const found = files.filter((file) => /\.(gguf|npz)$/i.test(file) && !/mmproj/i.test(file));
   if (found.length > 1)
-    throw new WeightSourceError(model.name, `holds several GGUF files, name one: ${found.join(', ')}.`);
+    throw new WeightSourceError(model.name, `holds several GGUF or npz files, name one: ${found.join(', ')}.`);
   return found[0];
 }
 

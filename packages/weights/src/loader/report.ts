@@ -2,9 +2,9 @@
 export interface LoadReport {
   /** Bit for bit. */
   readonly loaded: readonly string[];
-  /** In another type, or the norms of a GGUF, which hold 1 + w. */
+  /** In another type or order of axes, or the norms of a GGUF, which hold 1 + w. */
   readonly converted: readonly { readonly path: string; readonly from: string; readonly to: string }[];
-  /** Without weights in the file, initialised by the sink. */
+  /** Without weights in the file, initialised by the sink; `path[n:]` where the file has the first n rows. */
   readonly initialised: readonly string[];
   /** In the file, not wanted: other towers, a stored copy of the embedding. Names as in the file. */
   readonly unused: readonly string[];
@@ -12,6 +12,8 @@ export interface LoadReport {
   readonly missing: readonly string[];
   /** Read. */
   readonly bytes: number;
+  /** On the device, of what the file does not hold. */
+  readonly freshBytes: number;
   readonly seconds: number;
 }
 
@@ -19,9 +21,9 @@ export interface LoadReport {
 export function formatLoadReport(report: LoadReport): string {
   const mib = report.bytes / 2 ** 20;
   const conversions = new Map<string, number>();
-  for (const { from, to } of report.converted) {
-    // The norms of a GGUF change values, not type.
-    const kind = from === to ? `${from}, 1 + w to w` : `${from} → ${to}`;
+  for (const { path, from, to } of report.converted) {
+    // The norms of a GGUF change values, the linears of an npz their axes, not their type.
+    const kind = from === to ? `${from}, ${/norm/i.test(path) ? '1 + w to w' : 'axes reordered'}` : `${from} → ${to}`;
     conversions.set(kind, (conversions.get(kind) ?? 0) + 1);
   }
   const kinds = [...conversions].map(([kind, count]) => `${count} ${kind}`).join(', ');
@@ -29,14 +31,14 @@ export function formatLoadReport(report: LoadReport): string {
     `${report.loaded.length + report.converted.length} parameters from ${mib.toFixed(1)} MiB in ${report.seconds.toFixed(1)} s`,
     `  as stored    ${report.loaded.length}`,
     ...(report.converted.length > 0 ? [`  converted    ${report.converted.length} (${kinds})`] : []),
-    ...list('initialised', report.initialised),
+    ...list('initialised', report.initialised, `, ${(report.freshBytes / 2 ** 20).toFixed(1)} MiB`),
     ...list('missing', report.missing),
     ...list('unused', report.unused),
   ].join('\n');
 }
 
-function list(label: string, names: readonly string[]): string[] {
+function list(label: string, names: readonly string[], size = ''): string[] {
   if (names.length === 0) return [];
   const shown = names.slice(0, 3).join(', ');
-  return [`  ${label.padEnd(12)} ${names.length} (${shown}${names.length > 3 ? ', …' : ''})`];
+  return [`  ${label.padEnd(12)} ${names.length}${size} (${shown}${names.length > 3 ? ', …' : ''})`];
 }

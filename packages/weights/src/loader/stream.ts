@@ -2,8 +2,9 @@ import { dtypeInfo } from '@lapidary/kernels';
 import { canConvert, convertBytes } from '../dtype/convert.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
 import { type ByteSource, readAhead } from '../source/byte-source.js';
-import type { LocatedWeight, LocatedWeights } from './gemma-weight-loader.js';
+import { bytesOf, type LocatedWeight, type LocatedWeights } from './locate.js';
 import { listWithNearest } from './nearest.js';
+import { permuted } from './permute.js';
 import type { LoadReport } from './report.js';
 import type { LoadOptions, WeightSink, WeightTarget } from './types.js';
 
@@ -14,6 +15,18 @@ const pieceValues = 256;
 interface Job {
   readonly weight: LocatedWeight;
   readonly target: WeightTarget;
+}
+
+/** A parameter, or its rows from `firstRow` on, that the file does not hold. */
+interface Absent {
+  readonly path: string;
+  readonly spec: WeightTarget;
+  readonly firstRow: number;
+}
+
+/** A vocabulary may be longer than the file's: its first rows are there. */
+function isPartial({ stored, permute }: LocatedWeight, { shape }: WeightTarget): boolean {
+  return permute === undefined && shape.length === 2 && (stored.shape[0] ?? 0) < (shape[0] ?? 0);
 }
 
 /** See `OpenedWeights.load`. */
@@ -51,12 +64,16 @@ export async function streamWeights(
   }
   const initialised: string[] = [];
   const missing: string[] = [];
-  for (const [path, spec] of absent) {
+  let freshBytes = 0;
+  for (const { path, spec, firstRow } of absent) {
     signal?.throwIfAborted();
-    await sink.initialise?.(path, spec);
-    (sink.initialise === undefined ? missing : initialised).push(path);
+    await sink.initialise?.(path, spec, firstRow);
+    const rows = firstRow === 0 ? path : `${path}[${firstRow}:]`;
+    (sink.initialise === undefined ? missing : initialised).push(rows);
+    freshBytes += bytesOf([(spec.shape[0] ?? 1) - firstRow, ...spec.shape.slice(1)], spec.dtype);
   }
-  const changed = ({ weight, target }: Job) => target.dtype !== weight.storedDType || weight.offset !== 0;
+  const changed = ({ weight, target }: Job) =>
+    target.dtype !== weight.storedDType || weight.offset !== 0 || weight.permute !== undefined;
   return {
     loaded: jobs.filter((job) => !changed(job)).map(({ weight }) => weight.path),
     converted: jobs
@@ -64,8 +81,9 @@ export async function streamWeights(
       .map(({ weight, target }) => ({ path: weight.path, from: weight.storedDType, to: target.dtype })),
     initialised,
     missing,
-    unused: [...located.ignored, ...spare, ...(located.tiedCopy ? [located.tiedCopy.name] : [])],
+    unused: [...located.ignored, ...spare, ...(located.tiedCopy ? [located.tiedCopy.stored.name] : [])],
     bytes,
+    freshBytes,
     seconds: (performance.now() - started) / 1000,
   };
 }
@@ -77,13 +95,16 @@ function match(
   options: LoadOptions,
 ) {
   const jobs: Job[] = [];
-  const absent: [string, WeightTarget][] = [];
+  const absent: Absent[] = [];
   const lost: string[] = [];
   for (const [path, target] of targets) {
     const weight = located.weights.get(path);
     if (weight !== undefined) jobs.push(checked(weight, target));
-    else if (matches(options.allowMissing, path)) absent.push([path, target]);
-    else lost.push(path);
+    const firstRow = weight === undefined ? 0 : (weight.stored.shape[0] ?? 0);
+    const isWhole = weight !== undefined && !isPartial(weight, target);
+    if (isWhole) continue;
+    if (matches(options.allowMissing, path)) absent.push({ path, spec: target, firstRow });
+    else lost.push(firstRow === 0 ? path : `${path}[${firstRow}:]`);
   }
   const spare = [...located.weights.keys()].filter((path) => !targets.has(path));
   const unwanted = spare.filter((path) => !matches(options.allowUnused, path));
@@ -126,6 +147,18 @@ async function* streamOne(
   chunkBytes: number,
   signal?: AbortSignal,
 ) {
+  if (weight.permute) {
+    let at = 0;
+    for await (const { bytes, read } of permuted(weight, reader, { to: target.dtype, chunkBytes, signal })) {
+      for (let from = 0; from < bytes.length; from += chunkBytes) {
+        await sink.write(weight.path, at + from, bytes.subarray(from, Math.min(from + chunkBytes, bytes.length)));
+        signal?.throwIfAborted();
+      }
+      at += bytes.length;
+      yield read;
+    }
+    return;
+  }
   const { stored, storedDType, offset, path } = weight;
   const unit = (dtypeInfo[storedDType].blockBytes / dtypeInfo[storedDType].blockSize) * pieceValues;
   // A converted piece may be seven times as large as what was read (4-bit blocks to f32): bound the larger of the two.
@@ -149,19 +182,19 @@ async function checkTiedCopy(
   signal?: AbortSignal,
 ): Promise<void> {
   if (tiedCopy === undefined) return;
-  const embedding = weights.get('embedTokens.weight')?.stored;
-  let same =
-    embedding !== undefined && embedding.type === tiedCopy.type && embedding.byteLength === tiedCopy.byteLength;
-  for (let at = 0; same && embedding && at < tiedCopy.byteLength; at += chunkBytes) {
-    const length = Math.min(chunkBytes, tiedCopy.byteLength - at);
+  const copy = tiedCopy.stored;
+  const embedding = weights.get(tiedCopy.embedding)?.stored;
+  let same = embedding !== undefined && embedding.type === copy.type && embedding.byteLength === copy.byteLength;
+  for (let at = 0; same && embedding && at < copy.byteLength; at += chunkBytes) {
+    const length = Math.min(chunkBytes, copy.byteLength - at);
     const a = await embedding.source.read(embedding.offset + at, length, signal);
-    const b = await tiedCopy.source.read(tiedCopy.offset + at, length, signal);
+    const b = await copy.source.read(copy.offset + at, length, signal);
     same = a.every((byte, i) => byte === b[i]);
   }
   if (same) return;
   throw new WeightNamesError(
-    tiedCopy.source.name,
-    `${tiedCopy.name} differs from the embedding. Gemma shares the two; this checkpoint was trained with them apart, which is not supported.`,
-    { unexpected: [tiedCopy.name] },
+    copy.source.name,
+    `${copy.name} differs from the embedding. Gemma shares the two; this checkpoint was trained with them apart, which is not supported.`,
+    { unexpected: [copy.name] },
   );
 }

@@ -1,4 +1,4 @@
-import type { GemmaConfig } from '@lapidary/gemma';
+import type { ModelConfig } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import type { LoadReport } from './report.js';
 
@@ -24,8 +24,11 @@ export interface WeightSink {
    * are only valid until the call, or its promise, returns.
    */
   write(path: string, byteOffset: number, bytes: Uint8Array): void | Promise<void>;
-  /** A parameter that has no weights in the file and that `allowMissing` lets pass. */
-  initialise?(path: string, spec: WeightTarget): void | Promise<void>;
+  /**
+   * A parameter that has no weights in the file and that `allowMissing` lets pass; of a vocabulary that is longer than the
+   * file's only the rows from `firstRow` on.
+   */
+  initialise?(path: string, spec: WeightTarget, firstRow: number): void | Promise<void>;
 }
 
 export interface LoadOptions {
@@ -40,14 +43,16 @@ export interface LoadOptions {
 }
 
 /** A model's weights, their headers read and checked against its configuration. */
-export interface OpenedWeights {
-  readonly config: GemmaConfig;
-  readonly format: 'safetensors' | 'gguf';
+export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
+  readonly config: C;
+  readonly format: 'safetensors' | 'gguf' | 'npz';
   readonly entries: ReadonlyMap<string, WeightEntry>;
-  /** A GGUF's metadata, or config.json. */
+  /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** A text file that lies beside the weights; undefined where there is none. */
   readText(name: string): Promise<string | undefined>;
+  /** Any small file that lies beside the weights; undefined where there is none. */
+  readBytes(name: string): Promise<Uint8Array | undefined>;
   /**
    * Streams weights to `sink`. Equal dtypes arrive bit for bit; others are converted piece by piece. Names, shapes and
    * types are all checked before the first byte moves.
@@ -57,6 +62,6 @@ export interface OpenedWeights {
   close(): Promise<void>;
 }
 
-export interface WeightLoader {
-  open(): Promise<OpenedWeights>;
+export interface WeightLoader<C extends ModelConfig = ModelConfig> {
+  open(): Promise<OpenedWeights<C>>;
 }

@@ -1,6 +1,6 @@
-import { type GemmaConfig, gemmaParamSpecs } from '@lapidary/gemma';
+import { type ModelConfig, modelParamSpecs } from '@lapidary/gemma';
 import { huggingFaceLayout } from '../layout/hugging-face.js';
-import { matchName, nameOf } from '../layout/layout.js';
+import { placesOf, withoutPrefixes } from '../layout/layout.js';
 
 /** A linear layer of the model that LoRA can be put beside. */
 export interface LinearModule {
@@ -13,22 +13,29 @@ export interface LinearModule {
 }
 
 const weight = '.weight';
+/** Tables, of which PEFT makes another kind of adapter. */
+const isTable = /(embedTokens|posEmbed)\.weight$/;
 
 /** Every linear of the model by path. */
-export function linearModules(config: GemmaConfig): Map<string, LinearModule> {
+export function linearModules(config: ModelConfig): Map<string, LinearModule> {
+  const layout = huggingFaceLayout(config);
   const modules = new Map<string, LinearModule>();
-  for (const [param, { shape }] of gemmaParamSpecs(config)) {
+  for (const [param, { shape }] of modelParamSpecs(config)) {
     const [outSize, inSize] = shape;
-    const name = nameOf(huggingFaceLayout, config.family, param)?.name;
-    if (outSize === undefined || inSize === undefined || name === undefined || param === 'embedTokens.weight') continue;
+    const name = placesOf(layout, config, param)[0]?.name;
+    if (shape.length !== 2 || name === undefined || isTable.test(param)) continue;
     const path = param.slice(0, -weight.length);
-    modules.set(path, { path, module: name.slice(0, -weight.length), outSize, inSize });
+    modules.set(path, { path, module: name.slice(0, -weight.length), outSize: outSize!, inSize: inSize! });
   }
   return modules;
 }
 
-/** The path of a module by its name of any era; undefined where it is no linear of the text model. */
-export function modulePath(config: GemmaConfig, module: string): string | undefined {
-  const match = matchName(huggingFaceLayout, config.family, module + weight);
-  return match.kind === 'parameter' ? match.path.slice(0, -weight.length) : undefined;
+/** The linear that a module's name of any era means; undefined where it is none of the model. */
+export function findModule(
+  config: ModelConfig,
+  modules: ReadonlyMap<string, LinearModule>,
+  name: string,
+): LinearModule | undefined {
+  const bare = withoutPrefixes(huggingFaceLayout(config), name);
+  return [...modules.values()].find(({ module }) => module === bare);
 }

@@ -1,11 +1,11 @@
-import type { GemmaConfig } from '@lapidary/gemma';
+import type { ModelConfig } from '@lapidary/gemma';
 import { dequantise } from '../dtype/dequantise.js';
 import { dtypeOf } from '../dtype/names.js';
 import { AdapterError, WeightDTypeError } from '../errors.js';
 import { readJson } from '../loader/open-container.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { type ModelLocation, type ModelSourceOptions, openModelSource } from '../source/model-source.js';
-import { linearModules, modulePath } from './modules.js';
+import { linearModules, findModule } from './modules.js';
 
 export interface PeftAdapter {
   readonly rank: number;
@@ -31,7 +31,7 @@ const defaultAlpha = 8;
  */
 export async function readPeftAdapter(
   from: ModelLocation,
-  options: ModelSourceOptions & { readonly config: GemmaConfig },
+  options: ModelSourceOptions & { readonly config: ModelConfig },
 ): Promise<PeftAdapter> {
   const { config, ...sourceOptions } = options;
   const model = await openModelSource(from, sourceOptions);
@@ -50,8 +50,8 @@ export async function readPeftAdapter(
         throw new AdapterError(weightsFile, `tensor ${name}: ${problem}`);
       };
       const [, module = '', side] = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(name) ?? [];
-      const linear = linears.get(modulePath(config, module) ?? '');
-      if (linear === undefined) return fail('is no LoRA tensor of a linear of this text model.');
+      const linear = findModule(config, linears, module);
+      if (linear === undefined) return fail('is no LoRA tensor of a linear of this model.');
       const { rank } = description;
       const shape = side === 'A' ? [rank, linear.inSize] : [linear.outSize, rank];
       if (stored.shape.join() !== shape.join()) {

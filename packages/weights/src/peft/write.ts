@@ -1,4 +1,4 @@
-import type { GemmaConfig } from '@lapidary/gemma';
+import type { ModelConfig } from '@lapidary/gemma';
 import { encodeFloats } from '../dtype/convert.js';
 import { AdapterError } from '../errors.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
@@ -6,7 +6,7 @@ import { linearModules } from './modules.js';
 
 export interface PeftAdapterOptions {
   /** Of the base model. */
-  readonly config: GemmaConfig;
+  readonly config: ModelConfig;
   readonly rank: number;
   readonly alpha: number;
   /** Scale alpha / √rank instead of alpha / rank. Default false. */
@@ -31,7 +31,10 @@ const weightsFile = 'adapter_model.safetensors';
 
 /** The two files of a LoRA adapter as Hugging Face PEFT loads it. @throws {AdapterError} naming what does not fit. */
 export async function peftAdapterFiles(options: PeftAdapterOptions): Promise<PeftFiles> {
-  const { config, rank, tensors, targets, modulePrefix = 'model.' } = options;
+  const { config, rank, tensors, targets } = options;
+  const isText = config.family !== 'paligemma';
+  // transformers ≥ 4.52 keeps the whole of a multimodal model, names and all, in `model`.
+  const modulePrefix = options.modulePrefix ?? 'model.';
   const linears = linearModules(config);
   const stored = new Map<string, TensorData>();
   const adapted = new Set<string>();
@@ -65,7 +68,7 @@ export async function peftAdapterFiles(options: PeftAdapterOptions): Promise<Pef
     .filter(({ module }) => found.has(suffix(module)))
     .every(({ module }) => adapted.has(module));
   // A short name means the module in every layer, and of a vision tower too; full names mean just what was trained.
-  const full = !everywhere || modulePrefix !== 'model.';
+  const full = !everywhere || !isText || modulePrefix !== 'model.';
   const targetModules = full ? [...adapted].map((module) => modulePrefix + module) : [...found];
 
   const description = {

@@ -26,7 +26,7 @@ export async function fetchWithRetries(url: string, init: RequestInit, options: 
       const response = await request(url, { ...init, headers, ...(signal && { signal }) });
       if (response.status < 400) return response;
       const mayPass = response.status === 408 || response.status === 429 || response.status >= 500;
-      if (last || !mayPass) throw new WeightSourceError(url, describe(response.status), { status: response.status });
+      if (last || !mayPass) throw new WeightSourceError(url, describe(response.status, url), { status: response.status });
       const asked = Number(response.headers.get('retry-after')) * 1000;
       if (asked > 0) pause = asked;
       await response.body?.cancel();
@@ -44,9 +44,15 @@ export function reason(error: unknown): string {
   return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
 }
 
-function describe(status: number): string {
+function describe(status: number, url: string): string {
   if (status === 401 || status === 403) {
-    return `the server answers ${status}. The model needs a token, or its licence has yet to be accepted.`;
+    // On a hub: https://huggingface.co/owner/name/resolve/main/config.json
+    const [page, file] = url.split('/resolve/');
+    if (file === undefined) return `the server answers ${status}: it does not let you read this.`;
+    return (
+      `the server answers ${status}: the model is gated or private, or there is none of this name. Sign in and accept its licence on ` +
+      `${page}, then set HF_TOKEN to an access token of yours (in code: \`token\`).`
+    );
   }
   if (status === 404) return 'the server answers 404: there is no such file, model or revision.';
   return `the server answers ${status}.`;

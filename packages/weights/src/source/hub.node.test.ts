@@ -131,8 +131,11 @@ it('retries what may pass, and says what will not', async () => {
     return true;
   };
   const count = requests.length;
-  await expect(source.read(0, 8)).rejects.toThrow(/needs a token/);
+  await expect(source.read(0, 8)).rejects.toThrow(/answers 401/);
   expect(requests.length).toBe(count + 1);
+  await expect(gemmaWeightLoader({ from: 'google/tiny', ...hub() }).open()).rejects.toThrow(
+    /answers 401.*accept its licence on http:\/\/[\d.:]+\/google\/tiny, then set HF_TOKEN.*`token`/,
+  );
 });
 
 it('checks what a range brings', async () => {

@@ -15,7 +15,7 @@ export interface HubOptions extends HttpOptions {
   readonly cacheDir?: string;
 }
 
-const idPattern = /^([\w-][\w.-]*\/[\w-][\w.-]*)(?:\/([\w./-]+\.(?:gguf|safetensors)))?$/;
+const idPattern = /^([\w-][\w.-]*\/[\w-][\w.-]*)(?:\/([\w./-]+\.(?:gguf|safetensors|npz)))?$/;
 
 /** Whether `text` has the form of a hub id: `owner/name`, or `owner/name/file.gguf`. */
 export function isHubId(text: string): boolean {

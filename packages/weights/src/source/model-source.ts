@@ -22,7 +22,7 @@ export interface ModelSource {
 export interface ModelSourceOptions extends HubOptions {}
 
 /**
- * What a model can be opened from: a folder, a .safetensors or .gguf file, a URL of one, a hub id (`owner/name`, or
+ * What a model can be opened from: a folder, a .safetensors, .gguf or .npz file, a URL of one, a hub id (`owner/name`, or
  * `owner/name/file.gguf`), one `File`, or the list of files that make up a model.
  */
 export type ModelLocation = string | ByteSource | Blob | readonly (ByteSource | Blob)[];
@@ -42,7 +42,7 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
   const byName = new Map(sources.map((source) => [baseName(source.name), source]));
   const [only] = sources;
   if (only === undefined) throw new WeightSourceError('(no files)', 'the list of files is empty.');
-  const main = sources.find(({ name }) => /\.gguf$/i.test(name)) ?? (sources.length === 1 ? only : undefined);
+  const main = sources.find(({ name }) => /\.(gguf|npz)$/i.test(name)) ?? (sources.length === 1 ? only : undefined);
   return {
     name: main?.name ?? `${sources.length} files`,
     ...(main && { main: baseName(main.name) }),
@@ -61,7 +61,7 @@ export function baseName(path: string): string {
 
 function urlModel(url: string, options: HttpOptions): ModelSource {
   const { pathname } = new URL(url);
-  const isFile = /\.(gguf|safetensors)$/i.test(pathname);
+  const isFile = /\.(gguf|safetensors|npz)$/i.test(pathname);
   const base = isFile ? new URL('.', url).href : `${url.replace(/\/$/, '')}/`;
   const resolve = (file: string) => {
     const target = new URL(file, base);

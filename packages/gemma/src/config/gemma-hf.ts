@@ -1,6 +1,6 @@
-import type { GemmaConfig, GemmaFamily, LayerType } from './config.js';
-import { ConfigError, UnknownModelError } from './config-errors.js';
-import { checkConfig, everyNthGlobal, type Fields, isFields, readNullable, readNumber } from './config-fields.js';
+import type { GemmaConfig, GemmaFamily, LayerType } from './gemma-config.js';
+import { ConfigError, UnknownModelError } from './errors.js';
+import { checkConfig, everyNthGlobal, type Fields, isFields, readNullable, readNumber } from './fields.js';
 
 const families: Readonly<Record<string, GemmaFamily>> = {
   gemma: 'gemma1',
@@ -26,20 +26,37 @@ const layerPeriod = { gemma1: 1, gemma2: 2, gemma3: 6 } as const;
  */
 export function gemmaConfigFromHf(json: unknown): GemmaConfig {
   if (!isFields(json)) throw new ConfigError('config.json', json, 'not an object');
-  const modelType = typeof json['model_type'] === 'string' ? json['model_type'] : '(no model_type)';
-  const family = Object.hasOwn(families, modelType) ? families[modelType] : undefined;
-  if (family === undefined) throw new UnknownModelError(modelType, Object.keys(families));
+  const modelType = modelTypeOf(json);
   const nested = json['text_config'];
   const text: Fields = modelType === 'gemma3' && isFields(nested) ? nested : json;
+  if (text['use_bidirectional_attention'] === true) {
+    throw new ConfigError('use_bidirectional_attention', true, 'but only causal language models are supported');
+  }
+  return readTextConfig(text, familyOf(modelType), json);
+}
+
+/** What a config.json calls its model. */
+export function modelTypeOf(json: Fields): string {
+  return typeof json['model_type'] === 'string' ? json['model_type'] : '(no model_type)';
+}
+
+function familyOf(modelType: string): GemmaFamily {
+  const family = Object.hasOwn(families, modelType) ? families[modelType] : undefined;
+  if (family === undefined) throw new UnknownModelError(modelType, Object.keys(families));
+  return family;
+}
+
+/** A decoder's fields; `outer` is the whole file where `text` is a part of it. */
+export function readTextConfig(text: Fields, family: GemmaFamily, outer: Fields): GemmaConfig {
   refuseUnsupported(text);
-  if (json['tie_word_embeddings'] === false) throw untied();
+  if (outer['tie_word_embeddings'] === false) throw untied();
 
   const standard = defaults[family];
   const numLayers = readNumber(text, 'num_hidden_layers', standard.layers);
   const headDim = readNumber(text, 'head_dim', defaultHeadDim);
   const isGemma2 = family === 'gemma2';
   // The instruction-tuned multimodal files list their stop tokens beside text_config, not in it.
-  const token = (field: string) => json[field] ?? text[field];
+  const token = (field: string) => outer[field] ?? text[field];
   return checkConfig({
     family,
     vocabSize: readNumber(text, 'vocab_size', standard.vocab),
@@ -71,9 +88,6 @@ function refuseUnsupported(text: Fields): void {
   if (text['attention_bias'] === true)
     throw new ConfigError('attention_bias', true, 'but no Gemma has attention biases');
   if (text['tie_word_embeddings'] === false) throw untied();
-  if (text['use_bidirectional_attention'] === true) {
-    throw new ConfigError('use_bidirectional_attention', true, 'but only causal language models are supported');
-  }
   // Gemma 1 files say "gelu" where tanh-GELU is meant: transformers reads it so.
   const activation = text['hidden_activation'] ?? text['hidden_act'];
   if (activation !== undefined && activation !== null && !String(activation).startsWith('gelu')) {

@@ -1,6 +1,6 @@
-import type { GemmaConfig, GemmaFamily } from './config.js';
-import { ConfigError, UnknownModelError } from './config-errors.js';
-import { checkConfig, everyNthGlobal, type Fields, readNumber } from './config-fields.js';
+import type { GemmaConfig, GemmaFamily } from './gemma-config.js';
+import { ConfigError, UnknownModelError } from './errors.js';
+import { checkConfig, everyNthGlobal, type Fields, readNumber } from './fields.js';
 
 const families: Readonly<Record<string, GemmaFamily>> = { gemma: 'gemma1', gemma2: 'gemma2', gemma3: 'gemma3' };
 const layerPeriod = { gemma1: 1, gemma2: 2, gemma3: 6 } as const;

@@ -1,5 +1,5 @@
-import type { GemmaConfig, LayerType } from './config.js';
-import { ConfigError } from './config-errors.js';
+import type { GemmaConfig, LayerType } from './gemma-config.js';
+import { ConfigError } from './errors.js';
 
 export type Fields = Readonly<Record<string, unknown>>;
 

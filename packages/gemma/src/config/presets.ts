@@ -1,5 +1,8 @@
-import type { GemmaConfig, GemmaFamily } from './config.js';
-import { everyNthGlobal } from './config-fields.js';
+import type { GemmaConfig, GemmaFamily } from './gemma-config.js';
+import { everyNthGlobal } from './fields.js';
+import type { ModelConfig } from '../models/model.js';
+import type { PaliGemmaConfig } from '../models/paligemma.js';
+import { so400m, withoutWindow } from './paligemma-config.js';
 
 const common = { rmsNormEps: 1e-6, ropeScalingFactor: 1, padTokenId: 0, bosTokenId: 2, eosTokenIds: [1] } as const;
 const noCaps = { attnLogitSoftcap: null, finalLogitSoftcap: null } as const;
@@ -109,3 +112,42 @@ export const gemmaPresets = {
 } as const satisfies Record<string, GemmaConfig>;
 
 export type GemmaPresetName = keyof typeof gemmaPresets;
+
+/** 256,000 words of Gemma, 1024 `<loc…>` and 128 `<seg…>`; the id after them stands for a patch. */
+const paliGemmaVocab = 257152;
+
+function paliGemma(text: GemmaConfig, imageSize: 224 | 448 | 896): PaliGemmaConfig {
+  return {
+    family: 'paligemma',
+    vision: so400m(imageSize),
+    // Google's recipe for fine-tuning PaliGemma 2 leaves out the final soft-cap.
+    text: { ...withoutWindow(text), vocabSize: paliGemmaVocab, finalLogitSoftcap: null },
+    imageTokenId: paliGemmaVocab,
+  };
+}
+
+/**
+ * Every released PaliGemma 1 and 2, with the official vocabulary; Hugging Face's files have 64 filler rows more (257,216).
+ * Source: https://github.com/google-research/big_vision, `big_vision/configs/proj/paligemma`.
+ */
+export const paliGemmaPresets = {
+  'paligemma-3b-224': paliGemma(gemmaPresets['gemma-2b'], 224),
+  'paligemma-3b-448': paliGemma(gemmaPresets['gemma-2b'], 448),
+  'paligemma-3b-896': paliGemma(gemmaPresets['gemma-2b'], 896),
+  'paligemma2-3b-224': paliGemma(gemmaPresets['gemma-2-2b'], 224),
+  'paligemma2-3b-448': paliGemma(gemmaPresets['gemma-2-2b'], 448),
+  'paligemma2-3b-896': paliGemma(gemmaPresets['gemma-2-2b'], 896),
+  'paligemma2-10b-224': paliGemma(gemmaPresets['gemma-2-9b'], 224),
+  'paligemma2-10b-448': paliGemma(gemmaPresets['gemma-2-9b'], 448),
+  'paligemma2-10b-896': paliGemma(gemmaPresets['gemma-2-9b'], 896),
+  'paligemma2-28b-224': paliGemma(gemmaPresets['gemma-2-27b'], 224),
+  'paligemma2-28b-448': paliGemma(gemmaPresets['gemma-2-27b'], 448),
+  'paligemma2-28b-896': paliGemma(gemmaPresets['gemma-2-27b'], 896),
+} as const satisfies Record<string, PaliGemmaConfig>;
+
+export type PaliGemmaPresetName = keyof typeof paliGemmaPresets;
+
+/** Every released model by name. */
+export const modelPresets: Readonly<Record<ModelPresetName, ModelConfig>> = { ...gemmaPresets, ...paliGemmaPresets };
+
+export type ModelPresetName = GemmaPresetName | PaliGemmaPresetName;

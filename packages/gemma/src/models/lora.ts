@@ -1,5 +1,4 @@
-import type { GemmaConfig } from './config.js';
-import { gemmaParamSpecs } from './param-specs.js';
+import { modelParamSpecs, type ModelConfig } from './model.js';
 
 /** A low-rank adaptation of linears (Hu et al. 2021, arXiv:2106.09685). */
 export interface LoraOptions {
@@ -7,7 +6,7 @@ export interface LoraOptions {
   readonly alpha: number;
   /** Scale by alpha / √rank instead of alpha / rank (Kalajdzievski 2023, arXiv:2312.03732). */
   readonly rslora?: boolean;
-  /** Which linears, by path (`layers.3.attn.qProj`). Default: all of attention and MLP. */
+  /** Which linears, by path (`layers.3.attn.qProj`). Default: all of attention and MLP, of a vision tower too, and the projector. */
   readonly targets?: (path: string) => boolean;
 }
 
@@ -23,15 +22,15 @@ export function loraScale({ rank, alpha, rslora = false }: LoraOptions): number 
   return alpha / (rslora ? Math.sqrt(rank) : rank);
 }
 
+/** Linears that can have a LoRA: of attention, MLP, and between towers. */
+const isLinear = /(Proj|\.fc[12]|^projector)$/;
+
 /** The LoRA's parameters by path (`layers.0.attn.qProj.lora.a`). */
-export function gemmaLoraSpecs(
-  config: GemmaConfig,
-  { rank, targets = () => true }: LoraOptions,
-): Map<string, LoraSpec> {
+export function loraSpecs(config: ModelConfig, { rank, targets = () => true }: LoraOptions): Map<string, LoraSpec> {
   const specs = new Map<string, LoraSpec>();
-  for (const [path, { shape }] of gemmaParamSpecs(config)) {
+  for (const [path, { shape }] of modelParamSpecs(config)) {
     const linear = path.replace(/\.weight$/, '');
-    if (!/Proj$/.test(linear) || !targets(linear)) continue;
+    if (!isLinear.test(linear) || !targets(linear)) continue;
     const [out, input] = shape as [number, number];
     specs.set(`${linear}.lora.a`, { linear, kind: 'a', shape: [rank, input] });
     specs.set(`${linear}.lora.b`, { linear, kind: 'b', shape: [out, rank] });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { gemmaParamSpecs } from './param-specs.js';
+import { gemmaParamSpecs } from '../models/gemma-param-specs.js';
 import { type GemmaPresetName, gemmaPresets } from './presets.js';
 
 // Published totals of the text models with the official vocabulary.

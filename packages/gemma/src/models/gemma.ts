@@ -2,23 +2,20 @@ import {
   add,
   attention,
   checkpoint,
-  dropout,
   embedding,
   geglu,
-  linear,
-  linearCrossEntropy,
   matmul,
   mul,
   reshape,
   rmsNorm,
   rope,
   scatterRows,
-  sum,
   tanh,
   type LinearParams,
   type Tensor,
 } from '@lapidary/tensor';
-import type { GemmaConfig } from './config.js';
+import type { GemmaConfig } from '../config/gemma-config.js';
+import { createProjection, type LoraRun, type Projection } from './projection.js';
 
 // Gemma 1, 2 and 3 text models (arXiv:2403.08295, 2408.00118, 2503.19786), as transformers and google-deepmind/gemma compute them.
 
@@ -70,13 +67,9 @@ export interface KvCache {
   readonly keyInfo: Tensor;
 }
 
-export interface GemmaOptions {
+export interface GemmaOptions extends LoraRun {
   /** Multiplies embeddings. Default √d unrounded, as in an f32 run of transformers; the bf16 run rounds it to bf16. */
   readonly embedScale?: number;
-  /** Multiplies every low-rank update: alpha / rank, or alpha / √rank with rslora. Default 1. */
-  readonly loraScale?: number;
-  /** Share of a low-rank update's inputs that is dropped, with the step's seed (i32 scalar). Default none. */
-  readonly loraDropout?: { readonly rate: number; readonly seed: Tensor };
   /** Computes each block again in the backward pass instead of keeping its values. */
   readonly gradientCheckpointing?: boolean;
   readonly cache?: KvCache;
@@ -87,9 +80,38 @@ interface Block {
   readonly index: number;
   readonly tokenInfo: Tensor;
   readonly options: GemmaOptions;
-  /** x → projection(x), with its low-rank update. */
-  readonly project: (x: Tensor, params: LinearParams, name: number) => Tensor;
+  readonly project: Projection;
   readonly updates: { k: Tensor; v: Tensor }[];
+}
+
+/** Token embeddings as the first block takes them, f32 [B, T, d]. */
+export function gemmaEmbed(
+  params: GemmaParams,
+  config: GemmaConfig,
+  inputIds: Tensor,
+  { embedScale = Math.fround(Math.sqrt(config.hiddenSize)) }: GemmaOptions = {},
+): Tensor {
+  return embedding(params.embedTokens.weight, inputIds, { scale: embedScale });
+}
+
+/** The decoder over embeddings f32 [B, T, d]: the stream after the last norm, and the caches with the new keys and values. */
+export function gemmaDecode(
+  params: GemmaParams,
+  config: GemmaConfig,
+  embedded: Tensor,
+  tokenInfo: Tensor,
+  options: GemmaOptions = {},
+): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
+  const norm = { eps: config.rmsNormEps, weightOffset: 1 };
+  const updates: { k: Tensor; v: Tensor }[] = [];
+  let h = embedded;
+  params.layers.forEach((layer, index) => {
+    const project = createProjection(options, index);
+    const block: Block = { config, index, tokenInfo, options, project, updates };
+    const run = (x: Tensor) => gemmaBlock(x, layer, block);
+    h = options.gradientCheckpointing ? checkpoint(run)(h) : run(h);
+  });
+  return { hidden: rmsNorm(h, params.finalNorm.weight, norm), cache: updates };
 }
 
 /** The residual stream after the last norm, f32 [B, T, d], and the caches with the new keys and values in them. */
@@ -99,23 +121,7 @@ export function gemmaHidden(
   { inputIds, tokenInfo }: GemmaInputs,
   options: GemmaOptions = {},
 ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
-  const norm = { eps: config.rmsNormEps, weightOffset: 1 };
-  const updates: { k: Tensor; v: Tensor }[] = [];
-  let h = embedding(params.embedTokens.weight, inputIds, {
-    scale: options.embedScale ?? Math.fround(Math.sqrt(config.hiddenSize)),
-  });
-  params.layers.forEach((layer, index) => {
-    const project = (x: Tensor, linearParams: LinearParams, name: number) => {
-      const { loraScale = 1, loraDropout } = options;
-      const dropped =
-        loraDropout && linearParams.lora ? dropout(x, loraDropout.rate, loraDropout.seed, index * 8 + name) : x;
-      return linear(x, linearParams, { loraScale, loraInput: dropped });
-    };
-    const block: Block = { config, index, tokenInfo, options, project, updates };
-    const run = (x: Tensor) => gemmaBlock(x, layer, block);
-    h = options.gradientCheckpointing ? checkpoint(run)(h) : run(h);
-  });
-  return { hidden: rmsNorm(h, params.finalNorm.weight, norm), cache: updates };
+  return gemmaDecode(params, config, gemmaEmbed(params, config, inputIds, options), tokenInfo, options);
 }
 
 /** h + norm(attention(norm(h))), then h + norm(mlp(norm(h))); Gemma 1 has no norms after attention and MLP. */
@@ -183,29 +189,4 @@ export function gemmaLogits(params: GemmaParams, config: GemmaConfig, rows: Tens
   const logits = matmul(rows, params.embedTokens.weight, { transposeB: true });
   const cap = config.finalLogitSoftcap;
   return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
-}
-
-export interface GemmaTargets {
-  /** i32 [R]: rows of the flattened [B·T] stream that predict a target; −1 fills up. */
-  readonly rows: Tensor;
-  /** i32 [R]: the token each of these rows should predict; negative where there is none. */
-  readonly targets: Tensor;
-  /** f32 [1]: what the sum of losses is multiplied by: 1 / targets of the whole optimiser step. */
-  readonly weight: Tensor;
-}
-
-/** Σ cross-entropy of the targets · weight (nats, f32 scalar). Only rows with a target meet the vocabulary. */
-export function gemmaLoss(
-  params: GemmaParams,
-  config: GemmaConfig,
-  inputs: GemmaInputs,
-  { rows, targets, weight }: GemmaTargets,
-  options: GemmaOptions = {},
-): Tensor {
-  const { hidden } = gemmaHidden(params, config, inputs, options);
-  const flat = reshape(hidden, [-1, config.hiddenSize]);
-  const losses = linearCrossEntropy(embedding(flat, rows), params.embedTokens.weight, targets, {
-    softcap: config.finalLogitSoftcap ?? 0,
-  });
-  return reshape(mul(sum(losses), weight), []);
 }

@@ -1,6 +1,6 @@
 import type { DType } from '@lapidary/kernels';
 import { treeFromEntries, Variable, type VariableCategory } from '@lapidary/tensor';
-import type { GemmaParams } from './model.js';
+import type { ModelParams } from './model.js';
 
 /** What one parameter is to be on the device. */
 export interface ParamPlan {
@@ -17,8 +17,6 @@ export function planVariables(plans: ReadonlyMap<string, ParamPlan>): Map<string
 }
 
 /** The parameter tree over variables, as the model's functions take it. */
-export function paramTree(variables: ReadonlyMap<string, Variable>): GemmaParams {
-  return treeFromEntries(
-    [...variables].map(([path, variable]) => [path, variable.tensor] as const),
-  ) as unknown as GemmaParams;
+export function paramTree<P extends ModelParams = ModelParams>(variables: ReadonlyMap<string, Variable>): P {
+  return treeFromEntries([...variables].map(([path, variable]) => [path, variable.tensor] as const)) as unknown as P;
 }

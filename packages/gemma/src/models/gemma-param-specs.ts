@@ -1,4 +1,4 @@
-import type { GemmaConfig } from './config.js';
+import type { GemmaConfig } from '../config/gemma-config.js';
 
 export interface ParamSpec {
   /** Row-major; a linear's weight is [out, in]. */

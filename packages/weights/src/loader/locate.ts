@@ -1,0 +1,164 @@
+import { type ModelConfig, modelParamSpecs, type ParamSpec, textPrefixOf } from '@lapidary/gemma';
+import { type DType, dtypeInfo, isQuantised } from '@lapidary/kernels';
+import type { StoredTensor } from '../container.js';
+import { dtypeOf } from '../dtype/names.js';
+import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
+import { type Layout, type Place, placesOf, withoutPrefixes } from '../layout/layout.js';
+import { listWithNearest } from './nearest.js';
+import type { WeightEntry } from './types.js';
+
+const embeddingPath = 'embedTokens.weight';
+
+/** A parameter and where its bytes lie. */
+export interface LocatedWeight {
+  readonly path: string;
+  /** The parameter's part of what is stored: one range of bytes, and the shape that this part has there. */
+  readonly stored: StoredTensor;
+  /** Of the file. */
+  readonly storedDType: DType;
+  /** Added to the values. */
+  readonly offset: number;
+  /** The stored axes in the parameter's order, where that is another. */
+  readonly permute?: readonly number[];
+  readonly entry: WeightEntry;
+}
+
+export interface LocatedWeights {
+  readonly weights: ReadonlyMap<string, LocatedWeight>;
+  readonly ignored: readonly string[];
+  /** A stored output projection, to be compared with the embedding. */
+  readonly tiedCopy: { readonly stored: StoredTensor; readonly embedding: string } | undefined;
+}
+
+export interface LocateOptions {
+  /** The model may have more words than the file: the file's are its first. */
+  readonly vocabMayGrow?: boolean;
+}
+
+/** Where every parameter of a model lies in a file; each stored value belongs to one, or the file is refused. */
+export function locate(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  layout: Layout,
+  config: ModelConfig,
+  where: string,
+  { vocabMayGrow = false }: LocateOptions = {},
+): LocatedWeights {
+  const stored = byBareName(tensors, layout, where);
+  const weights = new Map<string, LocatedWeight>();
+  const taken = new Map<string, number>();
+  for (const [path, spec] of modelParamSpecs(config)) {
+    const place = placesOf(layout, config, path).find(({ name }) => stored.has(name));
+    if (place === undefined) continue;
+    const whole = stored.get(place.name) as StoredTensor;
+    const grows = vocabMayGrow && path.endsWith(embeddingPath) && (whole.shape[0] ?? 0) < (spec.shape[0] ?? 0);
+    const weight = locateOne(whole, place, path, spec, grows);
+    taken.set(place.name, (taken.get(place.name) ?? 0) + weight.stored.byteLength);
+    weights.set(path, weight);
+  }
+  const ignored: string[] = [];
+  const unknown: string[] = [];
+  for (const [bare, { name }] of stored) {
+    if (taken.has(bare) || bare === layout.tiedCopy) continue;
+    (layout.ignored.test(bare) ? ignored : unknown).push(name);
+  }
+  if (unknown.length > 0) {
+    throw new WeightNamesError(
+      where,
+      `${unknown.length} tensors belong to no parameter of this ${describeModel(config)}:\n` +
+        listWithNearest(
+          unknown,
+          [...tensors.keys()].filter((name) => !unknown.includes(name)),
+        ),
+      { unexpected: unknown },
+    );
+  }
+  for (const [bare, bytes] of taken) checkWholeTaken(stored.get(bare) as StoredTensor, bytes, config);
+  const copy = stored.get(layout.tiedCopy);
+  return { weights, ignored, tiedCopy: copy && { stored: copy, embedding: textPrefixOf(config) + embeddingPath } };
+}
+
+function byBareName(tensors: ReadonlyMap<string, StoredTensor>, layout: Layout, where: string) {
+  const stored = new Map<string, StoredTensor>();
+  for (const [name, tensor] of tensors) {
+    const bare = withoutPrefixes(layout, name);
+    const twin = stored.get(bare);
+    if (twin !== undefined) {
+      throw new WeightNamesError(where, `${twin.name} and ${name} are the same parameter.`, { unexpected: [name] });
+    }
+    stored.set(bare, tensor);
+  }
+  return stored;
+}
+
+export function describeModel(config: ModelConfig): string {
+  if (config.family !== 'paligemma') return `${config.family} with ${config.numLayers} layers`;
+  return `paligemma with ${config.vision.numLayers} vision layers and ${config.text.numLayers} layers of ${config.text.family}`;
+}
+
+/** An array that holds several parameters must hold no more of them than the model has. */
+function checkWholeTaken(stored: StoredTensor, bytes: number, config: ModelConfig): void {
+  if (bytes === stored.byteLength) return;
+  throw new WeightNamesError(
+    stored.source.name,
+    `${stored.name} has shape [${stored.shape.join(', ')}], of which a ${describeModel(config)} takes only ${bytes} of ${stored.byteLength} bytes. The weights do not belong to this configuration.`,
+    { unexpected: [stored.name] },
+  );
+}
+
+function locateOne(
+  whole: StoredTensor,
+  { at, permute, offset }: Place,
+  path: string,
+  spec: ParamSpec,
+  grows: boolean,
+): LocatedWeight {
+  const file = whole.source.name;
+  const storedDType = dtypeOf(whole.type);
+  const refuse = (problem: string) =>
+    new WeightDTypeError({ file, tensor: whole.name, dtype: whole.type }, `is stored as ${whole.type}, ${problem}`);
+  if (storedDType === undefined || storedDType === 'i32' || storedDType === 'u32') {
+    throw refuse('which weights cannot be read from.');
+  }
+  if (isQuantised(storedDType) && (permute || at.length > 0)) throw refuse('which cannot be taken apart.');
+  const shape = whole.shape.slice(at.length);
+  const ordered = permute?.map((axis) => shape[axis] ?? 0) ?? shape;
+  const expected = grows ? [whole.shape[0] ?? 0, ...spec.shape.slice(1)] : spec.shape;
+  const isApart = permute !== undefined || at.length > 0;
+  const fits =
+    ordered.length === shape.length &&
+    at.every((index, axis) => index < (whole.shape[axis] ?? 0)) &&
+    (isApart ? merges(ordered, expected) : same(shape, expected));
+  if (!fits) throw new WeightShapeError({ path, expected: spec.shape, found: whole.shape, file, tensor: whole.name });
+  const bytes = whole.byteLength / product(whole.shape.slice(0, at.length));
+  const nth = at.reduce((index, i, axis) => index * (whole.shape[axis] as number) + i, 0);
+  // Words that are new cannot be written as blocks.
+  const dtype = offset !== 0 ? 'f32' : grows && isQuantised(storedDType) ? 'bf16' : storedDType;
+  return {
+    path,
+    stored: { ...whole, shape, offset: whole.offset + nth * bytes, byteLength: bytes },
+    storedDType,
+    offset,
+    ...(permute && { permute }),
+    entry: { shape: spec.shape, dtype, sourceName: whole.name, file },
+  };
+}
+
+/** Whether neighbouring axes of `from` can be put together to give `to`. */
+function merges(from: readonly number[], to: readonly number[]): boolean {
+  let at = 0;
+  for (const size of to) {
+    let merged = 1;
+    while (at < from.length && (merged < size || from[at] === 1)) merged *= from[at++] as number;
+    if (merged !== size) return false;
+  }
+  return at === from.length;
+}
+
+const same = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((size, i) => size === b[i]);
+const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+
+/** Bytes of a tensor. */
+export function bytesOf(shape: readonly number[], dtype: DType): number {
+  return (product(shape) / dtypeInfo[dtype].blockSize) * dtypeInfo[dtype].blockBytes;
+}

@@ -1,0 +1,54 @@
+import type { ModelConfig } from '@lapidary/gemma';
+import type { ModelSource } from '../source/model-source.js';
+import type { Container } from './open-container.js';
+import type { LocatedWeights } from './locate.js';
+import { streamWeights } from './stream.js';
+import type { OpenedWeights } from './types.js';
+
+/** Weights that have been found, as their loader hands them out. `beside` is where further files are looked for. */
+export function openWeights<C extends ModelConfig>(
+  config: C,
+  { format, metadata }: Pick<Container, 'format' | 'metadata'>,
+  located: LocatedWeights,
+  { name, beside, close }: { name: string; beside: readonly ModelSource[]; close: () => Promise<void> },
+): OpenedWeights<C> {
+  const first = async <T>(read: (source: ModelSource) => Promise<T | undefined>) => {
+    for (const source of beside) {
+      const found = await read(source);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return {
+    config,
+    format,
+    metadata,
+    entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),
+    readText: (file) => first((source) => source.readText(file)),
+    readBytes: (file) =>
+      first(async (source) => {
+        const bytes = await source.open(file);
+        return bytes?.read(0, bytes.size);
+      }),
+    load: (targets, sink, options) => streamWeights(located, name, targets, sink, options),
+    close,
+  };
+}
+
+/** Opens sources one after the other, does something with them, and closes them if that fails. */
+export async function withSources<T>(
+  opening: readonly (() => Promise<ModelSource>)[],
+  body: (sources: readonly ModelSource[], close: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const sources: ModelSource[] = [];
+  const close = async () => {
+    for (const source of sources) await source.close();
+  };
+  try {
+    for (const open of opening) sources.push(await open());
+    return await body(sources, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,113 @@
+// PaliGemma 1 and 2 against transformers in f32, on random checkpoints that transformers wrote (test/fixtures/models).
+import {
+  gemmaLogits,
+  Generator,
+  modelLoss,
+  paliGemmaHidden,
+  paliGemmaImageFeatures,
+  paramTree,
+  siglipHidden,
+  type PaliGemmaParams,
+} from '@lapidary/gemma';
+import { openGpu, type Gpu } from '@lapidary/gpu';
+import { evaluate, gradients, reshape, variableFrom } from '@lapidary/tensor';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { shiftedTargets } from './support/gemma-fixture.js';
+import { paliGemmaFixture, paliGemmaHfName, paliGemmaInputs } from './support/paligemma-fixture.js';
+import { relativeError } from './support/relative-error.js';
+import { fixtureJson } from './support/safetensors-fixture.js';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await openGpu();
+});
+afterAll(() => gpu.destroy());
+
+const i32 = (data: ArrayLike<number>, shape: number[]) =>
+  variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;
+
+describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
+  it('has the vision features, logits, loss and every gradient of transformers', async () => {
+    const { config, variables, reference } = await paliGemmaFixture(gpu, name);
+    const params = paramTree<PaliGemmaParams>(variables);
+    const batch = paliGemmaInputs(gpu, config, reference);
+    const inputs = batch.tensors();
+    const vision = siglipHidden(params.vision, config.vision, inputs.patches);
+    const projected = paliGemmaImageFeatures(params, config, inputs.patches);
+    const { hidden } = paliGemmaHidden(params, config, inputs);
+    const logits = gemmaLogits(params.language, config.text, reshape(hidden, [-1, config.text.hiddenSize]));
+    const [ourVision, ourProjected, ourLogits] = await evaluate(gpu, [vision, projected, logits]);
+    expect(relativeError(ourVision!, reference.get('vision.hidden')!.data)).toBeLessThan(1e-5);
+    expect(relativeError(ourProjected!, reference.get('vision.projected')!.data)).toBeLessThan(1e-5);
+    const mask = reference.get('attention_mask')!.data;
+    const real = (values: ArrayLike<number>) =>
+      Array.from(values).filter((_, i) => mask[Math.floor(i / config.text.vocabSize)] === 1);
+    expect(relativeError(real(ourLogits!), real(reference.get('logits')!.data))).toBeLessThan(1e-5);
+
+    const { rows, targets } = shiftedTargets(reference.get('labels')!.data, batch.length);
+    const weight = variableFrom(gpu, Float32Array.of(1 / targets.length), [1]).tensor;
+    const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]), weight };
+    const paths = [...variables.keys()];
+    for (const gradientCheckpointing of [false, true]) {
+      const loss = modelLoss(params, config, inputs, target, { gradientCheckpointing });
+      const grads = gradients(
+        loss,
+        paths.map((path) => variables.get(path)!.tensor),
+      );
+      const [ourLoss, ...ourGrads] = await evaluate(gpu, [loss, ...grads.map((g) => g!)]);
+      expect(Math.abs(ourLoss![0]! - reference.get('loss')!.data[0]!)).toBeLessThan(1e-5 * ourLoss![0]!);
+      paths.forEach((path, i) => {
+        const expected = reference.get(`grad.${paliGemmaHfName(path, config)}`)!.data;
+        const difference = Math.hypot(...Array.from(expected, (e, j) => ourGrads[i]![j]! - e));
+        // A bias of the keys moves all scores of a query alike: its gradient is 0 but for rounding.
+        if (path.endsWith('kProj.bias')) expect(Math.hypot(...ourGrads[i]!), path).toBeLessThan(1e-6);
+        else expect(difference / Math.hypot(...expected), `gradient of ${path}`).toBeLessThan(1e-4);
+      });
+    }
+  });
+
+  it('generates greedily what transformers generates', async () => {
+    const { config, variables, reference } = await paliGemmaFixture(gpu, name);
+    const { greedy } = await fixtureJson<{ greedy: { image: number; prompt: number[]; new: number[] } }>(
+      `models/${name}/reference.json`,
+    );
+    const batch = paliGemmaInputs(gpu, config, reference);
+    const values = batch.patches.length / batch.rows;
+    const prompt = {
+      tokens: greedy.prompt.filter((id) => id !== config.imageTokenId),
+      patches: batch.patches.slice(greedy.image * values, (greedy.image + 1) * values),
+    };
+    const generator = new Generator(gpu, paramTree(variables), config, { maxLength: 40 });
+    const found: number[] = [];
+    for await (const token of generator.generate(prompt, { maxNewTokens: greedy.new.length, stopTokens: [] }))
+      found.push(token);
+    expect(found).toEqual(greedy.new);
+    await generator.destroy();
+  });
+
+  it('lets a suffix see what is before it, and the prefix all of itself', async () => {
+    const { config, variables, reference } = await paliGemmaFixture(gpu, name);
+    const params = paramTree<PaliGemmaParams>(variables);
+    const batch = paliGemmaInputs(gpu, config, reference);
+    const text = batch.length - batch.count;
+    const types = reference.get('token_type_ids')!.data;
+    const firstSuffix = types.indexOf(1);
+    /** Which tokens of row 0 change when its text token `at` becomes another. */
+    const changed = async (at: number) => {
+      const inputIds = batch.inputIds.slice();
+      inputIds[at - batch.count] = inputIds[at - batch.count] === 20 ? 21 : 20;
+      const streams = [batch.tensors(), batch.tensors({ inputIds })].map(
+        (inputs) => paliGemmaHidden(params, config, inputs).hidden,
+      );
+      const [before, after] = (await evaluate(gpu, streams)) as [Float32Array, Float32Array];
+      const d = config.text.hiddenSize;
+      return Array.from({ length: batch.length }, (_, t) =>
+        before.subarray(t * d, (t + 1) * d).some((v, i) => v !== after[t * d + i]),
+      );
+    };
+    expect(text).toBeGreaterThan(3);
+    const inSuffix = firstSuffix + 2;
+    expect(await changed(inSuffix)).toEqual(Array.from({ length: batch.length }, (_, t) => t >= inSuffix));
+    expect(await changed(firstSuffix - 1)).toEqual(new Array(batch.length).fill(true));
+  });
+});
