@@ -1,7 +1,5 @@
-import { TokenizerError, tokenizerFromJson, type Tokenizer } from './tokenizer.js';
-
-/** llama.cpp's kinds of token. */
-const kind = { control: 3, userDefined: 4 } as const;
+import { TokenizerError, type Tokenizer } from './tokenizer.js';
+import { tokenizerFromPieces } from './tokenizer-pieces.js';
 
 function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): ArrayLike<T> {
   const value = metadata[key];
@@ -24,71 +22,19 @@ export function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): 
     );
   const tokens = Array.from(list<string>(metadata, 'tokenizer.ggml.tokens'));
   const scores = list<number>(metadata, 'tokenizer.ggml.scores');
-  const types = list<number>(metadata, 'tokenizer.ggml.token_type');
-  if (scores.length !== tokens.length || types.length !== tokens.length) {
+  const kinds = list<number>(metadata, 'tokenizer.ggml.token_type');
+  if (scores.length !== tokens.length || kinds.length !== tokens.length) {
     throw new TokenizerError(
-      `the GGUF file has ${tokens.length} tokens but ${scores.length} scores and ${types.length} token types`,
+      `the GGUF file has ${tokens.length} tokens but ${scores.length} scores and ${kinds.length} token types`,
     );
   }
-  const at = (key: string, fallback: number) => tokens[Number(metadata[key] ?? fallback)]!;
-  const added = tokens.flatMap((content, id) => {
-    const special = types[id] === kind.control;
-    if (!special && types[id] !== kind.userDefined) return [];
-    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
+  const id = (name: string, fallback: number) => Number(metadata[`tokenizer.ggml.${name}_token_id`] ?? fallback);
+  return tokenizerFromPieces({
+    tokens,
+    scores,
+    kinds,
+    special: { unk: id('unknown', 3), bos: id('bos', 2), eos: id('eos', 1), pad: id('padding', 0) },
+    byteFallback: true,
+    chatTemplate: metadata['tokenizer.chat_template'],
   });
-  const tokenizerJson = {
-    version: '1.0',
-    added_tokens: added,
-    normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: {
-      type: 'Sequence',
-      decoders: [
-        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
-        { type: 'ByteFallback' },
-        { type: 'Fuse' },
-      ],
-    },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: at('tokenizer.ggml.unknown_token_id', 3),
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: true,
-      byte_fallback: true,
-      ignore_merges: false,
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: mergesOf(tokens, scores),
-    },
-  };
-  return tokenizerFromJson(tokenizerJson, {
-    bos_token: at('tokenizer.ggml.bos_token_id', 2),
-    eos_token: at('tokenizer.ggml.eos_token_id', 1),
-    pad_token: at('tokenizer.ggml.padding_token_id', 0),
-    chat_template: metadata['tokenizer.chat_template'],
-  });
-}
-
-/**
- * SentencePiece joins the two neighbours whose joined piece scores best. As a list of merges: every way to make a piece of two
- * others, best score first.
- */
-function mergesOf(tokens: readonly string[], scores: ArrayLike<number>): [string, string][] {
-  const ids = new Map(tokens.map((token, id) => [token, id]));
-  const merges: { left: number; right: number; score: number }[] = [];
-  tokens.forEach((token, id) => {
-    // Splits fall between code points, never inside a surrogate pair.
-    const points = Array.from(token);
-    let left = '';
-    for (let i = 0; i + 1 < points.length; i++) {
-      left += points[i]!;
-      const l = ids.get(left);
-      const r = l === undefined ? undefined : ids.get(token.slice(left.length));
-      if (l !== undefined && r !== undefined) merges.push({ left: l, right: r, score: scores[id]! });
-    }
-  });
-  merges.sort((a, b) => b.score - a.score || a.left - b.left || a.right - b.right);
-  return merges.map(({ left, right }) => [tokens[left]!, tokens[right]!]);
 }

@@ -1,0 +1,99 @@
+import { TokenizerError, type Tokenizer, tokenizerFromJson } from './tokenizer.js';
+
+/** SentencePiece's kinds of piece, by its numbers; GGUF has the same. */
+export const pieceKind = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+/** A SentencePiece BPE model: each piece's text, score and kind, by id. */
+export interface Pieces {
+  readonly tokens: readonly string[];
+  readonly scores: ArrayLike<number>;
+  readonly kinds: ArrayLike<number>;
+  readonly special: { readonly unk: number; readonly bos: number; readonly eos: number; readonly pad: number };
+  /** Characters without a piece become the pieces of their UTF-8 bytes, else the unknown piece. */
+  readonly byteFallback: boolean;
+  readonly chatTemplate?: unknown;
+}
+
+/**
+ * The tokenizer of SentencePiece's pieces, as the tokenizer.json that Hugging Face makes of them: control pieces such as
+ * `<bos>` are found in texts, which SentencePiece itself does not do.
+ * @throws TokenizerError
+ */
+export function tokenizerFromPieces(pieces: Pieces): Tokenizer {
+  const { tokens, kinds, special, byteFallback, chatTemplate } = pieces;
+  const text = (name: keyof Pieces['special']) => {
+    const token = tokens[special[name]];
+    if (token === undefined)
+      throw new TokenizerError(
+        `the ${name} token is said to be ${special[name]}, but there are ${tokens.length} tokens`,
+      );
+    return token;
+  };
+  const added = tokens.flatMap((content, id) => {
+    const isSpecial = kinds[id] === pieceKind.control;
+    if (!isSpecial && kinds[id] !== pieceKind.userDefined) return [];
+    // As in SentencePiece a run of spaces is found after they have become "▁", together with any written in the text.
+    return [
+      { id, content, single_word: false, lstrip: false, rstrip: false, normalized: !isSpecial, special: isSpecial },
+    ];
+  });
+  const tokenizerJson = {
+    version: '1.0',
+    added_tokens: added,
+    normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+      ],
+    },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: text('unk'),
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: byteFallback,
+      ignore_merges: false,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: mergesOf(pieces),
+    },
+  };
+  return tokenizerFromJson(tokenizerJson, {
+    bos_token: text('bos'),
+    eos_token: text('eos'),
+    pad_token: text('pad'),
+    chat_template: chatTemplate,
+  });
+}
+
+/** Never made by joining others: named in text or written for a byte, and pieces that a vocabulary leaves out. */
+const neverJoined: readonly number[] = [pieceKind.unknown, pieceKind.control, pieceKind.unused, pieceKind.byte];
+
+/**
+ * SentencePiece joins the two neighbours whose joined piece scores best. As a list of merges: every way to make a piece of two
+ * others, best score first.
+ */
+function mergesOf({ tokens, scores, kinds }: Pieces): [string, string][] {
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const merges: { left: number; right: number; score: number }[] = [];
+  tokens.forEach((token, id) => {
+    if (neverJoined.includes(kinds[id]!)) return;
+    // Splits fall between code points, never inside a surrogate pair.
+    const points = Array.from(token);
+    let left = '';
+    for (let i = 0; i + 1 < points.length; i++) {
+      left += points[i]!;
+      const l = ids.get(left);
+      const r = l === undefined ? undefined : ids.get(token.slice(left.length));
+      if (l !== undefined && r !== undefined) merges.push({ left: l, right: r, score: scores[id]! });
+    }
+  });
+  merges.sort((a, b) => b.score - a.score || a.left - b.left || a.right - b.right);
+  return merges.map(({ left, right }) => [tokens[left]!, tokens[right]!]);
+}
