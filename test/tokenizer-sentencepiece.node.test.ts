@@ -1,7 +1,45 @@
-// tokenizer.model files against the sentencepiece library (test/fixtures/tokenizer-paligemma), and files that are wrong.
+// tokenizer.model files against the sentencepiece library and transformers (test/fixtures/tokenizer-paligemma), and files
+// that are wrong.
 import { TokenizerError, tokenizerFromSentencePiece } from '@lapidary/gemma';
 import { describe, expect, it } from 'vitest';
 import { fixtureBytes, fixtureJson } from './support/safetensors-fixture.js';
+
+interface Cases {
+  /** `ids` are SentencePiece's; `transformersIds` are there where transformers answers otherwise. */
+  encode: { text: string; ids: number[]; transformersIds?: number[]; decoded: string }[];
+  decode: { ids: number[]; text: string; textWithoutSpecials: string }[];
+}
+
+describe('tokenizerFromSentencePiece on a file that SentencePiece wrote', () => {
+  const load = async () => tokenizerFromSentencePiece(await fixtureBytes('tokenizer-paligemma/tokenizer.model'));
+  // Named in a text they are pieces for transformers and plain text for SentencePiece.
+  const control = /<(pad|eos|bos|unk)>/;
+
+  it('encodes as SentencePiece does, and control pieces as transformers does', async () => {
+    const tokenizer = await load();
+    const { encode } = await fixtureJson<Cases>('tokenizer-paligemma/cases.json');
+    for (const { text, ids, transformersIds } of encode) {
+      const expected = control.test(text) ? transformersIds : ids;
+      expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(expected);
+      expect(tokenizer.encode(text)).toEqual([2, ...expected!]);
+    }
+    expect(encode.filter(({ text }) => control.test(text))).not.toHaveLength(0);
+  });
+
+  it('decodes as both do', async () => {
+    const tokenizer = await load();
+    const { encode, decode } = await fixtureJson<Cases>('tokenizer-paligemma/cases.json');
+    for (const { ids, decoded } of encode) expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(decoded);
+    // Transformers adds a piece for images behind the file's own.
+    for (const { ids, text, textWithoutSpecials } of decode.filter((c) =>
+      c.ids.every((id) => id < tokenizer.vocabSize),
+    )) {
+      expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(text);
+      expect(tokenizer.decode(ids)).toBe(textWithoutSpecials);
+    }
+    expect(tokenizer.tokenId('<loc1023>')).toBe(1623);
+  });
+});
 
 type Field = readonly [number: number, value: number | bigint | string | Uint8Array | Float32Array];
 
@@ -44,13 +82,14 @@ const normalizer = (...changed: Field[]): Field => [3, message([1, 'identity'], 
 const model = message(...pieces, trainer(), normalizer());
 const read = (bytes: Uint8Array) => tokenizerFromSentencePiece(bytes);
 
-describe('tokenizerFromSentencePiece', () => {
+describe('tokenizerFromSentencePiece on models made here', () => {
   it('joins by score, finds named pieces and keeps a byte order mark', () => {
     const tokenizer = read(model);
     expect(tokenizer).toMatchObject({ vocabSize: 11, bosId: 2, eosId: 1, padId: 0 });
     expect(tokenizer.encode('abab a')).toEqual([2, 7, 6, 8, 9, 7]);
     expect(tokenizer.encode('<loc0001>ab\ufeff<eos>', { addSpecialTokens: false })).toEqual([4, 5, 10, 1]);
     expect(tokenizer.encode('axxb', { addSpecialTokens: false })).toEqual([7, 3, 8]);
+    expect(tokenizer.encode('a<unk>', { addSpecialTokens: false })).toEqual([7, 3]);
     expect(tokenizer.decode([7, 9, 4, 5])).toBe('a <loc0001>ab');
   });
 
@@ -64,7 +103,15 @@ describe('tokenizerFromSentencePiece', () => {
       normalizer(),
     );
     expect(read(unknownFields).encode('ab')).toEqual([2, 5]);
-    expect(read(message(...pieces, piece('abba', 9, 5), trainer(), normalizer())).encode('abba')).not.toContain(11);
+  });
+
+  it('never makes a piece that is left out of the vocabulary, and joins runs of spaces with those written', () => {
+    const unused = message(...pieces, piece('bb', 9, 5), trainer(), normalizer());
+    expect(read(unused).encode('abba', { addSpecialTokens: false })).toEqual([5, 6]);
+    const runs = message(...pieces, piece('▁▁', 0, 4), piece('▁▁▁', 0, 4), trainer(), normalizer());
+    const { encode } = read(runs);
+    expect(encode('a    b', { addSpecialTokens: false })).toEqual([7, 12, 9, 8]);
+    expect(encode('a ▁▁b', { addSpecialTokens: false })).toEqual([7, 12, 8]);
   });
 
   const other = (...fields: Field[]) => message(...pieces, ...fields);

@@ -26,6 +26,7 @@ export {
   type NormParams,
 } from './models/gemma.js';
 export { gemmaParamSpecs, type ParamSpec } from './models/gemma-param-specs.js';
+export { initialParam } from './models/initial-param.js';
 export { initialLora, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
 export {
   type ModelConfig,
@@ -74,3 +75,23 @@ export { createRandom, sampleToken, type SamplingOptions } from './text/sampling
 export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.js';
 export { tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
+
+// Images
+export { boxesToSvg, type BoxesToSvgOptions } from './image/boxes-to-svg.js';
+export { decodeImage, type DecodeImageOptions } from './image/decode-image.js';
+export { DetectionLabelError, type DetectedBox, type MalformedDetection } from './image/detection-tokens.js';
+export { drawBoxes, type BoxToDraw, type DrawBoxesOptions } from './image/draw-boxes.js';
+export { ImageError, type ImageProblem } from './image/image-error.js';
+export { labelColour, type Colour } from './image/label-colour.js';
+export { formatBoxes, parseBoxes, type ParsedBoxes } from './image/location-tokens.js';
+export { decodeMask, MaskDecoderWeightError, type MaskDecoderWeights } from './image/mask-decoder.js';
+export { patchify } from './image/patchify.js';
+export { preprocessImage, type ImagePreset, type PreprocessImageOptions } from './image/preprocess-image.js';
+export { resizeImage, type ResizeMethod, type ResizeOptions } from './image/resize-image.js';
+export type { FloatImage, RgbImage } from './image/rgb-image.js';
+export {
+  formatSegments,
+  parseSegments,
+  type DetectedSegment,
+  type ParsedSegments,
+} from './image/segmentation-tokens.js';

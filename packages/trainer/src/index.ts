@@ -30,7 +30,7 @@ export {
 } from './store/load-checkpoint.js';
 export { createMemoryStore } from './store/memory-store.js';
 export { createDirectoryHandleStore, openOpfsStore } from './store/opfs-store.js';
-export { prepareRunFolder, runFile, type RunFolder } from './store/run-folder.js';
+export { prepareRunFolder, runFile, type RowsForm, type RunFolder } from './store/run-folder.js';
 export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
 export {
   hyperInput,
@@ -51,6 +51,7 @@ export { DatasetError, EmptyDatasetError } from './data/errors.js';
 export { epochOrder, splitRows } from './data/order.js';
 export { parseRow, readJsonl, rowsOf, type Row, type RowFormat } from './data/read-rows.js';
 export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from './data/tokenise.js';
+export { judgeFit, type Fit, type MachineMemory } from './loop/check-fit.js';
 export { ExportError } from './loop/export-run.js';
 export { openData, planRunMemory, runTraining } from './loop/run-training.js';
 export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';

@@ -16,7 +16,7 @@ export interface Pieces {
 
 /**
  * The tokenizer of SentencePiece's pieces, as the tokenizer.json that Hugging Face makes of them: control pieces such as
- * `<bos>` are found in texts, which SentencePiece itself does not do.
+ * `<bos>`, and `<unk>`, are found in texts, which SentencePiece itself does not do.
  * @throws TokenizerError
  */
 export function tokenizerFromPieces(pieces: Pieces): Tokenizer {
@@ -30,7 +30,7 @@ export function tokenizerFromPieces(pieces: Pieces): Tokenizer {
     return token;
   };
   const added = tokens.flatMap((content, id) => {
-    const isSpecial = kinds[id] === pieceKind.control;
+    const isSpecial = kinds[id] === pieceKind.control || kinds[id] === pieceKind.unknown;
     if (!isSpecial && kinds[id] !== pieceKind.userDefined) return [];
     // As in SentencePiece a run of spaces is found after they have become "▁", together with any written in the text.
     return [

@@ -73,7 +73,7 @@ export function closest(word: string, candidates: readonly string[]): string | n
 }
 
 /** Levenshtein's. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

@@ -9,6 +9,11 @@ export function compilePathPattern(pattern: PathPattern): RegExp {
   return new RegExp(`^${source}$`);
 }
 
+/** One RegExp that matches the whole paths that any of the patterns matches. */
+export function joinPathPatterns(patterns: readonly PathPattern[]): RegExp {
+  return new RegExp(patterns.map((pattern) => compilePathPattern(pattern).source).join('|'));
+}
+
 /** Whether any of the patterns matches the whole path. */
 export function createPathFilter(patterns: readonly PathPattern[]): (path: string) => boolean {
   const compiled = patterns.map(compilePathPattern);
@@ -32,12 +37,21 @@ export function createTrainableFilter({
 /** Whether a linear (by its path without `.weight`, as `layers.3.attn.qProj`) gets an adapter. */
 export function createLoraTargetFilter({
   targets,
+  towers,
   layers,
-}: NonNullable<ResolvedTrainConfig['lora']>): (path: string) => boolean {
+}: Pick<NonNullable<ResolvedTrainConfig['lora']>, 'targets' | 'towers' | 'layers'>): (path: string) => boolean {
   const pattern = targets instanceof RegExp ? compilePathPattern(targets) : null;
   return (path) => {
-    const [, layer, last] = /^layers\.(\d+)\..*?([^.]+)$/.exec(path) ?? [];
+    const layer = /(?:^|\.)layers\.(\d+)\./.exec(path)?.[1];
     if (layers !== null && (layer === undefined || !layers.includes(Number(layer)))) return false;
-    return pattern ? pattern.test(path) : (targets as readonly string[]).includes(last ?? '');
+    return pattern
+      ? pattern.test(path)
+      : (towers as readonly string[]).includes(towerOf(path)) &&
+          (targets as readonly string[]).includes(path.slice(path.lastIndexOf('.') + 1));
   };
+}
+
+/** Which part of a model a path belongs to. */
+function towerOf(path: string): string {
+  return /^(vision|projector)(?=\.|$)/.exec(path)?.[1] ?? 'language';
 }

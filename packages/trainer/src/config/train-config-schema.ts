@@ -1,6 +1,13 @@
 import * as v from 'valibot';
 import { choice, flag, integer, listOf, orNull, real, text, withDefault } from './rules.js';
-import { loraTargets, type LoraTarget, type PathPattern, type WeightLoader } from './train-config.js';
+import {
+  loraTargets,
+  towers,
+  type LoraTarget,
+  type PathPattern,
+  type Tower,
+  type WeightLoader,
+} from './train-config.js';
 
 const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
 const patterns = listOf<PathPattern>(
@@ -75,6 +82,12 @@ const loraSchema = v.object(
       ),
       loraTargets,
     ),
+    towers: withDefault(
+      listOf<Tower>((value) => towers.includes(value as Tower), `a list of ${towers.map((t) => `'${t}'`).join(', ')}`, {
+        minLength: 1,
+      }),
+      ['language'],
+    ),
     layers: orNull(
       listOf<number>(
         (value) => Number.isSafeInteger(value) && (value as number) >= 0,
@@ -83,7 +96,7 @@ const loraSchema = v.object(
       ),
     ),
   },
-  'null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, layers }',
+  'null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, towers, layers }',
 );
 
 export const trainConfigSchema = v.object({
@@ -96,6 +109,7 @@ export const trainConfigSchema = v.object({
   evalData: v.optional(v.nullable(dataSchema), null),
   evalFraction: withDefault(real({ min: 0, below: 1 }), 0.1),
   maxLength: withDefault(integer(2), 512),
+  imagePreset: orNull(choice(['big-vision', 'hugging-face', 'gemma3-hugging-face'])),
   batchSize: withDefault(integer(1), 4),
   gradientAccumulation: withDefault(integer(1), 1),
   steps: orNull(integer(1)),
@@ -105,6 +119,7 @@ export const trainConfigSchema = v.object({
   schedule: v.optional(scheduleSchema, {}),
   lora: v.optional(v.nullable(loraSchema), {}),
   freeze: withDefault(patterns, []),
+  allowMissing: withDefault(patterns, []),
   trainable: orNull(patterns),
   gradientCheckpointing: withDefault(flag, false),
   evalEvery: orNull(integer(1)),

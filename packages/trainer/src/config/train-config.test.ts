@@ -57,7 +57,7 @@ test("defaults: openpi's optimizer and schedule, LoRA on all linears, one epoch"
     resume: false,
     overwrite: false,
   });
-  expect(config.lora!.targets).toHaveLength(7);
+  expect(config.lora!.targets).toHaveLength(11);
   expect(resolveTrainConfig({ ...minimal, lora: null }).optimizer.learningRate).toBe(2.5e-5);
   expect(resolveTrainConfig({ ...minimal, steps: 10, lora: undefined, batchSize: undefined }).epochs).toBeNull();
 });
@@ -88,7 +88,7 @@ test('every wrong field is named with what was found and what is allowed', () =>
     'schedule.type': "'cosin' | one of 'constant', 'cosine', 'linear', 'rsqrt'",
     'schedule.warmupSteps': '1.5 | null, or a whole number, 0 or more',
     'lora.rank': "'8' | a whole number from 1 to 4096",
-    'lora.targets': `["q_proj"] | a RegExp of paths, or a list of 'qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'`,
+    'lora.targets': `["q_proj"] | a RegExp of paths, or a list of 'qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj', 'outProj', 'fc1', 'fc2', 'projector'`,
     'lora.rang': '4 | no such field; did you mean `rank`?',
     freeze: "'embed' | a list of path patterns: texts such as 'layers.*.attn.**', or RegExps",
     evalFraction: 'NaN | a number 0 or more and below 1',
@@ -104,7 +104,7 @@ test('missing and misshapen objects', () => {
   expect(problemsOf({ ...minimal, data: {}, optimizer: 'adam', lora: 8 })).toEqual({
     'data.source': 'nothing | a path, a URL, a list of rows, or an object that the data module opens',
     optimizer: "'adam' | an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }",
-    lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, layers }',
+    lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, towers, layers }',
   });
   for (const nothing of [undefined, null, 'config', []])
     expect(() => resolveTrainConfig(nothing as unknown as TrainConfig)).toThrow(ConfigError);

@@ -1,3 +1,4 @@
+import type { ImagePreset } from '@lapidary/gemma';
 import type { JsonValue } from '../store/checkpoint-manifest.js';
 import type { WarmupRule } from '../schedule/schedule.js';
 
@@ -55,8 +56,25 @@ export interface ScheduleConfig {
   readonly timescale: number;
 }
 
-export const loraTargets = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'] as const;
+/** Of the decoder; of a vision tower; and what lies between. */
+export const loraTargets = [
+  'qProj',
+  'kProj',
+  'vProj',
+  'oProj',
+  'gateProj',
+  'upProj',
+  'downProj',
+  'outProj',
+  'fc1',
+  'fc2',
+  'projector',
+] as const;
 export type LoraTarget = (typeof loraTargets)[number];
+
+/** Parts of a vision-language model. A text model is all `language`. */
+export const towers = ['language', 'vision', 'projector'] as const;
+export type Tower = (typeof towers)[number];
 
 export interface LoraConfig {
   readonly rank: number;
@@ -65,8 +83,10 @@ export interface LoraConfig {
   readonly rslora: boolean;
   /** Chance that an input of the adapter is zeroed in training. */
   readonly dropout: number;
-  /** Names of linears, or a pattern of their paths. */
+  /** Names of linears, or a pattern of their paths in whatever tower. */
   readonly targets: readonly LoraTarget[] | RegExp;
+  /** Where linears named by `targets` are adapted. */
+  readonly towers: readonly Tower[];
   /** Indices of layers; null for all. */
   readonly layers: readonly number[] | null;
 }
@@ -79,8 +99,10 @@ export interface ResolvedTrainConfig {
   /** Rows to evaluate on; null: `evalFraction` of the data is held out. */
   readonly evalData: DataOptions | null;
   readonly evalFraction: number;
-  /** Longest row in tokens. */
+  /** Longest row in tokens of text; pictures come on top. */
   readonly maxLength: number;
+  /** How pictures are prepared; null: as the weights' publisher does it. */
+  readonly imagePreset: ImagePreset | null;
   /** Rows in a micro-batch. */
   readonly batchSize: number;
   /** Micro-batches summed into one optimizer step. */
@@ -96,6 +118,8 @@ export interface ResolvedTrainConfig {
   readonly lora: LoraConfig | null;
   /** Parameters that stay as published. */
   readonly freeze: readonly PathPattern[];
+  /** Parameters that may be missing in the weights, and are then initialised. Default none. */
+  readonly allowMissing: readonly PathPattern[];
   /** Which parameters are trained; null: all. Without LoRA only: an adapter file has no room for them. */
   readonly trainable: readonly PathPattern[] | null;
   /** Compute activations again in the backward pass: slower, much less memory. */

@@ -4,8 +4,14 @@ export class DatasetError extends Error {
   readonly file: string;
   /** Counts from 1; undefined where no single line is to blame. */
   readonly line: number | undefined;
-  constructor({ file, line, column, message }: { file: string; line?: number; column?: number; message: string }) {
-    super(`${file}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: ${message}`);
+  constructor(
+    { file, line, column, message }: { file: string; line?: number; column?: number; message: string },
+    options?: ErrorOptions,
+  ) {
+    super(
+      `${file}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: ${message}`,
+      options,
+    );
     this.file = file;
     this.line = line;
   }

@@ -7,6 +7,8 @@ export interface Example {
   readonly tokens: Int32Array;
   /** 1 where the token is to be learned. */
   readonly lossMask: Uint8Array;
+  /** How many of the first tokens see each other in both directions (PaliGemma's prompt); 0: all causal. */
+  readonly prefix: number;
   readonly row: Row;
 }
 
@@ -17,10 +19,20 @@ export interface TokeniseOptions {
   readonly tooLong: 'error' | 'truncate' | 'skip';
   /** For messages. */
   readonly file: string;
+  /** How prompts are written: Gemma's, or PaliGemma's, which are a prefix that ends with a new line. Default Gemma's. */
+  readonly style?: PromptStyle;
+}
+
+export type PromptStyle = 'gemma' | 'paligemma';
+
+/** PaliGemma's prompt: bos, the text and a new line, which is a token of its own (https://github.com/google-research/big_vision). */
+export function paliGemmaPrompt(prompt: string, tokenizer: Tokenizer): number[] {
+  return [...tokenizer.encode(prompt), ...tokenizer.encode('\n', { addSpecialTokens: false })];
 }
 
 /** The prompt's tokens as they are in training: what generation begins with. */
-export function promptTokens(row: Row, tokenizer: Tokenizer): number[] {
+export function promptTokens(row: Row, tokenizer: Tokenizer, style: PromptStyle = 'gemma'): number[] {
+  if (style === 'paligemma' && 'prompt' in row) return paliGemmaPrompt(row.prompt, tokenizer);
   if ('messages' in row) {
     const { tokens, lossMask } = encodeChat(tokenizer, row.messages);
     const last = lossMask.lastIndexOf(true);
@@ -35,8 +47,18 @@ export function promptTokens(row: Row, tokenizer: Tokenizer): number[] {
 function encodeRow(
   row: Row,
   tokenizer: Tokenizer,
-  lossOn: TokeniseOptions['lossOn'],
-): { tokens: number[]; learned: boolean[] } {
+  { lossOn, style, file }: TokeniseOptions,
+): { tokens: number[]; learned: boolean[]; prefix?: number } {
+  if (style === 'paligemma') {
+    if (!('prompt' in row)) {
+      const message = 'PaliGemma learns from rows of {image, prompt, completion}; this one has none of them';
+      throw new DatasetError({ file, line: row.line, message });
+    }
+    const prompt = paliGemmaPrompt(row.prompt, tokenizer);
+    const tokens = [...prompt, ...tokenizer.encode(row.completion, { addSpecialTokens: false }), tokenizer.eosId];
+    // What sees all of the prefix cannot learn to predict it.
+    return { tokens, learned: tokens.map((_, i) => i >= prompt.length), prefix: prompt.length };
+  }
   if ('messages' in row) {
     const { tokens, lossMask } = encodeChat(tokenizer, row.messages);
     return { tokens, learned: lossOn === 'all' ? tokens.map((_, i) => i > 0) : lossMask };
@@ -56,13 +78,15 @@ function encodeRow(
 export function tokeniseRows(
   rows: readonly Row[],
   tokenizer: Tokenizer,
-  { maxLength, lossOn, tooLong, file }: TokeniseOptions,
+  options: TokeniseOptions,
 ): { examples: Example[]; skipped: number; truncated: number } {
+  const { maxLength, tooLong, file } = options;
   const examples: Example[] = [];
   let skipped = 0;
   let truncated = 0;
   for (const row of rows) {
-    let { tokens, learned } = encodeRow(row, tokenizer, lossOn);
+    const encoded = encodeRow(row, tokenizer, options);
+    let { tokens, learned } = encoded;
     if (tokens.length > maxLength) {
       if (tooLong === 'error') {
         throw new DatasetError({
@@ -86,7 +110,12 @@ export function tokeniseRows(
         message: `there is nothing to learn in this row${tooLong === 'truncate' ? ' (its completion was cut off)' : ''}`,
       });
     }
-    examples.push({ tokens: Int32Array.from(tokens), lossMask: Uint8Array.from(learned, Number), row });
+    examples.push({
+      tokens: Int32Array.from(tokens),
+      lossMask: Uint8Array.from(learned, Number),
+      prefix: encoded.prefix ?? 0,
+      row,
+    });
   }
   if (examples.length === 0)
     throw new EmptyDatasetError({ file, message: `none of the ${rows.length} rows fits into maxLength ${maxLength}` });

@@ -71,6 +71,20 @@ export class DiskFullError extends Error {
   }
 }
 
+/** A file or folder that cannot be read or written: no permission, a file where a folder should be, a disk that is read-only. */
+export class StoreAccessError extends Error {
+  override readonly name = 'StoreAccessError';
+  readonly path: string;
+  /** The system's name for it: `EACCES`, `ENOTDIR`. */
+  readonly code: string;
+  readonly hint = 'Name another folder (`outDir`, --out), or change what is there.';
+  constructor({ path, code, reason }: { path: string; code: string; reason: string }, options?: ErrorOptions) {
+    super(`${path} cannot be used: ${reason} (${code}).`, options);
+    this.path = path;
+    this.code = code;
+  }
+}
+
 /** A file that a store was asked for is not there. */
 export class StoredFileMissingError extends Error {
   override readonly name = 'StoredFileMissingError';
@@ -108,29 +122,56 @@ export class CheckpointCorruptError extends Error {
   }
 }
 
-/** The loss or a gradient stopped being a finite number. The last checkpoint is untouched. */
+/**
+ * The loss or a gradient stopped being a finite number. The last checkpoint is untouched. Step 0 is the evaluation of the
+ * model before its first step; it has no gradient norm.
+ */
 export class NonFiniteLossError extends Error {
   override readonly name = 'NonFiniteLossError';
   readonly step: number;
   readonly loss: number;
-  readonly gradNorm: number;
-  /** The parameter or tensor where it was first seen, where known. */
+  readonly gradNorm: number | null;
+  /** The parameter in which a value is not finite, where one was found. */
   readonly firstAt: string | null;
-  readonly hint =
-    'Lower the learning rate, lengthen the warm-up or clip gradients harder; then resume from the last checkpoint.';
+  readonly hint: string;
   constructor({
     step,
     loss,
-    gradNorm,
+    gradNorm = null,
     firstAt = null,
-  }: { step: number; loss: number; gradNorm: number; firstAt?: string | null }) {
-    super(
-      `Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}${firstAt ? ` (first seen in ${firstAt})` : ''}. Training stopped.`,
-    );
+    checkpoint = null,
+  }: { step: number; loss: number; gradNorm?: number | null; firstAt?: string | null; checkpoint?: number | null }) {
+    const what =
+      step === 0
+        ? `Before the first step: the evaluation loss of the model is ${loss}`
+        : `Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}`;
+    super(`${what}${firstAt ? `; '${firstAt}' holds values that are not finite` : ''}. Training stopped.`);
     this.step = step;
     this.loss = loss;
     this.gradNorm = gradNorm;
     this.firstAt = firstAt;
+    // The loss of step 1 is that of the model as it came: nothing has been learned yet.
+    const isOfModel = step === 0 || (step === 1 && !Number.isFinite(loss));
+    const kept = checkpoint === null ? '' : ` Checkpoint ${checkpoint}, from before, is kept.`;
+    this.hint = isOfModel
+      ? 'Nothing has been learned yet: the weights or the data are to blame, not the settings. Check that the weights are whole (`lapidary generate` with them), and that the rows are what they should be.'
+      : `Lower the learning rate, lengthen the warm-up or clip gradients harder, and start again.${kept}`;
+  }
+}
+
+/** A run that cannot fit the adapter or the machine; nothing has been allocated. */
+export class RunTooLargeError extends Error {
+  override readonly name = 'RunTooLargeError';
+  /** What the run takes, together. */
+  readonly bytes: number;
+  /** What would make it smaller, the most effective first. */
+  readonly advice: readonly string[];
+  readonly hint: string;
+  constructor({ reason, advice, bytes }: { reason: string; advice: readonly string[]; bytes: number }) {
+    super(`The run does not fit: ${reason}.`);
+    this.bytes = bytes;
+    this.advice = advice;
+    this.hint = `What makes it smaller:\n${advice.map((line) => `  - ${line}`).join('\n')}`;
   }
 }
 

@@ -1,22 +1,34 @@
-import { createTextStream, Generator, textConfigOf } from '@lapidary/gemma';
-import { GpuOutOfMemoryError, openGpu, type Gpu } from '@lapidary/gpu';
-import { openRunData, openRunStore } from '#run-files';
+import {
+  createTextStream,
+  Generator,
+  patchCount,
+  textConfigOf,
+  visionConfigOf,
+  type ImagePreset,
+} from '@lapidary/gemma';
+import { openGpu, type Gpu } from '@lapidary/gpu';
+import type { Variable } from '@lapidary/tensor';
+import { openRunData, openRunImage, openRunStore } from '#run-files';
 import { echoConfig } from '../config/config-echo.js';
 import { planRun } from '../config/plan-run.js';
 import type { RunTraining, TrainingOptions } from '../config/run-types.js';
 import type { DataOptions, ResolvedTrainConfig } from '../config/train-config.js';
 import { batchShapes, makeBatch, type Batch } from '../data/batch.js';
 import { epochOrder, splitRows } from '../data/order.js';
+import { countPictures, Pictures } from '../data/pictures.js';
 import { readJsonl, rowsOf, type Row } from '../data/read-rows.js';
 import { promptTokens, tokeniseRows, type Example } from '../data/tokenise.js';
-import { TrainingInterruptedError } from '../errors/errors.js';
+import { NonFiniteLossError, TrainingInterruptedError } from '../errors/errors.js';
 import { combineLoggers, type RunLogger } from '../metrics/logger.js';
-import { createMetricsLogger } from '../metrics/metrics-file.js';
+import { createMetricsLogger, readMetrics } from '../metrics/metrics-file.js';
 import type { AdapterInfo, TrainingSummary } from '../metrics/run-records.js';
 import { createReportLogger } from '../report/report-logger.js';
-import { prepareRunFolder } from '../store/run-folder.js';
+import { prepareRunFolder, recordRows } from '../store/run-folder.js';
+import { checkContext } from './check-context.js';
+import { checkFit } from './check-fit.js';
 import { restoreRun, saveRun, type RunState } from './checkpoints.js';
 import { exportRun } from './export-run.js';
+import { findNonFinite } from './find-non-finite.js';
 import { destroyModel, loadModel, openModel, planModel, type ModelPlan, type OpenModel } from './setup-model.js';
 import { planTraining, type TrainPlan } from './train-plan.js';
 import { Trainer } from './trainer.js';
@@ -25,11 +37,24 @@ import { Trainer } from './trainer.js';
 export interface RunData {
   readonly train: readonly Example[];
   readonly held: readonly Example[];
+  /** Patches of a row's pictures; 0 where there are none. */
+  readonly patches: number;
+  /** The pictures of either part's rows. */
+  readonly pictures: { readonly train: Pictures; readonly held: Pictures } | undefined;
   readonly notices: readonly string[];
 }
 
+const styleOf = ({ config }: OpenModel) => (config.family === 'paligemma' ? 'paligemma' : 'gemma');
+
+/** big_vision's files were trained on pictures that it prepared; Hugging Face's are used with its own processor. */
+function presetOf(run: ResolvedTrainConfig, { weights }: OpenModel): ImagePreset {
+  return run.imagePreset ?? (weights.format === 'npz' ? 'big-vision' : 'hugging-face');
+}
+
 /** Reads and tokenises the data of a config. @throws DatasetError, EmptyDatasetError */
-export async function openData(run: ResolvedTrainConfig, { tokenizer }: OpenModel): Promise<RunData> {
+export async function openData(run: ResolvedTrainConfig, open: OpenModel): Promise<RunData> {
+  const { tokenizer, config } = open;
+  const vision = visionConfigOf(config);
   const notices: string[] = [];
   const read = async ({ source, format }: DataOptions): Promise<{ rows: Row[]; file: string }> => {
     if (Array.isArray(source)) return { rows: rowsOf(source, format), file: 'data' };
@@ -45,32 +70,40 @@ export async function openData(run: ResolvedTrainConfig, { tokenizer }: OpenMode
       lossOn,
       tooLong,
       file,
+      style: styleOf(open),
     });
     if (skipped > 0) notices.push(`${file}: ${skipped} rows of more than ${run.maxLength} tokens were left out.`);
     if (truncated > 0) notices.push(`${file}: ${truncated} rows were cut to ${run.maxLength} tokens.`);
     return examples;
   };
   const all = await read(run.data);
-  if (run.evalData)
-    return { train: tokenise(all, run.data), held: tokenise(await read(run.evalData), run.evalData), notices };
-  const { train, held } = splitRows(all.rows, run.evalFraction, run.seed);
+  const apart = run.evalData && (await read(run.evalData));
+  const split = splitRows(all.rows, apart ? 0 : run.evalFraction, run.seed);
+  const held = apart ?? { ...all, rows: split.held };
+  const train = { ...all, rows: split.train };
+  const count = countPictures([...train.rows, ...held.rows], all.file, vision);
+  const picturesOf = (file: string) =>
+    new Pictures({ vision: vision!, preset: presetOf(run, open), file, read: (path) => openRunImage(path, file) });
   return {
-    train: tokenise({ ...all, rows: train }, run.data),
-    held: held.length > 0 ? tokenise({ ...all, rows: held }, run.data) : [],
+    train: tokenise(train, run.data),
+    held: held.rows.length > 0 ? tokenise(held, run.evalData ?? run.data) : [],
+    patches: vision ? count * patchCount(vision) : 0,
+    pictures: vision && count > 0 ? { train: picturesOf(train.file), held: picturesOf(held.file) } : undefined,
     notices,
   };
 }
 
-/** What a run needs, planned without touching a device beyond its profile. */
+/** What a run needs, planned without touching a device beyond its profile. @throws ConfigError: rows beyond the model's context */
 export function planRunMemory(
   profile: Gpu['profile'],
   model: ModelPlan,
   data: RunData,
   run: ResolvedTrainConfig,
 ): TrainPlan {
+  checkContext(run, model.step.config, data.patches);
   return planTraining(profile, model, {
-    train: batchShapes(data.train, run.batchSize, run.maxLength),
-    held: data.held.length > 0 ? batchShapes(data.held, run.batchSize, run.maxLength) : [],
+    train: batchShapes(data.train, run.batchSize, run.maxLength, data.patches),
+    held: data.held.length > 0 ? batchShapes(data.held, run.batchSize, run.maxLength, data.patches) : [],
     accumulate: run.gradientAccumulation > 1,
   });
 }
@@ -88,7 +121,7 @@ async function takeSamples(
   const rows = (data.held.length > 0 ? data.held : data.train).slice(0, run.sampleCount);
   if (rows.length === 0 || run.sampleTokens === 0) return;
   const { tokenizer, config } = open;
-  const generator = samplerOf(gpu, open, model, run);
+  const generator = samplerOf(gpu, open, model, data, run);
   const turnEnd = tokenizer.tokenId('<end_of_turn>');
   const stopTokens = [
     ...textConfigOf(config).eosTokenIds,
@@ -98,11 +131,13 @@ async function takeSamples(
   try {
     for (const { row } of rows) {
       if (signal?.aborted) return;
-      const prompt = promptTokens(row, tokenizer).slice(0, run.maxLength);
+      const prompt = promptTokens(row, tokenizer, styleOf(open)).slice(0, run.maxLength);
+      const pictures = data.held.length > 0 ? data.pictures?.held : data.pictures?.train;
+      const patches = await pictures?.patchesOf(row);
       const text = createTextStream(tokenizer);
       let answer = '';
       for await (const token of generator.generate(
-        { tokens: prompt },
+        { tokens: prompt, ...(patches && { patches }) },
         { maxNewTokens: run.sampleTokens, stopTokens },
       )) {
         if (signal?.aborted) return;
@@ -118,22 +153,28 @@ async function takeSamples(
   }
 }
 
-function samplerOf(gpu: Gpu, { config }: OpenModel, model: ModelPlan, run: ResolvedTrainConfig): Generator {
+function samplerOf(
+  gpu: Gpu,
+  { config }: OpenModel,
+  model: ModelPlan,
+  { patches }: RunData,
+  run: ResolvedTrainConfig,
+): Generator {
   const { loraScale } = model.step.options;
   return new Generator(gpu, model.step.params, config, {
-    maxLength: run.maxLength + run.sampleTokens,
+    maxLength: patches + run.maxLength + run.sampleTokens,
     ...(loraScale !== undefined && { loraScale }),
   });
 }
 
 /** The micro-batches of optimiser step `step` (from 0): a pure function of the step, so that a resumed run sees the same rows. */
-function batchesOfStep(
+async function batchesOfStep(
   step: number,
   stepsPerEpoch: number,
-  train: readonly Example[],
+  { train, pictures }: RunData,
   run: ResolvedTrainConfig,
   shapes: ReturnType<typeof batchShapes>,
-): Batch[] {
+): Promise<Batch[]> {
   const epoch = Math.floor(step / stepsPerEpoch);
   const first = (step % stepsPerEpoch) * run.batchSize * run.gradientAccumulation;
   const order = epochOrder(train.length, run.seed, epoch);
@@ -142,19 +183,30 @@ function batchesOfStep(
     const chosen = [...order.subarray(first + i * run.batchSize, first + (i + 1) * run.batchSize)].map(
       (n) => train[n]!,
     );
-    if (chosen.length > 0) batches.push(makeBatch(chosen, shapes));
+    if (chosen.length > 0) batches.push(await batchOf(chosen, shapes, pictures?.train));
   }
   return batches;
 }
 
-function inBatches(examples: readonly Example[], run: ResolvedTrainConfig): Batch[] {
-  if (examples.length === 0) return [];
-  const shapes = batchShapes(examples, run.batchSize, run.maxLength);
-  // Similar lengths together: less padding.
-  const sorted = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
-  return Array.from({ length: Math.ceil(sorted.length / run.batchSize) }, (_, i) =>
-    makeBatch(sorted.slice(i * run.batchSize, (i + 1) * run.batchSize), shapes),
+async function batchOf(
+  examples: readonly Example[],
+  shapes: ReturnType<typeof batchShapes>,
+  pictures: Pictures | undefined,
+): Promise<Batch> {
+  return makeBatch(
+    examples,
+    shapes,
+    pictures && (await Promise.all(examples.map(({ row }) => pictures.patchesOf(row)))),
   );
+}
+
+/** The held-out rows, a batch at a time. */
+async function* heldBatches({ held, pictures, patches }: RunData, run: ResolvedTrainConfig): AsyncGenerator<Batch> {
+  const shapes = batchShapes(held, run.batchSize, run.maxLength, patches);
+  // Similar lengths together: less padding.
+  const sorted = [...held].sort((a, b) => a.tokens.length - b.tokens.length);
+  for (let at = 0; at < sorted.length; at += run.batchSize)
+    yield batchOf(sorted.slice(at, at + run.batchSize), shapes, pictures?.held);
 }
 
 function adapterOf({ profile }: Gpu): AdapterInfo {
@@ -223,12 +275,17 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
     for (const notice of data.notices) await logger.onNotice(notice);
     const model = planModel(open, run);
     const plan = planRunMemory(gpu.profile, model, data, run);
-    checkFit(gpu, plan);
+    const tight = checkFit(gpu.profile, plan, run);
+    if (tight !== null) await logger.onNotice(tight);
+    await recordRows(store, data.train);
     const steps = planRun(run, data.train.length);
-    const sampler = samplerOf(gpu, open, model, run);
+    const sampler = samplerOf(gpu, open, model, data, run);
     const samplePrompts = (data.held.length > 0 ? data.held : data.train)
       .slice(0, run.sampleCount)
-      .map(({ row }) => ({ tokens: Math.min(promptTokens(row, open.tokenizer).length, run.maxLength), patches: 0 }));
+      .map(({ row }) => ({
+        tokens: Math.min(promptTokens(row, open.tokenizer, styleOf(open)).length, run.maxLength),
+        patches: data.patches,
+      }));
     const samplerBytes = run.sampleTokens > 0 && samplePrompts.length > 0 ? sampler.plannedBytes(samplePrompts) : 0;
     await sampler.destroy();
     const during = run.sampleEvery === null ? 0 : samplerBytes;
@@ -242,7 +299,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
         gpu,
         open,
         model,
-        run.seed,
+        run,
         (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
         signal,
       );
@@ -266,7 +323,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
           trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
           loaded: report.loaded.length,
           converted: report.converted.length,
-          initialised: [...model.lora.keys()],
+          initialised: [...model.lora.keys(), ...report.initialised],
           unused: report.unused,
         },
       });
@@ -275,28 +332,41 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
       signal?.throwIfAborted();
       await logger.onPhase({ name: 'Compiling' });
       trainer = await Trainer.create(gpu, plan, run);
-      const held = inBatches(data.held, run);
       const evaluate = async (step: number): Promise<number | null> => {
-        if (held.length === 0) return null;
+        if (data.held.length === 0) return null;
         const from = performance.now();
-        const loss = await trainer!.evaluate(held, step < steps.totalSteps ? signal : undefined);
+        const loss = await trainer!.evaluate(heldBatches(data, run), step < steps.totalSteps ? signal : undefined);
         if (loss === null) return null;
         await logger.onEval({ step, loss, rows: data.held.length, seconds: (performance.now() - from) / 1000 });
         return loss;
       };
       signal?.throwIfAborted();
       state ??= { step: 0, tokens: 0, baseEvalLoss: await evaluate(0) };
+      if (state.step === 0 && !Number.isFinite(state.baseEvalLoss ?? 0)) {
+        const firstAt = await findNonFinite(suspects(model, 0));
+        throw new NonFiniteLossError({ step: 0, loss: state.baseEvalLoss!, firstAt });
+      }
       signal?.throwIfAborted();
-      const shapes = batchShapes(data.train, run.batchSize, run.maxLength);
+      const shapes = batchShapes(data.train, run.batchSize, run.maxLength, data.patches);
       let secondsToFirstStep: number | null = null;
       let finalLoss: number | null = null;
       let finalEvalLoss: number | null = null;
       let saved = state.step;
+      if (state.step >= steps.totalSteps) {
+        await logger.onNotice(`All ${steps.totalSteps} steps are done already; only the export is written again.`);
+        const last = (await readMetrics(store)).find(({ step }) => step === state!.step);
+        finalLoss = last?.loss ?? null;
+        finalEvalLoss = last?.evalLoss ?? (await evaluate(state.step));
+      }
       for (let done = state.step; done < steps.totalSteps; ) {
         const from = performance.now();
-        const batches = batchesOfStep(done, steps.stepsPerEpoch, data.train, run, shapes);
+        const batches = await batchesOfStep(done, steps.stepsPerEpoch, data, run, shapes);
         const learningRate = steps.schedule(done);
-        const { loss, gradNorm } = await trainer.step(done + 1, batches, learningRate);
+        const { loss, gradNorm } = await trainer.step(done + 1, batches, learningRate).catch(async (error: unknown) => {
+          if (!(error instanceof NonFiniteLossError)) throw error;
+          const firstAt = await findNonFinite(suspects(model, done + 1));
+          throw new NonFiniteLossError({ ...error, firstAt, checkpoint: saved > 0 ? saved : null });
+        });
         const stepMs = performance.now() - from;
         done++;
         secondsToFirstStep ??= (performance.now() - began) / 1000;
@@ -356,13 +426,8 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
   }
 }
 
-/** @throws GpuOutOfMemoryError naming what would not fit, before anything is allocated. */
-function checkFit(gpu: Gpu, plan: TrainPlan): void {
-  const { maxBufferSize } = gpu.profile.limits;
-  if (plan.largestBuffer <= maxBufferSize) return;
-  throw new GpuOutOfMemoryError({
-    requestedBytes: plan.largestBuffer,
-    allocatedBytes: 0,
-    message: `the run needs a buffer of ${plan.largestBuffer} bytes, but this device's largest is ${maxBufferSize} bytes`,
-  });
+/** What may hold the first value that is not finite: what is trained, and at the start all of the model. */
+function suspects({ variables, step: { trained } }: ModelPlan, step: number): (readonly [string, Variable])[] {
+  const learned = trained.map(({ path, param }) => [path, param] as const);
+  return step > 1 ? learned : [...learned, ...variables];
 }

@@ -1,12 +1,15 @@
 import {
   loraSpecs,
   initialLora,
+  initialParam,
   createRandom,
   loraScale,
+  modelParamSpecs,
   paramTree,
   planVariables,
   tokenizerFromGguf,
   tokenizerFromJson,
+  tokenizerFromSentencePiece,
   type ModelConfig,
   type LoraSpec,
   type ParamPlan,
@@ -14,8 +17,16 @@ import {
 } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
-import type { LoadReport, OpenedWeights, WeightLoader, WeightSink } from '@lapidary/weights';
-import { createLoraTargetFilter, createTrainableFilter } from '../config/path-patterns.js';
+import { byteLength } from '@lapidary/kernels';
+import {
+  encodeFloats,
+  type LoadReport,
+  type OpenedWeights,
+  type WeightLoader,
+  type WeightSink,
+} from '@lapidary/weights';
+import { createLoraTargetFilter, createTrainableFilter, joinPathPatterns } from '../config/path-patterns.js';
+import { findUnmatched } from '../config/unmatched-patterns.js';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { ConfigError } from '../errors/errors.js';
 import { planTrained, type StepModel } from './train-programs.js';
@@ -27,6 +38,9 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
 }
 
+/** Official tokenizers of Gemma, and of PaliGemma in big_vision. */
+const sentencePieceFiles = ['tokenizer.model', 'paligemma_tokenizer.model'];
+
 /** Opens what a config's loader points to. */
 export async function openModel(loader: { open(...args: never[]): unknown }): Promise<OpenModel> {
   const weights = await (loader as WeightLoader).open();
@@ -36,10 +50,14 @@ export async function openModel(loader: { open(...args: never[]): unknown }): Pr
 async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
   const text = await weights.readText('tokenizer.json');
   if (text === undefined && weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
-  if (text === undefined)
-    throw new ConfigError({
-      problems: [{ path: 'weightLoader', found: 'no tokenizer.json beside the weights', allowed: 'a tokenizer.json' }],
-    });
+  if (text === undefined) {
+    for (const name of sentencePieceFiles) {
+      const bytes = await weights.readBytes(name);
+      if (bytes !== undefined) return tokenizerFromSentencePiece(bytes);
+    }
+    const allowed = `a tokenizer.json, or one of ${sentencePieceFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
+    throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
+  }
   return tokenizerFromJson(JSON.parse(text), JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}'));
 }
 
@@ -56,9 +74,11 @@ export interface ModelPlan {
 export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConfig): ModelPlan {
   const isTrained = createTrainableFilter(run);
   const base = new Map<string, ParamPlan>();
-  for (const [path, { shape, dtype }] of weights.entries) {
+  for (const [path, { shape }] of modelParamSpecs(config)) {
     const trained = isTrained(path);
-    base.set(path, { shape, dtype: trained ? 'f32' : dtype, category: trained ? 'trainable' : 'weights' });
+    // What the file lacks is f32: whether it may be missing is the load's to say.
+    const dtype = trained ? 'f32' : (weights.entries.get(path)?.dtype ?? 'f32');
+    base.set(path, { shape, dtype, category: trained ? 'trainable' : 'weights' });
   }
   const loraOptions = run.lora && {
     rank: run.lora.rank,
@@ -70,6 +90,9 @@ export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConf
   const plans = new Map(base);
   for (const [path, { shape }] of lora)
     plans.set(path, { shape, dtype: 'f32', category: isTrained(path) ? 'trainable' : 'weights' });
+  const linears = [...loraSpecs(config, { rank: 1, alpha: 1 }).values()].map(({ linear }) => linear);
+  const problems = findUnmatched(run, { parameters: [...plans.keys()], linears: [...new Set(linears)] });
+  if (problems.length > 0) throw new ConfigError({ problems });
   const variables = planVariables(plans);
   const trainedParams = new Map([...variables].filter(([path]) => isTrained(path)));
   if (trainedParams.size === 0)
@@ -116,13 +139,26 @@ export async function loadModel(
   gpu: Gpu,
   { weights }: OpenModel,
   plan: ModelPlan,
-  seed: number,
+  { seed, allowMissing }: Pick<ResolvedTrainConfig, 'seed' | 'allowMissing'>,
   onProgress?: (done: number, total: number) => void,
   signal?: AbortSignal,
 ): Promise<LoadReport> {
   for (const variable of plan.variables.values()) variable.allocate(gpu);
   for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
-  const report = await weights.load(plan.base, createDeviceSink(gpu, plan.variables), {
+  const sink: WeightSink = {
+    ...createDeviceSink(gpu, plan.variables),
+    initialise: (path, { shape, dtype }, firstRow) => {
+      const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
+      const values = initialParam(path, rows, createRandom(seedOf(seed, path)));
+      const rowBytes = byteLength(
+        dtype,
+        shape.slice(1).reduce((a, b) => a * b, 1),
+      );
+      plan.variables.get(path)!.write(encodeFloats(values, dtype), firstRow * rowBytes);
+    },
+  };
+  const report = await weights.load(plan.base, sink, {
+    ...(allowMissing.length > 0 && { allowMissing: joinPathPatterns(allowMissing) }),
     ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }),
     ...(signal && { signal }),
   });

@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { modelLoss, type GemmaOptions, type ModelConfig, type ModelParams } from '@lapidary/gemma';
+import { modelLoss, visionConfigOf, type GemmaOptions, type ModelConfig, type ModelParams } from '@lapidary/gemma';
 import {
   adamw,
   add,
@@ -36,8 +36,10 @@ export function planTrained(params: ReadonlyMap<string, Variable>, accumulate: b
 export interface BatchShape {
   /** Rows. */
   readonly batch: number;
-  /** Tokens of a row, padding included. */
+  /** Tokens of a row's text, padding included. */
   readonly length: number;
+  /** Patches of a row's pictures, which come before its text. Default 0. */
+  readonly patches?: number;
   /** Places for targets. */
   readonly targets: number;
 }
@@ -74,13 +76,19 @@ export function hyperInput({
   return Float32Array.of(learningRate, beta1, beta2, eps, weightDecay, 1 - beta1 ** step, 1 - beta2 ** step, clipNorm);
 }
 
-const batchTypes = ({ batch, length, targets }: BatchShape) => ({
+const batchTypes = ({ config }: StepModel, { batch, length, targets, patches = 0 }: BatchShape) => ({
   inputIds: new TensorLike('i32', [batch, length]),
-  tokenInfo: new TensorLike('i32', [batch, length, 4]),
+  tokenInfo: new TensorLike('i32', [batch, patches + length, 4]),
+  ...(patches > 0 && { patches: new TensorLike('f32', [batch, patches, patchValues(config)]) }),
   rows: new TensorLike('i32', [targets]),
   targets: new TensorLike('i32', [targets]),
   weight: new TensorLike('f32', [1]),
 });
+function patchValues(config: ModelConfig): number {
+  const vision = visionConfigOf(config);
+  if (vision === undefined) throw new TypeError('a batch has pictures, but the model has no vision tower');
+  return 3 * vision.patchSize ** 2;
+}
 const hyperTypes = { hyper: new TensorLike('f32', [8]) };
 const seedTypes = { seed: new TensorLike('i32', [1]) };
 
@@ -94,7 +102,11 @@ function lossOf(
   return modelLoss(
     params,
     config,
-    { inputIds: inputs.inputIds!, tokenInfo: inputs.tokenInfo! },
+    {
+      inputIds: inputs.inputIds!,
+      tokenInfo: inputs.tokenInfo!,
+      ...(inputs.patches && { patches: inputs.patches }),
+    },
     { rows: inputs.rows!, targets: inputs.targets!, weight: inputs.weight! },
     { ...options, ...(training && loraDropout ? { loraDropout: { rate: loraDropout, seed: inputs.seed! } } : {}) },
   );
@@ -132,7 +144,7 @@ function optimise(trained: readonly Trained[], grads: readonly Tensor[], hyper: 
 
 /** Forward, backward and AdamW in one program. Outputs: 0 the weighted loss, 1 the squared gradient norm. */
 export function planStep(profile: DeviceProfile, model: StepModel, shape: BatchShape): ProgramPlan {
-  const types = { ...batchTypes(shape), ...hyperTypes, ...(model.options.loraDropout ? seedTypes : {}) };
+  const types = { ...batchTypes(model, shape), ...hyperTypes, ...(model.options.loraDropout ? seedTypes : {}) };
   return trace(
     profile,
     (inputs: Inputs) => {
@@ -147,7 +159,7 @@ export function planStep(profile: DeviceProfile, model: StepModel, shape: BatchS
 /** Forward and backward of one micro-batch; its gradients are added to the sums, or begin them where input `keep` is 0. */
 export function planMicroStep(profile: DeviceProfile, model: StepModel, shape: BatchShape): ProgramPlan {
   const types = {
-    ...batchTypes(shape),
+    ...batchTypes(model, shape),
     keep: new TensorLike('f32', [1]),
     ...(model.options.loraDropout ? seedTypes : {}),
   };
@@ -184,6 +196,9 @@ export function planUpdate(profile: DeviceProfile, model: StepModel): ProgramPla
 
 /** The loss alone, for evaluation. Output 0: the weighted loss. */
 export function planEval(profile: DeviceProfile, model: StepModel, shape: BatchShape): ProgramPlan {
-  return trace(profile, (inputs: Inputs) => ({ outputs: { loss: lossOf(model, inputs, false) } }), batchTypes(shape))
-    .plan;
+  return trace(
+    profile,
+    (inputs: Inputs) => ({ outputs: { loss: lossOf(model, inputs, false) } }),
+    batchTypes(model, shape),
+  ).plan;
 }

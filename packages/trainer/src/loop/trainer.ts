@@ -94,10 +94,10 @@ export class Trainer {
   }
 
   /** Mean loss over the targets of all batches, nats; null if the signal ended it. */
-  async evaluate(batches: readonly Batch[], signal?: AbortSignal): Promise<number | null> {
+  async evaluate(batches: AsyncIterable<Batch>, signal?: AbortSignal): Promise<number | null> {
     let total = 0;
     let targets = 0;
-    for (const batch of batches) {
+    for await (const batch of batches) {
       if (signal?.aborted) return null;
       const program = this.#evals.get(batch.shape.length)!;
       program.run({ ...inputsOf(batch), weight: Float32Array.of(1) });
@@ -114,4 +114,10 @@ export class Trainer {
   }
 }
 
-const inputsOf = ({ inputIds, tokenInfo, rows, targets }: Batch) => ({ inputIds, tokenInfo, rows, targets });
+const inputsOf = ({ inputIds, tokenInfo, rows, targets, patches }: Batch) => ({
+  inputIds,
+  tokenInfo,
+  rows,
+  targets,
+  ...(patches && { patches }),
+});

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { DiskFullError } from '../errors/errors.js';
+import { DiskFullError, StoreAccessError } from '../errors/errors.js';
 import { createNodeFileStore, removeUnfinishedFiles, type FileSystem } from './file-store-node.js';
 import { testStoreContract } from './testing/store-contract.js';
 
@@ -67,4 +67,28 @@ test('leftovers of dead writers are removed, those of living ones are not', asyn
   expect(await createNodeFileStore(folder).list()).toEqual([]);
   expect(await removeUnfinishedFiles(folder)).toEqual([dead]);
   expect((await fs.readdir(folder)).length).toBe(2);
+});
+
+test.each([
+  ['a file where the folder should be', 'file'],
+  ['a file in the way to the folder', 'file/below'],
+  ['a name that is too long', 'x'.repeat(300)],
+])('%s: a typed error with the path and what to do', async (_, at) => {
+  const folder = await makeFolder();
+  await fs.writeFile(join(folder, 'file'), '');
+  const store = createNodeFileStore(join(folder, at));
+  for (const use of [() => store.write('run.json', '{}'), () => store.append('metrics.jsonl', 'x')]) {
+    const error = await use().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StoreAccessError);
+    expect((error as Error).message).toContain(join(folder, at));
+    expect((error as StoreAccessError).hint).toContain('--out');
+  }
+  if (at === 'file') await expect(store.list()).rejects.toThrow(StoreAccessError);
+});
+
+test.each(['EPERM', 'EACCES', 'EROFS'])('%s: a typed error with what it means', async (code) => {
+  const refuse = () => Promise.reject(Object.assign(new Error(`${code}: mkdir`), { code, syscall: 'mkdir' }));
+  const store = createNodeFileStore(await makeFolder(), { fs: { ...fs, mkdir: refuse, unlink: refuse } });
+  await expect(store.write('run.json', '{}')).rejects.toMatchObject({ name: 'StoreAccessError', code });
+  await expect(store.remove('run.json')).rejects.toMatchObject({ name: 'StoreAccessError', code });
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import * as nodeFs from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { DiskFullError, StoredFileMissingError } from '../errors/errors.js';
+import { DiskFullError, StoreAccessError, StoredFileMissingError } from '../errors/errors.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
 
 /** The part of `node:fs/promises` that is used: tests put a failing disk in its place. */
@@ -10,6 +10,18 @@ export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'mkd
 /** Large enough that a disk streams, small enough to be nothing beside a tensor. */
 const chunkBytes = 1 << 20;
 const fullDiskCodes = new Set(['ENOSPC', 'EDQUOT']);
+/** What the system means by its codes, for errors that the user can do something about. */
+const refusals: Readonly<Record<string, string>> = {
+  EACCES: 'there is no permission',
+  EPERM: 'the system does not permit it',
+  EROFS: 'the disk is read-only',
+  ENOTDIR: 'a part of the path is a file, not a folder',
+  EEXIST: 'a part of the path is a file, not a folder',
+  EISDIR: 'there is a folder where a file should be',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'its links lead in a circle',
+  EBUSY: 'another program is using it',
+};
 
 /**
  * A directory on disk; it is made when the first file is written. Atomic writes: a temporary file beside the target,
@@ -108,7 +120,7 @@ export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: F
   async function list(prefix = ''): Promise<readonly StoredFile[]> {
     const entries = await fs.readdir(root, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
       if (hasCode(error, 'ENOENT')) return [];
-      throw error;
+      throw translate(error, root, 0);
     });
     const found: StoredFile[] = [];
     for (const entry of entries) {
@@ -130,8 +142,9 @@ export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: F
     readChunks,
     list,
     async remove(name) {
-      await fs.unlink(pathOf(name)).catch((error: unknown) => {
-        if (!hasCode(error, 'ENOENT')) throw error;
+      const path = pathOf(name);
+      await fs.unlink(path).catch((error: unknown) => {
+        if (!hasCode(error, 'ENOENT')) throw translate(error, path, 0);
       });
     },
     async rename(from, to) {
@@ -190,7 +203,8 @@ function translate(error: unknown, path: string, bytes: number): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code !== undefined && fullDiskCodes.has(code)) return new DiskFullError({ path, bytes }, { cause: error });
   if (code === 'ENOENT') return new StoredFileMissingError({ path }, { cause: error });
-  return error;
+  const reason = code === undefined ? undefined : refusals[code];
+  return reason === undefined ? error : new StoreAccessError({ path, code: code!, reason }, { cause: error });
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -17,7 +17,8 @@ export interface StoredFile {
 
 /**
  * A folder that files are kept in: a directory on disk, a browser's private file system, or memory. Names are relative
- * paths with '/'. Every method rejects with a typed error: StoreNameError, StoredFileMissingError, DiskFullError.
+ * paths with '/'. Every method rejects with a typed error: StoreNameError, StoredFileMissingError,
+ * StoreAccessError, DiskFullError.
  */
 export interface FileStore {
   /** Where this is, for messages. */

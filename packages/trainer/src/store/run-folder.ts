@@ -3,6 +3,7 @@ import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
 import { metricsFile, summaryFile } from '../metrics/metrics-file.js';
 import { reportFile } from '../report/report-logger.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
+import type { Example } from '../data/tokenise.js';
 import { readText, type FileStore } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
@@ -44,6 +45,19 @@ export async function prepareRunFolder(
   }
   await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config }, null, 2)}\n`);
   return { resumes, notices };
+}
+
+/** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
+export type RowsForm = 'messages' | 'completion' | 'text' | 'mixed';
+
+/** Notes in the run's file, beside the adapter, what its rows were. */
+export async function recordRows(store: FileStore, examples: readonly Pick<Example, 'row'>[]): Promise<void> {
+  const forms = new Set(
+    examples.map(({ row }): RowsForm => ('messages' in row ? 'messages' : 'text' in row ? 'text' : 'completion')),
+  );
+  const rows: RowsForm = forms.size === 1 ? [...forms][0]! : 'mixed';
+  const run = JSON.parse(await readText(store, runFile)) as object;
+  await store.write(runFile, `${JSON.stringify({ ...run, rows }, null, 2)}\n`);
 }
 
 async function compareWithSaved(

@@ -237,7 +237,10 @@ function memberName(bytes: Uint8Array, flags: number, where: { file: string; off
     // Not UTF-8: no name.
   }
   if (name === undefined)
-    throw new WeightFileError(where, 'the name of an array is not UTF-8. Rename it, or save with numpy.savez.');
+    throw new WeightFileError(
+      where,
+      'the name of an array is not UTF-8, or not marked as UTF-8. Rename it, or save with numpy.savez.',
+    );
   const shown = JSON.stringify(name.slice(0, 100));
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/u.test(name))
     throw new WeightFileError(where, `the name ${shown} has control characters or backslashes. Rename the array.`);

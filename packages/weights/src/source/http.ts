@@ -26,7 +26,8 @@ export async function fetchWithRetries(url: string, init: RequestInit, options: 
       const response = await request(url, { ...init, headers, ...(signal && { signal }) });
       if (response.status < 400) return response;
       const mayPass = response.status === 408 || response.status === 429 || response.status >= 500;
-      if (last || !mayPass) throw new WeightSourceError(url, describe(response.status, url), { status: response.status });
+      if (last || !mayPass)
+        throw new WeightSourceError(url, describe(response.status, url), { status: response.status });
       const asked = Number(response.headers.get('retry-after')) * 1000;
       if (asked > 0) pause = asked;
       await response.body?.cancel();

@@ -1,0 +1,86 @@
+import { decodeImage, patchify, preprocessImage, type ImagePreset, type SiglipConfig } from '@lapidary/gemma';
+import { DatasetError } from './errors.js';
+import { imagesOf, type ImageReference, type Row } from './read-rows.js';
+
+export interface PictureOptions {
+  readonly vision: SiglipConfig;
+  readonly preset: ImagePreset;
+  /** The file that rows come from, for messages. */
+  readonly file: string;
+  /** Bytes of a picture by its path or URL. */
+  readonly read: (path: string) => Promise<Uint8Array>;
+  /** Most bytes of prepared pictures that are kept. Default 256 MiB. */
+  readonly cacheBytes?: number;
+}
+
+const defaultCacheBytes = 256 * 2 ** 20;
+
+/** The pictures of a data set as a vision tower takes them. The last ones used are kept; the others are decoded again. */
+export class Pictures {
+  readonly #options: PictureOptions;
+  readonly #kept = new Map<ImageReference, Float32Array>();
+
+  constructor(options: PictureOptions) {
+    this.#options = options;
+  }
+
+  /** f32 [I·N, 3·p·p] of a row's I pictures. @throws DatasetError naming the line and the picture */
+  async patchesOf(row: Row): Promise<Float32Array> {
+    const parts: Float32Array[] = [];
+    for (const reference of imagesOf(row)) parts.push(await this.#prepare(reference, row.line));
+    const joined = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      joined.set(part, at);
+      at += part.length;
+    }
+    return joined;
+  }
+
+  async #prepare(reference: ImageReference, line: number): Promise<Float32Array> {
+    const before = this.#kept.get(reference);
+    if (before !== undefined) {
+      // To the end: the first are given up first.
+      this.#kept.delete(reference);
+      this.#kept.set(reference, before);
+      return before;
+    }
+    const { vision, preset, file, read, cacheBytes = defaultCacheBytes } = this.#options;
+    try {
+      const isPath = typeof reference === 'string';
+      const image = await decodeImage(isPath ? await read(reference) : reference, isPath ? { name: reference } : {});
+      const pixels = preprocessImage(image, { preset, imageSize: vision.imageSize });
+      const patches = patchify(pixels, vision.imageSize, vision.patchSize);
+      this.#kept.set(reference, patches);
+      const [oldest] = this.#kept.keys();
+      if (this.#kept.size * patches.byteLength > cacheBytes && oldest !== undefined) this.#kept.delete(oldest);
+      return patches;
+    } catch (error) {
+      if (error instanceof DatasetError) throw error;
+      throw new DatasetError({ file, line, message: (error as Error).message }, { cause: error });
+    }
+  }
+}
+
+/**
+ * How many pictures every row has. @throws DatasetError naming the first row that has another number, or that has some where the
+ * model sees none, or none where its prompts need one.
+ */
+export function countPictures(rows: readonly Row[], file: string, vision: SiglipConfig | undefined): number {
+  const count = rows[0] === undefined ? 0 : imagesOf(rows[0]).length;
+  for (const row of rows) {
+    const found = imagesOf(row).length;
+    if (found > 0 && vision === undefined) {
+      throw new DatasetError({
+        file,
+        line: row.line,
+        message: 'this row has a picture, but the model has no vision tower',
+      });
+    }
+    if (found !== count) {
+      const message = `this row has ${found} pictures, the first row ${count}; every row of a data set must have as many`;
+      throw new DatasetError({ file, line: row.line, message });
+    }
+  }
+  return count;
+}

@@ -1,0 +1,42 @@
+import { baselineProfile } from '@lapidary/gpu';
+import { expect, test } from 'vitest';
+import { RunTooLargeError } from '../errors/errors.js';
+import { checkFit, judgeFit } from './check-fit.js';
+
+const GiB = 2 ** 30;
+const gpu = { ...baselineProfile, limits: { ...baselineProfile.limits, maxBufferSize: 2 * GiB } };
+const cpu = { ...gpu, adapter: { ...gpu.adapter, isSoftware: true } };
+const run = { gradientCheckpointing: false, lora: null };
+const planOf = (totalBytes: number, largestBuffer = GiB) => ({
+  totalBytes,
+  largestBuffer,
+  memory: [
+    { category: 'Weights, as published', bytes: GiB },
+    { category: 'Activations, gradients and workspace', bytes: totalBytes - GiB },
+  ],
+});
+const machine = { total: 8 * GiB, free: 4 * GiB };
+
+test('a GPU: the limit of one buffer is known, the memory is not, and that is said', () => {
+  const fit = judgeFit(gpu, planOf(40 * GiB), run, machine);
+  expect(fit).toMatchObject({ fits: null, refused: false });
+  expect(fit.reason).toMatch(/largest buffer takes 1\.00 GiB of the 2\.00 GiB.*does not tell.*40\.0 GiB/);
+  expect(judgeFit(gpu, planOf(4 * GiB, 3 * GiB), run, machine)).toMatchObject({ fits: false, refused: true });
+  expect(judgeFit(cpu, planOf(40 * GiB), run, null)).toMatchObject({ fits: null, refused: false });
+});
+
+test("a software adapter: the machine's memory decides; more than it has is refused, with advice", () => {
+  // More than one buffer may take, and yet it fits.
+  expect(judgeFit(cpu, planOf(3 * GiB), run, machine)).toMatchObject({ fits: true, refused: false });
+  expect(checkFit(cpu, planOf(3 * GiB), run, machine)).toBeNull();
+  expect(checkFit(cpu, planOf(6 * GiB), run, machine)).toMatch(/may swap.*6\.00 GiB.*4\.00 GiB are free/);
+  const refuse = () => checkFit(cpu, planOf(9 * GiB), run, machine);
+  expect(refuse).toThrow(RunTooLargeError);
+  expect(refuse).toThrow(/9\.00 GiB.*8\.00 GiB/);
+  try {
+    refuse();
+  } catch (error) {
+    expect((error as RunTooLargeError).advice[0]).toContain('--gradient-checkpointing');
+    expect((error as RunTooLargeError).hint).toContain('--gradient-checkpointing');
+  }
+});

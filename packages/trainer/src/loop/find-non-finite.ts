@@ -1,0 +1,32 @@
+import { byteLength, dtypeInfo } from '@lapidary/kernels';
+import type { Variable } from '@lapidary/tensor';
+import { dequantise } from '@lapidary/weights';
+
+/**
+ * The first of the variables that holds a value which is not finite, by path; null where there is none, or where the device
+ * can no longer be read. Read back in pieces, and only when a run has failed.
+ */
+export async function findNonFinite(variables: Iterable<readonly [string, Variable]>): Promise<string | null> {
+  try {
+    for (const [path, variable] of variables) if (await holdsNonFinite(variable)) return path;
+  } catch {
+    // The device that made the error may be gone; the error itself is what matters.
+  }
+  return null;
+}
+
+async function holdsNonFinite(variable: Variable): Promise<boolean> {
+  const { dtype } = variable.type;
+  if (dtype === 'i32' || dtype === 'u32' || !variable.isAllocated) return false;
+  // Whole blocks of every type, and a multiple of 4 bytes.
+  const piece = dtypeInfo[dtype].blockBytes * 128 * 1024;
+  const total = byteLength(dtype, variable.tensor.size);
+  for (let at = 0; at < total; at += piece) {
+    const count = Math.min(piece, total - at);
+    const bytes = (await variable.readBytes(at, Math.ceil(count / 4) * 4)).subarray(0, count);
+    const values =
+      dtype === 'f32' ? new Float32Array(bytes.buffer, bytes.byteOffset, count / 4) : dequantise(dtype, bytes);
+    if (!values.every(Number.isFinite)) return true;
+  }
+  return false;
+}
