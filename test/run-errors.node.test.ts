@@ -7,6 +7,7 @@ import {
   createMemoryStore,
   NonFiniteLossError,
   readText,
+  RunTooLargeError,
   resolveTrainConfig,
   runTraining,
   type TrainConfig,
@@ -28,7 +29,9 @@ async function config(over: Partial<TrainConfig> = {}, weights?: Uint8Array) {
         bufferSource('tokenizer_config.json', await bytesOf('tokenizer/tokenizer_config.json')),
       ],
     }),
-    data: { source: Array.from({ length: 6 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i}` })) },
+    data: {
+      source: Array.from({ length: 6 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i}` })),
+    },
     maxLength: 48,
     batchSize: 2,
     steps: 2,
@@ -47,8 +50,16 @@ async function poisoned(): Promise<Uint8Array> {
 }
 
 it.each([
-  ['rows beyond the context', { maxLength: 129 }, /maxLength: found 129; allowed: at most 128: the model's context is 128/],
-  ['a pattern that matches nothing', { freeze: ['layers.*.atn.**'] }, /freeze: found 'layers\.\*\.atn\.\*\*'.*nearest are layers\.0\.attn/],
+  [
+    'rows beyond the context',
+    { maxLength: 129 },
+    /maxLength: found 129; allowed: at most 128: the model's context is 128/,
+  ],
+  [
+    'a pattern that matches nothing',
+    { freeze: ['layers.*.atn.**'] },
+    /freeze: found 'layers\.\*\.atn\.\*\*'.*nearest are layers\.0\.attn/,
+  ],
   ['a layer that is not there', { lora: { layers: [99] } }, /lora\.layers: found 99; allowed: .*0 to 5/],
   ['targets that match nothing', { lora: { targets: /q_proj/ } }, /lora\.targets: found \/q_proj\//],
 ])('%s: refused before anything is loaded', async (_, over, message) => {
@@ -56,6 +67,17 @@ it.each([
   const run = runTraining(await config(over), { store: createMemoryStore(), gpu });
   await expect(run).rejects.toThrow(message);
   await expect(run).rejects.toThrow(ConfigError);
+  expect(gpu.counters.peakBytes).toBe(0);
+  gpu.destroy();
+});
+
+it('a run that cannot fit: refused before anything is loaded, with what makes it smaller', async () => {
+  const gpu = await openGpu();
+  const error = await runTraining(await config({ batchSize: 4_000_000 }), { store: createMemoryStore(), gpu }).catch(
+    (e: unknown) => e,
+  );
+  expect(error).toBeInstanceOf(RunTooLargeError);
+  expect((error as RunTooLargeError).hint).toMatch(/--gradient-checkpointing(.|\n)*--batch-size/);
   expect(gpu.counters.peakBytes).toBe(0);
   gpu.destroy();
 });

@@ -71,6 +71,7 @@ export {
   renderChat,
   type ChatMessage,
 } from './text/chat-template.js';
+export { paliGemmaPrompt } from './text/paligemma-prompt.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
 export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.js';

@@ -1,22 +1,30 @@
 import {
+  ChatTemplateError,
   createRandom,
   createTextStream,
+  decodeImage,
   Generator,
   loraSpecs,
   loraScale,
+  paliGemmaPrompt,
   paramTree,
+  patchCount,
+  patchify,
   planVariables,
+  preprocessImage,
   renderChat,
   sampleToken,
   textConfigOf,
+  visionConfigOf,
   type ChatMessage,
+  type ImagePreset,
   type ModelConfig,
   type ParamPlan,
   type Tokenizer,
 } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Variable } from '@lapidary/tensor';
-import { createDeviceSink, openModel, type OpenModel } from '@lapidary/trainer';
+import { createDeviceSink, openModel, publishedImagePreset, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
 import { createStopFilter } from './stop-filter.js';
 
@@ -42,11 +50,14 @@ export interface AnswerOptions {
   readonly stop?: readonly string[];
   /** Of the choices. Default 42. */
   readonly seed?: number;
+  /** Pictures that the prompt is about, for a model with a vision tower: files, or what is in them (PNG, JPEG, WebP). */
+  readonly images?: readonly (Uint8Array | Blob)[];
   readonly signal?: AbortSignal;
 }
 
 /** How an answer ended, and what it took. */
 export interface AnswerEnd {
+  /** Those of pictures included. */
   readonly promptTokens: number;
   readonly tokens: number;
   readonly stoppedBy: 'stop' | 'length';
@@ -60,9 +71,10 @@ export class TextModel {
   readonly #ownsGpu: boolean;
   readonly #variables: Map<string, Variable>;
   readonly #loraScale: number | undefined;
+  readonly #imagePreset: ImagePreset;
 
   private constructor(
-    { config, tokenizer }: OpenModel,
+    { config, tokenizer, weights }: OpenModel,
     gpu: Gpu,
     ownsGpu: boolean,
     { variables, scale }: { variables: Map<string, Variable>; scale: number | undefined },
@@ -73,6 +85,7 @@ export class TextModel {
     this.#ownsGpu = ownsGpu;
     this.#variables = variables;
     this.#loraScale = scale;
+    this.#imagePreset = publishedImagePreset(weights.format);
   }
 
   /**
@@ -99,16 +112,29 @@ export class TextModel {
 
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
-   * @throws ContextLengthError, ChatTemplateError; AbortError by the signal.
+   * PaliGemma knows no chat: it answers a text, or the one message there is.
+   * @throws ContextLengthError, ChatTemplateError, ImageError; AbortError by the signal.
    */
   async *answer(
     prompt: string | readonly ChatMessage[],
     options: AnswerOptions = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
-    const { maxNewTokens = 256, temperature = 0, topK = 0, topP = 1, stop = [], seed = 42, signal } = options;
+    const {
+      maxNewTokens = 256,
+      temperature = 0,
+      topK = 0,
+      topP = 1,
+      stop = [],
+      seed = 42,
+      images = [],
+      signal,
+    } = options;
     const tokens = this.#tokensOf(prompt);
+    const patches = images.length > 0 ? await this.#patchesOf(images) : undefined;
+    const vision = visionConfigOf(this.config);
+    const promptTokens = tokens.length + (patches && vision ? images.length * patchCount(vision) : 0);
     const generator = new Generator(this.#gpu, paramTree(this.#variables), this.config, {
-      maxLength: tokens.length + maxNewTokens,
+      maxLength: promptTokens + maxNewTokens,
       ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }),
     });
     const random = createRandom(seed);
@@ -116,10 +142,10 @@ export class TextModel {
     const text = createTextStream(this.tokenizer);
     const filter = createStopFilter(stop);
     let count = 0;
-    const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens: tokens.length, tokens: count, stoppedBy });
+    const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens, tokens: count, stoppedBy });
     try {
       const chosen = generator.generate(
-        { tokens },
+        { tokens, ...(patches && { patches }) },
         {
           maxNewTokens,
           choose,
@@ -141,8 +167,28 @@ export class TextModel {
     }
   }
 
+  /** f32 [I·N, 3·p·p]. */
+  async #patchesOf(images: readonly (Uint8Array | Blob)[]): Promise<Float32Array> {
+    const vision = visionConfigOf(this.config);
+    if (vision === undefined) throw new TypeError('this model has no vision tower, but the prompt has pictures');
+    const { imageSize, patchSize } = vision;
+    const values = 3 * imageSize ** 2;
+    const patches = new Float32Array(images.length * values);
+    for (const [i, image] of images.entries()) {
+      const pixels = preprocessImage(await decodeImage(image), { preset: this.#imagePreset, imageSize });
+      patches.set(patchify(pixels, imageSize, patchSize), i * values);
+    }
+    return patches;
+  }
+
   #tokensOf(prompt: string | readonly ChatMessage[]): readonly number[] {
     const { tokenizer } = this;
+    if (this.config.family === 'paligemma') {
+      const [message, ...others] = typeof prompt === 'string' ? [{ content: prompt }] : prompt;
+      if (message === undefined || others.length > 0)
+        throw new ChatTemplateError(1, 'PaliGemma answers a single message; there is no chat with it');
+      return paliGemmaPrompt(message.content, tokenizer);
+    }
     if (typeof prompt === 'string') return tokenizer.encode(prompt);
     const text = renderChat(prompt, {
       addGenerationPrompt: true,

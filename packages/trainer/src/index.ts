@@ -49,10 +49,12 @@ export {
 export { batchShapes, bucketLength, makeBatch, type Batch } from './data/batch.js';
 export { DatasetError, EmptyDatasetError } from './data/errors.js';
 export { epochOrder, splitRows } from './data/order.js';
+export { publishedImagePreset } from './data/pictures.js';
 export { parseRow, readJsonl, rowsOf, type Row, type RowFormat } from './data/read-rows.js';
 export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from './data/tokenise.js';
 export { judgeFit, type Fit, type MachineMemory } from './loop/check-fit.js';
 export { ExportError } from './loop/export-run.js';
+export { planPreset } from './loop/plan-preset.js';
 export { openData, planRunMemory, runTraining } from './loop/run-training.js';
 export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
 export type { TrainPlan } from './loop/train-plan.js';

@@ -41,6 +41,8 @@ test('layers that the model does not have, and targets that are in none of the l
     'lora.layers: 2; layers with these targets: 1',
   ]);
   expect(problemsOf({ lora: { targets: ['downProj'] } })).toEqual([
-    expect.stringMatching(/^lora\.targets: downProj, which the model does not have in language; .*layers\.0\.attn\.qProj/),
+    expect.stringMatching(
+      /^lora\.targets: downProj, which the model does not have in language; .*layers\.0\.attn\.qProj/,
+    ),
   ]);
 });

@@ -13,6 +13,11 @@ export interface PictureOptions {
   readonly cacheBytes?: number;
 }
 
+/** big_vision's files were trained on pictures that it prepared; Hugging Face's are used with its own processor. */
+export function publishedImagePreset(format: 'npz' | 'safetensors' | 'gguf'): ImagePreset {
+  return format === 'npz' ? 'big-vision' : 'hugging-face';
+}
+
 const defaultCacheBytes = 256 * 2 ** 20;
 
 /** The pictures of a data set as a vision tower takes them. The last ones used are kept; the others are decoded again. */

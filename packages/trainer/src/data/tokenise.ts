@@ -1,4 +1,4 @@
-import { encodeChat, type Tokenizer } from '@lapidary/gemma';
+import { encodeChat, paliGemmaPrompt, type Tokenizer } from '@lapidary/gemma';
 import { DatasetError, EmptyDatasetError } from './errors.js';
 import type { Row } from './read-rows.js';
 
@@ -24,11 +24,6 @@ export interface TokeniseOptions {
 }
 
 export type PromptStyle = 'gemma' | 'paligemma';
-
-/** PaliGemma's prompt: bos, the text and a new line, which is a token of its own (https://github.com/google-research/big_vision). */
-export function paliGemmaPrompt(prompt: string, tokenizer: Tokenizer): number[] {
-  return [...tokenizer.encode(prompt), ...tokenizer.encode('\n', { addSpecialTokens: false })];
-}
 
 /** The prompt's tokens as they are in training: what generation begins with. */
 export function promptTokens(row: Row, tokenizer: Tokenizer, style: PromptStyle = 'gemma'): number[] {

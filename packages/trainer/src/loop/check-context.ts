@@ -3,7 +3,11 @@ import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { ConfigError } from '../errors/errors.js';
 
 /** @throws ConfigError when rows may be longer than the model's context. `patches`: places that pictures take of it */
-export function checkContext({ maxLength }: Pick<ResolvedTrainConfig, 'maxLength'>, config: ModelConfig, patches = 0): void {
+export function checkContext(
+  { maxLength }: Pick<ResolvedTrainConfig, 'maxLength'>,
+  config: ModelConfig,
+  patches = 0,
+): void {
   const { maxPositionEmbeddings } = textConfigOf(config);
   const room = maxPositionEmbeddings - patches;
   if (maxLength <= room) return;

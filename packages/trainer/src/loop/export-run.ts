@@ -25,6 +25,10 @@ const moduleNames: Readonly<Record<string, string>> = {
   gateProj: 'gate_proj',
   upProj: 'up_proj',
   downProj: 'down_proj',
+  outProj: 'out_proj',
+  fc1: 'fc1',
+  fc2: 'fc2',
+  projector: 'linear',
 };
 
 /**

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 import { decodeText } from '../data/decode-text.js';
 import { DatasetError } from '../data/errors.js';
 import { fetchImage } from '../data/fetch-image.js';
@@ -35,7 +35,9 @@ export async function openRunData(source: unknown): Promise<{ text: string; name
 export function machineMemory(): MachineMemory | null {
   const limit = process.constrainedMemory();
   const total = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
-  return { total, free: Math.min(process.availableMemory(), total) };
+  // `availableMemory` came with Node 20.13.
+  const { availableMemory = freemem } = process as { availableMemory?: () => number };
+  return { total, free: Math.min(availableMemory(), total) };
 }
 
 /** The bytes of a picture that a row of `dataFile` names: a path from that file's folder, or a URL. @throws DatasetError */

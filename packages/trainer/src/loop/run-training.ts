@@ -1,11 +1,4 @@
-import {
-  createTextStream,
-  Generator,
-  patchCount,
-  textConfigOf,
-  visionConfigOf,
-  type ImagePreset,
-} from '@lapidary/gemma';
+import { createTextStream, Generator, patchCount, textConfigOf, visionConfigOf } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import { openRunData, openRunImage, openRunStore } from '#run-files';
@@ -15,7 +8,7 @@ import type { RunTraining, TrainingOptions } from '../config/run-types.js';
 import type { DataOptions, ResolvedTrainConfig } from '../config/train-config.js';
 import { batchShapes, makeBatch, type Batch } from '../data/batch.js';
 import { epochOrder, splitRows } from '../data/order.js';
-import { countPictures, Pictures } from '../data/pictures.js';
+import { countPictures, Pictures, publishedImagePreset } from '../data/pictures.js';
 import { readJsonl, rowsOf, type Row } from '../data/read-rows.js';
 import { promptTokens, tokeniseRows, type Example } from '../data/tokenise.js';
 import { NonFiniteLossError, TrainingInterruptedError } from '../errors/errors.js';
@@ -45,11 +38,6 @@ export interface RunData {
 }
 
 const styleOf = ({ config }: OpenModel) => (config.family === 'paligemma' ? 'paligemma' : 'gemma');
-
-/** big_vision's files were trained on pictures that it prepared; Hugging Face's are used with its own processor. */
-function presetOf(run: ResolvedTrainConfig, { weights }: OpenModel): ImagePreset {
-  return run.imagePreset ?? (weights.format === 'npz' ? 'big-vision' : 'hugging-face');
-}
 
 /** Reads and tokenises the data of a config. @throws DatasetError, EmptyDatasetError */
 export async function openData(run: ResolvedTrainConfig, open: OpenModel): Promise<RunData> {
@@ -83,7 +71,12 @@ export async function openData(run: ResolvedTrainConfig, open: OpenModel): Promi
   const train = { ...all, rows: split.train };
   const count = countPictures([...train.rows, ...held.rows], all.file, vision);
   const picturesOf = (file: string) =>
-    new Pictures({ vision: vision!, preset: presetOf(run, open), file, read: (path) => openRunImage(path, file) });
+    new Pictures({
+      vision: vision!,
+      preset: run.imagePreset ?? publishedImagePreset(open.weights.format),
+      file,
+      read: (path) => openRunImage(path, file),
+    });
   return {
     train: tokenise(train, run.data),
     held: held.rows.length > 0 ? tokenise(held, run.evalData ?? run.data) : [],
@@ -280,12 +273,10 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
     await recordRows(store, data.train);
     const steps = planRun(run, data.train.length);
     const sampler = samplerOf(gpu, open, model, data, run);
-    const samplePrompts = (data.held.length > 0 ? data.held : data.train)
-      .slice(0, run.sampleCount)
-      .map(({ row }) => ({
-        tokens: Math.min(promptTokens(row, open.tokenizer, styleOf(open)).length, run.maxLength),
-        patches: data.patches,
-      }));
+    const samplePrompts = (data.held.length > 0 ? data.held : data.train).slice(0, run.sampleCount).map(({ row }) => ({
+      tokens: Math.min(promptTokens(row, open.tokenizer, styleOf(open)).length, run.maxLength),
+      patches: data.patches,
+    }));
     const samplerBytes = run.sampleTokens > 0 && samplePrompts.length > 0 ? sampler.plannedBytes(samplePrompts) : 0;
     await sampler.destroy();
     const during = run.sampleEvery === null ? 0 : samplerBytes;

@@ -22,6 +22,7 @@ import {
   encodeFloats,
   type LoadReport,
   type OpenedWeights,
+  type WeightEntry,
   type WeightLoader,
   type WeightSink,
 } from '@lapidary/weights';
@@ -71,7 +72,16 @@ export interface ModelPlan {
 }
 
 /** Frozen parameters stay as published; trained ones are f32. */
-export function planModel({ weights, config }: OpenModel, run: ResolvedTrainConfig): ModelPlan {
+export function planModel(
+  {
+    weights,
+    config,
+  }: {
+    readonly config: ModelConfig;
+    readonly weights: { readonly entries: ReadonlyMap<string, Pick<WeightEntry, 'dtype'>> };
+  },
+  run: ResolvedTrainConfig,
+): ModelPlan {
   const isTrained = createTrainableFilter(run);
   const base = new Map<string, ParamPlan>();
   for (const [path, { shape }] of modelParamSpecs(config)) {

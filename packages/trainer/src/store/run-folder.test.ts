@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
+import { readText } from './file-store.js';
 import { createMemoryStore } from './memory-store.js';
-import { prepareRunFolder } from './run-folder.js';
+import { prepareRunFolder, recordRows } from './run-folder.js';
 import { saveCheckpoint } from './save-checkpoint.js';
 
 const config = { seed: 42, batchSize: 4, saveEvery: 10, steps: 5 };
@@ -13,7 +14,7 @@ test('an empty folder is a new run, also with resume, which says so', async () =
   const fresh = await prepareRunFolder(createMemoryStore(), { ...neither, resume: true });
   expect(fresh).toEqual({
     resumes: false,
-    notices: ['There is no checkpoint in memory:: starting from the base model.'],
+    notices: ['Nothing to resume: there is no checkpoint in memory:. Starting anew, from the base model.'],
   });
 });
 
@@ -65,4 +66,24 @@ test('resume takes changes that do not matter and refuses those that do', async 
   expect((refused as Error).message).toMatch(/batchSize: saved 4, now 8\n\s+seed: saved 42, now 1/);
   // A refused run has not written over what was saved.
   expect(await prepareRunFolder(store, { config, resume: true, overwrite: false })).toMatchObject({ resumes: true });
+});
+
+test('what the rows were is noted beside the config, which stays as it is', async () => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  const rows = {
+    completion: { row: { prompt: 'a', completion: 'b', line: 1 } },
+    messages: { row: { messages: [{ role: 'user' as const, content: 'a' }], line: 2 } },
+    text: { row: { text: 'a', line: 3 } },
+  };
+  const noted = async (...names: (keyof typeof rows)[]) => {
+    await recordRows(
+      store,
+      names.map((name) => rows[name]),
+    );
+    return JSON.parse(await readText(store, 'run.json')) as unknown;
+  };
+  for (const name of ['completion', 'messages', 'text'] as const)
+    expect(await noted(name, name)).toEqual({ format: 'lapidary-run-1', config, rows: name });
+  expect(await noted('completion', 'messages')).toMatchObject({ rows: 'mixed' });
 });

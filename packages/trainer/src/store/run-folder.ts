@@ -40,7 +40,10 @@ export async function prepareRunFolder(
       if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);
   } else if (resume) {
     resumes = (await listCheckpoints(store)).length > 0;
-    if (!resumes) notices.push(`There is no checkpoint in ${store.location}: starting from the base model.`);
+    if (!resumes)
+      notices.push(
+        `Nothing to resume: there is no checkpoint in ${store.location}. Starting anew, from the base model.`,
+      );
     else notices.push(...(await compareWithSaved(store, config, entries)));
   }
   await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config }, null, 2)}\n`);

@@ -101,10 +101,13 @@ export async function readJson(model: ModelSource, file: string): Promise<Record
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new WeightFileError({ file }, `is not valid JSON: ${(error as Error).message.slice(0, 120)}.`);
+    throw new WeightFileError(
+      { file: `${model.name}, ${file}` },
+      `is not valid JSON: ${(error as Error).message.slice(0, 120)}.`,
+    );
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new WeightFileError({ file }, 'is not a JSON object.');
+    throw new WeightFileError({ file: `${model.name}, ${file}` }, 'is not a JSON object.');
   }
   return value as Record<string, unknown>;
 }

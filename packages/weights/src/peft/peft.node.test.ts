@@ -1,4 +1,4 @@
-import { gemmaConfigFromHf } from '@lapidary/gemma';
+import { gemmaConfigFromHf, paliGemmaConfigFromHf } from '@lapidary/gemma';
 import { expect, it } from 'vitest';
 import { AdapterError } from '../errors.js';
 import { openSafetensors } from '../safetensors/read.js';
@@ -49,6 +49,27 @@ it.each([
     expect(ours[field], field).toEqual(theirs[field]);
   }
   expect((await readPeftAdapter(sources(files), { config })).tensors).toEqual(adapter.tensors);
+});
+
+it.each([
+  ['paligemma1-tiny', 'lora'],
+  ['paligemma2-tiny', 'lora'],
+  ['paligemma1-tiny', 'lora-vision'],
+  ['paligemma2-tiny', 'lora-vision'],
+])('reads PEFT’s adapter of %s (%s), either tower, and writes the same again', async (model, kind) => {
+  const config = paliGemmaConfigFromHf(json(fixtureBytes(`models/${model}/config.json`)));
+  const folder = `curves/${model}/${kind}/final`;
+  const adapter = await readPeftAdapter(fixture(folder), { config });
+  const layers = config.text.numLayers * 14 + (kind === 'lora' ? 0 : config.vision.numLayers * 12);
+  expect(adapter.tensors.size).toBe(layers);
+  const files = await peftAdapterFiles({ config, ...adapter, baseModel: adapter.baseModel ?? '' });
+  expect(await contents(files['adapter_model.safetensors'])).toEqual(
+    await contents(filesOf(folder)['adapter_model.safetensors']),
+  );
+  // Short names would mean the linears of both towers: what was trained is named in full.
+  const targets = json(files['adapter_config.json'])['target_modules'] as string[];
+  expect(targets).toHaveLength(layers / 2);
+  expect(targets.every((name) => /^model\.(language_model|vision_tower)\./.test(name))).toBe(true);
 });
 
 const config = configOf('gemma3-tiny');

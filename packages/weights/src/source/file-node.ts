@@ -3,14 +3,14 @@ import { basename } from 'node:path';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import { type ByteSource, checkRange } from './byte-source.js';
 
-/** A file on disk, open until `close`. @throws {WeightSourceError} when it cannot be opened. */
-export async function fileSource(path: string): Promise<ByteSource> {
+/** A file on disk, open until `close`; `name` is what messages call it. @throws {WeightSourceError} when it cannot be opened. */
+export async function fileSource(path: string, name = basename(path)): Promise<ByteSource> {
   const handle = await open(path, 'r').catch((error: Error) => {
     throw new WeightSourceError(path, `cannot be opened: ${error.message}`, { cause: error });
   });
   const { size } = await handle.stat();
   const source: ByteSource = {
-    name: basename(path),
+    name,
     size,
     async read(offset, length, signal) {
       signal?.throwIfAborted();

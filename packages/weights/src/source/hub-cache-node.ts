@@ -34,8 +34,9 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
   );
   const pathAt = (commit: string) => join(root, safe(commit), ...file.file.split('/').map(safe));
   const reference = join(root, 'refs', safe(file.revision));
+  const name = `${file.id}/${file.file}`;
   if (commitPattern.test(file.revision) && (await exists(pathAt(file.revision))))
-    return fileSource(pathAt(file.revision));
+    return fileSource(pathAt(file.revision), name);
 
   let entry: HubEntry | undefined;
   try {
@@ -47,7 +48,7 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
       error instanceof WeightSourceError &&
       error.status === undefined &&
       (await readFile(reference, 'utf8').catch(() => undefined));
-    if (known && (await exists(pathAt(known)))) return fileSource(pathAt(known));
+    if (known && (await exists(pathAt(known)))) return fileSource(pathAt(known), name);
     throw error;
   }
   const commit = entry.commit ?? file.revision;
@@ -58,7 +59,7 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
     await mkdir(dirname(reference), { recursive: true });
     await writeFile(reference, entry.commit);
   }
-  return fileSource(path);
+  return fileSource(path, name);
 }
 
 /** A file name that stays within its folder on every system. */

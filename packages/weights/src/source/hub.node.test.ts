@@ -76,7 +76,10 @@ it('loads a model by its hub id, once', async () => {
     return true;
   };
   const offline = await openModelSource('google/tiny', hub());
-  expect((await offline.open('model.safetensors'))?.size).toBe(weights.length);
+  expect(await offline.open('model.safetensors')).toMatchObject({
+    size: weights.length,
+    name: 'google/tiny/model.safetensors',
+  });
   await offline.close();
 });
 

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { WeightSourceError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
 import { fileSource } from './file-node.js';
@@ -18,6 +18,9 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
     .filter((entry) => !entry.isDirectory())
     .map(({ name }) => name);
   const present = new Set(files);
+  // As the path was given, for messages.
+  const start = found.isDirectory() ? path.replace(/[/\\]*$/, sep) : path.slice(0, path.length - basename(path).length);
+  const placeOf = (file: string) => `${start}${file}`;
   const opened: ByteSource[] = [];
   return {
     name: path,
@@ -25,7 +28,7 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
     files,
     async open(file) {
       if (!present.has(file)) return undefined;
-      const source = await fileSource(join(folder, file));
+      const source = await fileSource(join(folder, file), placeOf(file));
       opened.push(source);
       return source;
     },
