@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DiskFullError, RunFolderExistsError } from '@lapidary/trainer';
+import { DatasetError, DiskFullError, RunFolderExistsError } from '@lapidary/trainer';
 import { expect, test } from 'vitest';
 import { runCli } from './cli-node.js';
-import type { Engine } from './engine.js';
+import type { Engine, TrainingPlan } from './engine.js';
 import { createStandInEngine } from './testing/stand-in-engine.js';
 
 async function run(args: string[], { input = '', ...overrides }: Partial<Engine> & { input?: string } = {}) {
@@ -96,7 +96,7 @@ test('finetune: a config file, with options over it', async () => {
   await rm(folder, { recursive: true });
   expect(await run(['finetune', '--config', file])).toMatchObject({
     code: 1,
-    err: expect.stringMatching(/^error: ENOENT.*run\.json'\n$/) as string,
+    err: expect.stringMatching(/^error: .*run\.json cannot be read: there is no such file\.\n--config/) as string,
   });
 });
 
@@ -141,6 +141,10 @@ test('typed errors: message and hint, exit code 1; with --json as JSON too', asy
   expect((await run(minimal, fails(new DiskFullError({ path: '/x/y', bytes: 10 })))).err).toMatch(
     /^error: No space left to write \/x\/y/,
   );
+  const message = "maxLength is 8. Raise maxLength, or set tooLong to 'skip'.";
+  expect((await run(minimal, fails(new DatasetError({ file: 'rows.jsonl', line: 3, message })))).err).toBe(
+    "error: rows.jsonl:3: maxLength (--max-length) is 8. Raise maxLength, or set tooLong (--too-long) to 'skip'.\n",
+  );
 });
 
 test('what nobody foresaw: the stack, and exit code 70', async () => {
@@ -157,11 +161,32 @@ test('plan says what it takes and whether it fits', async () => {
   expect(code).toBe(0);
   expect(out).toContain('Parameters     268,098,176\n');
   expect(out).toContain('Weights      512 MiB\nActivations  1.00 GiB\nTogether     1.50 GiB\n');
-  expect(out).toContain('Does not fit: the adapter has 1.00 GiB.\n  - --max-length 256 saves 512 MiB\n');
+  expect(out).toContain(
+    'Does not fit: the largest buffer takes 1.00 GiB, and the adapter allows 256 MiB for one.\n  - shorter rows (',
+  );
   expect(JSON.parse((await run(['plan', '--model', 'm', '--data', 'd', '--json'])).out)).toMatchObject({
     fits: false,
     totalBytes: 1.5 * 2 ** 30,
   });
+  const { planTraining } = createStandInEngine().engine;
+  const saying = async (fit: TrainingPlan['fit']) =>
+    (
+      await run(['plan', '--model', 'm', '--data', 'd'], {
+        planTraining: async (config) => ({ ...(await planTraining(config)), fit }),
+      })
+    ).out;
+  const fit = { refused: false, reason: 'because', advice: ['less'] };
+  expect(await saying({ ...fit, fits: true })).toMatch(/\n\nFits: because\.\n$/);
+  expect(await saying({ ...fit, fits: null })).toMatch(/\n\nMay fit: because\.\n$/);
+  expect(await saying(null)).toMatch(/\n\nWhether it fits is not known: there is no adapter here\.\n$/);
+});
+
+test('plan needs no data for a released model by name', async () => {
+  const { code, out, configs } = await run(['plan', '--model', 'paligemma-3b-224', '--rank', '16']);
+  expect(code).toBe(0);
+  expect(configs[0]).toMatchObject({ lora: { rank: 16 } });
+  expect(out).not.toContain('Steps');
+  expect((await run(['plan', '--model', 'paligemma-3b-225'])).err).toContain('--data must be given');
 });
 
 test('inspect', async () => {
@@ -177,6 +202,7 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
   expect(told.requests[0]).toEqual({
     model: 'm',
     adapter: null,
+    images: [],
     prompt: '007',
     chat: true,
     maxTokens: 256,
@@ -191,9 +217,37 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     chat: false,
   });
   expect((await run(['generate', '--model', 'm'])).err).toContain('The prompt is empty');
+  expect((await run(['generate', '--model', 'm', 'x', '--raw', '--chat'])).err).toContain('one of --raw and --chat');
   const wrong = await run(['generate', '--model', 'm', 'x', '--top-k', '0', '--temperature', 'hot', '--top-p', '2']);
   expect(wrong.code).toBe(1);
   expect(wrong.err.match(/--(top-k|temperature|top-p): found/g)).toHaveLength(3);
+});
+
+test.each([
+  ['completion', false, 'rows {prompt, completion}: the prompt is continued as it stands (--chat'],
+  ['text', false, 'rows {text}: the prompt is continued as it stands (--chat'],
+  ['messages', true, 'rows {messages}: the prompt goes into the chat template (--raw'],
+  ['mixed', true, 'rows of several forms: the prompt goes into the chat template (--raw'],
+  [undefined, true, 'what it was trained on is not known: the prompt goes into the chat template (--raw'],
+])('generate with an adapter of %s rows: prompts as in training, and which is told', async (rows, chat, told) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
+  try {
+    if (rows) await writeFile(join(folder, 'run.json'), JSON.stringify({ format: 'lapidary-run-1', config: {}, rows }));
+    const args = ['generate', '--model', 'm', '--adapter', folder, 'Hello'];
+    const { requests, err } = await run(args);
+    expect(requests[0]).toMatchObject({ chat });
+    expect(err).toContain(told);
+    for (const [flag, value] of [
+      ['--raw', false],
+      ['--chat', true],
+    ] as const) {
+      const given = await run([...args, flag]);
+      expect(given.requests[0]).toMatchObject({ chat: value });
+      expect(given.err).toBe('2 tokens, 4.0 a second\n');
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('help and version', async () => {

@@ -1,3 +1,4 @@
+import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
 import { finetune } from './commands/finetune.js';
@@ -38,14 +39,24 @@ Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.
 
   addTrainFlags(program.command('plan'))
     .description('tell the memory that a run would take, before anything is loaded')
+    .addHelpText(
+      'after',
+      `
+--model may also be a released model by name, of which nothing is downloaded: ${Object.keys(modelPresets).join(', ')}.`,
+    )
     .action((values: FlagValues) => plan(values, context));
 
   program
     .command('generate')
     .description('answer a prompt')
     .argument('[prompt]', 'what to answer; without it, or with -, it is read from standard input')
-    .option('--model <path or id>', 'a folder, a .gguf file or a hub id')
+    .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
+    .option(
+      '--image <file>',
+      'a picture that the prompt is about (PaliGemma); may be given more than once',
+      (file: string, all: readonly string[] = []) => [...all, file],
+    )
     .option('--max-tokens <n>', 'longest answer (default: 256)')
     .option('--temperature <x>', '0 takes the likeliest token always (default: 0)')
     .option('--top-k <n>', 'choose among the n likeliest tokens')
@@ -57,13 +68,14 @@ Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.
     )
     .option('--seed <n>', 'of the choices (default: 42)')
     .option('--raw', 'continue the prompt as it stands, without the chat template')
+    .option('--chat', 'put the prompt into the chat template (default, but for an adapter of rows without one)')
     .option('--json', 'print one JSON object at the end')
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
 
   program
     .command('inspect')
     .description("tell what is in a model's files")
-    .argument('<model>', 'a folder, a .gguf file or a hub id')
+    .argument('<model>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--tensors', 'list every tensor')
     .option('--json', 'print one JSON object')
     .action((model: string, values: InspectValues) => inspect(model, values, context));
@@ -73,7 +85,7 @@ Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.
 
 function addTrainFlags(command: Command): Command {
   command
-    .addOption(new Option('--model <path or id>', 'a folder, a .gguf file or a hub id'))
+    .addOption(new Option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id'))
     .addOption(new Option('--config <file>', 'JSON with fields of TrainConfig; options given here count more'))
     .addOption(new Option('--json', 'print one JSON object at the end'));
   for (const { name, value, help, group } of trainFlags) {

@@ -1,4 +1,4 @@
-import { ConfigError } from '@lapidary/trainer';
+import { ConfigError, DatasetError } from '@lapidary/trainer';
 import { trainFlags } from './train-flags.js';
 
 /** Errors that no user can do anything about: bugs, told with their stack. */
@@ -37,7 +37,8 @@ export function describeError(error: unknown): ErrorDescription {
   const hint = (error as { hint?: unknown }).hint;
   const described = {
     name,
-    message: error instanceof ConfigError ? inFlags(error) : message,
+    message:
+      error instanceof ConfigError ? inFlags(error) : error instanceof DatasetError ? withFlags(message) : message,
     hint: typeof hint === 'string' ? hint : null,
   };
   if (name === 'TrainingInterruptedError' || name === 'AbortError')
@@ -53,6 +54,17 @@ function inFlags({ problems }: ConfigError): string {
   return problems
     .map(({ path, found, allowed }) => `${flagOf(path)}: found ${found}; allowed: ${inFlagNames(allowed)}`)
     .join('\n');
+}
+
+/** A message about data, with the flag behind the first mention of each field that has one. */
+function withFlags(message: string): string {
+  const named = new Set<string>();
+  return message.replace(/\b(maxLength|tooLong)\b/g, (field) => {
+    const flag = trainFlags.find(({ path }) => path.split('.').at(-1) === field);
+    if (flag === undefined || named.has(field)) return field;
+    named.add(field);
+    return `${field} (${flag.name})`;
+  });
 }
 
 function inFlagNames(allowed: string): string {

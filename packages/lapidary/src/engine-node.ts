@@ -1,13 +1,26 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { textConfigOf, visionConfigOf } from '@lapidary/gemma';
+import { modelPresets, textConfigOf, visionConfigOf } from '@lapidary/gemma';
 import { baselineProfile, openGpu, type DeviceProfile } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
-import { openData, openModel, planModel, planRun, planRunMemory, runTraining, type TrainPlan } from '@lapidary/trainer';
+import {
+  judgeFit,
+  openData,
+  openModel,
+  planModel,
+  planPreset,
+  planRun,
+  planRunMemory,
+  runTraining,
+  type ModelPlan,
+  type ResolvedTrainConfig,
+} from '@lapidary/trainer';
 import { modelWeightLoader, type HubOptions, type WeightLoader } from '@lapidary/weights';
-import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import type { Engine, GenerateRequest } from './engine.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
+import { UsageError } from './usage-error.js';
 
 /** What the commands run on in Node. */
 export const engine: Engine = {
@@ -21,17 +34,24 @@ export const engine: Engine = {
       const { profile, known } = await profileAtHand();
       const plan = planRunMemory(profile, model, data, config);
       return {
-        parameters: [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0),
-        trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
+        ...countsOf(model, config),
         totalSteps: planRun(config, data.train.length).totalSteps,
-        tokensPerStep: config.batchSize * config.maxLength * config.gradientAccumulation,
         memory: plan.memory,
-        availableBytes: known ? profile.limits.maxBufferSize : null,
-        advice: adviceFor(plan, config.gradientCheckpointing),
-      } satisfies TrainingPlan;
+        fit: known ? judgeFit(profile, plan, config) : null,
+      };
     } finally {
       await open.weights.close();
     }
+  },
+  planRelease: async (name, config) => {
+    const { profile, known } = await profileAtHand();
+    const { model, plan } = planPreset(profile, modelPresets[name], config);
+    return {
+      ...countsOf(model, config),
+      totalSteps: config.steps,
+      memory: plan.memory,
+      fit: known ? judgeFit(profile, plan, config) : null,
+    };
   },
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
@@ -68,6 +88,14 @@ export const engine: Engine = {
   generate,
 };
 
+function countsOf(model: ModelPlan, config: ResolvedTrainConfig) {
+  return {
+    parameters: [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0),
+    trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
+    tokensPerStep: config.batchSize * config.maxLength * config.gradientAccumulation,
+  };
+}
+
 /**
  * Opens what `--model` names, with the user's token for the hub. A local model is known by its whole path, so that a run
  * can be resumed whichever way the path is written.
@@ -75,10 +103,12 @@ export const engine: Engine = {
 export function loaderOf(
   model: string,
   options: Pick<HubOptions, 'endpoint'> = {},
-): WeightLoader & { readonly description: string } {
+): WeightLoader & { readonly description: string; readonly baseModel: string } {
   const token = hubToken();
   return {
     description: existsSync(model) ? resolve(model) : model,
+    // As it was written: an adapter that is passed on says nothing of the folders above.
+    baseModel: model,
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
   };
 }
@@ -94,21 +124,18 @@ async function profileAtHand(): Promise<{ profile: DeviceProfile; known: boolean
   }
 }
 
-function adviceFor({ memory }: TrainPlan, checkpointing: boolean): string[] {
-  const bytes = (category: RegExp) => memory.find((m) => category.test(m.category))?.bytes ?? 0;
-  const advice: [number, string][] = [
-    [checkpointing ? 0 : bytes(/Activations/), 'gradient checkpointing (--gradient-checkpointing)'],
-    [
-      bytes(/Activations/) / 2,
-      'shorter rows (--max-length) or fewer of them at a time (--batch-size) with gradient accumulation',
-    ],
-    [bytes(/Weights/) / 2, 'a quantised base model (a .gguf file)'],
-    [bytes(/Optimiser/), 'a smaller LoRA rank, or a LoRA instead of full fine-tuning'],
-  ];
-  return advice
-    .filter(([gain]) => gain > 0)
-    .sort((a, b) => b[0] - a[0])
-    .map(([, text]) => text);
+/** @throws UsageError for what cannot be read */
+async function readImage(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    const problem = isMissing ? 'there is no such file' : (cause as Error).message;
+    throw new UsageError({
+      message: `${path} cannot be read: ${problem}.`,
+      hint: '--image takes a PNG, JPEG or WebP.',
+    });
+  }
 }
 
 async function generate(
@@ -116,6 +143,7 @@ async function generate(
   { onText, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
   const began = performance.now();
+  const images = await Promise.all(request.images.map(readImage));
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
     ...(request.adapter !== null && { adapter: request.adapter }),
@@ -129,6 +157,7 @@ async function generate(
       topP: request.topP ?? 1,
       stop: request.stop,
       seed: request.seed,
+      images,
       signal,
     });
     let text = '';

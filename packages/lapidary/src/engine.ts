@@ -1,16 +1,16 @@
-import type { MemoryEntry, ResolvedTrainConfig, RunTraining, WeightLoader } from '@lapidary/trainer';
+import type { ModelPresetName } from '@lapidary/gemma';
+import type { Fit, MemoryEntry, ResolvedTrainConfig, RunTraining, WeightLoader } from '@lapidary/trainer';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
   readonly parameters: number;
   readonly trainableParameters: number;
-  readonly totalSteps: number;
+  /** Null where no data was given: its rows say it. */
+  readonly totalSteps: number | null;
   readonly tokensPerStep: number;
   readonly memory: readonly MemoryEntry[];
-  /** What the adapter can hold; null where that is not known. */
-  readonly availableBytes: number | null;
-  /** What would make it smaller, the most effective first. */
-  readonly advice: readonly string[];
+  /** Whether it fits, as far as that can be known; null where there is no adapter to ask. */
+  readonly fit: Fit | null;
 }
 
 /** What is in a model's files, from their headers. */
@@ -36,6 +36,8 @@ export interface GenerateRequest {
   /** Folder of a PEFT adapter; null for the model as it is. */
   readonly adapter: string | null;
   readonly prompt: string;
+  /** Paths of pictures that it is about. */
+  readonly images: readonly string[];
   /** The prompt is put into the model's chat template; false: it is continued as it stands. */
   readonly chat: boolean;
   readonly maxTokens: number;
@@ -61,6 +63,8 @@ export interface Engine {
   openModel(model: string): Promise<WeightLoader>;
   readonly runTraining: RunTraining;
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
+  /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */
+  planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,

@@ -80,7 +80,14 @@ function setAt(settings: Settings, path: string, value: unknown): void {
 }
 
 async function readSettings(path: string, context: CliContext): Promise<Settings> {
-  const text = await context.readFile(path);
+  let text: string;
+  try {
+    text = await context.readFile(path);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : message;
+    throw new UsageError({ message: `${path} cannot be read: ${reason}.`, hint: '--config names a JSON file.' });
+  }
   let settings: unknown;
   try {
     settings = JSON.parse(text);

@@ -21,7 +21,7 @@ export const trainFlags: readonly TrainFlag[] = [
       value: '<file>',
       path: 'data.source',
       kind: 'text',
-      help: 'JSONL file with {prompt, completion}, {messages} or {text} in each line',
+      help: 'JSONL file with {prompt, completion}, {image, prompt, completion}, {messages} or {text} in each line',
     },
     {
       name: '--format',
@@ -159,7 +159,14 @@ export const trainFlags: readonly TrainFlag[] = [
       value: '<names>',
       path: 'lora.targets',
       kind: 'names',
-      help: 'linears, such as qProj,vProj (default: all seven)',
+      help: 'linears, such as qProj,vProj (default: all)',
+    },
+    {
+      name: '--towers',
+      value: '<names>',
+      path: 'lora.towers',
+      kind: 'names',
+      help: 'parts that are adapted: language, vision, projector (default: language)',
     },
     {
       name: '--layers',
@@ -182,6 +189,22 @@ export const trainFlags: readonly TrainFlag[] = [
       path: 'trainable',
       kind: 'names',
       help: 'paths of the parameters that are trained, with --full (default: all)',
+    },
+  ]),
+  ...group('Pictures', [
+    {
+      name: '--image-preset',
+      value: '<name>',
+      path: 'imagePreset',
+      kind: 'text',
+      help: 'big-vision or hugging-face (default: as the weights were published)',
+    },
+    {
+      name: '--allow-missing',
+      value: '<patterns>',
+      path: 'allowMissing',
+      kind: 'names',
+      help: "parameters that the weights may lack and that begin anew, such as 'vision.**'",
     },
   ]),
   ...group('Memory', [

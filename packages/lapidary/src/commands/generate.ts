@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, type ConfigProblem } from '@lapidary/trainer';
+import { ConfigError, describeValue, runFile, type ConfigProblem, type RowsForm } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
 import { UsageError } from '../usage-error.js';
@@ -11,8 +11,10 @@ export interface GenerateValues {
   readonly topK?: string;
   readonly topP?: string;
   readonly stop?: readonly string[];
+  readonly image?: readonly string[];
   readonly seed?: string;
   readonly raw?: boolean;
+  readonly chat?: boolean;
   readonly json?: boolean;
 }
 
@@ -77,7 +79,8 @@ async function readRequest(
     model: values.model,
     adapter: values.adapter ?? null,
     prompt,
-    chat: values.raw !== true,
+    images: values.image ?? [],
+    chat: await choosePromptForm(values, context),
     maxTokens,
     temperature,
     topK,
@@ -85,4 +88,40 @@ async function readRequest(
     stop: values.stop ?? [],
     seed,
   };
+}
+
+/** What an adapter's run says of its rows, and whether a prompt then goes into the chat template. */
+const rowForms: Readonly<Record<RowsForm, { readonly chat: boolean; readonly rows: string }>> = {
+  messages: { chat: true, rows: 'The adapter was trained on rows {messages}' },
+  completion: { chat: false, rows: 'The adapter was trained on rows {prompt, completion}' },
+  text: { chat: false, rows: 'The adapter was trained on rows {text}' },
+  mixed: { chat: true, rows: 'The adapter was trained on rows of several forms' },
+};
+
+/** Whether the prompt goes into the chat template: as the flags say, else as the adapter was trained, which is told. */
+async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context: CliContext): Promise<boolean> {
+  if (raw && chat)
+    throw new UsageError({
+      message: 'Give one of --raw and --chat.',
+      hint: 'lapidary generate --help shows all options.',
+    });
+  if (raw || chat || adapter === undefined) return raw !== true;
+  const form = rowForms[(await readRowsForm(adapter, context)) as RowsForm] ?? {
+    chat: true,
+    rows: `There is no ${runFile} beside the adapter, so what it was trained on is not known`,
+  };
+  const used = form.chat
+    ? 'the prompt goes into the chat template (--raw continues it as it stands)'
+    : 'the prompt is continued as it stands (--chat puts it into the chat template)';
+  context.err(`${form.rows}: ${used}.\n`);
+  return form.chat;
+}
+
+async function readRowsForm(adapter: string, context: CliContext): Promise<unknown> {
+  try {
+    const run: unknown = JSON.parse(await context.readFile(`${adapter}/${runFile}`));
+    return (run as { rows?: unknown } | null)?.rows;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,16 +1,23 @@
+import { modelPresets, type ModelPresetName } from '@lapidary/gemma';
 import { formatBytes } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
+import type { TrainingPlan } from '../engine.js';
 import { readTrainConfig, type FlagValues } from '../read-train-config.js';
 import { formatTable } from '../format-table.js';
 
 /** What a run would take, without loading a weight. */
 export async function plan(values: FlagValues, context: CliContext): Promise<void> {
-  const config = await readTrainConfig(values, context);
-  const planned = await context.engine.planTraining(config);
+  const model = String(values['model']);
+  // A released model by name needs no data: rows are taken to be as long as may be.
+  const isRelease = Object.hasOwn(modelPresets, model) && values['data'] === undefined;
+  const config = await readTrainConfig(isRelease ? { ...values, data: model } : values, context);
+  const { engine } = context;
+  const planned = isRelease
+    ? await engine.planRelease(model as ModelPresetName, config)
+    : await engine.planTraining(config);
   const total = planned.memory.reduce((sum, { bytes }) => sum + bytes, 0);
-  const fits = planned.availableBytes === null ? null : total <= planned.availableBytes;
   if (values['json'] === true) {
-    context.out(`${JSON.stringify({ ...planned, totalBytes: total, fits })}\n`);
+    context.out(`${JSON.stringify({ ...planned, totalBytes: total, fits: planned.fit?.fits ?? null })}\n`);
     return;
   }
   const count = (value: number) => value.toLocaleString('en');
@@ -18,15 +25,16 @@ export async function plan(values: FlagValues, context: CliContext): Promise<voi
     `${formatTable([
       ['Parameters', count(planned.parameters)],
       ['Trained', count(planned.trainableParameters)],
-      ['Steps', count(planned.totalSteps)],
+      ...(planned.totalSteps === null ? [] : [['Steps', count(planned.totalSteps)]]),
       ['Tokens a step', count(planned.tokensPerStep)],
     ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n`,
   );
-  if (fits === null) return;
-  const available = formatBytes(planned.availableBytes!);
-  context.out(
-    fits
-      ? `\nFits: the adapter has ${available}.\n`
-      : `\nDoes not fit: the adapter has ${available}.\n${planned.advice.map((line) => `  - ${line}\n`).join('')}`,
-  );
+  context.out(`\n${describeFit(planned.fit)}`);
+}
+
+function describeFit(fit: TrainingPlan['fit']): string {
+  if (fit === null) return 'Whether it fits is not known: there is no adapter here.\n';
+  const { fits, reason, advice } = fit;
+  if (fits !== false) return `${fits ? 'Fits' : 'May fit'}: ${reason}.\n`;
+  return `Does not fit: ${reason}.\n${advice.map((line) => `  - ${line}\n`).join('')}`;
 }

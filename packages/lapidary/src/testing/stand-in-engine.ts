@@ -27,10 +27,15 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         totalSteps: 12,
         tokensPerStep: 2048,
         memory,
-        availableBytes: 2 ** 30,
-        advice: ['--max-length 256 saves 512 MiB'],
+        fit: {
+          fits: false,
+          refused: true,
+          reason: 'the largest buffer takes 1.00 GiB, and the adapter allows 256 MiB for one',
+          advice: ['shorter rows (--max-length)'],
+        },
       };
     },
+    planRelease: async (_name, config) => ({ ...(await engine.planTraining(config)), totalSteps: null }),
     inspectModel: async (source) => ({
       source,
       format: 'gguf',

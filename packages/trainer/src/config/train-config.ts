@@ -7,6 +7,8 @@ export interface WeightLoader {
   open(...args: never[]): unknown;
   /** What goes into run metadata: file or hub id, revision, hashes. Without it the loader's own JSON-able fields do. */
   readonly description?: JsonValue;
+  /** What an exported adapter names as its base; where absent, a `description` that is a text. */
+  readonly baseModel?: string;
 }
 
 /**

@@ -19,6 +19,7 @@ export function publishedImagePreset(format: 'npz' | 'safetensors' | 'gguf'): Im
 }
 
 const defaultCacheBytes = 256 * 2 ** 20;
+const largestDataUrl = 2 ** 20;
 
 /** The pictures of a data set as a vision tower takes them. The last ones used are kept; the others are decoded again. */
 export class Pictures {
@@ -42,6 +43,21 @@ export class Pictures {
     return joined;
   }
 
+  /** The pictures of a row as they are, for a report; those of more than a megabyte are left out. */
+  async dataUrlsOf(row: Row): Promise<string[]> {
+    const urls: string[] = [];
+    for (const reference of imagesOf(row)) {
+      const bytes = await this.#bytesOf(reference);
+      if (bytes.length <= largestDataUrl) urls.push(toDataUrl(bytes));
+    }
+    return urls;
+  }
+
+  async #bytesOf(reference: ImageReference): Promise<Uint8Array> {
+    if (typeof reference === 'string') return this.#options.read(reference);
+    return reference instanceof Blob ? new Uint8Array(await reference.arrayBuffer()) : reference;
+  }
+
   async #prepare(reference: ImageReference, line: number): Promise<Float32Array> {
     const before = this.#kept.get(reference);
     if (before !== undefined) {
@@ -50,10 +66,10 @@ export class Pictures {
       this.#kept.set(reference, before);
       return before;
     }
-    const { vision, preset, file, read, cacheBytes = defaultCacheBytes } = this.#options;
+    const { vision, preset, file, cacheBytes = defaultCacheBytes } = this.#options;
     try {
-      const isPath = typeof reference === 'string';
-      const image = await decodeImage(isPath ? await read(reference) : reference, isPath ? { name: reference } : {});
+      const name = typeof reference === 'string' ? { name: reference } : {};
+      const image = await decodeImage(await this.#bytesOf(reference), name);
       const pixels = preprocessImage(image, { preset, imageSize: vision.imageSize });
       const patches = patchify(pixels, vision.imageSize, vision.patchSize);
       this.#kept.set(reference, patches);
@@ -88,4 +104,12 @@ export function countPictures(rows: readonly Row[], file: string, vision: Siglip
     }
   }
   return count;
+}
+
+/** A PNG, JPEG or WebP as a URL that holds it. */
+function toDataUrl(bytes: Uint8Array): string {
+  const type = bytes[0] === 0x89 ? 'png' : bytes[0] === 0xff ? 'jpeg' : 'webp';
+  let binary = '';
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return `data:image/${type};base64,${btoa(binary)}`;
 }

@@ -58,7 +58,7 @@ async function exportAdapter(
     throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
   }
   const targets = [...new Set([...plan.lora.values()].map(({ linear }) => moduleNames[linear.split('.').at(-1)!]!))];
-  const baseModel = run.weightLoader.description;
+  const baseModel = run.weightLoader.baseModel ?? run.weightLoader.description;
   const files = await peftAdapterFiles({
     config,
     rank: lora.rank,

@@ -139,7 +139,15 @@ async function takeSamples(
       answer += text.flush();
       const expected =
         'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null;
-      await logger.onSample?.({ step, id: `line ${row.line}`, prompt: tokenizer.decode(prompt), answer, expected });
+      const shown = (await pictures?.dataUrlsOf(row)) ?? [];
+      await logger.onSample?.({
+        step,
+        id: `line ${row.line}`,
+        prompt: tokenizer.decode(prompt),
+        answer,
+        expected,
+        ...(shown.length > 0 && { pictures: shown }),
+      });
     }
   } finally {
     await generator.destroy();

@@ -40,6 +40,8 @@ export interface SampleRecord {
   readonly answer: string;
   /** The completion in the data; null where there is none. */
   readonly expected: string | null;
+  /** The row's pictures as data URLs; left out where there are none, or large ones. */
+  readonly pictures?: readonly string[];
 }
 
 /** Which adapter runs. */

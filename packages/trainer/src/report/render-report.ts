@@ -1,3 +1,4 @@
+import { boxesToSvg, parseBoxes } from '@lapidary/gemma';
 import { formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
 import type { RunRecording } from '../metrics/record-run.js';
 import type { SampleRecord } from '../metrics/run-records.js';
@@ -130,9 +131,10 @@ function renderSamples(samples: readonly SampleRecord[]): Markup | null {
   const cards = [...byRow.values()].map((ofRow) => {
     const [first, last] = [ofRow[0]!, ofRow.at(-1)!];
     const shown = ofRow.length > 1 ? [first, last] : [first];
+    const seen = first.pictures ?? [];
     return html`<article class="sample"><p class="text">${first.prompt}</p><div class="pair">
-${shown.map((sample) => html`<div class="${sample === last && sample.step > 0 ? 'after' : ''}"><h4>${sample.step === 0 ? 'Before' : `After step ${sample.step}`}</h4><div class="text">${sample.answer.trim() || html`<span class="quiet">(nothing)</span>`}</div></div>`)}
-${first.expected !== null && html`<div><h4>In the data</h4><div class="text quiet">${first.expected}</div></div>`}</div></article>`;
+${shown.map((sample) => html`<div class="${sample === last && sample.step > 0 ? 'after' : ''}"><h4>${sample.step === 0 ? 'Before' : `After step ${sample.step}`}</h4><div class="text">${sample.answer.trim() || html`<span class="quiet">(nothing)</span>`}</div>${seen.map((url) => renderPicture(url, sample.answer))}</div>`)}
+${first.expected !== null && html`<div><h4>In the data</h4><div class="text quiet">${first.expected}</div>${seen.map((url) => renderPicture(url, first.expected ?? ''))}</div>`}</div></article>`;
   });
   return html`<h2>Answers to held-out rows</h2><div class="samples">${cards}</div>`;
 }
@@ -201,4 +203,14 @@ function flatten(value: JsonValue, path = ''): [string, string][] {
       ? '–'
       : String(value);
   return [[path, text]];
+}
+
+/** Coordinates of the drawing over a picture, which is stretched over it. */
+const boxScale = 1000;
+
+/** A picture, and over it the boxes that an answer names. */
+function renderPicture(url: string, answer: string): Markup {
+  const { boxes } = parseBoxes(answer);
+  const drawing = boxesToSvg(boxes, { width: boxScale, height: boxScale, thickness: boxScale / 100 });
+  return html`<div class="picture"><img src="${url}" alt="The row's picture">${boxes.length > 0 && new Html(drawing.replace('<svg ', '<svg preserveAspectRatio="none" '))}</div>`;
 }

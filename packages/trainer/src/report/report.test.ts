@@ -114,3 +114,13 @@ test('the report of a resumed run shows all of it; a failed run has one too', as
     expect(data.series[0]!.points.map(([step]) => step)).toEqual(Array.from({ length: to }, (_, index) => index + 1));
   }
 });
+
+test('pictures stand beside the answers, with the boxes that these name', () => {
+  const pictures = ['data:image/png;base64,AAAA'];
+  const sample = { step: 0, id: 'line 1', prompt: 'detect cat', answer: 'none', expected: null, pictures };
+  const answer = '<loc0000><loc0000><loc0512><loc1023> c<t';
+  const report = renderReport({ ...run, samples: [sample, { ...sample, step: 5, answer }] });
+  expect(report.match(/<img src="data:image\/png;base64,AAAA"/g)).toHaveLength(2);
+  expect(report.match(/<svg preserveAspectRatio="none"[^>]*>/g)).toHaveLength(1);
+  expect(report).toContain('c&lt;t</text>');
+});

@@ -41,6 +41,9 @@ output { position: absolute; top: 44px; pointer-events: none; background: var(--
   padding: 6px 10px; font-size: 12.5px; line-height: 1.45; box-shadow: 0 4px 16px #0002; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .samples { display: grid; gap: 14px; }
 .sample { overflow: hidden; }
+.picture { position: relative; margin-top: 8px; max-width: 240px; }
+.picture img { display: block; width: 100%; border-radius: 6px; image-rendering: auto; }
+.picture svg { position: absolute; inset: 0; width: 100%; height: 100%; }
 .sample > p { padding: 12px 16px; border-bottom: 1px solid var(--edge); font-weight: 600; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 240px), 1fr)); gap: 1px; background: var(--edge); }
 .pair > div { background: var(--card); padding: 10px 16px 14px; min-width: 0; }
