@@ -45,7 +45,7 @@ async function chromium(): Promise<TestProjectConfiguration> {
   return {
     resolve: { conditions: [...conditions, 'browser'] },
     // Served as it is: bundling a dependency found on the way would reload the page in the middle of a test.
-    optimizeDeps: { exclude: ['wesl'] },
+    optimizeDeps: { exclude: ['wesl', '@huggingface/jinja', '@huggingface/tokenizers'] },
     server: {
       headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
     },
