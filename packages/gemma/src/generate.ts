@@ -42,6 +42,11 @@ export class ContextLengthError extends Error {
   override readonly name = 'ContextLengthError';
 }
 
+/** A prompt with pictures for a model that sees none, or without for one that answers about pictures. */
+export class PromptImagesError extends Error {
+  override readonly name = 'PromptImagesError';
+}
+
 /** The largest logit's index. */
 export function greedy(logits: Float32Array): number {
   let best = 0;
@@ -125,7 +130,8 @@ export class Generator {
   #patchesIn({ patches }: ModelPrompt): number {
     if (patches === undefined) return 0;
     const vision = visionConfigOf(this.#config);
-    if (vision === undefined) throw new TypeError('this model has no vision tower, but the prompt has images');
+    if (vision === undefined)
+      throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
     return patches.length / (3 * vision.patchSize ** 2);
   }
 

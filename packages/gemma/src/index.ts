@@ -61,7 +61,14 @@ export {
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
-export { ContextLengthError, Generator, greedy, type GenerateOptions, type ModelPrompt } from './generate.js';
+export {
+  ContextLengthError,
+  Generator,
+  greedy,
+  PromptImagesError,
+  type GenerateOptions,
+  type ModelPrompt,
+} from './generate.js';
 
 // Text
 export {

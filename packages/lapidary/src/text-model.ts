@@ -11,6 +11,7 @@ import {
   patchCount,
   patchify,
   planVariables,
+  PromptImagesError,
   preprocessImage,
   renderChat,
   sampleToken,
@@ -113,7 +114,7 @@ export class TextModel {
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
    * PaliGemma knows no chat: it answers a text, or the one message there is.
-   * @throws ContextLengthError, ChatTemplateError, ImageError; AbortError by the signal.
+   * @throws ContextLengthError, ChatTemplateError, ImageError, PromptImagesError; AbortError by the signal.
    */
   async *answer(
     prompt: string | readonly ChatMessage[],
@@ -130,6 +131,10 @@ export class TextModel {
       signal,
     } = options;
     const tokens = this.#tokensOf(prompt);
+    if (this.config.family === 'paligemma' && images.length === 0)
+      throw new PromptImagesError(
+        'PaliGemma answers about a picture, but the prompt has none: give `images` (--image)',
+      );
     const patches = images.length > 0 ? await this.#patchesOf(images) : undefined;
     const vision = visionConfigOf(this.config);
     const promptTokens = tokens.length + (patches && vision ? images.length * patchCount(vision) : 0);
@@ -170,7 +175,8 @@ export class TextModel {
   /** f32 [I·N, 3·p·p]. */
   async #patchesOf(images: readonly (Uint8Array | Blob)[]): Promise<Float32Array> {
     const vision = visionConfigOf(this.config);
-    if (vision === undefined) throw new TypeError('this model has no vision tower, but the prompt has pictures');
+    if (vision === undefined)
+      throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
     const { imageSize, patchSize } = vision;
     const values = 3 * imageSize ** 2;
     const patches = new Float32Array(images.length * values);

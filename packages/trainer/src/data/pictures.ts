@@ -77,7 +77,6 @@ export class Pictures {
       if (this.#kept.size * patches.byteLength > cacheBytes && oldest !== undefined) this.#kept.delete(oldest);
       return patches;
     } catch (error) {
-      if (error instanceof DatasetError) throw error;
       throw new DatasetError({ file, line, message: (error as Error).message }, { cause: error });
     }
   }
@@ -97,6 +96,11 @@ export function countPictures(rows: readonly Row[], file: string, vision: Siglip
         line: row.line,
         message: 'this row has a picture, but the model has no vision tower',
       });
+    }
+    if (found === 0 && vision !== undefined) {
+      const message =
+        'this row has no picture; PaliGemma rows are {"image": "cat.png", "prompt": "…", "completion": "…"}';
+      throw new DatasetError({ file, line: row.line, message });
     }
     if (found !== count) {
       const message = `this row has ${found} pictures, the first row ${count}; every row of a data set must have as many`;

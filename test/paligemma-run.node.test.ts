@@ -1,0 +1,160 @@
+// Whole runs of a tiny PaliGemma through the trainer: pictures in rows, adapters, checkpoints, answers, and what goes wrong.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { openGpu } from '@lapidary/gpu';
+import {
+  createMemoryStore,
+  DatasetError,
+  resolveTrainConfig,
+  runTraining,
+  TrainingInterruptedError,
+  type SampleRecord,
+  type TrainConfig,
+} from '@lapidary/trainer';
+import { bufferSource, paliGemmaWeightLoader } from '@lapidary/weights';
+import { TextModel } from 'lapidary';
+import { describe, expect, it } from 'vitest';
+
+const fixture = (path: string) => fileURLToPath(new URL(`fixtures/${path}`, import.meta.url));
+const bytes = (path: string) => new Uint8Array(readFileSync(fixture(path)));
+
+// The tiny model's 160 words, and the first of the tokenizer's: enough for texts of bytes.
+const tokenizer = JSON.parse(readFileSync(fixture('tokenizer/tokenizer.json'), 'utf8')) as {
+  model: { vocab: Record<string, number>; merges: unknown[] };
+  added_tokens: { id: number }[];
+};
+const words = 140;
+tokenizer.model.vocab = Object.fromEntries(
+  ['<pad>', '<eos>', '<bos>', '<unk>', ...Array.from({ length: 96 }, (_, i) => String.fromCharCode(32 + i)), '▁', '\n']
+    .slice(0, words)
+    .map((word, id) => [word, id]),
+);
+tokenizer.model.merges = [];
+tokenizer.added_tokens = tokenizer.added_tokens.filter(({ id }) => id < 4);
+
+const files = [
+  bufferSource('config.json', bytes('models/paligemma1-tiny/config.json')),
+  bufferSource('model.safetensors', bytes('models/paligemma1-tiny/model.safetensors')),
+  bufferSource('tokenizer.json', new TextEncoder().encode(JSON.stringify(tokenizer))),
+];
+const loader = () => ({ description: 'tiny', ...paliGemmaWeightLoader({ from: files }) });
+
+const pictures = ['rgb.png', 'grey.png', 'palette.png', 'tiny.png'];
+const rows = pictures.map((name, i) => ({
+  image: bytes(`images/${name}`),
+  prompt: 'name',
+  completion: ['red', 'grey', 'pal', 'dot'][i]!,
+}));
+
+const config = (over: Partial<TrainConfig> = {}) =>
+  resolveTrainConfig({
+    weightLoader: loader(),
+    data: { source: rows },
+    evalData: { source: rows },
+    batchSize: 2,
+    steps: 30,
+    maxLength: 16,
+    lora: { rank: 8, alpha: 16, towers: ['language', 'vision', 'projector'] },
+    optimizer: { learningRate: 1e-2 },
+    sampleTokens: 4,
+    outDir: 'memory',
+    ...over,
+  });
+
+describe('PaliGemma', () => {
+  it('learns to name pictures; the adapter that was written answers as the trained model did', async () => {
+    const store = createMemoryStore();
+    const samples: SampleRecord[] = [];
+    const summary = await runTraining(config(), { store, logger: { onSample: (sample) => void samples.push(sample) } });
+    expect(summary.finalEvalLoss!).toBeLessThan(0.5 * summary.baseEvalLoss!);
+    expect(Math.abs(summary.peakBytesPlanned / summary.peakBytesAllocated - 1)).toBeLessThan(0.02);
+    expect(samples[0]!.pictures?.[0]).toMatch(/^data:image\/png;base64,/);
+    const report = new TextDecoder().decode(await store.read('report.html'));
+    expect(report.match(/<img src="data:image\/png/g)!.length).toBeGreaterThanOrEqual(4);
+
+    const adapter = await Promise.all(
+      ['adapter_config.json', 'adapter_model.safetensors'].map(async (name) =>
+        bufferSource(name, await store.read(name)),
+      ),
+    );
+    const gpu = await openGpu();
+    const model = await TextModel.open(loader(), { gpu, adapter });
+    for (const [i, after] of samples.slice(-4).entries()) {
+      let text = '';
+      for await (const part of model.answer('name', { images: [rows[i]!.image], maxNewTokens: 4 })) text += part;
+      expect(text).toBe(after.answer);
+    }
+    await expect(model.answer('name').next()).rejects.toThrow(/PaliGemma answers about a picture/);
+    model.destroy();
+    expect(gpu.counters.bytes).toBe(0);
+    gpu.destroy();
+  });
+
+  it('resumes bit for bit', async () => {
+    const losses = async (stopAt?: number) => {
+      const store = createMemoryStore();
+      const seen: number[] = [];
+      const stop = new AbortController();
+      const run = (resume: boolean) =>
+        runTraining(config({ steps: 6, evalEvery: 100, sampleTokens: 1, sampleCount: 0, resume }), {
+          store,
+          signal: stop.signal,
+          logger: {
+            onStep: ({ step, loss }) => {
+              seen.push(loss);
+              if (!resume && step === stopAt) stop.abort();
+            },
+          },
+        });
+      if (stopAt === undefined) await run(false);
+      else {
+        await expect(run(false)).rejects.toBeInstanceOf(TrainingInterruptedError);
+        await runTraining(config({ steps: 6, evalEvery: 100, sampleTokens: 1, sampleCount: 0, resume: true }), {
+          store,
+          logger: { onStep: ({ loss }) => void seen.push(loss) },
+        });
+      }
+      return seen;
+    };
+    expect(await losses(2)).toEqual(await losses());
+  });
+
+  it('trains one part by pattern, the others as published', async () => {
+    const store = createMemoryStore();
+    await runTraining(config({ lora: null, trainable: ['projector.*'], steps: 2, sampleCount: 0 }), { store });
+    const weights = await paliGemmaWeightLoader({
+      from: [
+        bufferSource('config.json', await store.read('config.json')),
+        bufferSource('model.safetensors', await store.read('model.safetensors')),
+      ],
+    }).open();
+    const before = await paliGemmaWeightLoader({ from: files }).open();
+    const values = async (opened: typeof weights) => {
+      const found = new Map<string, Uint8Array[]>();
+      await opened.load(opened.entries, {
+        write: (path, _, part) => void found.set(path, [...(found.get(path) ?? []), part.slice()]),
+      });
+      return found;
+    };
+    const [ours, theirs] = [await values(weights), await values(before)];
+    for (const [path, parts] of ours) {
+      if (path.startsWith('projector.')) expect(parts, path).not.toEqual(theirs.get(path));
+      else expect(parts, path).toEqual(theirs.get(path));
+    }
+  });
+
+  it.each([
+    ['no picture', [{ prompt: 'a', completion: 'b' }], /:1: this row has no picture/],
+    ['two numbers of pictures', [rows[0], { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],
+    ['rows of text', [{ text: 'a' }], /:1: this row has no picture/],
+    ['no picture file', [{ ...rows[0], image: bytes('images/bad/not-a-picture.png') }], /:1: .*Use PNG, JPEG or WebP/],
+    ['a picture cut off', [{ ...rows[0], image: bytes('images/bad/truncated.jpg') }], /:1: /],
+    ['a path that leads nowhere', [{ ...rows[0], image: 'none.png' }], /data:1: .*none\.png: there is no such picture/],
+  ])('refuses %s, naming the line', async (_, source, message) => {
+    const run = runTraining(config({ data: { source }, evalData: null, evalFraction: 0 }), {
+      store: createMemoryStore(),
+    });
+    await expect(run).rejects.toThrow(message);
+    await expect(run).rejects.toBeInstanceOf(DatasetError);
+  });
+});
