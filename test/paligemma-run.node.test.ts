@@ -11,7 +11,7 @@ import {
   type SampleRecord,
   type TrainConfig,
 } from '@lapidary/trainer';
-import { bufferSource, paliGemmaWeightLoader } from '@lapidary/weights';
+import { bufferSource, gemmaWeightLoader, paliGemmaWeightLoader, WeightNamesError } from '@lapidary/weights';
 import { TextModel } from 'lapidary';
 import { describe, expect, it } from 'vitest';
 
@@ -141,6 +141,44 @@ describe('PaliGemma', () => {
       if (path.startsWith('projector.')) expect(parts, path).not.toEqual(theirs.get(path));
       else expect(parts, path).toEqual(theirs.get(path));
     }
+  });
+
+  it('begins what the weights lack anew, only where it is allowed', async () => {
+    const opened = await paliGemmaWeightLoader({ from: files }).open();
+    const gemma = await gemmaWeightLoader({ from: fixture('models/gemma1-tiny') }).open();
+    const decoder = [
+      bufferSource('config.json', bytes('models/gemma1-tiny/config.json')),
+      bufferSource('model.safetensors', bytes('models/gemma1-tiny/model.safetensors')),
+      files[2]!,
+    ];
+    const whole = { ...opened.config, text: { ...gemma.config, vocabSize: 140 } };
+    const run = (allowMissing: string[], notices: string[] = []) =>
+      runTraining(
+        config({
+          weightLoader: paliGemmaWeightLoader({ decoder, config: whole }),
+          allowMissing,
+          steps: 2,
+          sampleCount: 0,
+          lora: { rank: 4 },
+        }),
+        { store: createMemoryStore(), logger: { onNotice: (notice) => void notices.push(notice) } },
+      );
+    await expect(run([])).rejects.toBeInstanceOf(WeightNamesError);
+    await expect(run(['vision.**', 'projector.*'])).rejects.toThrow(/language\.embedTokens\.weight\[99:\]/);
+    const notices: string[] = [];
+    const summary = await run(['vision.**', 'projector.*', 'language.embedTokens.weight'], notices);
+    expect(Number.isFinite(summary.finalLoss)).toBe(true);
+    expect(notices.join()).toMatch(
+      /40 parameters \(.* KiB\) are not in the weights and begin anew: vision\.patchEmbed/,
+    );
+  });
+
+  it('opens big_vision’s npz with its SentencePiece model, and refuses a tokenizer of more words', async () => {
+    const npz = bufferSource('pt.npz', bytes('npz/paligemma1-tiny.bf16.npz'));
+    const tokenizer = bufferSource('paligemma_tokenizer.model', bytes('tokenizer-paligemma/tokenizer.model'));
+    const weightLoader = paliGemmaWeightLoader({ from: npz, tokenizer: [tokenizer] });
+    const run = runTraining(config({ weightLoader }), { store: createMemoryStore() });
+    await expect(run).rejects.toThrow(/data:1: this row has the token \d+, but the model has 151 words/);
   });
 
   it.each([

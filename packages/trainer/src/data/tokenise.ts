@@ -21,6 +21,8 @@ export interface TokeniseOptions {
   readonly file: string;
   /** How prompts are written: Gemma's, or PaliGemma's, which are a prefix that ends with a new line. Default Gemma's. */
   readonly style?: PromptStyle;
+  /** Of the model. Ids beyond it are refused: the tokenizer is another model's. Default: not checked. */
+  readonly vocabSize?: number;
 }
 
 export type PromptStyle = 'gemma' | 'paligemma';
@@ -81,6 +83,11 @@ export function tokeniseRows(
   let truncated = 0;
   for (const row of rows) {
     const encoded = encodeRow(row, tokenizer, options);
+    const beyond = encoded.tokens.find((id) => id >= (options.vocabSize ?? Infinity));
+    if (beyond !== undefined) {
+      const message = `this row has the token ${beyond}, but the model has ${options.vocabSize} words; the tokenizer is not this model's`;
+      throw new DatasetError({ file, line: row.line, message });
+    }
     let { tokens, learned } = encoded;
     if (tokens.length > maxLength) {
       if (tooLong === 'error') {

@@ -12,6 +12,7 @@ import { countPictures, Pictures, publishedImagePreset } from '../data/pictures.
 import { readJsonl, rowsOf, type Row } from '../data/read-rows.js';
 import { promptTokens, tokeniseRows, type Example } from '../data/tokenise.js';
 import { NonFiniteLossError, TrainingInterruptedError } from '../errors/errors.js';
+import { formatBytes } from '../metrics/format.js';
 import { combineLoggers, type RunLogger } from '../metrics/logger.js';
 import { createMetricsLogger, readMetrics } from '../metrics/metrics-file.js';
 import type { AdapterInfo, TrainingSummary } from '../metrics/run-records.js';
@@ -59,6 +60,7 @@ export async function openData(run: ResolvedTrainConfig, open: OpenModel): Promi
       tooLong,
       file,
       style: styleOf(open),
+      vocabSize: textConfigOf(config).vocabSize,
     });
     if (skipped > 0) notices.push(`${file}: ${skipped} rows of more than ${run.maxLength} tokens were left out.`);
     if (truncated > 0) notices.push(`${file}: ${truncated} rows were cut to ${run.maxLength} tokens.`);
@@ -302,6 +304,13 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
         (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
         signal,
       );
+      if (report.initialised.length > 0) {
+        const { initialised, freshBytes } = report;
+        const names = `${initialised.slice(0, 5).join(', ')}${initialised.length > 5 ? ', …' : ''}`;
+        await logger.onNotice(
+          `${initialised.length} parameters (${formatBytes(freshBytes)}) are not in the weights and begin anew: ${names}.`,
+        );
+      }
       let state: RunState | null = resumes
         ? await restoreRun(store, model.step.trained, (message) => logger.onNotice(message))
         : null;
