@@ -78,3 +78,11 @@ export class NoAdapterError extends Error {
     this.advice = advice;
   }
 }
+
+/** The device has no `timestamp-query`: it cannot say how long its work took. */
+export class TimestampsUnavailableError extends Error {
+  override readonly name = 'TimestampsUnavailableError';
+  constructor() {
+    super('This device has no timestamp-query: measure with performance.now() around gpu.idle() instead.');
+  }
+}

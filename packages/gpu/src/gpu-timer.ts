@@ -1,3 +1,4 @@
+import { TimestampsUnavailableError } from './errors.js';
 import type { Gpu } from './gpu.js';
 
 /** How long one compute pass took on the GPU. */
@@ -25,14 +26,10 @@ export class GpuTimer {
 
   /**
    * @param capacity the most passes in one measurement, at most 2,048.
-   * @throws RangeError where the device has no timestamps, or capacity is out of range.
+   * @throws TimestampsUnavailableError, or RangeError where capacity is out of range.
    */
   constructor(gpu: Gpu, capacity = 256) {
-    if (!GpuTimer.isSupported(gpu)) {
-      throw new RangeError(
-        'This device has no timestamp-query: measure with performance.now() around gpu.idle() instead.',
-      );
-    }
+    if (!GpuTimer.isSupported(gpu)) throw new TimestampsUnavailableError();
     // WebGPU allows 4,096 queries in a set; a pass takes two.
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 2048) {
       throw new RangeError(`capacity must be a whole number from 1 to 2048, not ${capacity}.`);

@@ -15,7 +15,7 @@ export interface GpuCounters {
 /** An open device with its profile, pipelines and counters: the value everything above takes. */
 export class Gpu {
   readonly device: GPUDevice;
-  readonly profile: DeviceProfile;
+  #profile: DeviceProfile;
   readonly pipelines: PipelineCache;
   readonly counters: GpuCounters = { buffers: 0, bindGroups: 0, submits: 0, bytes: 0, peakBytes: 0 };
   /** Resolves when the device is lost or destroyed. */
@@ -26,7 +26,7 @@ export class Gpu {
 
   constructor(device: GPUDevice, profile: DeviceProfile) {
     this.device = device;
-    this.profile = profile;
+    this.#profile = profile;
     this.pipelines = new PipelineCache(device);
     this.lost = device.lost.then((info) => {
       this.#lostError = new DeviceLostError({ reason: info.reason ?? 'unknown', message: info.message });
@@ -39,6 +39,17 @@ export class Gpu {
         : new GpuValidationError({ message: error.message });
       this.#uncaptured ??= wrapped;
     });
+  }
+
+  /** What kernels and planners decide by. */
+  get profile(): DeviceProfile {
+    return this.#profile;
+  }
+
+  /** Takes kernel variants out of use on this device: whatever is planned from `profile` afterwards does without them. */
+  disableVariants(ids: Iterable<string>): void {
+    const disabledVariants = new Set([...(this.#profile.disabledVariants ?? []), ...ids]);
+    this.#profile = { ...this.#profile, disabledVariants };
   }
 
   /**

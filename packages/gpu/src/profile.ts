@@ -32,6 +32,8 @@ export interface DeviceProfile {
   readonly limits: DeviceLimits;
   /** Smallest and largest subgroup; both 0 where the device has no `subgroups` feature. */
   readonly subgroupSize: { readonly min: number; readonly max: number };
+  /** Kernel variants that compute wrong numbers on this device (`attentionForward:workgroup`); kernels choose others. */
+  readonly disabledVariants?: ReadonlySet<string>;
 }
 
 /** The limits every WebGPU implementation guarantees: a profile to plan with when no device is known. */

@@ -59,6 +59,53 @@ const q = () => values(tokens * heads * headDim);
 const kv = () => values(tokens * kvHeads * headDim);
 const pairs = (tokens * (tokens + 1)) / 2;
 
+/** Pairs of a query and a key at most 127 tokens before it. */
+const windowPairs = (128 * 129) / 2 + (tokens - 128) * 128;
+
+const attentions = (name: string, seen: number, rule: Partial<k.AttentionRule>): Case[] => [
+  {
+    name: `attention forward, ${name}`,
+    flops: 4 * seen * heads * headDim,
+    calls: () =>
+      k.attentionForward(profile, {
+        ...attentionSizes,
+        ...rule,
+        batch: 1,
+        queries: tokens,
+        keys: tokens,
+        q: q(),
+        k: kv(),
+        v: kv(),
+        qInfo: info(),
+        kInfo: info(),
+        out: q(),
+        lse: values(heads * tokens),
+      }),
+  },
+  {
+    name: `attention backward, ${name}`,
+    flops: 10 * seen * heads * headDim,
+    calls: () =>
+      k.attentionBackward(profile, {
+        ...attentionSizes,
+        ...rule,
+        batch: 1,
+        tokens,
+        q: q(),
+        k: kv(),
+        v: kv(),
+        info: info(),
+        out: q(),
+        lse: values(heads * tokens),
+        dOut: q(),
+        stats: values(heads * tokens * 2),
+        dq: q(),
+        dk: kv(),
+        dv: kv(),
+      }),
+  },
+];
+
 const softcapped = { chunkStart: 0, chunkSize: words, rowStride: words, rows: tokens, softcap: 30 };
 const rows = { rows: tokens, dim: hidden };
 const normed = { ...rows, eps: 1e-6 };
@@ -92,44 +139,25 @@ const cases: readonly Case[] = [
   }),
   linear('one row (decoding) bf16', 'bf16', { m: 1 }),
   {
-    name: 'attention forward, causal',
-    flops: 4 * pairs * heads * headDim,
+    name: 'matmul, a batch of 8',
+    flops: 8 * 2 * tokens * tokens * headDim,
     calls: () =>
-      k.attentionForward(profile, {
-        ...attentionSizes,
-        batch: 1,
-        queries: tokens,
-        keys: tokens,
-        q: q(),
-        k: kv(),
-        v: kv(),
-        qInfo: info(),
-        kInfo: info(),
-        out: q(),
-        lse: values(heads * tokens),
+      k.matmul(profile, {
+        a: values(8 * tokens * headDim),
+        b: values(8 * tokens * headDim),
+        out: values(8 * tokens * tokens),
+        batch: 8,
+        m: tokens,
+        n: tokens,
+        k: headDim,
+        transposeB: true,
       }),
   },
-  {
-    name: 'attention backward, causal',
-    flops: 10 * pairs * heads * headDim,
-    calls: () =>
-      k.attentionBackward(profile, {
-        ...attentionSizes,
-        batch: 1,
-        tokens,
-        q: q(),
-        k: kv(),
-        v: kv(),
-        info: info(),
-        out: q(),
-        lse: values(heads * tokens),
-        dOut: q(),
-        stats: values(heads * tokens * 2),
-        dq: q(),
-        dk: kv(),
-        dv: kv(),
-      }),
-  },
+  ...[
+    { name: 'causal', pairs, rule: {} },
+    { name: 'causal, window of 128', pairs: windowPairs, rule: { window: 128 } },
+    { name: 'causal, soft-cap', pairs, rule: { softcap: 50 } },
+  ].flatMap((attention) => attentions(attention.name, attention.pairs, attention.rule)),
   {
     name: 'rmsNorm',
     calls: () =>
@@ -292,11 +320,10 @@ const cases: readonly Case[] = [
         rows: tokens,
       }),
   },
-  {
-    name: 'reduce rows',
-    calls: () =>
-      k.reduce(profile, { outer: tokens, length: hidden, inner: 1, op: 'sum', x: values(n), out: values(tokens) }),
-  },
+  ...(['sum', 'max', 'min'] as const).map((op) => ({
+    name: `reduce rows, ${op}`,
+    calls: () => k.reduce(profile, { outer: tokens, length: hidden, inner: 1, op, x: values(n), out: values(tokens) }),
+  })),
   {
     name: 'reduce columns',
     calls: () =>
@@ -342,14 +369,17 @@ const cases: readonly Case[] = [
       }),
   },
   { name: 'fill', calls: () => k.fill(profile, { out: values(n), n, value: 0 }) },
-  {
-    name: 'convert f32 → bf16',
-    calls: () => k.convert(profile, { x: values(n), out: values(n, 'bf16'), n, from: 'f32', to: 'bf16' }),
-  },
-  {
-    name: 'convert bf16 → f32',
-    calls: () => k.convert(profile, { x: values(n, 'bf16'), out: values(n), n, from: 'bf16', to: 'f32' }),
-  },
+  ...(
+    [
+      ['f32', 'bf16'],
+      ['bf16', 'f32'],
+      ['f32', 'f16'],
+      ['f16', 'f32'],
+    ] as const
+  ).map(([from, to]) => ({
+    name: `convert ${from} → ${to}`,
+    calls: () => k.convert(profile, { x: values(n, from), out: values(n, to), n, from, to }),
+  })),
   ...(['q8_0', 'q4_0', 'q5_0', 'q4_k', 'q5_k', 'q6_k'] as const).map((from) => ({
     name: `dequantise ${from}`,
     calls: () => k.dequantise(profile, { x: values(n, from), out: values(n), n, from }),

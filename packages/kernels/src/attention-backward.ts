@@ -3,7 +3,6 @@ import {
   batchRuns,
   batchWindow,
   checkShape,
-  chooseVariant,
   geometries,
   ruleWords,
   shaderOptions,
@@ -11,6 +10,7 @@ import {
   type AttentionVariant,
 } from './attention-plan.js';
 import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { variantId, workgroupOrPlain } from './variants.js';
 
 /** Self-attention only: as many keys as queries, of the same tokens. */
 export interface AttentionBackwardArgs<B> extends AttentionRule {
@@ -62,7 +62,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
   const kBytes = tokens * kvHeads * headDim * 4;
   const group = heads / kvHeads;
   const { scale, softcap, window } = ruleWords(args);
-  const variant = chooseVariant(profile, args.variant);
+  const variant = args.variant ?? workgroupOrPlain(profile, 'attentionBackward');
   const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
   const { suffix, own, blocksPerWorkgroup, bound } = geometries[variant];
   const options = shaderOptions(profile, variant, args, headDim);
@@ -116,6 +116,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         bindings: [...inputs, ofQ(args.dq, 'read_write').binding],
         workgroups: fold(Math.ceil((count * kvHeads * rowBlocks) / blocksPerWorkgroup)),
         variant,
+        ...variantId('attentionBackward', variant),
       },
       {
         shader: `attention/backward_kv${suffix}`,
@@ -124,6 +125,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         bindings: [...inputs, ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding],
         workgroups: fold(Math.ceil((count * kvHeads * keyBlocks) / blocksPerWorkgroup)),
         variant,
+        ...variantId('attentionBackward', variant),
       },
     ];
   });

@@ -3,7 +3,6 @@ import {
   batchRuns,
   batchWindow,
   checkShape,
-  chooseVariant,
   geometries,
   ruleWords,
   shaderOptions,
@@ -12,6 +11,7 @@ import {
   type AttentionVariant,
 } from './attention-plan.js';
 import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { variantId, workgroupOrPlain } from './variants.js';
 
 export interface AttentionForwardArgs<B> extends AttentionShape, AttentionRule {
   /** f32 [B, Tq, H, D]. */
@@ -57,7 +57,7 @@ export function attentionWorkspaceBytes(
   shape: AttentionShape,
   variant?: AttentionVariant,
 ): number {
-  const { splits } = chooseSplits(shape, chooseVariant(profile, variant));
+  const { splits } = chooseSplits(shape, variant ?? workgroupOrPlain(profile, 'attentionForward'));
   return splits === 1 ? 0 : align(splits * rowBytes(shape).out) + splits * rowBytes(shape).lse;
 }
 
@@ -76,7 +76,7 @@ function rowBytes({ batch, queries, heads, headDim }: AttentionShape): { out: nu
 export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwardArgs<B>): KernelCall<B>[] {
   checkShape(args);
   const { batch, queries, keys, heads, kvHeads, headDim } = args;
-  const variant = chooseVariant(profile, args.variant);
+  const variant = args.variant ?? workgroupOrPlain(profile, 'attentionForward');
   const qBytes = queries * heads * headDim * 4;
   const kBytes = keys * kvHeads * headDim * 4;
   const runs = batchRuns(profile, batch, Math.max(qBytes, kBytes, queries * 16, keys * 16));
@@ -148,6 +148,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
         profile.limits.maxComputeWorkgroupsPerDimension,
       ),
       variant: splits > 1 ? `${variant}, keys in ${splits} parts` : variant,
+      ...variantId('attentionForward', variant),
     });
     if (splits > 1) {
       const rows = count * queries * heads;

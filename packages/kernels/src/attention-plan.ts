@@ -79,11 +79,6 @@ export function ruleWords(rule: AttentionRule): { scale: number; softcap: number
   };
 }
 
-/** The variant asked for, or the one this device is fast with. */
-export function chooseVariant(profile: DeviceProfile, forced: AttentionVariant | undefined): AttentionVariant {
-  return forced ?? (profile.adapter.isSoftware ? 'plain' : 'workgroup');
-}
-
 /** Some batch rows of an operand: a binding, and where in it (in elements of the operand's shader type) they begin. */
 export interface BatchWindow<B> {
   readonly binding: Binding<B>;

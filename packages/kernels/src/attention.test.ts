@@ -4,6 +4,7 @@ import { attentionForward } from './attention-forward.js';
 import { AttentionLimitError, type AttentionVariant } from './attention-plan.js';
 import { referenceAttention, referenceAttentionBackward, sees } from './reference/attention.js';
 import { gpuBackward, gpuForward, makeInput, type AttentionCase } from './testing/attention-cases.js';
+import { randomCases } from './testing/random-cases.js';
 import { randomArray, relativeError, testGpu } from './testing/test-gpu.js';
 
 const variants: AttentionVariant[] = ['plain', 'workgroup'];
@@ -59,13 +60,29 @@ const decoding: AttentionCase[] = [
   },
 ];
 
+const drawn = randomCases(6, 1, ({ int, pick }): AttentionCase => {
+  const kvHeads = int(1, 3);
+  const headDim = 4 * int(1, 20);
+  return self(int(1, 80), {
+    batch: int(1, 3),
+    heads: kvHeads * int(1, 3),
+    kvHeads,
+    headDim,
+    scale: headDim ** -0.5,
+    mask: pick(['causal', 'full', 'prefix', 'padding', 'documents']),
+    window: pick([0, int(1, 40)]),
+    softcap: pick([0, 3]),
+    seed: int(1, 1000),
+  });
+});
+
 const name = (c: AttentionCase) =>
   `${c.mask} B${c.batch} T${c.queries}${c.keys === c.queries ? '' : `/${c.keys}`} H${c.heads}/${c.kvHeads} D${c.headDim}` +
   `${c.window ? ` window ${c.window}` : ''}${c.softcap ? ` softcap ${c.softcap}` : ''}`;
 
 describe.each(variants)('attention, %s', (variant) => {
   // f32 sums of D products and of T weights: a few units in the last place, 6e-8 each.
-  test.each(training.map((c) => [name(c), c] as const))(
+  test.each([...training.map((c) => [name(c), c] as const), ...drawn])(
     '%s: forward and gradients agree with float64',
     async (_, c) => {
       const gpu = await testGpu();

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { fixtureBytes, fixtureTensors } from '../../../test/support/safetensors-fixture.js';
 import { dequantise } from './convert.js';
 import type { QuantDType } from './dtype.js';
+import { dequantiseReference } from './reference/dequantise.js';
 import { runKernels } from './run-kernels.js';
 import { emptyOutput, readF32, testGpu, uploadBytes } from './testing/test-gpu.js';
 
@@ -20,6 +21,10 @@ it.each<QuantDType>(['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'])('dequantis
   const gpu = await testGpu();
   const values = (await fixtureTensors(file)).get(`${type}.values`)!.data;
   const bytes = await blockBytes(type);
+  // The float64 twin, by which devices are checked, against the same.
+  const twin = dequantiseReference(type, bytes);
+  expect(twin.length).toBe(values.length);
+  twin.forEach((v, i) => expect(Math.abs(v - values[i]!)).toBeLessThanOrEqual(1e-6 * Math.max(Math.abs(v), 1)));
   // A second time many blocks over, in windows.
   for (const { copies, limit } of [
     { copies: 1, limit: gpu.profile.limits.maxStorageBufferBindingSize },

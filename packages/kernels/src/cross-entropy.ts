@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { variantId, workgroupOrPlain } from './variants.js';
 import { bind, rowWindows } from './windows.js';
 
 /** One chunk of classes: `logits` f32 [rows, rowStride], whose first `chunkSize` columns are the classes from `chunkStart` on. */
@@ -30,7 +31,7 @@ export function crossEntropyChunkForward<B>(
   },
 ): KernelCall<B>[] {
   const { logits, targets, state, rows, chunkStart, chunkSize, rowStride, softcap, first } = args;
-  const variant = args.variant ?? (profile.adapter.isSoftware ? 'plain' : 'workgroup');
+  const variant = args.variant ?? workgroupOrPlain(profile, 'crossEntropyChunkForward');
   const shared = variant === 'workgroup';
   return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(
     ({ start, count }) => ({
@@ -47,6 +48,7 @@ export function crossEntropyChunkForward<B>(
         profile.limits.maxComputeWorkgroupsPerDimension,
       ),
       variant,
+      ...variantId('crossEntropyChunkForward', variant),
     }),
   );
 }

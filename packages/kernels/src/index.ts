@@ -10,6 +10,13 @@ export {
   type AttentionShape,
   type AttentionVariant,
 } from './attention-plan.js';
+export {
+  checkKernels,
+  type CheckKernelsOptions,
+  type DisabledVariant,
+  type KernelCheck,
+  KernelCheckError,
+} from './check/check-kernels.js';
 export * from './convert.js';
 export * from './cross-entropy.js';
 export * from './elementwise.js';

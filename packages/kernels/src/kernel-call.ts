@@ -29,6 +29,8 @@ export interface KernelCall<B> {
   readonly workgroups: readonly [number, number, number];
   /** Which variant was chosen and why it is worth naming, e.g. `plain`, `subgroup`. */
   readonly variant: string;
+  /** The variant's name in `DeviceProfile.disabledVariants`; left out where the kernel has no other to turn to. */
+  readonly variantId?: string;
 }
 
 /** A tensor's place in memory as kernels see it. Shapes are passed beside it. */

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { layerNorm, layerNormBackward, layerNormParamGrad } from './layer-norm.js';
 import { layerNormBackwardReference, layerNormReference } from './reference/layer-norm.js';
 import { runKernels } from './run-kernels.js';
+import { randomCases } from './testing/random-cases.js';
 import { emptyOutput, randomArray, readF32, relativeError, testGpu, upload } from './testing/test-gpu.js';
 import { bindingFaults, withBindingLimit } from './testing/tiny-profile.js';
 
@@ -10,6 +11,12 @@ test.each([
   { rows: 37, dim: 13, shift: 0, limit: 0 },
   { rows: 3, dim: 1152, shift: 4, limit: 0 },
   { rows: 130, dim: 13, shift: 0, limit: 4096 },
+  ...randomCases(6, 1, ({ int, pick }) => ({
+    rows: int(1, 70),
+    dim: int(3, 300),
+    shift: pick([0, 3]),
+    limit: 0,
+  })).map(([, drawn]) => drawn),
 ])('$rows × $dim around $shift, bindings up to $limit', async ({ rows, dim, shift, limit }) => {
   const gpu = await testGpu();
   const profile = limit ? withBindingLimit(gpu.profile, limit) : gpu.profile;

@@ -6,6 +6,7 @@ import { matmulReference } from './reference/matmul.js';
 import { runKernels } from './run-kernels.js';
 import { ggufBlocks } from './testing/gguf-blocks.js';
 import { randomStored } from './testing/half-floats.js';
+import { randomCases } from './testing/random-cases.js';
 import { emptyOutput, randomArray, readF32, relativeError, testGpu, upload, uploadBytes } from './testing/test-gpu.js';
 import { bindingFaults, withBindingLimit } from './testing/tiny-profile.js';
 
@@ -78,6 +79,16 @@ describe.each(orders)('A transposed: $transposeA, B transposed: $transposeB', (o
   ])('$m × $n × $k', (shape) => check({ ...shape, ...order }));
 
   test('a batch', () => check({ m: 9, n: 10, k: 11, batch: 3, ...order }));
+});
+
+describe('shapes drawn at random', () => {
+  test.each(
+    randomCases(6, 1, ({ int, pick }): Case => {
+      // Half of the sizes are such as allow vector loads.
+      const size = () => pick([int(1, 40), 8 * int(1, 5)]);
+      return { m: size(), n: size(), k: size(), batch: pick([1, 1, 3]), dtype: pick(['f32', 'bf16']), ...pick(orders) };
+    }),
+  )('%s', (_, c) => check(c));
 });
 
 describe('few rows', () => {

@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
+import { isUsable, variantId } from './variants.js';
 import { weightConditions } from './weight-conditions.js';
 import { BindingLimitError } from './windows.js';
 
@@ -205,14 +206,20 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   const biasWindow = bias && lastK ? windowOf(bias, n0, n0 + ns, 'read') : undefined;
   const residualWindow = residual && lastK ? windowOf(residual, cFirst, cEnd, 'read') : undefined;
 
-  const aVec = transposeA
-    ? [ms, lda, a.startElement, strideA].every((v) => v % 4 === 0)
-    : [ks, lda, a.startElement, strideA].every((v) => v % 8 === 0);
-  const bVec = (transposeB ? [ks] : [ns]).concat(ldb, b.startElement, strideB).every((v) => v % 8 === 0);
-  if (!bVec && isQuantised(args.b.dtype)) {
+  // 16-byte loads where rows allow them; blocks of quantised weights are read in no other way.
+  const wide = isUsable(profile, 'matmul:vec');
+  const quantised = isQuantised(args.b.dtype);
+  const aVec =
+    wide &&
+    (transposeA
+      ? [ms, lda, a.startElement, strideA].every((v) => v % 4 === 0)
+      : [ks, lda, a.startElement, strideA].every((v) => v % 8 === 0));
+  const bVec =
+    (wide || quantised) && (transposeB ? [ks] : [ns]).concat(ldb, b.startElement, strideB).every((v) => v % 8 === 0);
+  if (!bVec && quantised) {
     throw new RangeError(`matmul: rows of a ${args.b.dtype} matrix must hold a multiple of 8 values, not ${ldb}`);
   }
-  const cVec = [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
+  const cVec = wide && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
   const rows = ms === 1 ? 1 : ms <= 4 ? 4 : 8;
   const tilesN = Math.ceil(ns / 8);
   const tiles = tilesN * Math.ceil(ms / rows);
@@ -260,6 +267,7 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     ),
     bindings,
     workgroups: [x, y, batch],
-    variant: `plain ${rows}x8`,
+    variant: `${aVec && bVec && cVec ? 'vec' : aVec || bVec || cVec ? 'part vec' : 'scalar'} ${rows}x8`,
+    ...((aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')),
   };
 }

@@ -3,13 +3,22 @@ import { rmsNormBackwardReference, rmsNormReference } from './reference/rms-norm
 import { rmsNorm, rmsNormBackward, rmsNormWeightGrad } from './rms-norm.js';
 import { runKernels } from './run-kernels.js';
 import { randomStored } from './testing/half-floats.js';
+import { randomCases } from './testing/random-cases.js';
 import { emptyOutput, randomArray, readF32, relativeError, testGpu, upload, uploadBytes } from './testing/test-gpu.js';
 import { bindingFaults, withBindingLimit } from './testing/tiny-profile.js';
 
 const forward = 5e-7;
 const backward = 3e-6;
 
-test.each([
+interface Case {
+  rows: number;
+  dim: number;
+  dtype: 'f32' | 'bf16' | 'f16';
+  weightOffset: number;
+  limit: number;
+}
+
+const cases: Case[] = [
   { rows: 1, dim: 1, dtype: 'f32', weightOffset: 1, limit: 0 },
   { rows: 37, dim: 13, dtype: 'f32', weightOffset: 0, limit: 0 },
   { rows: 5, dim: 320, dtype: 'f32', weightOffset: 1, limit: 0 },
@@ -17,7 +26,20 @@ test.each([
   { rows: 7, dim: 29, dtype: 'f16', weightOffset: 1, limit: 0 },
   { rows: 130, dim: 13, dtype: 'f32', weightOffset: 1, limit: 4096 },
   { rows: 101, dim: 24, dtype: 'bf16', weightOffset: 1, limit: 6144 },
-] as const)('$rows × $dim, weight $dtype + $weightOffset, bindings up to $limit', async (c) => {
+];
+const drawn = randomCases(
+  8,
+  1,
+  ({ int, pick }): Case => ({
+    rows: int(1, 70),
+    dim: pick([int(1, 300), 8 * int(1, 40)]),
+    dtype: pick(['f32', 'bf16', 'f16']),
+    weightOffset: pick([0, 1]),
+    limit: 0,
+  }),
+);
+
+test.each([...cases.map((c) => [JSON.stringify(c), c] as const), ...drawn])('%s', async (_, c) => {
   const gpu = await testGpu();
   const { rows, dim, dtype, weightOffset } = c;
   const eps = 1e-6;

@@ -24,6 +24,7 @@ import {
   type Tokenizer,
 } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
+import { checkKernels } from '@lapidary/kernels';
 import { Variable } from '@lapidary/tensor';
 import { createDeviceSink, openModel, publishedImagePreset, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
@@ -99,6 +100,7 @@ export class TextModel {
       const gpu = options.gpu ?? (await openGpu());
       const variables = new Map<string, Variable>();
       try {
+        await checkKernels(gpu);
         const scale = await load(gpu, open, variables, options);
         return new TextModel(open, gpu, options.gpu === undefined, { variables, scale });
       } catch (error) {

@@ -138,6 +138,7 @@ const withoutGradient = [
   'broadcastShapes',
   'compile',
   'constant',
+  'constantI32',
   'equal',
   'evaluate',
   'formatType',

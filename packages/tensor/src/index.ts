@@ -23,6 +23,14 @@ export {
   type Traced,
 } from './program/compile.js';
 export { planProgram, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
-export { Program, ProgramInputError, sharedSlotBytes, SlotPool, type HostData } from './program/program.js';
+export type { KernelTime, ProfileOptions, ProgramProfile } from './program/profile.js';
+export {
+  DisabledVariantError,
+  Program,
+  ProgramInputError,
+  sharedSlotBytes,
+  SlotPool,
+  type HostData,
+} from './program/program.js';
 export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';
 export { Variable, variableFrom, VariableError, type VariableCategory } from './variable.js';

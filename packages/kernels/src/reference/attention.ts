@@ -1,6 +1,6 @@
 import type { AttentionRule, AttentionShape } from '../attention-plan.js';
 
-/** Float64 attention, straight from the formulas; for tests. Arrays as the kernels lay them out. */
+/** Float64 attention, straight from the formulas; for tests and `checkKernels`. Arrays as the kernels lay them out. */
 export interface AttentionInput extends AttentionShape, AttentionRule {
   readonly q: ArrayLike<number>;
   readonly k: ArrayLike<number>;

@@ -1,5 +1,5 @@
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
-import type { DType } from '@lapidary/kernels';
+import { checkKernels, type DType } from '@lapidary/kernels';
 import { addNode, type Tensor, type TensorType } from '../graph.js';
 import { treeEntries, treeFromEntries, type Tree } from '../tree.js';
 import type { Variable } from '../variable.js';
@@ -103,6 +103,8 @@ export function compile<O extends Tree<Tensor>>(
     let made = programs.get(key);
     if (made === undefined) {
       made = (async () => {
+        // Before planning, so that the plan does without variants that fail.
+        await checkKernels(gpu);
         const { plan, outputPaths } = trace<Record<string, Tensor>, O>(gpu.profile, fn, types);
         return { program: await Program.create(gpu, plan), paths: outputPaths };
       })();
@@ -134,6 +136,7 @@ export function compile<O extends Tree<Tensor>>(
 
 /** Computes tensors once and reads them: the same path as a compiled program, for tests, tools and first steps. */
 export async function evaluate(gpu: Gpu, tensors: readonly Tensor[]): Promise<Float32Array[]> {
+  await checkKernels(gpu);
   const program = await Program.create(gpu, planProgram(gpu.profile, tensors, []));
   try {
     program.run();

@@ -1,6 +1,8 @@
-import type { CompiledPipeline, Gpu } from '@lapidary/gpu';
+import { type CompiledPipeline, type Gpu, GpuTimer } from '@lapidary/gpu';
+import { checkKernels } from '@lapidary/kernels';
 import { formatType, type Tensor } from '../graph.js';
 import { uniformLayout, type Home, type ProgramPlan } from './plan.js';
+import { summarise, timeDispatches, type Dispatch, type ProfileOptions, type ProgramProfile } from './profile.js';
 
 /** What the host writes into an input: the dtype's own bytes. */
 export type HostData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
@@ -10,10 +12,17 @@ export class ProgramInputError extends Error {
   override readonly name = 'ProgramInputError';
 }
 
-interface Step {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
+/** A plan uses a kernel variant that fails the device's self-test: it was made before `checkKernels` had found that out. */
+export class DisabledVariantError extends Error {
+  override readonly name = 'DisabledVariantError';
+  readonly variantId: string;
+  constructor(variantId: string) {
+    super(
+      `This plan runs ${variantId}, which computes wrong numbers on this device. Await checkKernels(gpu) before planning: ` +
+        'what is planned afterwards, from gpu.profile, uses another variant.',
+    );
+    this.variantId = variantId;
+  }
 }
 
 /**
@@ -50,7 +59,7 @@ const DISPATCHES_PER_SUBMIT = 256;
 export class Program {
   readonly plan: ProgramPlan;
   readonly #gpu: Gpu;
-  readonly #steps: readonly Step[];
+  readonly #steps: readonly Dispatch[];
   readonly #inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>;
   readonly #outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[];
   readonly #owned: GPUBuffer[];
@@ -59,7 +68,7 @@ export class Program {
   private constructor(
     gpu: Gpu,
     plan: ProgramPlan,
-    steps: readonly Step[],
+    steps: readonly Dispatch[],
     inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>,
     outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[],
     owned: GPUBuffer[],
@@ -75,8 +84,13 @@ export class Program {
   /**
    * Allocates a plan's memory, compiles its pipelines (all at once, asynchronously) and makes its bind groups.
    * Variables must be allocated already. Temporaries live in `pool`, if one is given that was made for this plan too.
+   * @throws KernelCheckError where the device computes wrong numbers, DisabledVariantError where this plan would.
    */
   static async create(gpu: Gpu, plan: ProgramPlan, pool?: SlotPool): Promise<Program> {
+    await checkKernels(gpu);
+    const { disabledVariants } = gpu.profile;
+    const wrong = plan.calls.find(({ variantId }) => variantId !== undefined && disabledVariants?.has(variantId));
+    if (wrong !== undefined) throw new DisabledVariantError(wrong.variantId!);
     const compiled = await Promise.all(
       plan.calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
     );
@@ -118,6 +132,35 @@ export class Program {
 
   /** Writes the inputs and submits every kernel. Does not wait; read an output or call `gpu.idle()` for that. */
   run(inputs: Readonly<Record<string, HostData>> = {}): void {
+    this.#write(inputs);
+    const { device } = this.#gpu;
+    for (let first = 0; first < this.#steps.length; first += DISPATCHES_PER_SUBMIT) {
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const { pipeline, bindGroup, workgroups } of this.#steps.slice(first, first + DISPATCHES_PER_SUBMIT)) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup);
+        pass.dispatchWorkgroups(...workgroups);
+      }
+      pass.end();
+      this.#gpu.submit([encoder.finish()]);
+    }
+  }
+
+  /**
+   * One run as `run` does it (variables are updated), but each kernel in a pass of its own that is timed, and waited for.
+   * Browsers round timestamps to 0.1 ms unless told otherwise.
+   * @throws TimestampsUnavailableError where `clock: 'gpu'` is asked of a device that has no timestamps.
+   */
+  async profile(
+    inputs: Readonly<Record<string, HostData>> = {},
+    { clock = GpuTimer.isSupported(this.#gpu) ? 'gpu' : 'wall' }: ProfileOptions = {},
+  ): Promise<ProgramProfile> {
+    this.#write(inputs);
+    return summarise(this.plan, await timeDispatches(this.#gpu, this.#steps, clock), clock);
+  }
+
+  #write(inputs: Readonly<Record<string, HostData>>): void {
     this.#gpu.check();
     for (const name of Object.keys(inputs)) {
       if (!this.#inputs.has(name))
@@ -134,18 +177,6 @@ export class Program {
         );
       }
       this.#gpu.device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>);
-    }
-    const { device } = this.#gpu;
-    for (let first = 0; first < this.#steps.length; first += DISPATCHES_PER_SUBMIT) {
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (const { pipeline, bindGroup, workgroups } of this.#steps.slice(first, first + DISPATCHES_PER_SUBMIT)) {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, bindGroup);
-        pass.dispatchWorkgroups(...workgroups);
-      }
-      pass.end();
-      this.#gpu.submit([encoder.finish()]);
     }
   }
 
@@ -189,7 +220,7 @@ function makeSteps(
   compiled: readonly CompiledPipeline[],
   bufferOf: (home: Home) => GPUBuffer,
   make: (bytes: number, label: string, usage?: GPUBufferUsageFlags) => GPUBuffer,
-): Step[] {
+): Dispatch[] {
   const layout = uniformLayout(plan.calls);
   const uniforms = make(layout.bytes, 'uniforms', GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
   const image = new Uint32Array(layout.bytes / 4);

@@ -1,6 +1,7 @@
 import { createTextStream, Generator, patchCount, textConfigOf, visionConfigOf } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
+import { checkKernels } from '@lapidary/kernels';
 import { openRunData, openRunImage, openRunStore } from '#run-files';
 import { echoConfig } from '../config/config-echo.js';
 import { planRun } from '../config/plan-run.js';
@@ -271,6 +272,9 @@ interface Context extends Required<Pick<TrainingOptions, 'store'>> {
 
 async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Promise<TrainingSummary> {
   const { store, resumes, logger, signal, began, startedAt } = context;
+  // Before anything is planned: a variant that fails on this device is not used, and named.
+  const { disabled } = await checkKernels(gpu, { notice: () => undefined });
+  for (const { message } of disabled) await logger.onNotice(message);
   await logger.onPhase({ name: 'Opening model and data' });
   const open = await openModel(run.weightLoader);
   try {

@@ -1,0 +1,60 @@
+import type { QuantDType } from '../dtype.js';
+import { unpackReference } from './convert.js';
+
+/** The values of GGUF blocks, after ggml's `dequantize_row_*` (ggml-quants.c). */
+export function dequantiseReference(dtype: QuantDType, bytes: Uint8Array): Float64Array {
+  const { blockBytes, decode } = formats[dtype];
+  const values: number[] = [];
+  for (let at = 0; at < bytes.length; at += blockBytes) values.push(...decode(bytes.subarray(at, at + blockBytes)));
+  return Float64Array.from(values);
+}
+
+type Block = Uint8Array;
+
+const half = (b: Block, at: number) => unpackReference(b[at]! | (b[at + 1]! << 8), 'f16');
+const signed = (byte: number) => (byte << 24) >> 24;
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+const nibble = (byte: number, high: boolean | number) => (high ? byte >> 4 : byte & 15);
+
+/** Scale and minimum of sub-block j: 6 bits each, packed in 12 bytes. */
+function scaleAndMin(q: Block, j: number): [number, number] {
+  if (j < 4) return [q[j]! & 63, q[j + 4]! & 63];
+  return [(q[j + 4]! & 15) | ((q[j - 4]! >> 6) << 4), (q[j + 4]! >> 4) | ((q[j]! >> 6) << 4)];
+}
+
+/** Eight sub-blocks of 32; `quants` from byte `at` on, pairs of sub-blocks in the two nibbles of 32 bytes. */
+function fourOrFiveBitK(b: Block, at: number, fifthBit: (value: number, subBlock: number) => number): number[] {
+  return range(256).map((i) => {
+    const sub = i >> 5;
+    const [scale, min] = scaleAndMin(b.subarray(4), sub);
+    const q = nibble(b[at + (sub >> 1) * 32 + (i & 31)]!, sub & 1) + 16 * fifthBit(i & 31, sub);
+    return half(b, 0) * scale * q - half(b, 2) * min;
+  });
+}
+
+const formats: Record<QuantDType, { blockBytes: number; decode: (b: Block) => number[] }> = {
+  q4_0: { blockBytes: 18, decode: (b) => range(32).map((i) => half(b, 0) * (nibble(b[2 + (i & 15)]!, i >> 4) - 8)) },
+  q5_0: {
+    blockBytes: 22,
+    decode: (b) =>
+      range(32).map((i) => {
+        const fifth = (b[2 + (i >> 3)]! >> (i & 7)) & 1;
+        return half(b, 0) * (nibble(b[6 + (i & 15)]!, i >> 4) + 16 * fifth - 16);
+      }),
+  },
+  q8_0: { blockBytes: 34, decode: (b) => range(32).map((i) => half(b, 0) * signed(b[2 + i]!)) },
+  q4_k: { blockBytes: 144, decode: (b) => fourOrFiveBitK(b, 16, () => 0) },
+  q5_k: { blockBytes: 176, decode: (b) => fourOrFiveBitK(b, 48, (i, sub) => (b[16 + i]! >> sub) & 1) },
+  q6_k: {
+    blockBytes: 210,
+    decode: (b) =>
+      range(256).map((i) => {
+        // Two halves of 128 values: four runs of 32, which share 64 bytes of low nibbles and 32 of high bit pairs.
+        const [part, run, j] = [i >> 7, (i >> 5) & 3, i & 31];
+        const low = nibble(b[part * 64 + (run & 1) * 32 + j]!, run >> 1);
+        const high = (b[128 + part * 32 + j]! >> (run * 2)) & 3;
+        const scale = signed(b[192 + part * 8 + run * 2 + (j >> 4)]!);
+        return half(b, 208) * scale * (low + 16 * high - 32);
+      }),
+  },
+};

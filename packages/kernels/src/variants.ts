@@ -1,0 +1,19 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+
+/** Whether a kernel may use a variant (`matmul:vec`) here: unless `checkKernels` found that it computes wrong numbers. */
+export function isUsable(profile: DeviceProfile, id: string): boolean {
+  return !profile.disabledVariants?.has(id);
+}
+
+/**
+ * How a kernel that has both shares its work. Workgroup memory and barriers are right on GPUs and ruinous on adapters that
+ * run on the CPU.
+ */
+export function workgroupOrPlain(profile: DeviceProfile, kernel: string): 'workgroup' | 'plain' {
+  return !profile.adapter.isSoftware && isUsable(profile, `${kernel}:workgroup`) ? 'workgroup' : 'plain';
+}
+
+/** The `variantId` of a call; none for a plain variant, which nothing can stand in for. */
+export function variantId(kernel: string, variant: string): { variantId?: string } {
+  return variant === 'plain' ? {} : { variantId: `${kernel}:${variant}` };
+}
