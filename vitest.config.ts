@@ -52,7 +52,11 @@ async function chromium(): Promise<TestProjectConfiguration> {
     test: {
       ...common,
       name: 'chromium',
-      include: ['packages/{gpu,kernels,tensor}/src/**/*.test.ts', 'test/browser/**/*.test.ts'],
+      include: [
+        'packages/{gpu,kernels,tensor}/src/**/*.test.ts',
+        'test/browser/**/*.test.ts',
+        'test/{gemma,paligemma}-{parity,curves}.test.ts',
+      ],
       exclude: [...never, nodeOnly, oneAdapterOnly],
       provide: { adapter: '' },
       testTimeout: 300_000,
