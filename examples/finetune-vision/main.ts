@@ -25,13 +25,13 @@ const isDefault = !has('--model') && !has('--data');
 const small: typeof defaults = [
   ['--eval-data', here('data/eval.jsonl')],
   ['--towers', 'language,vision,projector'],
-  ['--steps', '250'],
+  ['--steps', '280'],
   ['--batch-size', '24'],
   ['--learning-rate', '0.005'],
   ['--rank', '16'],
   ['--alpha', '32'],
   ['--max-length', '16'],
-  ['--eval-every', '50'],
+  ['--eval-every', '70'],
   ['--sample-count', '4'],
   ['--sample-tokens', '16'],
 ];
