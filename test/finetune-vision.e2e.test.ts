@@ -30,7 +30,7 @@ it('learns to answer about pictures that it has not seen', { timeout: 600_000 },
     const held = rows.map((row) => JSON.stringify({ ...row, image: join(example, 'data', row.image) })).join('\n');
     await writeFile(join(folder, 'held.jsonl'), held);
     const out = join(folder, 'out');
-    const short = ['--eval-data', join(folder, 'held.jsonl'), '--steps', '60', '--out', out];
+    const short = ['--eval-data', join(folder, 'held.jsonl'), '--steps', '80', '--out', out];
     const { code, output } = await node([join(example, 'main.ts'), ...short]);
     expect(code, output).toBe(0);
 
