@@ -1,7 +1,7 @@
 """Makes the small base model's tokenizer in PaliGemma's form: BPE with byte fallback, spaces as ▁, \\n one token, then
 <loc0000> … <loc1023> and <image>.
 
-usage: make_tokenizer.py TEXT_FILE OUT_DIR      (tokenizers 0.22)
+usage: make_tokenizer.py TEXT_FILE OUT_DIR      (tokenizers 0.23)
 """
 import json
 import sys
