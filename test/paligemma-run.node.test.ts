@@ -181,6 +181,28 @@ describe('PaliGemma', () => {
     await expect(run).rejects.toThrow(/data:1: this row has the token \d+, but the model has 151 words/);
   });
 
+  it('keeps what was learned before a picture that cannot be read', async () => {
+    const store = createMemoryStore();
+    const broken = { ...rows[0], image: bytes('images/bad/truncated.jpg') };
+    let done = 0;
+    // 12 good rows and a broken one, in any order: a run of two epochs meets it.
+    const source = [...rows, ...rows, ...rows, broken];
+    const over = {
+      data: { source },
+      evalData: null,
+      evalFraction: 0,
+      batchSize: 1,
+      steps: 26,
+      saveEvery: 100,
+      sampleCount: 0,
+    };
+    const run = runTraining(config(over), { store, logger: { onStep: ({ step }) => void (done = step) } });
+    await expect(run).rejects.toThrow(/data:13: /);
+    const names = await store.list('');
+    expect(done).toBeGreaterThan(0);
+    expect(JSON.stringify(names)).toContain(`step-${String(done).padStart(8, '0')}`);
+  });
+
   it.each([
     ['no picture', [{ prompt: 'a', completion: 'b' }], /:1: this row has no picture/],
     ['two numbers of pictures', [rows[0], { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],

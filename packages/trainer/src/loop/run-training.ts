@@ -372,7 +372,13 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
       }
       for (let done = state.step; done < steps.totalSteps; ) {
         const from = performance.now();
-        const batches = await batchesOfStep(done, steps.stepsPerEpoch, data, run, shapes);
+        const batches = await batchesOfStep(done, steps.stepsPerEpoch, data, run, shapes).catch(
+          async (error: unknown) => {
+            // A picture that cannot be read may only be met now: what was learned before it is kept.
+            if (done > saved) await saveRun(store, model.step.trained, state!, run);
+            throw error;
+          },
+        );
         const learningRate = steps.schedule(done);
         const { loss, gradNorm } = await trainer.step(done + 1, batches, learningRate).catch(async (error: unknown) => {
           if (!(error instanceof NonFiniteLossError)) throw error;
