@@ -82,6 +82,11 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
     for await (const token of generator.generate(prompt, { maxNewTokens: greedy.new.length, stopTokens: [] }))
       found.push(token);
     expect(found).toEqual(greedy.new);
+    // One channel only, or another size.
+    const short = { ...prompt, patches: prompt.patches.slice(0, values / 3) };
+    await expect(generator.nextLogits(short)).rejects.toThrow(
+      /no whole number of pictures of \d+ × \d+ pixels and 3 channels/,
+    );
     await generator.destroy();
   });
 

@@ -18,6 +18,7 @@ import {
   type ModelConfig,
   type ModelParams,
 } from './models/model.js';
+import { patchCount } from './models/siglip.js';
 
 /** What an answer is asked for: token ids, for a model with a vision tower after images. */
 export interface ModelPrompt {
@@ -114,7 +115,7 @@ export class Generator {
     return this.#prefill(prompt, new Int32Array(this.maxLength * 4));
   }
 
-  #prefill(prompt: ModelPrompt, keyInfo: Int32Array): Promise<Float32Array> {
+  async #prefill(prompt: ModelPrompt, keyInfo: Int32Array): Promise<Float32Array> {
     if (prompt.tokens.length === 0)
       throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
     const patches = this.#patchesIn(prompt);
@@ -132,7 +133,13 @@ export class Generator {
     const vision = visionConfigOf(this.#config);
     if (vision === undefined)
       throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-    return patches.length / (3 * vision.patchSize ** 2);
+    const count = patches.length / (3 * vision.patchSize ** 2);
+    if (count % patchCount(vision) !== 0) {
+      throw new PromptImagesError(
+        `${patches.length} values are no whole number of pictures of ${vision.imageSize} × ${vision.imageSize} pixels and 3 channels; prepare them with preprocessImage and patchify`,
+      );
+    }
+    return count;
   }
 
   /** Tokens that stand from `position` on; those of position 0 are the prompt, which PaliGemma reads in both directions. */
