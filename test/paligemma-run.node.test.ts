@@ -151,6 +151,7 @@ describe('PaliGemma', () => {
       bufferSource('model.safetensors', bytes('models/gemma1-tiny/model.safetensors')),
       files[2]!,
     ];
+    await gemma.close();
     const whole = { ...opened.config, text: { ...gemma.config, vocabSize: 140 } };
     const run = (allowMissing: string[], notices: string[] = []) =>
       runTraining(
