@@ -1,13 +1,15 @@
 // Packs every package as it would be published and uses the result as strangers do: in a bare Node project, in TypeScript,
-// and bundled for the browser by esbuild and by Vite. Run after `npm run build`.
+// and bundled for the browser. Run after `npm run build`.
+//   node scripts/check-pack.mjs --write-sizes      only measures the bundles, and writes their sizes into README.md
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { builtinModules } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build as esbuild } from 'esbuild';
-import { build as vite } from 'vite';
+import { measureSizes, sizeTable, withSizes, wrongSizes } from './bundle-sizes.mjs';
+import { checkBundles } from './check-bundles.mjs';
 import { pnpm, root, run } from './run.mjs';
+
+const writesSizes = process.argv.includes('--write-sizes');
 
 const folders = ['shaders', ...readdirSync(join(root, 'packages')).map((name) => join('packages', name))];
 const packages = folders.map((folder) => ({
@@ -90,7 +92,7 @@ const installed = await must('npm install of the tarballs', (options) =>
   run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs], { ...options, cwd: project }),
 );
 
-if (installed) {
+if (installed && !writesSizes) {
   // 1. Bare Node.
   for (const { specifier, isProgram } of entries) {
     if (isProgram) continue;
@@ -136,54 +138,39 @@ if (installed) {
     );
   }
 
-  // 3. Bundles for the browser: all of it, nothing of Node's.
-  for (const { specifier, nodeOnly } of entries) if (!nodeOnly) await checkBundles(specifier);
+  // 3. Bundles for the browser.
+  const forBrowsers = entries.filter(({ nodeOnly }) => !nodeOnly).map(({ specifier }) => specifier);
+  const found = await checkBundles(project, forBrowsers).catch((error) => [`bundles: ${error.message}`]);
+  problems.push(...found);
 }
 
-async function checkBundles(specifier) {
-  const entry = join(project, 'entry.js');
-  writeFileSync(entry, `import * as all from '${specifier}';\nglobalThis.all = all;\n`);
-  const options = {
-    entryPoints: [entry],
-    bundle: true,
-    format: 'esm',
-    platform: 'browser',
-    write: false,
-    metafile: true,
-    logLevel: 'silent',
-  };
+// 4. What the bundles weigh.
+if (installed) {
   try {
-    const { metafile } = await esbuild(options);
-    complainOfNode(`esbuild bundle of ${specifier}`, Object.keys(metafile.inputs));
+    await checkSizes();
   } catch (error) {
-    problems.push(
-      `esbuild bundle of ${specifier}: ${error.errors?.map((e) => `${e.text} (${e.location?.file ?? ''})`).join('; ') ?? error}`,
-    );
-  }
-  try {
-    const seen = [];
-    const list = { name: 'list', moduleParsed: ({ id }) => void seen.push(id) };
-    const input = { rollupOptions: { input: entry }, write: false, minify: true };
-    await vite({ root: project, configFile: false, logLevel: 'silent', plugins: [list], build: input });
-    complainOfNode(`Vite bundle of ${specifier}`, seen);
-  } catch (error) {
-    problems.push(`Vite bundle of ${specifier}: ${String(error.message ?? error).split('\n    at ')[0]}`);
+    problems.push(`sizes of bundles: ${error.message}`);
   }
 }
 
-function complainOfNode(what, modules) {
-  const forNode = (id) =>
-    /node_modules\/webgpu\/|dawn\.node|-node\.js$|__vite-browser-external|@sparticuz/.test(id) ||
-    builtinModules.includes(id.replace('node:', ''));
-  const found = modules.map((id) => id.replaceAll('\\', '/')).filter(forNode);
-  if (found.length > 0) problems.push(`${what} contains ${found.join(', ')}`);
+async function checkSizes() {
+  const file = join(root, 'README.md');
+  const readme = readFileSync(file, 'utf8');
+  const names = packages.map(({ name }) => name);
+  const rows = await measureSizes(project, names);
+  if (writesSizes) return writeFileSync(file, withSizes(readme, rows));
+  const wrong = wrongSizes(readme, rows);
+  if (wrong.length === 0) return;
+  problems.push(
+    `README.md tells other sizes than the bundles have (${wrong.join('; ')}). They are:\n\n${sizeTable(rows)}\n\n` +
+      '`node scripts/check-pack.mjs --write-sizes` writes them there.',
+  );
 }
 
 rmSync(work, { recursive: true, force: true });
 for (const problem of problems) console.error(problem);
-console.log(
-  problems.length === 0
-    ? `${packages.length} packages pack, install, import, type-check and bundle.`
-    : `${problems.length} problems with packages.`,
-);
+const success = writesSizes
+  ? 'README.md has the sizes of the bundles as they are now.'
+  : `${packages.length} packages pack, install, import, type-check and bundle.`;
+console.log(problems.length === 0 ? success : `${problems.length} problems with packages.`);
 process.exitCode = problems.length === 0 ? 0 : 1;

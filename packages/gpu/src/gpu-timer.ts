@@ -72,9 +72,7 @@ export class GpuTimer {
     const labels = this.#labels;
     this.#labels = [];
     if (labels.length === 0) return [];
-    await this.#staging.mapAsync(GPUMapMode.READ, 0, 16 * labels.length);
-    const nanoseconds = new BigUint64Array(this.#staging.getMappedRange(0, 16 * labels.length).slice(0));
-    this.#staging.unmap();
+    const nanoseconds = new BigUint64Array(await this.#gpu.readMapped(this.#staging, 16 * labels.length));
     // Some drivers let the clock run back at a reset: nothing took less than no time.
     return labels.map((label, i) => ({
       label,

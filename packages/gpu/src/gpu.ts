@@ -12,6 +12,8 @@ export interface GpuCounters {
   peakBytes: number;
 }
 
+const lossGraceMs = 200;
+
 /** An open device with its profile, pipelines and counters: the value everything above takes. */
 export class Gpu {
   readonly device: GPUDevice;
@@ -115,6 +117,24 @@ export class Gpu {
   async idle(): Promise<void> {
     await Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]);
     this.check();
+  }
+
+  /**
+   * The first `size` bytes of a buffer with MAP_READ, once everything submitted before has run.
+   * @throws DeviceLostError, GpuOutOfMemoryError, GpuValidationError
+   */
+  async readMapped(staging: GPUBuffer, size = staging.size): Promise<ArrayBuffer> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, size);
+    } catch (error) {
+      // A device that goes rejects what was asked of it a moment before it says that it is lost.
+      await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, lossGraceMs))]);
+      this.check();
+      throw error;
+    }
+    const bytes = staging.getMappedRange(0, size).slice(0);
+    staging.unmap();
+    return bytes;
   }
 
   /** Gives the device back. Buffers and programs made on it are dead afterwards. */

@@ -55,10 +55,7 @@ export async function readBuffer(
     const encoder = gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
     gpu.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const bytes = staging.getMappedRange().slice(0);
-    staging.unmap();
-    return bytes;
+    return await gpu.readMapped(staging);
   } finally {
     gpu.destroyBuffer(staging);
   }

@@ -39,7 +39,7 @@ export function describeError(error: unknown): ErrorDescription {
     name,
     message:
       error instanceof ConfigError ? inFlags(error) : error instanceof DatasetError ? withFlags(message) : message,
-    hint: typeof hint === 'string' ? hint : null,
+    hint: typeof hint === 'string' ? inFlagNames(hint) : null,
   };
   if (name === 'TrainingInterruptedError' || name === 'AbortError')
     return { ...described, exitCode: exitCodes.interrupted, stack: null };
@@ -67,8 +67,9 @@ function withFlags(message: string): string {
   });
 }
 
-function inFlagNames(allowed: string): string {
-  return allowed.replace(
+/** Fields of the config that stand in backticks, as flags. */
+export function inFlagNames(text: string): string {
+  return text.replace(
     /`([\w.]+)`/g,
     (whole, path: string) => trainFlags.find((flag) => flag.path === path)?.name ?? whole,
   );

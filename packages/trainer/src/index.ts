@@ -12,10 +12,18 @@ export { createSchedule, type Schedule, type ScheduleOptions, type WarmupRule } 
 // What a run tells
 export { formatBytes, formatNumber, formatSeconds } from './metrics/format.js';
 export { combineLoggers, type RunLogger } from './metrics/logger.js';
-export { createMetricsLogger, metricsFile, readMetrics, summaryFile } from './metrics/metrics-file.js';
+export {
+  createMetricsLogger,
+  metricsFile,
+  readMetrics,
+  readSamples,
+  samplesFile,
+  summaryFile,
+} from './metrics/metrics-file.js';
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
+export { renderLossChart } from './report/loss-chart.js';
 export { createReportLogger, reportFile } from './report/report-logger.js';
 export { renderReport, type ReportData } from './report/render-report.js';
 

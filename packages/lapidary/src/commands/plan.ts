@@ -1,6 +1,7 @@
 import { modelPresets, type ModelPresetName } from '@lapidary/gemma';
 import { formatBytes } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
+import { inFlagNames } from '../describe-error.js';
 import type { TrainingPlan } from '../engine.js';
 import { readTrainConfig, type FlagValues } from '../read-train-config.js';
 import { formatTable } from '../format-table.js';
@@ -36,5 +37,5 @@ function describeFit(fit: TrainingPlan['fit']): string {
   if (fit === null) return 'Whether it fits is not known: there is no adapter here.\n';
   const { fits, reason, advice } = fit;
   if (fits !== false) return `${fits ? 'Fits' : 'May fit'}: ${reason}.\n`;
-  return `Does not fit: ${reason}.\n${advice.map((line) => `  - ${line}\n`).join('')}`;
+  return `Does not fit: ${reason}.\n${advice.map((line) => `  - ${inFlagNames(line)}\n`).join('')}`;
 }

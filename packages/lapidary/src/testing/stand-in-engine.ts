@@ -31,7 +31,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
           fits: false,
           refused: true,
           reason: 'the largest buffer takes 1.00 GiB, and the adapter allows 256 MiB for one',
-          advice: ['shorter rows (--max-length)'],
+          advice: ['shorter rows (`maxLength`)'],
         },
       };
     },

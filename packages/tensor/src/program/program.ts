@@ -187,14 +187,7 @@ export class Program {
       const encoder = this.#gpu.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
       this.#gpu.submit([encoder.finish()]);
-      try {
-        await staging.mapAsync(GPUMapMode.READ);
-      } catch (error) {
-        this.#gpu.check();
-        throw error;
-      }
-      const bytes = staging.getMappedRange().slice(0);
-      staging.unmap();
+      const bytes = await this.#gpu.readMapped(staging);
       this.#gpu.check();
       return bytes;
     });

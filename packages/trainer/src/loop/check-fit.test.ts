@@ -36,7 +36,7 @@ test("a software adapter: the machine's memory decides; more than it has is refu
   try {
     refuse();
   } catch (error) {
-    expect((error as RunTooLargeError).advice[0]).toContain('--gradient-checkpointing');
-    expect((error as RunTooLargeError).hint).toContain('--gradient-checkpointing');
+    expect((error as RunTooLargeError).advice[0]).toContain('`gradientCheckpointing`');
+    expect((error as RunTooLargeError).hint).toContain('`gradientCheckpointing`');
   }
 });

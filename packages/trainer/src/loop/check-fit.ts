@@ -20,7 +20,7 @@ export interface Fit {
   readonly refused: boolean;
   /** One sentence or two, with the numbers. */
   readonly reason: string;
-  /** What would make the run smaller, the most effective first. */
+  /** What would make the run smaller, the most effective first; fields of the config stand in backticks. */
   readonly advice: readonly string[];
 }
 
@@ -76,13 +76,13 @@ function adviceFor(
 ): string[] {
   const bytes = (category: RegExp) => memory.find((m) => category.test(m.category))?.bytes ?? 0;
   const advice: [number, string][] = [
-    [gradientCheckpointing ? 0 : bytes(/Activations/), 'gradient checkpointing (--gradient-checkpointing)'],
+    [gradientCheckpointing ? 0 : bytes(/Activations/), 'gradient checkpointing (`gradientCheckpointing`)'],
     [
       bytes(/Activations/) / 2,
-      'shorter rows (--max-length) or fewer of them at a time (--batch-size) with gradient accumulation (--accumulate)',
+      'shorter rows (`maxLength`) or fewer of them at a time (`batchSize`) with gradient accumulation (`gradientAccumulation`)',
     ],
     [bytes(/Weights/) / 2, 'a quantised base model (a .gguf file)'],
-    [bytes(/Optimiser/), lora ? 'a smaller LoRA rank (--rank)' : 'a LoRA instead of full fine-tuning'],
+    [bytes(/Optimiser/), lora ? 'a smaller LoRA rank (`lora.rank`)' : 'a LoRA instead of full fine-tuning'],
   ];
   return advice
     .filter(([gain]) => gain > 0)

@@ -323,6 +323,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
         config: echoConfig(run),
         totalSteps: steps.totalSteps,
         startStep: state?.step ?? 0,
+        baseEvalLoss: state?.baseEvalLoss ?? null,
         trainRows: data.train.length,
         evalRows: data.held.length,
         adapter: adapterOf(gpu),

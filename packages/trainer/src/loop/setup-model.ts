@@ -155,6 +155,8 @@ export async function loadModel(
 ): Promise<LoadReport> {
   for (const variable of plan.variables.values()) variable.allocate(gpu);
   for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
+  // A device without the memory says so here, before a byte of weights is fetched.
+  await gpu.idle();
   const sink: WeightSink = {
     ...createDeviceSink(gpu, plan.variables),
     initialise: (path, { shape, dtype }, firstRow) => {

@@ -44,6 +44,7 @@ export class Trainer {
       make(plan.evals),
       plan.update && Program.create(gpu, plan.update, pool),
     ]);
+    await gpu.idle();
     return new Trainer(pool, steps, evals, update, config);
   }
 

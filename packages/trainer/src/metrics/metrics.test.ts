@@ -3,7 +3,7 @@ import { createMemoryStore } from '../store/memory-store.js';
 import { readText } from '../store/file-store.js';
 import { formatBytes, formatNumber, formatSeconds } from './format.js';
 import { combineLoggers } from './logger.js';
-import { createMetricsLogger, readMetrics } from './metrics-file.js';
+import { createMetricsLogger, readMetrics, readSamples } from './metrics-file.js';
 import { createRunRecorder } from './record-run.js';
 import { exampleRun } from './testing/example-run.js';
 
@@ -34,16 +34,23 @@ test('a resumed run cuts the file back to its step, and a line cut short goes', 
   );
   await store.write('summary.json', '{}');
   expect((await readMetrics(store)).length).toBe(12);
-  const recorder = createRunRecorder(await readMetrics(store));
+  const [before] = run.samples;
+  for (const step of [0, 11]) await store.append('samples.jsonl', `${JSON.stringify({ ...before, step })}\n`);
+  const recorder = createRunRecorder({ steps: await readMetrics(store), samples: await readSamples(store) });
   const logger = combineLoggers(createMetricsLogger(store), recorder);
-  await logger.onStart({ ...run.start, startStep: 10 });
+  await logger.onStart({ ...run.start, startStep: 10, baseEvalLoss: 3 });
   for (const step of run.steps.slice(10)) await logger.onStep(step);
+  await logger.onSample(run.samples.at(-1)!);
+  expect(await readSamples(store)).toEqual([{ ...before, step: 0 }, run.samples.at(-1)]);
+  expect(recorder.recording.samples).toEqual(await readSamples(store));
+  expect(recorder.recording.evals[0]).toMatchObject({ step: 0, loss: 3 });
   expect(await readMetrics(store)).toEqual(run.steps);
   expect(recorder.recording.steps).toEqual(run.steps);
   expect(await store.list('summary.json')).toEqual([]);
   // A run from the start begins an empty file.
   await logger.onStart(run.start);
   expect(await readMetrics(store)).toEqual([]);
+  expect(await readSamples(store)).toEqual([]);
 });
 
 test('numbers for people', () => {

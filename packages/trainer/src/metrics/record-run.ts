@@ -11,20 +11,25 @@ export interface RunRecording {
   summary: TrainingSummary | null;
 }
 
-/** A logger that keeps what it hears. `before` are steps of an earlier part of the same run. */
+/** A logger that keeps what it hears. `before` is what an earlier part of the same run wrote down. */
 export function createRunRecorder(
-  before: readonly StepRecord[] = [],
+  before: { readonly steps: readonly StepRecord[]; readonly samples: readonly SampleRecord[] } = {
+    steps: [],
+    samples: [],
+  },
 ): RunLogger & { readonly recording: RunRecording } {
   const recording: RunRecording = { start: null, steps: [], evals: [], samples: [], notices: [], summary: null };
   return {
     recording,
     onStart: (start) => {
       recording.start = start;
-      recording.steps = before.filter(({ step }) => step <= start.startStep);
-      const earlier = recording.steps.flatMap(({ step, evalLoss }) =>
+      if (start.startStep === 0) return;
+      recording.steps = before.steps.filter(({ step }) => step <= start.startStep);
+      recording.samples = before.samples.filter(({ step }) => step <= start.startStep);
+      const losses = [{ step: 0, evalLoss: start.baseEvalLoss }, ...recording.steps];
+      recording.evals = losses.flatMap(({ step, evalLoss }) =>
         evalLoss === null ? [] : [{ step, loss: evalLoss, rows: start.evalRows, seconds: 0 }],
       );
-      recording.evals.unshift(...earlier);
     },
     onStep: (record) => void recording.steps.push(record),
     onEval: (record) => void recording.evals.push(record),

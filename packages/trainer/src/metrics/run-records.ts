@@ -79,6 +79,8 @@ export interface RunStart {
   readonly totalSteps: number;
   /** Steps that a resumed run starts after; 0 for a new one. */
   readonly startStep: number;
+  /** Evaluation loss of the base model, of a run that is resumed; null for a new one: it comes as an `EvalRecord`. */
+  readonly baseEvalLoss: number | null;
   readonly trainRows: number;
   readonly evalRows: number;
   readonly adapter: AdapterInfo;

@@ -86,15 +86,17 @@ function drawLines(
   const steps = ticks(x0, x1, width / 110)
     .filter(Number.isInteger)
     .map((x) => html`<text class="tick" x="${toX(x)}" y="${height - 8}" text-anchor="middle">${x}</text>`);
-  const lines = series.map(
-    ({
-      colour,
-      points,
-      dots,
-      faint,
-    }) => html`<path class="line ${colour}${faint ? ' faint' : ''}" d="M${points.map(([x, y]) => `${toX(x)},${toY(y)}`).join('L')}"/>
+  const lines = series
+    .filter(({ points }) => points.length > 0)
+    .map(
+      ({
+        colour,
+        points,
+        dots,
+        faint,
+      }) => html`<path class="line ${colour}${faint ? ' faint' : ''}" d="M${points.map(([x, y]) => `${toX(x)},${toY(y)}`).join('L')}"/>
 ${(dots || points.length === 1) && points.map(([x, y]) => html`<circle class="dot ${colour}" cx="${toX(x)}" cy="${toY(y)}" r="3"/>`)}`,
-  );
+    );
   return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title} by step">${grid}${steps}${lines}<line class="cursor" data-span="${left} ${right}" y1="${top}" y2="${bottom}" visibility="hidden"/></svg>`;
 }
 

@@ -5,8 +5,8 @@ import type { SampleRecord } from '../metrics/run-records.js';
 import type { JsonValue } from '../store/checkpoint-manifest.js';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
+import { renderLossChart } from './loss-chart.js';
 import { script, style } from './style.js';
-import { smooth, type Point } from './thin.js';
 
 /** Everything the report shows; a recording of the run as it is. Missing parts are left out. */
 export type ReportData = Pick<RunRecording, 'start' | 'steps' | 'evals' | 'samples' | 'notices' | 'summary'>;
@@ -87,30 +87,10 @@ function renderCards({ summary, steps, start }: ReportData): Markup {
   return html`<dl class="cards">${cards.map(({ label, value, more, tone }) => html`<div class="card"><dt>${label}</dt><dd>${value}${more && html`<small class="${tone ?? ''}">${more}</small>`}</dd></div>`)}</dl>`;
 }
 
-function renderCharts({ steps, evals }: ReportData): Markup[] {
-  const loss: Point[] = steps.map((record) => [record.step, record.loss]);
-  // Single steps are noisy: the mean shows where it goes, the steps stay visible behind it.
-  const window = Math.min(101, Math.floor(steps.length / 12));
-  const train = { name: 'training', colour: 'a' as const, points: window >= 3 ? smooth(loss, window) : loss };
+function renderCharts(data: ReportData): Markup[] {
+  const { steps } = data;
   return [
-    renderChart({
-      title: 'Loss',
-      isWide: true,
-      series: [
-        ...(window >= 3 ? [{ ...train, points: loss, faint: true }] : []),
-        train,
-        ...(evals.length > 0
-          ? [
-              {
-                name: 'evaluation',
-                colour: 'b' as const,
-                dots: true,
-                points: evals.map(({ step, loss: value }): Point => [step, value]),
-              },
-            ]
-          : []),
-      ],
-    }),
+    renderLossChart(data),
     renderChart({
       title: 'Learning rate',
       fromZero: true,

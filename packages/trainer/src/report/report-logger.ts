@@ -1,5 +1,5 @@
 import type { RunLogger } from '../metrics/logger.js';
-import { readMetrics } from '../metrics/metrics-file.js';
+import { readMetrics, readSamples } from '../metrics/metrics-file.js';
 import { createRunRecorder } from '../metrics/record-run.js';
 import type { FileStore } from '../store/file-store.js';
 import { renderReport } from './render-report.js';
@@ -11,7 +11,7 @@ export const reportFile = 'report.html';
  * with the reason in its notes. On resume it shows the whole run: put it before the metrics logger, which cuts the file it reads.
  */
 export async function createReportLogger(store: FileStore): Promise<RunLogger> {
-  const recorder = createRunRecorder(await readMetrics(store));
+  const recorder = createRunRecorder({ steps: await readMetrics(store), samples: await readSamples(store) });
   return {
     ...recorder,
     onEnd: async (summary) => {

@@ -1,15 +1,23 @@
 import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
 import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
-import { metricsFile, summaryFile } from '../metrics/metrics-file.js';
+import { metricsFile, samplesFile, summaryFile } from '../metrics/metrics-file.js';
 import { reportFile } from '../report/report-logger.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import type { Example } from '../data/tokenise.js';
-import { readText, type FileStore } from './file-store.js';
+import { readText, type FileStore, type StoredFile } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
 export const runFile = 'run.json';
 /** What a run writes; overwriting removes these and nothing else. */
-const ownFiles = [runFile, metricsFile, summaryFile, reportFile, 'adapter_config.json', 'adapter_model.safetensors'];
+const ownFiles = [
+  runFile,
+  metricsFile,
+  samplesFile,
+  summaryFile,
+  reportFile,
+  'adapter_config.json',
+  'adapter_model.safetensors',
+];
 
 export interface RunFolder {
   /** False: start from the base model. */
@@ -31,7 +39,9 @@ export async function prepareRunFolder(
   const files = await store.list();
   const entries = files.map(({ name }) => name);
   // What a run leaves that failed before its first step: nothing to lose.
-  const isUsed = files.some(({ name, bytes }) => name !== runFile && !(name === metricsFile && bytes === 0));
+  const isOfStart = ({ name, bytes }: StoredFile) =>
+    name === runFile || name === samplesFile || (name === metricsFile && bytes === 0);
+  const isUsed = !files.every(isOfStart);
   const notices: string[] = [];
   let resumes = false;
   if (isUsed && !resume && !overwrite) throw new RunFolderExistsError({ location: store.location, entries });

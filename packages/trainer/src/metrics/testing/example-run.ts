@@ -89,6 +89,7 @@ export function exampleRun(totalSteps = 200): {
     },
     totalSteps,
     startStep: 0,
+    baseEvalLoss: null,
     trainRows: 260,
     evalRows: 24,
     adapter,

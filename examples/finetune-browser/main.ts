@@ -1,0 +1,8 @@
+// Builds the page and serves it on this machine.
+import { buildPage, servePage } from './build.mjs';
+
+await buildPage();
+const { url } = await servePage();
+console.log(
+  `The page is at ${url} (Ctrl-C ends it). Open it in Chrome, Edge, Safari 26 or Firefox 141, or later ones.`,
+);

@@ -1,0 +1,122 @@
+import type { ChatMessage } from '@lapidary/gemma';
+import { useSignal } from '@preact/signals';
+import { proxy } from 'comlink';
+import { Problem, problemOf } from '../session/problem.js';
+import { ProblemNote } from './problem-note.js';
+import { model, modelReport, run, session } from './state.js';
+
+interface Turn {
+  readonly who: 'tuned' | 'base';
+  readonly prompt: string;
+  readonly answer: string;
+}
+
+/** Questions to the tuned model, and to the one it came from. */
+export function ChatPanel() {
+  const view = run.value!;
+  const prompt = useSignal(view.samples[0]?.prompt ?? '');
+  const who = useSignal<Turn['who']>('tuned');
+  const picture = useSignal<File | null>(null);
+  const turns = useSignal<readonly Turn[]>([]);
+  const isAnswering = useSignal(false);
+  const problem = useSignal<Problem | null>(null);
+  const seesPictures =
+    modelReport.value !== null && !(modelReport.value instanceof Problem) && modelReport.value.seesPictures;
+
+  const ask = async (event: Event) => {
+    event.preventDefault();
+    if (isAnswering.value || prompt.value === '') return;
+    const turn: Turn = { who: who.value, prompt: prompt.value, answer: '' };
+    const earlier = turns.value;
+    const messages = [...earlier.filter((t) => t.who === turn.who), turn].flatMap(
+      ({ prompt: asked, answer }): ChatMessage[] => [
+        { role: 'user', content: asked },
+        ...(answer === '' ? [] : [{ role: 'model' as const, content: answer }]),
+      ],
+    );
+    isAnswering.value = true;
+    problem.value = null;
+    let answer = '';
+    turns.value = [...earlier, turn];
+    try {
+      await session.answer(
+        turn.who === 'tuned' ? view.id : null,
+        model.value,
+        { prompt: view.isChat ? messages : turn.prompt, picture: picture.value, maxTokens: 128, temperature: 0 },
+        proxy((text: string) => {
+          answer += text;
+          turns.value = [...earlier, { ...turn, answer }];
+        }),
+      );
+      turns.value = [...earlier, { ...turn, answer }];
+    } catch (error) {
+      problem.value = problemOf(error);
+    } finally {
+      isAnswering.value = false;
+    }
+  };
+
+  return (
+    <section class="card" aria-labelledby="chat-title">
+      <h2 id="chat-title">Try it</h2>
+      <p class="quiet">
+        {view.isChat
+          ? 'Ask as in your rows: a conversation.'
+          : 'The model goes on where your text ends: write it as the prompts of your rows are written.'}
+      </p>
+      <ol class="turns" aria-live="polite" aria-busy={isAnswering.value}>
+        {turns.value.map((turn, i) => (
+          <li key={i}>
+            <p class="text asked">{turn.prompt}</p>
+            <p class="text answered" data-testid="answer">
+              <small class="quiet">{turn.who === 'tuned' ? 'Tuned' : 'Base model'}</small>
+              {turn.answer.trim() || (isAnswering.value && i === turns.value.length - 1 ? '…' : '(nothing)')}
+            </p>
+          </li>
+        ))}
+      </ol>
+      <form onSubmit={(event) => void ask(event)}>
+        <label>
+          Your prompt
+          <textarea
+            rows={3}
+            value={prompt.value}
+            onInput={({ currentTarget }) => (prompt.value = currentTarget.value)}
+            onKeyDown={(event) => {
+              if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void ask(event);
+            }}
+          />
+        </label>
+        {seesPictures && (
+          <label class="file">
+            The picture it is about
+            <input
+              type="file"
+              accept="image/png,image/jpeg,image/webp"
+              onChange={({ currentTarget }) => (picture.value = currentTarget.files?.[0] ?? null)}
+            />
+          </label>
+        )}
+        <div class="actions">
+          <button type="submit" class="main" disabled={isAnswering.value}>
+            Answer
+          </button>
+          {isAnswering.value && (
+            <button type="button" onClick={() => void session.stopAnswer()}>
+              Stop
+            </button>
+          )}
+          <div class="choices" role="radiogroup" aria-label="Which model answers">
+            {(['tuned', 'base'] as const).map((value) => (
+              <label key={value} class={who.value === value ? 'choice chosen' : 'choice'}>
+                <input type="radio" name="who" checked={who.value === value} onChange={() => (who.value = value)} />
+                {value === 'tuned' ? 'Tuned' : 'Base model'}
+              </label>
+            ))}
+          </div>
+        </div>
+      </form>
+      {problem.value && <ProblemNote problem={problem.value} />}
+    </section>
+  );
+}

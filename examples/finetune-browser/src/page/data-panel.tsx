@@ -1,0 +1,105 @@
+import { useSignal } from '@preact/signals';
+import { problemOf } from '../session/problem.js';
+import { ProblemNote } from './problem-note.js';
+import { previewRows, toJsonl } from './read-rows.js';
+import { chooseData, data, dataProblem, useExampleRows } from './state.js';
+
+type Kind = 'example' | 'file' | 'paste';
+const kinds: readonly [Kind, string][] = [
+  ['example', 'Example: orders → lists'],
+  ['file', 'File on disk'],
+  ['paste', 'Paste'],
+];
+const shown = 3;
+
+export function DataPanel() {
+  const kind = useSignal<Kind>(data.value === null || data.value.name === 'orders.jsonl' ? 'example' : 'file');
+  const choose = (next: Kind) => {
+    kind.value = next;
+    if (next === 'example') void useExampleRows();
+  };
+  return (
+    <section class="card" aria-labelledby="data-title">
+      <h2 id="data-title">2. Rows to learn from</h2>
+      <div class="choices" role="radiogroup" aria-label="Where the rows come from">
+        {kinds.map(([value, label]) => (
+          <label key={value} class={kind.value === value ? 'choice chosen' : 'choice'}>
+            <input
+              type="radio"
+              name="data-kind"
+              value={value}
+              checked={kind.value === value}
+              onChange={() => choose(value)}
+            />
+            {label}
+          </label>
+        ))}
+      </div>
+      {kind.value === 'file' && (
+        <label class="file">
+          JSONL, JSON, CSV or TSV with the columns <code>prompt</code> and <code>completion</code>, or{' '}
+          <code>messages</code>, or <code>text</code>; for a model that sees pictures with <code>image</code>, and the
+          pictures beside it
+          <input
+            type="file"
+            multiple
+            accept=".jsonl,.json,.csv,.tsv,.txt,image/png,image/jpeg,image/webp"
+            onChange={({ currentTarget }) => void readFiles([...(currentTarget.files ?? [])])}
+          />
+        </label>
+      )}
+      {kind.value === 'paste' && (
+        <label>
+          One JSON object a line
+          <textarea
+            rows={6}
+            spellcheck={false}
+            placeholder={'{"prompt": "The capital of France is", "completion": " Paris."}'}
+            onInput={({ currentTarget }) => readText(currentTarget.value, 'pasted rows')}
+          />
+        </label>
+      )}
+      {dataProblem.value && <ProblemNote problem={dataProblem.value} />}
+      <Preview />
+    </section>
+  );
+}
+
+async function readFiles(files: readonly File[]): Promise<void> {
+  const pictures = files.filter(({ type }) => type.startsWith('image/'));
+  const rows = files.find((file) => !pictures.includes(file));
+  if (rows !== undefined) readText(await rows.text(), rows.name, pictures);
+}
+
+function readText(text: string, name: string, pictures: readonly File[] = []): void {
+  try {
+    chooseData({ name, jsonl: toJsonl(text, name), pictures });
+  } catch (error) {
+    chooseData(problemOf(error));
+  }
+}
+
+function Preview() {
+  if (data.value === null || data.value.jsonl === '') return null;
+  const rows = previewRows(data.value.jsonl, shown);
+  if (rows.length === 0) return null;
+  return (
+    <table class="preview">
+      <caption>The first rows of {data.value.name}</caption>
+      <thead>
+        <tr>
+          <th scope="col">Given</th>
+          <th scope="col">To be answered</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(({ given, answer }, i) => (
+          <tr key={i}>
+            <td class="text">{given}</td>
+            <td class="text">{answer.trim()}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

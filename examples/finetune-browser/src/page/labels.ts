@@ -1,0 +1,40 @@
+/** What the fields of a training config are called on this page. */
+const labels: Readonly<Record<string, string>> = {
+  gradientCheckpointing: '“Save memory”',
+  maxLength: '“Longest row”',
+  batchSize: '“Rows a step”',
+  gradientAccumulation: 'gradient accumulation',
+  'lora.rank': '“LoRA rank”',
+  steps: '“Steps”',
+  'optimizer.learningRate': '“Learning rate”',
+  resume: 'Go on',
+};
+
+/** A text of the packages with the page's words for the fields that it names in backticks. */
+export function inLabels(text: string): string {
+  return text.replace(/`([\w.]+)`/g, (whole, field: string) => labels[field] ?? whole);
+}
+
+const titles: Readonly<Record<string, string>> = {
+  WebGpuUnavailableError: 'This browser has no WebGPU',
+  NoAdapterError: 'WebGPU finds no graphics adapter here',
+  DeviceLostError: 'The GPU was lost',
+  GpuOutOfMemoryError: 'The GPU has no more memory',
+  RunTooLargeError: 'This run does not fit',
+  DiskFullError: 'The browser’s storage is full',
+  StoreAccessError: 'The browser’s storage cannot be used',
+  CheckpointCorruptError: 'The checkpoints of this run are damaged',
+  ResumeMismatchError: 'This is not the model that the run was begun with',
+  NonFiniteLossError: 'Training went wrong: the loss is no longer a number',
+  DatasetError: 'A row cannot be used',
+  EmptyDatasetError: 'There are no rows',
+  ConfigError: 'A setting cannot be used',
+  UnknownModelError: 'This model is not a Gemma that can be trained here',
+  WeightSourceError: 'The model cannot be read',
+  WeightFileError: 'A weight file is damaged',
+  WeightNamesError: 'The weights are not those of this model',
+};
+
+export function titleOf(name: string): string {
+  return titles[name] ?? 'This did not work';
+}

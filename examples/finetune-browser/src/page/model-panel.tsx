@@ -1,0 +1,125 @@
+import { formatBytes } from '@lapidary/trainer';
+import { useSignal } from '@preact/signals';
+import { Problem } from '../session/problem.js';
+import { ProblemNote } from './problem-note.js';
+import { chooseModel, model, modelReport } from './state.js';
+
+type Kind = 'small' | 'folder' | 'file' | 'address';
+const kinds: readonly [Kind, string][] = [
+  ['small', 'Small model of this page'],
+  ['folder', 'Folder on disk'],
+  ['file', 'File on disk'],
+  ['address', 'Hub id or URL'],
+];
+
+export function ModelPanel() {
+  const kind = useSignal<Kind>(model.value.kind === 'files' ? 'folder' : model.value.kind);
+  const address = useSignal(model.value.kind === 'address' ? model.value.address : '');
+  const token = useSignal('');
+  const choose = (next: Kind) => {
+    kind.value = next;
+    if (next === 'small') void chooseModel({ kind: 'small' });
+  };
+  const openAddress = (event: Event) => {
+    event.preventDefault();
+    const typed = address.value.trim();
+    if (typed === '') return;
+    void chooseModel({ kind: 'address', address: typed, ...(token.value !== '' && { token: token.value.trim() }) });
+  };
+  return (
+    <section class="card" aria-labelledby="model-title">
+      <h2 id="model-title">1. Model</h2>
+      <div class="choices" role="radiogroup" aria-label="Where the model comes from">
+        {kinds.map(([value, label]) => (
+          <label key={value} class={kind.value === value ? 'choice chosen' : 'choice'}>
+            <input
+              type="radio"
+              name="model-kind"
+              value={value}
+              checked={kind.value === value}
+              onChange={() => choose(value)}
+            />
+            {label}
+          </label>
+        ))}
+      </div>
+      {kind.value === 'folder' && (
+        <FileChoice
+          label="A folder in Hugging Face’s form: config.json, tokenizer.json and .safetensors files"
+          isFolder
+        />
+      )}
+      {kind.value === 'file' && (
+        <FileChoice
+          label="A .gguf file, or several files that belong together"
+          accept=".gguf,.safetensors,.npz,.json,.model"
+        />
+      )}
+      {kind.value === 'address' && (
+        <form class="row" onSubmit={openAddress}>
+          <label class="grow">
+            Hub id or URL
+            <input
+              type="text"
+              value={address.value}
+              placeholder="google/gemma-3-270m"
+              autocomplete="off"
+              spellcheck={false}
+              onInput={(event) => (address.value = event.currentTarget.value)}
+            />
+          </label>
+          <label class="grow">
+            Access token, for gated models
+            <input
+              type="password"
+              value={token.value}
+              autocomplete="off"
+              onInput={(event) => (token.value = event.currentTarget.value)}
+            />
+          </label>
+          <button type="submit">Open</button>
+          <p class="quiet wide">
+            This asks that address for the model and sends it nothing else. What arrives is kept in this browser, so
+            that it is fetched once. The token is not kept.
+          </p>
+        </form>
+      )}
+      <ModelFacts />
+    </section>
+  );
+}
+
+function FileChoice({ label, accept, isFolder }: { label: string; accept?: string; isFolder?: boolean }) {
+  return (
+    <label class="file">
+      {label}
+      <input
+        type="file"
+        multiple
+        {...(accept && { accept })}
+        {...(isFolder && { webkitdirectory: true })}
+        onChange={({ currentTarget }) => {
+          const files = [...(currentTarget.files ?? [])];
+          if (files.length > 0) void chooseModel({ kind: 'files', files });
+        }}
+      />
+    </label>
+  );
+}
+
+function ModelFacts() {
+  const { value } = modelReport;
+  if (value instanceof Problem) return <ProblemNote problem={value} />;
+  if (value === null) return <p class="quiet">Reading the model’s headers …</p>;
+  const { name, format, parameters, bytes, layers, hiddenSize, seesPictures } = value;
+  return (
+    <p class="facts" data-testid="model-facts">
+      <strong>{name}</strong>: {compact(parameters)} parameters in {layers} layers of {hiddenSize}, {formatBytes(bytes)}{' '}
+      as {format}
+      {seesPictures && '; it sees pictures'}.
+    </p>
+  );
+}
+
+const compact = (count: number) =>
+  Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(count);

@@ -1,0 +1,214 @@
+import { formatBytes, formatNumber, formatSeconds, renderLossChart } from '@lapidary/trainer';
+import { useComputed, useSignal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
+import { problemOf, type Problem } from '../session/problem.js';
+import type { ModelChoice } from '../session/protocol.js';
+import { ProblemNote } from './problem-note.js';
+import { SamplesPanel } from './samples-panel.js';
+import { discard, isBusy, leave, model, pause, resume, run, savedRuns, session, type RunView } from './state.js';
+
+export function RunPanel() {
+  const view = run.value!;
+  return (
+    <>
+      <section class="card" aria-labelledby="run-title">
+        <h2 id="run-title">{titleOf(view)}</h2>
+        <Progress view={view} />
+        <Figures view={view} />
+        <LossChart />
+        {view.problem && (
+          <ProblemNote problem={view.problem}>
+            <p>
+              {view.savedStep > 0
+                ? `What was learned up to step ${view.savedStep} is saved in this browser.`
+                : 'No step had been saved yet: going on begins from the start.'}
+            </p>
+          </ProblemNote>
+        )}
+        {view.notices.map((notice, i) => (
+          <p key={i} class="quiet notice">
+            {notice}
+          </p>
+        ))}
+        <Actions view={view} />
+      </section>
+      <SamplesPanel samples={view.samples} />
+    </>
+  );
+}
+
+function titleOf({ status, phase }: RunView): string {
+  switch (status) {
+    case 'running':
+      return phase ? `${phase.name} …` : 'Training';
+    case 'stopping':
+      return 'Stopping after this step …';
+    case 'paused':
+      return 'Paused';
+    case 'failed':
+      return 'Stopped';
+    default:
+      return 'Done';
+  }
+}
+
+function Progress({ view }: { view: RunView }) {
+  const done = view.steps.at(-1)?.step ?? 0;
+  const share = view.phase?.share ?? null;
+  // An unknown share shows as a bar that moves.
+  const value = view.phase === null ? done / view.totalSteps : share;
+  const label = view.phase === null ? `Step ${done} of ${view.totalSteps}` : view.phase.name;
+  return (
+    <div class="progress">
+      <progress max={1} aria-label={label} {...(value !== null && { value })} />
+      <p data-testid="progress">
+        {label}
+        {view.status !== 'finished' && view.savedStep > 0 && (
+          <span class="quiet"> · step {view.savedStep} is saved</span>
+        )}
+        {share !== null && <span class="quiet"> · {Math.round(100 * share)} %</span>}
+      </p>
+    </div>
+  );
+}
+
+function Figures({ view: { steps, evals, totalSteps, status, summary } }: { view: RunView }) {
+  const last = steps.at(-1);
+  if (last === undefined) return null;
+  const recent = steps.slice(-20);
+  const stepMs = recent.reduce((sum, step) => sum + step.stepMs, 0) / recent.length;
+  const left = ((totalSteps - last.step) * stepMs) / 1000;
+  const [first, latest] = [evals[0], evals.at(-1)];
+  const figures: [string, string, string?][] = [
+    ['Loss', formatNumber(last.loss)],
+    ...(latest && first
+      ? [
+          [
+            'On rows it has not seen',
+            formatNumber(latest.loss),
+            latest === first ? undefined : `from ${formatNumber(first.loss)}`,
+          ] as [string, string, string?],
+        ]
+      : []),
+    ['Speed', `${Math.round(last.tokensPerSecond).toLocaleString('en')} tokens/s`],
+    status === 'finished' && summary
+      ? ['Took', formatSeconds(summary.seconds)]
+      : ['Left', status === 'running' ? formatSeconds(left) : '–'],
+    ['GPU memory', formatBytes(last.peakBytes)],
+  ];
+  return (
+    <dl class="figures">
+      {figures.map(([label, value, more]) => (
+        <div key={label}>
+          <dt>{label}</dt>
+          <dd>
+            {value} {more && <small class="quiet">{more}</small>}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** The trainer's own chart, as in its report: markup of numbers and fixed names alone. */
+function LossChart() {
+  const markup = useComputed(() => {
+    const { steps, evals } = run.value ?? { steps: [], evals: [] };
+    return steps.length + evals.length === 0 ? '' : renderLossChart({ steps, evals }).markup;
+  });
+  return <div class="curves" data-testid="loss-chart" dangerouslySetInnerHTML={{ __html: markup.value }} />;
+}
+
+function Actions({ view }: { view: RunView }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const problem = useSignal<Problem | null>(null);
+  const { status, id } = view;
+  return (
+    <>
+      <div class="actions">
+        {status === 'running' && (
+          <button type="button" class="main" onClick={pause}>
+            Pause
+          </button>
+        )}
+        {(status === 'paused' || status === 'failed') && id !== '' && <GoOn />}
+        {status === 'finished' && (
+          <button
+            type="button"
+            class="main"
+            onClick={() => void save(id).catch((error) => (problem.value = problemOf(error)))}
+          >
+            Download adapter
+          </button>
+        )}
+        {!isBusy.value && (
+          <button type="button" onClick={leave}>
+            {status === 'finished' ? 'New fine-tune' : 'Back'}
+          </button>
+        )}
+        {status !== 'stopping' && id !== '' && (
+          <button type="button" class="quiet-button" onClick={() => dialog.current?.showModal()}>
+            {status === 'finished' ? 'Delete' : 'Cancel'}
+          </button>
+        )}
+      </div>
+      {problem.value && <ProblemNote problem={problem.value} />}
+      <dialog ref={dialog} aria-labelledby="discard-title">
+        <h2 id="discard-title">Throw this run away?</h2>
+        <p>Its checkpoints and its adapter are deleted from this browser. This cannot be undone.</p>
+        <form method="dialog" class="actions">
+          <button type="submit" class="danger" value="discard" onClick={() => void cancel(id)}>
+            Throw away
+          </button>
+          <button type="submit" value="keep">
+            Keep
+          </button>
+        </form>
+      </dialog>
+    </>
+  );
+}
+
+/** Goes on with the model of the run; files from disk are asked for again, since a page cannot keep them. */
+function GoOn() {
+  const saved = savedRuns.value.find(({ id }) => id === run.value?.id)?.model;
+  const atHand = model.value;
+  const isAtHand = saved === undefined || saved.kind !== 'files' || atHand.kind === 'files';
+  const choice = (): ModelChoice => {
+    if (saved === undefined || saved.kind === 'files') return atHand;
+    // A token that was typed for the same address is still there.
+    return saved.kind === 'address' && atHand.kind === 'address' && atHand.address === saved.address ? atHand : saved;
+  };
+  if (isAtHand)
+    return (
+      <button type="button" class="main" onClick={() => void resume(choice())}>
+        Go on
+      </button>
+    );
+  return (
+    <label class="file">
+      To go on, choose the model’s files again ({saved.files.join(', ')})
+      <input
+        type="file"
+        multiple
+        onChange={({ currentTarget }) => void resume({ kind: 'files', files: [...(currentTarget.files ?? [])] })}
+      />
+    </label>
+  );
+}
+
+async function cancel(id: string): Promise<void> {
+  if (isBusy.value) await session.pause();
+  // Its files are free once the step under way has ended.
+  while (isBusy.value) await new Promise((resolve) => setTimeout(resolve, 50));
+  await discard(id);
+}
+
+async function save(id: string): Promise<void> {
+  const url = URL.createObjectURL(await session.download(id));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = 'adapter.zip';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}

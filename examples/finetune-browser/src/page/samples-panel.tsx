@@ -1,0 +1,42 @@
+import type { SampleRecord } from '@lapidary/trainer';
+
+/** What the model answers to rows that it has not learned from, before and after. */
+export function SamplesPanel({ samples }: { samples: readonly SampleRecord[] }) {
+  if (samples.length === 0) return null;
+  const byRow = new Map<string, SampleRecord[]>();
+  for (const sample of samples) byRow.set(sample.id, [...(byRow.get(sample.id) ?? []), sample]);
+  return (
+    <section class="card" aria-labelledby="samples-title">
+      <h2 id="samples-title">Answers to rows it has not learned from</h2>
+      {[...byRow].map(([id, ofRow]) => {
+        const before = ofRow.find(({ step }) => step === 0);
+        const after = ofRow.findLast(({ step }) => step > 0);
+        const { prompt, expected, pictures = [] } = ofRow[0]!;
+        return (
+          <article key={id} class="sample">
+            <h3 class="text">{prompt}</h3>
+            {pictures.map((url, i) => (
+              <img key={i} src={url} alt={`Of ${id}`} />
+            ))}
+            <dl class="answers">
+              <Answer label="Before" text={before?.answer} />
+              <Answer label={after ? `After ${after.step} steps` : 'After'} text={after?.answer} isAfter />
+              {expected !== null && <Answer label="In the rows" text={expected} />}
+            </dl>
+          </article>
+        );
+      })}
+    </section>
+  );
+}
+
+function Answer({ label, text, isAfter = false }: { label: string; text: string | undefined; isAfter?: boolean }) {
+  return (
+    <div class={isAfter ? 'after' : ''}>
+      <dt>{label}</dt>
+      <dd class="text">
+        {text === undefined ? <span class="quiet">…</span> : text.trim() || <span class="quiet">(nothing)</span>}
+      </dd>
+    </div>
+  );
+}

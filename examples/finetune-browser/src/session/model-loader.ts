@@ -1,0 +1,58 @@
+import { modelWeightLoader, type WeightLoader } from '@lapidary/weights';
+import config from '../../../finetune/base/config.json?url';
+import weights from '../../../finetune/base/model.safetensors?url';
+import tokenizer from '../../../finetune/base/tokenizer.json?url';
+import tokenizerConfig from '../../../finetune/base/tokenizer_config.json?url';
+import type { ModelChoice, SavedModel } from './protocol.js';
+
+/** The files of the small model that comes with the page. */
+const small = {
+  'config.json': config,
+  'model.safetensors': weights,
+  'tokenizer.json': tokenizer,
+  'tokenizer_config.json': tokenizerConfig,
+};
+export const smallModelName = 'the small Gemma 3 of this page';
+
+async function fetchFile([name, url]: [string, string]): Promise<File> {
+  const response = await fetch(url);
+  if (!response.ok)
+    throw new Error(`${name} of the small model could not be fetched: the server answers ${response.status}.`);
+  return new File([await response.blob()], name);
+}
+
+/** A model by its files' names and sizes, as a run is known by when it goes on. */
+export function saveModel(choice: ModelChoice): SavedModel {
+  if (choice.kind !== 'files') return choice.kind === 'small' ? choice : { kind: 'address', address: choice.address };
+  return { kind: 'files', files: choice.files.map(({ name, size }) => `${name} (${size} bytes)`).sort() };
+}
+
+export function nameOfModel(choice: ModelChoice): string {
+  switch (choice.kind) {
+    case 'small':
+      return smallModelName;
+    case 'address':
+      return choice.address;
+    case 'files': {
+      const path = choice.files.find(({ webkitRelativePath }) => webkitRelativePath !== '')?.webkitRelativePath;
+      return path?.split('/')[0] ?? choice.files.map(({ name }) => name).join(', ');
+    }
+  }
+}
+
+/** Nothing is read until `open`. */
+export function loaderOf(
+  choice: ModelChoice,
+  options: { readonly onNotice?: (message: string) => void; readonly signal?: AbortSignal } = {},
+): WeightLoader & { readonly description: SavedModel; readonly baseModel: string } {
+  const about = { description: saveModel(choice), baseModel: nameOfModel(choice) };
+  if (choice.kind === 'small') {
+    return {
+      ...about,
+      open: async () => modelWeightLoader({ from: await Promise.all(Object.entries(small).map(fetchFile)) }).open(),
+    };
+  }
+  if (choice.kind === 'files') return { ...about, ...modelWeightLoader({ from: choice.files, ...options }) };
+  const { address, token } = choice;
+  return { ...about, ...modelWeightLoader({ from: address, ...(token && { token }), ...options }) };
+}

@@ -1,0 +1,85 @@
+// What a page downloads for each package: measured here, told in the README, compared by check-pack.mjs.
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+
+const start = '<!-- sizes -->';
+const end = '<!-- /sizes -->';
+/** Sources change a little all the time; the table follows when it would mislead. */
+const tolerance = 0.03;
+
+/**
+ * Bytes of all that a package's main entry exports with everything it imports, minified: of its own files, together, and
+ * together compressed.
+ * @returns {Promise<{ name: string, own: number, minified: number, gzip: number }[]>}
+ */
+export async function measureSizes(project, names) {
+  const rows = [];
+  for (const name of names) {
+    const { outputFiles, metafile } = await build({
+      stdin: { contents: `export * from '${name}';`, resolveDir: project },
+      absWorkingDir: project,
+      bundle: true,
+      format: 'esm',
+      minify: true,
+      write: false,
+      metafile: true,
+      logLevel: 'silent',
+    });
+    const own = Object.values(metafile.outputs)
+      .flatMap(({ inputs }) => Object.entries(inputs))
+      .filter(([file]) => file.startsWith(`node_modules/${name}/`))
+      .reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0);
+    const [{ contents }] = outputFiles;
+    rows.push({ name, own, minified: contents.length, gzip: gzipSync(contents, { level: 9 }).length });
+  }
+  return rows.sort((a, b) => a.gzip - b.gzip);
+}
+
+const inKb = (bytes) => (bytes / 1000).toFixed(1);
+
+export function sizeTable(rows) {
+  return [
+    '| package | own code, kB | with all it imports, kB | gzip, kB |',
+    '|---|---:|---:|---:|',
+    ...rows.map(
+      ({ name, own, minified, gzip }) => `| \`${name}\` | ${inKb(own)} | ${inKb(minified)} | ${inKb(gzip)} |`,
+    ),
+  ].join('\n');
+}
+
+function split(readme) {
+  const [from, to] = [readme.indexOf(start), readme.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`README.md has no lines ${start} and ${end} for the table of sizes.`);
+  return [readme.slice(0, from + start.length), readme.slice(from + start.length, to), readme.slice(to)];
+}
+
+/** The README with this table in its place. */
+export function withSizes(readme, rows) {
+  const [before, , after] = split(readme);
+  return `${before}\n\n${sizeTable(rows)}\n\n${after}`;
+}
+
+/** Where the README's table says something else. */
+export function wrongSizes(readme, rows) {
+  const told = new Map();
+  for (const line of split(readme)[1].split('\n')) {
+    const [, name, ...cells] = line.split('|').map((cell) => cell.trim());
+    if (name?.startsWith('`')) told.set(name.replaceAll('`', ''), cells.slice(0, 3).map(Number));
+  }
+  const wrong = [...told.keys()]
+    .filter((name) => rows.every((row) => row.name !== name))
+    .map((name) => `${name} is no package`);
+  for (const { name, own, minified, gzip } of rows) {
+    const cells = told.get(name);
+    if (cells === undefined) wrong.push(`${name} is missing`);
+    else {
+      for (const [i, bytes] of [own, minified, gzip].entries()) {
+        const actual = Number(inKb(bytes));
+        // Written so that a cell that is no number is wrong too.
+        if (!(Math.abs(cells[i] - actual) <= actual * tolerance))
+          wrong.push(`${name}: ${cells[i]} kB for ${actual} kB`);
+      }
+    }
+  }
+  return wrong;
+}
