@@ -1,3 +1,4 @@
+export { canAllocate } from './can-allocate.js';
 export * from './errors.js';
 export { Gpu, type GpuCounters } from './gpu.js';
 export { GpuTimer, type PassTime } from './gpu-timer.js';

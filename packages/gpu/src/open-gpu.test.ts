@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import {
+  canAllocate,
   describeAdapter,
   type Gpu,
   GpuOutOfMemoryError,
@@ -60,6 +61,26 @@ describe('openGpu', () => {
     expect((await a.lost).reason).toBe('destroyed');
     b.createBuffer(1024, 'still works');
     await b.idle();
+  });
+});
+
+describe('canAllocate', () => {
+  it('takes memory for a moment, in several pieces, and leaves nothing behind', async () => {
+    const gpu = await open();
+    expect(await canAllocate(gpu, 300 * 2 ** 20 + 2)).toBe(true);
+    expect(gpu.counters.bytes).toBe(0);
+    await gpu.idle();
+  });
+
+  it('says no where the device has none, and that is no error of the device', async () => {
+    const gpu = await open();
+    // The drivers of these tests give more than there is: what one says that does not.
+    const pop = gpu.device.popErrorScope.bind(gpu.device);
+    let scopes = 0;
+    gpu.device.popErrorScope = async () =>
+      (await pop()) ?? (++scopes === 2 ? new GPUOutOfMemoryError('none left') : null);
+    expect(await canAllocate(gpu, 2 ** 20)).toBe(false);
+    await gpu.idle();
   });
 });
 

@@ -2,10 +2,9 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { modelPresets, textConfigOf, visionConfigOf } from '@lapidary/gemma';
-import { baselineProfile, openGpu, type DeviceProfile } from '@lapidary/gpu';
+import { baselineProfile, openGpu, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
-  judgeFit,
   openData,
   openModel,
   planModel,
@@ -13,6 +12,7 @@ import {
   planRun,
   planRunMemory,
   runTraining,
+  tryFit,
   type ModelPlan,
   type ResolvedTrainConfig,
 } from '@lapidary/trainer';
@@ -31,28 +31,29 @@ export const engine: Engine = {
     try {
       const data = await openData(config, open);
       const model = planModel(open, config);
-      const { profile, known } = await profileAtHand();
-      const plan = planRunMemory(profile, model, data, config);
-      return {
-        ...countsOf(model, config),
-        totalSteps: planRun(config, data.train.length).totalSteps,
-        memory: plan.memory,
-        fit: known ? judgeFit(profile, plan, config) : null,
-      };
+      return await withAdapter(async (profile, gpu) => {
+        const plan = planRunMemory(profile, model, data, config);
+        return {
+          ...countsOf(model, config),
+          totalSteps: planRun(config, data.train.length).totalSteps,
+          memory: plan.memory,
+          fit: gpu && (await tryFit(gpu, plan, config)),
+        };
+      });
     } finally {
       await open.weights.close();
     }
   },
-  planRelease: async (name, config) => {
-    const { profile, known } = await profileAtHand();
-    const { model, plan } = planPreset(profile, modelPresets[name], config);
-    return {
-      ...countsOf(model, config),
-      totalSteps: config.steps,
-      memory: plan.memory,
-      fit: known ? judgeFit(profile, plan, config) : null,
-    };
-  },
+  planRelease: (name, config) =>
+    withAdapter(async (profile, gpu) => {
+      const { model, plan } = planPreset(profile, modelPresets[name], config);
+      return {
+        ...countsOf(model, config),
+        totalSteps: config.steps,
+        memory: plan.memory,
+        fit: gpu && (await tryFit(gpu, plan, config)),
+      };
+    }),
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
@@ -113,14 +114,13 @@ export function loaderOf(
   };
 }
 
-/** The profile of the adapter that a run would use; WebGPU's baseline where there is none. */
-async function profileAtHand(): Promise<{ profile: DeviceProfile; known: boolean }> {
+/** Plans for the adapter that a run would use; for WebGPU's baseline, and without a device, where there is none. */
+async function withAdapter<T>(plan: (profile: DeviceProfile, gpu: Gpu | null) => Promise<T>): Promise<T> {
+  const gpu = await openGpu().catch(() => null);
   try {
-    const gpu = await openGpu();
-    gpu.destroy();
-    return { profile: gpu.profile, known: true };
-  } catch {
-    return { profile: baselineProfile, known: false };
+    return await plan(gpu?.profile ?? baselineProfile, gpu);
+  } finally {
+    gpu?.destroy();
   }
 }
 

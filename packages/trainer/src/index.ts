@@ -60,7 +60,7 @@ export { epochOrder, splitRows } from './data/order.js';
 export { publishedImagePreset } from './data/pictures.js';
 export { parseRow, readJsonl, rowsOf, type Row, type RowFormat } from './data/read-rows.js';
 export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from './data/tokenise.js';
-export { judgeFit, type Fit, type MachineMemory } from './loop/check-fit.js';
+export { judgeFit, tryFit, type Fit, type MachineMemory } from './loop/check-fit.js';
 export { ExportError } from './loop/export-run.js';
 export { planPreset } from './loop/plan-preset.js';
 export { openData, planRunMemory, runTraining } from './loop/run-training.js';

@@ -3,13 +3,13 @@ import { describeAdapter, openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import { TextModel } from 'lapidary';
 import {
-  judgeFit,
   openData,
   openModel,
   planModel,
   planRun,
   planRunMemory,
   runTraining,
+  tryFit,
   type RunLogger,
   type TrainingSummary,
 } from '@lapidary/trainer';
@@ -90,13 +90,13 @@ export class TrainingSession {
 
   /** What a run would take, and whether it fits, from the headers and the rows: no weight is read. */
   async plan(request: RunRequest): Promise<PlanReport> {
-    const { profile } = await this.#device();
+    const gpu = await this.#device();
     const config = trainConfigOf(request);
     const open = await openModel(config.weightLoader);
     try {
       const data = await openData(config, open);
       const model = planModel(open, config);
-      const plan = planRunMemory(profile, model, data, config);
+      const plan = planRunMemory(gpu.profile, model, data, config);
       const { totalSteps, stepsPerEpoch } = planRun(config, data.train.length);
       return {
         trainRows: data.train.length,
@@ -106,7 +106,7 @@ export class TrainingSession {
         trainableParameters: model.step.trained.reduce((n, { param }) => n + param.tensor.size, 0),
         memory: plan.memory,
         totalBytes: plan.totalBytes,
-        fit: judgeFit(profile, plan, config),
+        fit: await tryFit(gpu, plan, config),
         notices: data.notices,
       };
     } finally {

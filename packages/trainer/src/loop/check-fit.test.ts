@@ -1,7 +1,7 @@
-import { baselineProfile } from '@lapidary/gpu';
+import { baselineProfile, openGpu } from '@lapidary/gpu';
 import { expect, test } from 'vitest';
 import { RunTooLargeError } from '../errors/errors.js';
-import { checkFit, judgeFit } from './check-fit.js';
+import { checkFit, judgeFit, tryFit } from './check-fit.js';
 
 const GiB = 2 ** 30;
 const gpu = { ...baselineProfile, limits: { ...baselineProfile.limits, maxBufferSize: 2 * GiB } };
@@ -39,4 +39,18 @@ test("a software adapter: the machine's memory decides; more than it has is refu
     expect((error as RunTooLargeError).advice[0]).toContain('`gradientCheckpointing`');
     expect((error as RunTooLargeError).hint).toContain('`gradientCheckpointing`');
   }
+});
+
+test('on a GPU what the limits leave open is tried', async () => {
+  const device = await openGpu();
+  // Told to be a GPU: the tests' own adapters compute on the CPU.
+  Object.defineProperty(device, 'profile', { value: gpu });
+  const small = planOf(2 * 2 ** 20, 2 ** 20);
+  expect(await tryFit(device, small, run)).toMatchObject({ fits: true, refused: false });
+  const pop = device.device.popErrorScope.bind(device.device);
+  device.device.popErrorScope = async () => (await pop()) ?? new GPUOutOfMemoryError('none left');
+  const full = await tryFit(device, small, run);
+  expect(full).toMatchObject({ fits: false, refused: false });
+  expect(full.reason).toBe('the GPU has no 2.00 MiB to give just now');
+  device.destroy();
 });

@@ -1,4 +1,4 @@
-import type { DeviceProfile } from '@lapidary/gpu';
+import { canAllocate, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { machineMemory } from '#run-files';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { RunTooLargeError } from '../errors/errors.js';
@@ -52,6 +52,23 @@ export function judgeFit(
   }
   const reason = `the run takes ${total}; the adapter computes on the CPU, and ${ofMachine}; ${within}`;
   return { fits: true, refused: false, reason, advice };
+}
+
+/**
+ * As `judgeFit`; what that leaves open on a GPU is decided by asking it for the memory, which it gets back at once.
+ * @throws DeviceLostError
+ */
+export async function tryFit(
+  gpu: Gpu,
+  plan: Parameters<typeof judgeFit>[1],
+  run: Parameters<typeof judgeFit>[2],
+): Promise<Fit> {
+  const judged = judgeFit(gpu.profile, plan, run);
+  if (judged.fits !== null || gpu.profile.adapter.isSoftware) return judged;
+  const fits = await canAllocate(gpu, plan.totalBytes);
+  const total = formatBytes(plan.totalBytes);
+  const reason = fits ? `the GPU gave ${total} when asked for it just now` : `the GPU has no ${total} to give just now`;
+  return { ...judged, fits, reason };
 }
 
 /**
