@@ -4,8 +4,8 @@ import { findChromium } from './scripts/find-chromium.mjs';
 // The shader package is generated: tests run what the .wesl files say now.
 import './shaders/build.mjs';
 
-// Three kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, and *.e2e.test.ts (long: whole training
-// runs, real checkpoints) in Node on the best adapter only.
+// Three kinds of test file: *.test.ts run everywhere, in Chromium too, *.node.test.ts in Node only, and *.e2e.test.ts (long:
+// real checkpoints, examples) in Node on the best adapter only.
 const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 const nodeOnly = '**/*.node.test.ts';
 const oneAdapterOnly = '**/*.e2e.test.ts';
@@ -39,24 +39,20 @@ const swiftshader: TestProjectConfiguration = {
   },
 };
 
-/** The packages that run in pages, in headless Chromium. */
+/** Headless Chromium. */
 async function chromium(): Promise<TestProjectConfiguration> {
   const found = await findChromium();
   return {
     resolve: { conditions: [...conditions, 'browser'] },
     // Served as it is: bundling a dependency found on the way would reload the page in the middle of a test.
-    optimizeDeps: { exclude: ['wesl', '@huggingface/jinja', '@huggingface/tokenizers'] },
+    optimizeDeps: { noDiscovery: true },
     server: {
       headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
     },
     test: {
       ...common,
       name: 'chromium',
-      include: [
-        'packages/{gpu,kernels,tensor}/src/**/*.test.ts',
-        'test/browser/**/*.test.ts',
-        'test/{gemma,paligemma}-{parity,curves}.test.ts',
-      ],
+      include: everywhere,
       exclude: [...never, nodeOnly, oneAdapterOnly],
       provide: { adapter: '' },
       testTimeout: 300_000,

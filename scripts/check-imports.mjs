@@ -9,9 +9,12 @@ import { root } from './run.mjs';
 const layers = ['shaders', 'gpu', 'kernels', 'tensor', 'gemma', 'weights', 'trainer', 'lapidary'];
 // The CLI is a Node program.
 const nodeOnlyPackages = ['lapidary'];
-const nodeOnlyFile = /(^|\/)(node|testing|cli)\/|(^|[-./])node\.ts$|\.(node|e2e|bench)(\.test)?\.ts$/;
-// Tests of these packages run in a browser as well, see vitest.config.ts.
-const browserTested = ['gpu', 'kernels', 'tensor'];
+const nodeOnlyFile = /(^|\/)(node|cli)\/|(^|[-./])node\.ts$|\.(node|e2e|bench)(\.test)?\.ts$/;
+const forTests = /\/testing\//;
+const nodeOnlyModule = (specifier) =>
+  specifier.startsWith('node:') ||
+  builtinModules.includes(specifier.split('/')[0]) ||
+  /^(webgpu|sharp)$|[/-]node$/.test(specifier);
 
 const problems = [];
 const folderOf = (name) => (name === 'shaders' ? 'shaders' : join('packages', name));
@@ -25,6 +28,17 @@ function sourceFiles(name) {
   return readdirSync(folder, { recursive: true })
     .filter((file) => /\.[cm]?ts$/.test(file) && !file.endsWith('.d.ts'))
     .map((file) => join(folder, file));
+}
+
+/** The tests of several packages together, and what helps them; what they load in Node alone they import dynamically. */
+function checkSharedTests() {
+  for (const file of readdirSync(join(root, 'test'), { recursive: true }).filter((name) => name.endsWith('.ts'))) {
+    const path = `test/${posix(file)}`;
+    if (/^test\/(fixtures|setup)\//.test(path) || nodeOnlyFile.test(path)) continue;
+    for (const { specifier, line, typeOnly, dynamic } of importsOf(join(root, path)))
+      if (!typeOnly && !dynamic && nodeOnlyModule(specifier.replace(/\.js$/, '')))
+        problems.push(`${path}:${line}: '${specifier}' exists only in Node; name the test …node.test.ts`);
+  }
 }
 
 /** What a file imports: `{ specifier, line, typeOnly }`, dynamic imports included. */
@@ -65,9 +79,9 @@ const testEdges = new Map(layers.map((name) => [name, new Set()]));
 for (const name of layers) {
   for (const file of sourceFiles(name)) {
     const path = posix(relative(root, file));
-    const isTest = /\.test\.ts$|\.bench\.ts$|\/testing\//.test(path);
-    const mayUseNode =
-      nodeOnlyPackages.includes(name) || nodeOnlyFile.test(path) || (isTest && !browserTested.includes(name));
+    const isTest = /\.(test|bench)\.ts$/.test(path) || forTests.test(path);
+    // Tests run in a browser as well, see vitest.config.ts: those of a Node program too.
+    const mayUseNode = nodeOnlyFile.test(path) || (nodeOnlyPackages.includes(name) && !isTest);
     for (const { specifier, line, typeOnly, dynamic } of importsOf(file)) {
       const where = `${path}:${line}`;
       if (specifier.startsWith('.')) {
@@ -75,20 +89,17 @@ for (const name of layers) {
         const target = resolve(dirname(file), specifier).replace(/\.js$/, '.ts');
         if (!posix(relative(join(root, folderOf(name)), target)).startsWith('..')) {
           if (!typeOnly && !dynamic) fileEdges.set(file, [...(fileEdges.get(file) ?? []), target]);
-          if (!typeOnly && !mayUseNode && nodeOnlyFile.test(posix(relative(root, target))) && !isTest) {
+          if (!typeOnly && !mayUseNode && nodeOnlyFile.test(posix(relative(root, target)))) {
             problems.push(
-              `${where}: imports ${specifier}, which is for Node only; reach it through an "imports" condition or an own entry`,
+              `${where}: imports ${specifier}, which is for Node only; ${isTest ? 'name the test …node.test.ts' : 'reach it through an "imports" condition or an own entry'}`,
             );
           }
+          if (!typeOnly && !isTest && forTests.test(posix(relative(root, target))))
+            problems.push(`${where}: imports ${specifier}, which is for tests only`);
         } else if (!isTest) problems.push(`${where}: '${specifier}' leaves the package; import it by name`);
         continue;
       }
-      const bare = specifier.replace(/^node:/, '').split('/')[0];
-      if (
-        !mayUseNode &&
-        !typeOnly &&
-        (specifier.startsWith('node:') || builtinModules.includes(bare) || bare === 'webgpu')
-      ) {
+      if (!mayUseNode && !typeOnly && nodeOnlyModule(specifier)) {
         problems.push(
           `${where}: '${specifier}' exists only in Node; name the file …-node.ts (tests …node.test.ts) and give it an own entry`,
         );
@@ -104,6 +115,8 @@ for (const name of layers) {
     }
   }
 }
+
+checkSharedTests();
 
 // Cycles, each named once: a depth-first walk that reports a file met again on its own path.
 const done = new Set();

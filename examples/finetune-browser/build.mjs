@@ -13,9 +13,9 @@ export function buildPage(outDir) {
   return build({ root, logLevel: 'warn', resolve: fromSource, build: output });
 }
 
-/** Serves a built page on a free port. @returns its address, and how to end. */
+/** @param {string} [outDir] as for `buildPage`. @returns the address of the page, and how to end. */
 export async function servePage(outDir) {
   const output = outDir === undefined ? {} : { outDir };
   const server = await preview({ root, logLevel: 'warn', build: output, preview: { port: 5180, host: 'localhost' } });
-  return { url: server.resolvedUrls.local[0], close: () => server.close() };
+  return { url: server.resolvedUrls?.local[0] ?? '', close: () => server.close() };
 }

@@ -3,6 +3,7 @@
 import { decodeImage, type ImagePreset, preprocessImage, resizeImage, type RgbImage } from '@lapidary/gemma';
 import { bufferSource, openSafetensors, type SafetensorsFile } from '@lapidary/weights';
 import { describe, expect, it } from 'vitest';
+import { sameBytes } from '../support/same-bytes.js';
 import { fixtureBytes, fixtureJson } from '../support/safetensors-fixture.js';
 
 const pictures = Object.keys(await fixtureJson<Record<string, unknown>>('images/pictures.json'));
@@ -20,14 +21,12 @@ const pillows = async (name: string): Promise<RgbImage> => {
   return { width, height, data: await bytesOf(decoded, name) };
 };
 
-const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i]);
-
 describe.each(pictures)('%s', (name) => {
   it('decodes to what Pillow decodes it to, upright', async () => {
     const expected = await pillows(decoded.tensors.has(`${name}/upright`) ? `${name}/upright` : name);
     const image = await decodeImage(await fixtureBytes(`images/${name}`), { name });
     expect({ width: image.width, height: image.height }).toEqual({ width: expected.width, height: expected.height });
-    expect(same(image.data, expected.data)).toBe(true);
+    expect(sameBytes(image.data, expected.data)).toBe(true);
   });
 });
 
@@ -56,7 +55,7 @@ it.each([...processed.tensors.keys()].filter((name) => name.endsWith('.bytes')))
   const [, name, source, size] = /^(.*)\/(.*)\.(\d+)\.bytes$/.exec(key)!;
   const method = source === 'transformers' ? 'pil-bicubic' : 'pil-bilinear';
   const { data } = resizeImage(await pillows(name!), { width: Number(size), height: Number(size), method });
-  expect(same(data, await bytesOf(processed, key))).toBe(true);
+  expect(sameBytes(data, await bytesOf(processed, key))).toBe(true);
 });
 
 it.each([

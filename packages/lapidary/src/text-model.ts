@@ -20,6 +20,7 @@ import {
   type ChatMessage,
   type ImagePreset,
   type ModelConfig,
+  type ModelPrompt,
   type ParamPlan,
   type Tokenizer,
 } from '@lapidary/gemma';
@@ -132,18 +133,9 @@ export class TextModel {
       images = [],
       signal,
     } = options;
-    const tokens = this.#tokensOf(prompt);
-    if (this.config.family === 'paligemma' && images.length === 0)
-      throw new PromptImagesError(
-        'PaliGemma answers about a picture, but the prompt has none: give `images` (--image)',
-      );
-    const patches = images.length > 0 ? await this.#patchesOf(images) : undefined;
-    const vision = visionConfigOf(this.config);
-    const promptTokens = tokens.length + (patches && vision ? images.length * patchCount(vision) : 0);
-    const generator = new Generator(this.#gpu, paramTree(this.#variables), this.config, {
-      maxLength: promptTokens + maxNewTokens,
-      ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }),
-    });
+    const asked = await this.#promptOf(prompt, images);
+    const promptTokens = this.#lengthOf(asked, images);
+    const generator = this.#generator(promptTokens + maxNewTokens);
     const random = createRandom(seed);
     const choose = (logits: Float32Array) => sampleToken(logits, { temperature, topK, topP, random });
     const text = createTextStream(this.tokenizer);
@@ -151,15 +143,12 @@ export class TextModel {
     let count = 0;
     const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens, tokens: count, stoppedBy });
     try {
-      const chosen = generator.generate(
-        { tokens, ...(patches && { patches }) },
-        {
-          maxNewTokens,
-          choose,
-          stopTokens: stopTokensOf(this),
-          ...(signal && { signal }),
-        },
-      );
+      const chosen = generator.generate(asked, {
+        maxNewTokens,
+        choose,
+        stopTokens: stopTokensOf(this),
+        ...(signal && { signal }),
+      });
       for await (const token of chosen) {
         count++;
         const part = filter.push(text.push(token));
@@ -172,6 +161,45 @@ export class TextModel {
     } finally {
       await generator.destroy();
     }
+  }
+
+  /** The logits of the token after a prompt, f32 [V]. @throws as `answer` does */
+  async nextLogits(
+    prompt: string | readonly ChatMessage[],
+    { images = [] }: Pick<AnswerOptions, 'images'> = {},
+  ): Promise<Float32Array> {
+    const asked = await this.#promptOf(prompt, images);
+    const generator = this.#generator(this.#lengthOf(asked, images) + 1);
+    try {
+      return await generator.nextLogits(asked);
+    } finally {
+      await generator.destroy();
+    }
+  }
+
+  async #promptOf(
+    prompt: string | readonly ChatMessage[],
+    images: readonly (Uint8Array | Blob)[],
+  ): Promise<ModelPrompt> {
+    const tokens = this.#tokensOf(prompt);
+    if (this.config.family === 'paligemma' && images.length === 0)
+      throw new PromptImagesError(
+        'PaliGemma answers about a picture, but the prompt has none: give `images` (--image)',
+      );
+    return { tokens, ...(images.length > 0 && { patches: await this.#patchesOf(images) }) };
+  }
+
+  /** Tokens, those of pictures included. */
+  #lengthOf({ tokens }: ModelPrompt, images: readonly unknown[]): number {
+    const vision = visionConfigOf(this.config);
+    return tokens.length + (vision ? images.length * patchCount(vision) : 0);
+  }
+
+  #generator(maxLength: number): Generator {
+    return new Generator(this.#gpu, paramTree(this.#variables), this.config, {
+      maxLength,
+      ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }),
+    });
   }
 
   /** f32 [I·N, 3·p·p]. */

@@ -1,23 +1,59 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gemmaConfigFromHf } from '@lapidary/gemma';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { adapterSources, fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
+import { fixtureBytes, fixtureJson } from '../../../../test/support/safetensors-fixture.js';
 import { gemmaWeightLoader } from '../loader/gemma-weight-loader.js';
-import { fixtureBytes } from '../testing/fixtures-node.js';
+import { modelWeightLoader } from '../loader/model-weight-loader.js';
+import { readPeftAdapter } from '../peft/read.js';
+import { memorySink } from '../testing/memory-sink.js';
+import type { ModelLocation } from './model-source.js';
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lapidary-local-'));
   await mkdir(join(folder, 'cut'));
   await mkdir(join(folder, 'bad'));
-  await writeFile(join(folder, 'cut', 'config.json'), fixtureBytes('models/gemma3-tiny/config.json'));
+  await writeFile(join(folder, 'cut', 'config.json'), await fixtureBytes('models/gemma3-tiny/config.json'));
   await writeFile(
     join(folder, 'cut', 'model.safetensors'),
-    fixtureBytes('models/gemma3-tiny/model.safetensors').slice(0, 9000),
+    (await fixtureBytes('models/gemma3-tiny/model.safetensors')).slice(0, 9000),
   );
   await writeFile(join(folder, 'bad', 'config.json'), '{');
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+const fixture = (path: string) => fileURLToPath(new URL(`../../../../test/fixtures/${path}`, import.meta.url));
+
+it.each([
+  ['models/gemma3-tiny', modelSources('gemma3-tiny')],
+  ['models/paligemma2-tiny', modelSources('paligemma2-tiny')],
+  [
+    'models/gemma3-tiny/model.safetensors',
+    fixtureSources('models/gemma3-tiny/model.safetensors', 'models/gemma3-tiny/config.json'),
+  ],
+  ['gguf/gemma3-tiny-q8_0.gguf', fixtureSources('gguf/gemma3-tiny-q8_0.gguf')],
+  ['npz/paligemma1-tiny.bf16.npz', fixtureSources('npz/paligemma1-tiny.bf16.npz')],
+])('%s on disk is what it is in memory', async (path, sources) => {
+  const loaded = async (from: ModelLocation) => {
+    const weights = await modelWeightLoader({ from }).open();
+    const { sink, params } = memorySink();
+    await weights.load(weights.entries, sink, { chunkBytes: 3000 });
+    await weights.close();
+    return { format: weights.format, config: weights.config, params };
+  };
+  expect(await loaded(fixture(path))).toEqual(await loaded(await sources));
+});
+
+it('an adapter on disk is what it is in memory', async () => {
+  const folder = 'curves/gemma3-tiny/lora/final';
+  const config = gemmaConfigFromHf(await fixtureJson('models/gemma3-tiny/config.json'));
+  const [disk, memory] = [fixture(folder), await adapterSources(folder)];
+  expect(await readPeftAdapter(disk, { config })).toEqual(await readPeftAdapter(memory, { config }));
+});
 
 it('errors name a file as the user wrote its path', async () => {
   const cut = join(folder, 'cut');

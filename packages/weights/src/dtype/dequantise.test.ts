@@ -1,15 +1,15 @@
 import type { DType } from '@lapidary/kernels';
 import { describe, expect, it } from 'vitest';
+import { fixtureSources } from '../../../../test/support/fixture-sources.js';
 import { openSafetensors } from '../safetensors/read.js';
-import { bufferSource } from '../source/byte-source.js';
-import { fixtureBytes } from '../testing/fixtures-node.js';
 import { convertBytes, encodeFloats } from './convert.js';
 import { dequantise } from './dequantise.js';
 import { f16ToNumber, numberToBf16, numberToF16 } from './floats.js';
 
 describe('dequantise', () => {
   it.each(['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'] as DType[])('%s as gguf-py reads it', async (dtype) => {
-    const { tensors } = await openSafetensors(bufferSource('b', fixtureBytes('gguf/blocks.safetensors')));
+    const [blocks] = await fixtureSources('gguf/blocks.safetensors');
+    const { tensors } = await openSafetensors(blocks!);
     const read = (name: string) =>
       tensors.get(name)!.source.read(tensors.get(name)!.offset, tensors.get(name)!.byteLength);
     const expected = dequantise('f32', await read(`${dtype}.values`));

@@ -1,6 +1,8 @@
 import { gemmaParamSpecs } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import { expect, it } from 'vitest';
+import { fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
+import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import { dequantise } from '../dtype/dequantise.js';
 import { huggingFaceLayout } from '../layout/hugging-face.js';
 import { placesOf } from '../layout/layout.js';
@@ -8,7 +10,8 @@ import { WeightDTypeError, WeightNamesError, WeightShapeError, WeightSourceError
 import { openSafetensors } from '../safetensors/read.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
 import { blobSource, bufferSource } from '../source/byte-source.js';
-import { fixture, fixtureBytes, memorySink } from '../testing/fixtures-node.js';
+import type { ModelLocation } from '../source/model-source.js';
+import { memorySink } from '../testing/memory-sink.js';
 import { gemmaWeightLoader } from './gemma-weight-loader.js';
 import { formatLoadReport } from './report.js';
 import type { OpenedWeights } from './types.js';
@@ -20,8 +23,8 @@ function asStored(weights: OpenedWeights, dtype?: DType) {
 }
 
 it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma3-tiny-bf16'])('loads %s bit for bit', async (name) => {
-  const weights = await gemmaWeightLoader({ from: fixture(`models/${name}`) }).open();
-  const official = await openSafetensors(bufferSource('m', fixtureBytes(`models/${name}/model.safetensors`)));
+  const weights = await gemmaWeightLoader({ from: await modelSources(name) }).open();
+  const official = await openSafetensors(bufferSource('m', await fixtureBytes(`models/${name}/model.safetensors`)));
   expect([...weights.entries.keys()].sort()).toEqual([...gemmaParamSpecs(weights.config).keys()].sort());
   const { sink, params, largest } = memorySink();
   const report = await weights.load(asStored(weights), sink, { chunkBytes: 2048 });
@@ -37,8 +40,8 @@ it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma3-tiny-bf16'])('load
   }
 });
 
-async function valuesOf(from: string, dtype: DType = 'f32') {
-  const weights = await gemmaWeightLoader({ from: fixture(from) }).open();
+async function valuesOf(from: ModelLocation, dtype: DType = 'f32') {
+  const weights = await gemmaWeightLoader({ from }).open();
   const { sink, params } = memorySink();
   const report = await weights.load(asStored(weights, dtype), sink, { chunkBytes: 3000 });
   await weights.close();
@@ -46,8 +49,8 @@ async function valuesOf(from: string, dtype: DType = 'f32') {
 }
 
 it('reads a GGUF as the safetensors it was made of, norms without the 1', async () => {
-  const { values: gguf, weights } = await valuesOf('gguf/gemma3-tiny-f32.gguf');
-  const { values: hf } = await valuesOf('models/gemma3-tiny');
+  const { values: gguf, weights } = await valuesOf(await fixtureSources('gguf/gemma3-tiny-f32.gguf'));
+  const { values: hf } = await valuesOf(await modelSources('gemma3-tiny'));
   expect(weights.format).toBe('gguf');
   expect([...gguf.keys()].sort()).toEqual([...hf.keys()].sort());
   for (const [path, values] of hf) {
@@ -61,31 +64,34 @@ it('reads a GGUF as the safetensors it was made of, norms without the 1', async 
 });
 
 it('keeps Q8_0 as it is, or converts it in pieces', async () => {
-  const stored = await gemmaWeightLoader({ from: fixture('gguf/gemma3-tiny-q8_0.gguf') }).open();
+  const q8 = await fixtureSources('gguf/gemma3-tiny-q8_0.gguf');
+  const stored = await gemmaWeightLoader({ from: q8 }).open();
   expect(stored.entries.get('layers.0.attn.qProj.weight')?.dtype).toBe('q8_0');
   expect(stored.entries.get('finalNorm.weight')?.dtype).toBe('f32');
   const { sink, params } = memorySink();
   const report = await stored.load(asStored(stored), sink, { chunkBytes: 4096 });
   await stored.close();
   expect(report.converted.every(({ path }) => path.includes('Norm'))).toBe(true);
-  const { values } = await valuesOf('gguf/gemma3-tiny-q8_0.gguf');
+  const { values } = await valuesOf(q8);
   for (const [path, bytes] of params) {
     expect(dequantise(stored.entries.get(path)!.dtype, bytes), path).toEqual(values.get(path));
   }
 });
 
 it('converts f32 to bf16 as PyTorch does', async () => {
-  const { values, report } = await valuesOf('models/gemma3-tiny', 'bf16');
-  const { values: official } = await valuesOf('models/gemma3-tiny-bf16', 'f32');
+  const { values, report } = await valuesOf(await modelSources('gemma3-tiny'), 'bf16');
+  const { values: official } = await valuesOf(await modelSources('gemma3-tiny-bf16'), 'f32');
   expect(values).toEqual(official);
   expect(formatLoadReport(report)).toMatch(/converted +\d+ \(\d+ f32 → bf16\)/);
 });
 
-const config = fixtureBytes('models/gemma3-tiny/config.json');
+const config = await fixtureBytes('models/gemma3-tiny/config.json');
 
 /** gemma3-tiny in memory, its tensors changed. */
 async function changed(change: (tensors: Map<string, TensorData>) => void) {
-  const { tensors } = await openSafetensors(bufferSource('m', fixtureBytes('models/gemma3-tiny/model.safetensors')));
+  const { tensors } = await openSafetensors(
+    bufferSource('m', await fixtureBytes('models/gemma3-tiny/model.safetensors')),
+  );
   const data = new Map<string, TensorData>();
   for (const { name, shape, source, offset, byteLength } of tensors.values()) {
     data.set(name, { dtype: 'f32', shape, bytes: await source.read(offset, byteLength) });
@@ -188,7 +194,9 @@ it('stops at a signal, and reports progress up to the last byte', async () => {
 });
 
 it('opens shards by their index, Blobs, and says what is not there', async () => {
-  const { tensors } = await openSafetensors(bufferSource('m', fixtureBytes('models/gemma3-tiny/model.safetensors')));
+  const { tensors } = await openSafetensors(
+    bufferSource('m', await fixtureBytes('models/gemma3-tiny/model.safetensors')),
+  );
   const parts = [new Map<string, TensorData>(), new Map<string, TensorData>()];
   const map: Record<string, string> = {};
   let i = 0;
@@ -204,7 +212,7 @@ it('opens shards by their index, Blobs, and says what is not there', async () =>
   );
   const index = (weightMap: object) =>
     bufferSource('model.safetensors.index.json', new TextEncoder().encode(JSON.stringify({ weight_map: weightMap })));
-  const configSource = blobSource(new Blob([config]), 'config.json');
+  const configSource = blobSource(new Blob([new Uint8Array(config)]), 'config.json');
   const open = (from: Parameters<typeof gemmaWeightLoader>[0]['from']) => gemmaWeightLoader({ from }).open();
   expect((await open([configSource, index(map), ...shards])).entries.size).toBe(tensors.size);
   await expect(open([configSource, index(map), shards[0]!])).rejects.toThrow(

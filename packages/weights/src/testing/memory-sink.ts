@@ -1,9 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { WeightSink, WeightTarget } from '../loader/types.js';
-
-export const fixture = (path: string) => fileURLToPath(new URL(`../../../../test/fixtures/${path}`, import.meta.url));
-export const fixtureBytes = (path: string) => new Uint8Array(readFileSync(fixture(path)));
 
 /** Keeps whole parameters, and checks what a sink may rely on. */
 export function memorySink() {

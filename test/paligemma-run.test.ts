@@ -1,7 +1,5 @@
 // Whole runs of a tiny PaliGemma through the trainer: pictures in rows, adapters, checkpoints, answers, and what goes wrong.
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { openGpu } from '@lapidary/gpu';
+import { type Gpu, openGpu } from '@lapidary/gpu';
 import {
   createMemoryStore,
   DatasetError,
@@ -13,16 +11,15 @@ import {
 } from '@lapidary/trainer';
 import { bufferSource, gemmaWeightLoader, paliGemmaWeightLoader, WeightNamesError } from '@lapidary/weights';
 import { TextModel } from 'lapidary';
-import { describe, expect, it } from 'vitest';
-
-const fixture = (path: string) => fileURLToPath(new URL(`fixtures/${path}`, import.meta.url));
-const bytes = (path: string) => new Uint8Array(readFileSync(fixture(path)));
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { fixtureSources, modelSources } from './support/fixture-sources.js';
+import { fixtureBytes, fixtureJson } from './support/safetensors-fixture.js';
 
 // The tiny model's 160 words, and the first of the tokenizer's: enough for texts of bytes.
-const tokenizer = JSON.parse(readFileSync(fixture('tokenizer/tokenizer.json'), 'utf8')) as {
+const tokenizer = await fixtureJson<{
   model: { vocab: Record<string, number>; merges: unknown[] };
   added_tokens: { id: number }[];
-};
+}>('tokenizer/tokenizer.json');
 const words = 140;
 tokenizer.model.vocab = Object.fromEntries(
   ['<pad>', '<eos>', '<bos>', '<unk>', ...Array.from({ length: 96 }, (_, i) => String.fromCharCode(32 + i)), '▁', '\n']
@@ -33,18 +30,21 @@ tokenizer.model.merges = [];
 tokenizer.added_tokens = tokenizer.added_tokens.filter(({ id }) => id < 4);
 
 const files = [
-  bufferSource('config.json', bytes('models/paligemma1-tiny/config.json')),
-  bufferSource('model.safetensors', bytes('models/paligemma1-tiny/model.safetensors')),
+  ...(await modelSources('paligemma1-tiny')),
   bufferSource('tokenizer.json', new TextEncoder().encode(JSON.stringify(tokenizer))),
 ];
 const loader = () => ({ description: 'tiny', ...paliGemmaWeightLoader({ from: files }) });
 
 const pictures = ['rgb.png', 'grey.png', 'palette.png', 'tiny.png'];
-const rows = pictures.map((name, i) => ({
-  image: bytes(`images/${name}`),
-  prompt: 'name',
-  completion: ['red', 'grey', 'pal', 'dot'][i]!,
-}));
+const rows = await Promise.all(
+  pictures.map(async (name, i) => ({
+    image: await fixtureBytes(`images/${name}`),
+    prompt: 'name',
+    completion: ['red', 'grey', 'pal', 'dot'][i]!,
+  })),
+);
+const truncated = await fixtureBytes('images/bad/truncated.jpg');
+const noPicture = await fixtureBytes('images/bad/not-a-picture.png');
 
 const config = (over: Partial<TrainConfig> = {}) =>
   resolveTrainConfig({
@@ -61,11 +61,23 @@ const config = (over: Partial<TrainConfig> = {}) =>
     ...over,
   });
 
+// A new device compiles and checks its kernels for longer than most runs here take: they share one, and must leave it empty.
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await openGpu();
+});
+afterEach(() => expect(gpu.counters.bytes).toBe(0));
+afterAll(() => gpu.destroy());
+
 describe('PaliGemma', () => {
   it('learns to name pictures; the adapter that was written answers as the trained model did', async () => {
     const store = createMemoryStore();
     const samples: SampleRecord[] = [];
-    const summary = await runTraining(config(), { store, logger: { onSample: (sample) => void samples.push(sample) } });
+    const summary = await runTraining(config(), {
+      store,
+      gpu,
+      logger: { onSample: (sample) => void samples.push(sample) },
+    });
     expect(summary.finalEvalLoss!).toBeLessThan(0.5 * summary.baseEvalLoss!);
     expect(Math.abs(summary.peakBytesPlanned / summary.peakBytesAllocated - 1)).toBeLessThan(0.02);
     expect(samples[0]!.pictures?.[0]).toMatch(/^data:image\/png;base64,/);
@@ -77,7 +89,6 @@ describe('PaliGemma', () => {
         bufferSource(name, await store.read(name)),
       ),
     );
-    const gpu = await openGpu();
     const model = await TextModel.open(loader(), { gpu, adapter });
     for (const [i, after] of samples.slice(-4).entries()) {
       let text = '';
@@ -86,8 +97,6 @@ describe('PaliGemma', () => {
     }
     await expect(model.answer('name').next()).rejects.toThrow(/PaliGemma answers about a picture/);
     model.destroy();
-    expect(gpu.counters.bytes).toBe(0);
-    gpu.destroy();
   });
 
   it('resumes bit for bit', async () => {
@@ -98,6 +107,7 @@ describe('PaliGemma', () => {
       const run = (resume: boolean) =>
         runTraining(config({ steps: 6, evalEvery: 100, sampleTokens: 1, sampleCount: 0, resume }), {
           store,
+          gpu,
           signal: stop.signal,
           logger: {
             onStep: ({ step, loss }) => {
@@ -111,6 +121,7 @@ describe('PaliGemma', () => {
         await expect(run(false)).rejects.toBeInstanceOf(TrainingInterruptedError);
         await runTraining(config({ steps: 6, evalEvery: 100, sampleTokens: 1, sampleCount: 0, resume: true }), {
           store,
+          gpu,
           logger: { onStep: ({ loss }) => void seen.push(loss) },
         });
       }
@@ -121,7 +132,7 @@ describe('PaliGemma', () => {
 
   it('trains one part by pattern, the others as published', async () => {
     const store = createMemoryStore();
-    await runTraining(config({ lora: null, trainable: ['projector.*'], steps: 2, sampleCount: 0 }), { store });
+    await runTraining(config({ lora: null, trainable: ['projector.*'], steps: 2, sampleCount: 0 }), { store, gpu });
     const weights = await paliGemmaWeightLoader({
       from: [
         bufferSource('config.json', await store.read('config.json')),
@@ -145,12 +156,8 @@ describe('PaliGemma', () => {
 
   it('begins what the weights lack anew, only where it is allowed', async () => {
     const opened = await paliGemmaWeightLoader({ from: files }).open();
-    const gemma = await gemmaWeightLoader({ from: fixture('models/gemma1-tiny') }).open();
-    const decoder = [
-      bufferSource('config.json', bytes('models/gemma1-tiny/config.json')),
-      bufferSource('model.safetensors', bytes('models/gemma1-tiny/model.safetensors')),
-      files[2]!,
-    ];
+    const decoder = [...(await modelSources('gemma1-tiny')), files[2]!];
+    const gemma = await gemmaWeightLoader({ from: decoder }).open();
     await gemma.close();
     const whole = { ...opened.config, text: { ...gemma.config, vocabSize: 140 } };
     const run = (allowMissing: string[], notices: string[] = []) =>
@@ -162,7 +169,7 @@ describe('PaliGemma', () => {
           sampleCount: 0,
           lora: { rank: 4 },
         }),
-        { store: createMemoryStore(), logger: { onNotice: (notice) => void notices.push(notice) } },
+        { store: createMemoryStore(), gpu, logger: { onNotice: (notice) => void notices.push(notice) } },
       );
     await expect(run([])).rejects.toBeInstanceOf(WeightNamesError);
     await expect(run(['vision.**', 'projector.*'])).rejects.toThrow(/language\.embedTokens\.weight\[99:\]/);
@@ -175,16 +182,17 @@ describe('PaliGemma', () => {
   });
 
   it('opens big_vision’s npz with its SentencePiece model, and refuses a tokenizer of more words', async () => {
-    const npz = bufferSource('pt.npz', bytes('npz/paligemma1-tiny.bf16.npz'));
-    const tokenizer = bufferSource('paligemma_tokenizer.model', bytes('tokenizer-paligemma/tokenizer.model'));
+    const npz = await fixtureSources('npz/paligemma1-tiny.bf16.npz');
+    const words = await fixtureBytes('tokenizer-paligemma/tokenizer.model');
+    const tokenizer = bufferSource('paligemma_tokenizer.model', words);
     const weightLoader = paliGemmaWeightLoader({ from: npz, tokenizer: [tokenizer] });
-    const run = runTraining(config({ weightLoader }), { store: createMemoryStore() });
+    const run = runTraining(config({ weightLoader }), { store: createMemoryStore(), gpu });
     await expect(run).rejects.toThrow(/data:1: this row has the token \d+, but the model has 151 words/);
   });
 
   it('keeps what was learned before a picture that cannot be read', async () => {
     const store = createMemoryStore();
-    const broken = { ...rows[0], image: bytes('images/bad/truncated.jpg') };
+    const broken = { ...rows[0], image: truncated };
     let done = 0;
     // 12 good rows and a broken one, in any order: a run of two epochs meets it.
     const source = [...rows, ...rows, ...rows, broken];
@@ -197,7 +205,7 @@ describe('PaliGemma', () => {
       saveEvery: 100,
       sampleCount: 0,
     };
-    const run = runTraining(config(over), { store, logger: { onStep: ({ step }) => void (done = step) } });
+    const run = runTraining(config(over), { store, gpu, logger: { onStep: ({ step }) => void (done = step) } });
     await expect(run).rejects.toThrow(/data:13: /);
     const names = await store.list('');
     expect(done).toBeGreaterThan(0);
@@ -208,12 +216,17 @@ describe('PaliGemma', () => {
     ['no picture', [{ prompt: 'a', completion: 'b' }], /:1: this row has no picture/],
     ['two numbers of pictures', [rows[0], { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],
     ['rows of text', [{ text: 'a' }], /:1: this row has no picture/],
-    ['no picture file', [{ ...rows[0], image: bytes('images/bad/not-a-picture.png') }], /:1: .*Use PNG, JPEG or WebP/],
-    ['a picture cut off', [{ ...rows[0], image: bytes('images/bad/truncated.jpg') }], /:1: /],
-    ['a path that leads nowhere', [{ ...rows[0], image: 'none.png' }], /data:1: .*none\.png: there is no such picture/],
+    ['no picture file', [{ ...rows[0], image: noPicture }], /:1: .*Use PNG, JPEG or WebP/],
+    ['a picture cut off', [{ ...rows[0], image: truncated }], /:1: /],
+    [
+      'a path that leads nowhere',
+      [{ ...rows[0], image: 'none.png' }],
+      /data:1: .*none\.png: (there is no such picture|the server answered 404)/,
+    ],
   ])('refuses %s, naming the line', async (_, source, message) => {
     const run = runTraining(config({ data: { source }, evalData: null, evalFraction: 0 }), {
       store: createMemoryStore(),
+      gpu,
     });
     await expect(run).rejects.toThrow(message);
     await expect(run).rejects.toBeInstanceOf(DatasetError);

@@ -1,39 +1,26 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { type FixtureTensor, fixtureJson, fixtureTensors } from '../../../test/support/safetensors-fixture.js';
 import type { AttentionInput } from './reference/attention.js';
 import { sees } from './reference/attention.js';
 import { gpuBackward, gpuForward } from './testing/attention-cases.js';
 import { relativeError, testGpu } from './testing/test-gpu.js';
 
 /** What PyTorch made of each case, in double precision (`test/fixtures/op_attention.py`). */
-const folder = new URL('../../../test/fixtures/ops/', import.meta.url);
 interface Fixture {
   readonly name: string;
   readonly attrs: { scale: number; softcap: number | null; window: number | null; offset: number };
   readonly inputs: readonly string[];
 }
-const { cases } = JSON.parse(readFileSync(new URL('attention.json', folder), 'utf8')) as { cases: Fixture[] };
+const { cases } = await fixtureJson<{ cases: Fixture[] }>('ops/attention.json');
+const tensors = await fixtureTensors('ops/attention.safetensors');
 
-interface Entry {
-  readonly dtype: string;
-  readonly shape: number[];
-  readonly data_offsets: [number, number];
+function tensor(name: string): FixtureTensor {
+  const found = tensors.get(name);
+  if (found === undefined) throw new Error(`no tensor '${name}' in attention.safetensors`);
+  return found;
 }
-const file = readFileSync(new URL('attention.safetensors', folder));
-const headerBytes = Number(file.readBigUInt64LE(0));
-const header = JSON.parse(file.subarray(8, 8 + headerBytes).toString()) as Record<string, Entry>;
-
-function tensor(name: string): { shape: number[]; bytes: ArrayBuffer } {
-  const entry = header[name];
-  if (entry === undefined) throw new Error(`no tensor '${name}' in attention.safetensors`);
-  const [start, end] = entry.data_offsets;
-  return {
-    shape: entry.shape,
-    bytes: new Uint8Array(file.subarray(8 + headerBytes + start, 8 + headerBytes + end)).buffer,
-  };
-}
-const floats = (name: string) => new Float32Array(tensor(name).bytes);
-const ints = (name: string) => new Int32Array(tensor(name).bytes);
+const floats = (name: string) => tensor(name).data as Float32Array;
+const ints = (name: string) => tensor(name).data as Int32Array;
 
 /** Token records of a fixture's prefixes, padding and documents, over its keys. */
 function recordsOf({ name, inputs }: Fixture, batch: number, keys: number): Int32Array {

@@ -1,18 +1,19 @@
 import { gemmaConfigFromHf, paliGemmaConfigFromHf } from '@lapidary/gemma';
 import { expect, it } from 'vitest';
+import { adapterSources } from '../../../../test/support/fixture-sources.js';
+import { fixtureBytes, fixtureJson } from '../../../../test/support/safetensors-fixture.js';
 import { AdapterError } from '../errors.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
 import { bufferSource } from '../source/byte-source.js';
-import { fixture, fixtureBytes } from '../testing/fixtures-node.js';
 import { readPeftAdapter } from './read.js';
 import { peftAdapterFiles } from './write.js';
 
 const json = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
-const configOf = (model: string) => gemmaConfigFromHf(json(fixtureBytes(`models/${model}/config.json`)));
-const filesOf = (folder: string) => ({
-  'adapter_config.json': fixtureBytes(`${folder}/adapter_config.json`),
-  'adapter_model.safetensors': fixtureBytes(`${folder}/adapter_model.safetensors`),
+const configOf = async (model: string) => gemmaConfigFromHf(await fixtureJson(`models/${model}/config.json`));
+const filesOf = async (folder: string) => ({
+  'adapter_config.json': await fixtureBytes(`${folder}/adapter_config.json`),
+  'adapter_model.safetensors': await fixtureBytes(`${folder}/adapter_model.safetensors`),
 });
 const sources = (files: Record<string, Uint8Array>) =>
   Object.entries(files).map(([name, bytes]) => bufferSource(name, bytes));
@@ -32,14 +33,14 @@ it.each([
   ['gemma3-tiny', 'lora'],
   ['gemma3-tiny', 'rslora'],
 ])('reads PEFT’s adapter of %s (%s) and writes the same again', async (model, kind) => {
-  const config = configOf(model);
-  const adapter = await readPeftAdapter(fixture(`curves/${model}/${kind}/final`), { config });
+  const config = await configOf(model);
+  const adapter = await readPeftAdapter(await adapterSources(`curves/${model}/${kind}/final`), { config });
   expect(adapter).toMatchObject({ rank: 4, alpha: 8, rslora: kind === 'rslora' });
   expect(adapter.targets).toHaveLength(7);
   expect(adapter.tensors.size).toBe(config.numLayers * 14);
   const files = await peftAdapterFiles({ config, ...adapter, baseModel: adapter.baseModel ?? '' });
 
-  const official = filesOf(`curves/${model}/${kind}/final`);
+  const official = await filesOf(`curves/${model}/${kind}/final`);
   expect(await contents(files['adapter_model.safetensors'])).toEqual(
     await contents(official['adapter_model.safetensors']),
   );
@@ -57,14 +58,14 @@ it.each([
   ['paligemma1-tiny', 'lora-vision'],
   ['paligemma2-tiny', 'lora-vision'],
 ])('reads PEFT’s adapter of %s (%s), either tower, and writes the same again', async (model, kind) => {
-  const config = paliGemmaConfigFromHf(json(fixtureBytes(`models/${model}/config.json`)));
+  const config = paliGemmaConfigFromHf(await fixtureJson(`models/${model}/config.json`));
   const folder = `curves/${model}/${kind}/final`;
-  const adapter = await readPeftAdapter(fixture(folder), { config });
+  const adapter = await readPeftAdapter(await adapterSources(folder), { config });
   const layers = config.text.numLayers * 14 + (kind === 'lora' ? 0 : config.vision.numLayers * 12);
   expect(adapter.tensors.size).toBe(layers);
   const files = await peftAdapterFiles({ config, ...adapter, baseModel: adapter.baseModel ?? '' });
   expect(await contents(files['adapter_model.safetensors'])).toEqual(
-    await contents(filesOf(folder)['adapter_model.safetensors']),
+    await contents((await filesOf(folder))['adapter_model.safetensors']),
   );
   // Short names would mean the linears of both towers: what was trained is named in full.
   const targets = json(files['adapter_config.json'])['target_modules'] as string[];
@@ -72,8 +73,8 @@ it.each([
   expect(targets.every((name) => /^model\.(language_model|vision_tower)\./.test(name))).toBe(true);
 });
 
-const config = configOf('gemma3-tiny');
-const official = filesOf('curves/gemma3-tiny/lora/final');
+const config = await configOf('gemma3-tiny');
+const official = await filesOf('curves/gemma3-tiny/lora/final');
 
 it.each(['language_model.model.', 'model.language_model.'])('reads module names that start with %s', async (prefix) => {
   const renamed = new Map(
@@ -117,7 +118,7 @@ it('refuses what does not fit', async () => {
   await expect(read(described({ r: 8 }))).rejects.toThrow(/rank 8 on this model takes/);
   await expect(read(described({ peft_type: 'IA3' }))).rejects.toThrow(/IA3/);
   await expect(read(described({ rank_pattern: { q_proj: 2 } }))).rejects.toThrow(/rank_pattern/);
-  await expect(readPeftAdapter(sources(official), { config: configOf('gemma2-tiny') })).rejects.toBeInstanceOf(
+  await expect(readPeftAdapter(sources(official), { config: await configOf('gemma2-tiny') })).rejects.toBeInstanceOf(
     AdapterError,
   );
 });

@@ -1,11 +1,10 @@
 // Files that numpy wrote, against the checkpoint that transformers wrote of the same weights (test/fixtures/npz).
 import { describe, expect, it } from 'vitest';
+import { fixtureSources } from '../../../../test/support/fixture-sources.js';
 import type { StoredTensor } from '../container.js';
 import { convertBytes } from '../dtype/convert.js';
 import { dtypeOf } from '../dtype/names.js';
-import { fileSource } from '../source/file-node.js';
 import { openSafetensors } from '../safetensors/read.js';
-import { fixture } from '../testing/fixtures-node.js';
 import { openNpz } from './read.js';
 
 const read = (tensor: StoredTensor) => tensor.source.read(tensor.offset, tensor.byteLength);
@@ -40,27 +39,22 @@ describe('openNpz on files that numpy wrote', () => {
     ['paligemma1-tiny', '.bf16-void', 'BF16'],
     ['paligemma2-tiny', '', 'F32'],
   ])('%s%s.npz holds the bytes of the checkpoint', async (model, kind, type) => {
-    const npzSource = await fileSource(fixture(`npz/${model}${kind}.npz`));
-    const hfSource = await fileSource(fixture(`models/${model}/model.safetensors`));
-    try {
-      const { tensors } = await openNpz(npzSource);
-      const checkpoint = (await openSafetensors(hfSource)).tensors;
-      expect(tensors.size).toBe(model === 'paligemma1-tiny' ? 32 : 34);
-      for (const tensor of tensors.values()) expect(tensor.type, tensor.name).toBe(type);
-      for (const [name, parts] of untransposed(tensors)) {
-        const found = await read(tensors.get(name)!);
-        let at = 0;
-        for (const part of parts) {
-          const expected = convertBytes(await read(checkpoint.get(part)!), 'f32', dtypeOf(type)!);
-          // The embedding of the checkpoint has rows more, for image and location tokens.
-          const length = Math.min(expected.length, found.length - at);
-          expect(found.subarray(at, at + length), `${name} as ${part}`).toEqual(expected.subarray(0, length));
-          at += length;
-        }
-        expect(at, name).toBe(found.length);
+    const [npz, hf] = await fixtureSources(`npz/${model}${kind}.npz`, `models/${model}/model.safetensors`);
+    const { tensors } = await openNpz(npz!);
+    const checkpoint = (await openSafetensors(hf!)).tensors;
+    expect(tensors.size).toBe(model === 'paligemma1-tiny' ? 32 : 34);
+    for (const tensor of tensors.values()) expect(tensor.type, tensor.name).toBe(type);
+    for (const [name, parts] of untransposed(tensors)) {
+      const found = await read(tensors.get(name)!);
+      let at = 0;
+      for (const part of parts) {
+        const expected = convertBytes(await read(checkpoint.get(part)!), 'f32', dtypeOf(type)!);
+        // The embedding of the checkpoint has rows more, for image and location tokens.
+        const length = Math.min(expected.length, found.length - at);
+        expect(found.subarray(at, at + length), `${name} as ${part}`).toEqual(expected.subarray(0, length));
+        at += length;
       }
-    } finally {
-      await Promise.all([npzSource.close?.(), hfSource.close?.()]);
+      expect(at, name).toBe(found.length);
     }
   });
 
@@ -71,8 +65,7 @@ describe('openNpz on files that numpy wrote', () => {
     ['truncated', /download it again/],
     ['not-zip', /no \.npz file/],
   ])('refuses bad/%s.npz', async (name, message) => {
-    const source = await fileSource(fixture(`npz/bad/${name}.npz`));
-    await expect(openNpz(source)).rejects.toThrow(message);
-    await source.close?.();
+    const [source] = await fixtureSources(`npz/bad/${name}.npz`);
+    await expect(openNpz(source!)).rejects.toThrow(message);
   });
 });

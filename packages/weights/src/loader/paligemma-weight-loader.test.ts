@@ -1,10 +1,11 @@
 import { paliGemmaParamSpecs, paliGemmaPresets } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import { describe, expect, it } from 'vitest';
+import { fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
+import { sameBytes } from '../../../../test/support/same-bytes.js';
 import { dequantise } from '../dtype/dequantise.js';
 import { WeightFileError, WeightShapeError } from '../errors.js';
-import { bufferSource } from '../source/byte-source.js';
-import { fixture, fixtureBytes, memorySink } from '../testing/fixtures-node.js';
+import { memorySink } from '../testing/memory-sink.js';
 import { modelWeightLoader } from './model-weight-loader.js';
 import { paliGemmaWeightLoader, type PaliGemmaWeightLoaderOptions } from './paligemma-weight-loader.js';
 
@@ -20,12 +21,10 @@ async function valuesOf(options: PaliGemmaWeightLoaderOptions, dtype: DType | 's
   return { weights, report, params };
 }
 
-const from = (name: string) => fixture(name);
-
 describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
   it('is the same from big_vision’s npz and from safetensors, byte for byte', async () => {
-    const hf = await valuesOf({ from: from(`models/${name}`) });
-    const npz = await valuesOf({ from: from(`npz/${name}.npz`) });
+    const hf = await valuesOf({ from: await modelSources(name) });
+    const npz = await valuesOf({ from: await fixtureSources(`npz/${name}.npz`) });
     expect(npz.weights.format).toBe('npz');
     expect(hf.report.converted).toEqual([]);
     expect([...npz.params.keys()].sort()).toEqual([...paliGemmaParamSpecs(hf.weights.config).keys()].sort());
@@ -45,56 +44,59 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
       const other = hf.params.get(path)!;
       // Hugging Face's table has filler rows after the official words.
       const rows = path === 'language.embedTokens.weight' ? official * text.hiddenSize * 4 : other.length;
-      expect(Buffer.compare(bytes, other.subarray(0, rows)), path).toBe(0);
+      expect(sameBytes(bytes, other.subarray(0, rows)), path).toBe(true);
     }
   });
 });
 
 it('reads f16 and bf16 npz files as they are', async () => {
-  const { params: exact } = await valuesOf({ from: from('npz/paligemma1-tiny.npz') });
+  const { params: exact } = await valuesOf({ from: await fixtureSources('npz/paligemma1-tiny.npz') });
   for (const dtype of ['f16', 'bf16'] as const) {
-    const { weights, params, report } = await valuesOf({ from: from(`npz/paligemma1-tiny.${dtype}.npz`) }, 'stored');
+    const { weights, params, report } = await valuesOf(
+      { from: await fixtureSources(`npz/paligemma1-tiny.${dtype}.npz`) },
+      'stored',
+    );
     expect([...weights.entries.values()].every((entry) => entry.dtype === dtype)).toBe(true);
     // The layers of one array are its own: none is converted, some have their axes reordered.
     expect(report.converted.every(({ from: was, to }) => was === to)).toBe(true);
-    const { params: rounded } = await valuesOf({ from: from('npz/paligemma1-tiny.npz') }, dtype);
+    const { params: rounded } = await valuesOf({ from: await fixtureSources('npz/paligemma1-tiny.npz') }, dtype);
     for (const [path, bytes] of params) {
-      expect(Buffer.compare(bytes, rounded.get(path)!), path).toBe(0);
+      expect(sameBytes(bytes, rounded.get(path)!), path).toBe(true);
       expect(dequantise(dtype, bytes)).toHaveLength(exact.get(path)!.length / 4);
     }
   }
 });
 
 it('knows the names of every generation', async () => {
-  const { params: plain } = await valuesOf({ from: from('models/paligemma1-tiny') });
-  const config = bufferSource('config.json', fixtureBytes('models/paligemma1-tiny-names/config.json'));
+  const { params: plain } = await valuesOf({ from: await modelSources('paligemma1-tiny') });
   for (const era of ['v4-hub', 'v4.52', 'v5']) {
-    const file = bufferSource('model.safetensors', fixtureBytes(`models/paligemma1-tiny-names/${era}.safetensors`));
-    const { params } = await valuesOf({ from: [config, file] });
+    const folder = 'models/paligemma1-tiny-names';
+    const from = await fixtureSources(`${folder}/config.json`, `${folder}/${era}.safetensors`);
+    const { params } = await valuesOf({ from });
     expect(params).toEqual(plain);
   }
 });
 
 it('is found by the loader of any model', async () => {
-  for (const [file, family] of [
-    ['models/paligemma2-tiny', 'paligemma'],
-    ['npz/paligemma2-tiny.npz', 'paligemma'],
-    ['models/gemma2-tiny', 'gemma2'],
+  for (const [from, family] of [
+    [await modelSources('paligemma2-tiny'), 'paligemma'],
+    [await fixtureSources('npz/paligemma2-tiny.npz'), 'paligemma'],
+    [await modelSources('gemma2-tiny'), 'gemma2'],
   ] as const) {
-    const weights = await modelWeightLoader({ from: from(file) }).open();
+    const weights = await modelWeightLoader({ from }).open();
     expect(weights.config.family).toBe(family);
     await weights.close();
   }
 });
 
 it('takes a text-only Gemma as its decoder: what is fresh is named, and only where it is allowed', async () => {
-  const paligemma = await paliGemmaWeightLoader({ from: from('models/paligemma1-tiny') }).open();
-  const gemma = await modelWeightLoader({ from: from('models/gemma1-tiny') }).open();
+  const paligemma = await paliGemmaWeightLoader({ from: await modelSources('paligemma1-tiny') }).open();
+  const gemma = await modelWeightLoader({ from: await modelSources('gemma1-tiny') }).open();
   const { config } = paligemma;
   const text = { ...(gemma.config as typeof config.text), vocabSize: 120 };
   const grown = { ...config, text };
   await paligemma.close();
-  const weights = await paliGemmaWeightLoader({ decoder: from('models/gemma1-tiny'), config: grown }).open();
+  const weights = await paliGemmaWeightLoader({ decoder: await modelSources('gemma1-tiny'), config: grown }).open();
   const targets = new Map(
     [...paliGemmaParamSpecs(grown)].map(([path, { shape }]) => [path, { shape, dtype: 'f32' as const }]),
   );
@@ -115,22 +117,24 @@ it('takes a text-only Gemma as its decoder: what is fresh is named, and only whe
     .reduce((n, [, t]) => n + t.shape.reduce((a, b) => a * b, 4), 0);
   expect(report.freshBytes).toBe(fresh + (120 - 99) * text.hiddenSize * 4);
 
-  const wrong = paliGemmaWeightLoader({ decoder: from('models/gemma2-tiny'), config: grown }).open();
+  const wrong = paliGemmaWeightLoader({ decoder: await modelSources('gemma2-tiny'), config: grown }).open();
   await expect(wrong).rejects.toThrow(/is a gemma2, but this PaliGemma has a gemma1/);
   expect(() => paliGemmaWeightLoader({})).toThrow(TypeError);
 });
 
 it('refuses files that are no PaliGemma, or another one', async () => {
   const open = (options: PaliGemmaWeightLoaderOptions) => paliGemmaWeightLoader(options).open();
-  await expect(open({ from: from('npz/bad/pickled.npz') })).rejects.toBeInstanceOf(WeightFileError);
-  await expect(open({ from: from('npz/bad/fortran.npz') })).rejects.toThrow(/Fortran/i);
-  await expect(open({ from: from('npz/bad/truncated.npz') })).rejects.toBeInstanceOf(WeightFileError);
-  await expect(open({ from: from('npz/bad/compressed.npz') })).rejects.toThrow(/compress/);
+  await expect(open({ from: await fixtureSources('npz/bad/pickled.npz') })).rejects.toBeInstanceOf(WeightFileError);
+  await expect(open({ from: await fixtureSources('npz/bad/fortran.npz') })).rejects.toThrow(/Fortran/i);
+  await expect(open({ from: await fixtureSources('npz/bad/truncated.npz') })).rejects.toBeInstanceOf(WeightFileError);
+  await expect(open({ from: await fixtureSources('npz/bad/compressed.npz') })).rejects.toThrow(/compress/);
   await expect(
-    open({ from: from('npz/paligemma1-tiny.npz'), config: paliGemmaPresets['paligemma-3b-224'] }),
+    open({ from: await fixtureSources('npz/paligemma1-tiny.npz'), config: paliGemmaPresets['paligemma-3b-224'] }),
   ).rejects.toBeInstanceOf(WeightShapeError);
   // One layer fewer than the stacked arrays hold.
-  const { config } = await open({ from: from('npz/paligemma1-tiny.npz') });
+  const { config } = await open({ from: await fixtureSources('npz/paligemma1-tiny.npz') });
   const fewer = { ...config, vision: { ...config.vision, numLayers: config.vision.numLayers - 1 } };
-  await expect(open({ from: from('npz/paligemma1-tiny.npz'), config: fewer })).rejects.toThrow(/takes only/);
+  await expect(open({ from: await fixtureSources('npz/paligemma1-tiny.npz'), config: fewer })).rejects.toThrow(
+    /takes only/,
+  );
 });

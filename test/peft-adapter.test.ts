@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { causalInfo, gemmaFixture } from './support/gemma-fixture.js';
 import { exportPeftCase, peftCases, peftCaseTensors } from './support/peft-cases.js';
 import { relativeError } from './support/relative-error.js';
+import { sameBytes } from './support/same-bytes.js';
 import { fixtureBytes, fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 
 let gpu: Gpu;
@@ -17,7 +18,7 @@ afterAll(() => gpu.destroy());
 it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
   const { config, variables } = await gemmaFixture(gpu, peftCase.model);
   for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, config)))
-    expect(Buffer.compare(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(0);
+    expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);
 
   for (const [path, values] of peftCaseTensors(peftCase, config)) {
     const { rank } = peftCase.lora;

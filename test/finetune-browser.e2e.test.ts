@@ -1,0 +1,368 @@
+// The page that fine-tunes in a browser, driven as a person would, in headless Chromium.
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { StepRecord } from '@lapidary/trainer';
+import { build } from 'esbuild';
+import { unzipSync } from 'fflate';
+import type { BrowserContext, Page } from 'playwright';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterLogits, type Files } from './support/adapter-logits.js';
+import {
+  hasChromium,
+  openExamplePage,
+  setSettings,
+  startExamplePage,
+  untilRunIs,
+  type ExamplePage,
+} from './support/example-page-node.js';
+import { relativeError } from './support/relative-error.js';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const axe = createRequire(import.meta.url).resolve('axe-core');
+const base = here('../examples/finetune/base/');
+const modelFiles = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+const minutes = 60_000;
+
+let example: ExamplePage;
+beforeAll(async () => {
+  if (hasChromium) example = await startExamplePage();
+}, 2 * minutes);
+afterAll(() => example?.close());
+
+const newContext = () => example.browser.newContext({ viewport: { width: 1100, height: 900 } });
+
+async function expectAccessible(page: Page): Promise<void> {
+  const isThere = await page.evaluate(() => 'axe' in window);
+  if (!isThere) await page.evaluate(await readFile(axe, 'utf8'));
+  const violations = await page.evaluate(async () => {
+    const { violations } = await (window as unknown as { axe: typeof import('axe-core') }).axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`);
+  });
+  expect(violations).toEqual([]);
+}
+
+/** The points of a curve of the chart on the page. */
+async function curveOf(page: Page, name: string): Promise<(readonly [step: number, loss: number])[]> {
+  const chart = await page.getByTestId('loss-chart').locator('figure').getAttribute('data-chart');
+  const { series } = JSON.parse(chart!) as { series: { name: string; points: [number, number][] }[] };
+  return series.find((one) => one.name === name)!.points;
+}
+
+/** What the page offers for download, file by file. */
+async function downloadedFiles(page: Page): Promise<Files> {
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Download adapter' }).click(),
+  ]);
+  return unzipSync(new Uint8Array(await readFile(await download.path())));
+}
+
+const textOf = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+const stepsOf = (metrics: string) =>
+  metrics
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as StepRecord);
+
+/** The same run in Node, on the same kind of adapter as the browser's: SwiftShader. */
+async function trainInNode(): Promise<StepRecord[]> {
+  const out = await mkdtemp(join(tmpdir(), 'lapidary-node-run-'));
+  const imports = [import.meta.resolve('tsx'), new URL('setup/on-swiftshader.ts', import.meta.url).href];
+  const args = [...imports.flatMap((file) => ['--import', file]), '--conditions=lapidary-source'];
+  const child = spawn(process.execPath, [
+    ...args,
+    here('../examples/finetune/main.ts'),
+    '--sample-count',
+    '0',
+    '--out',
+    out,
+    '--overwrite',
+  ]);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  try {
+    expect(code, output).toBe(0);
+    return stepsOf(await readFile(join(out, 'metrics.jsonl'), 'utf8'));
+  } finally {
+    await rm(out, { recursive: true, force: true });
+  }
+}
+
+/** What a model with an adapter says next, computed in the browser by the packages. */
+async function logitsInBrowser(
+  context: BrowserContext,
+  model: Files,
+  adapter: Files,
+  prompt: string,
+): Promise<Float32Array> {
+  const { outputFiles } = await build({
+    entryPoints: [here('support/adapter-logits.ts')],
+    bundle: true,
+    format: 'iife',
+    globalName: 'adapterLogitsModule',
+    conditions: ['lapidary-source', 'browser'],
+    write: false,
+    target: 'es2022',
+    logLevel: 'error',
+  });
+  const { page } = await openExamplePage(context, example.url);
+  await page.evaluate(`${outputFiles[0]!.text}; window.adapterLogitsModule = adapterLogitsModule; undefined`);
+  const toBase64 = (files: Files) =>
+    Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')] as const);
+  const logits = await page.evaluate(
+    async ([modelFiles, adapterFiles, asked]) => {
+      const fromBase64 = async (entries: readonly (readonly [string, string])[]) =>
+        Object.fromEntries(
+          entries.map(([name, text]) => [name, Uint8Array.from(atob(text), (c) => c.charCodeAt(0))] as const),
+        );
+      const { adapterLogits: compute } = (
+        window as unknown as { adapterLogitsModule: { adapterLogits: typeof adapterLogits } }
+      ).adapterLogitsModule;
+      return [...(await compute(await fromBase64(modelFiles), await fromBase64(adapterFiles), asked))];
+    },
+    [toBase64(model), toBase64(adapter), prompt] as const,
+  );
+  await page.close();
+  return Float32Array.from(logits);
+}
+
+describe.skipIf(!hasChromium)('the page', () => {
+  it('fine-tunes the small model, and what it learned is the same in Node', { timeout: 10 * minutes }, async () => {
+    const inNode = trainInNode();
+    const context = await newContext();
+    const { page, errors, elsewhere } = await openExamplePage(context, example.url);
+    await expect.poll(() => page.getByTestId('fit').textContent(), { timeout: minutes }).toMatch(/fit/i);
+    expect(await page.getByTestId('plan-facts').textContent()).toContain('60 steps over 216 rows');
+    await expectAccessible(page);
+
+    await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await page.getByText(/Step [1-9]\d? of 60/).waitFor({ timeout: 3 * minutes });
+    await expectAccessible(page);
+    await untilRunIs(page, 'Done', 6 * minutes);
+
+    const training = await curveOf(page, 'training');
+    const evaluation = await curveOf(page, 'evaluation');
+    expect(training.at(-1)![1]).toBeLessThan(0.2 * training[0]![1]);
+    expect(evaluation.at(-1)![1]).toBeLessThan(0.1 * evaluation[0]![1]);
+    const samples = page.getByRole('article');
+    expect(await samples.count()).toBe(4);
+    expect(await samples.first().textContent()).toMatch(
+      /Before.*After 60 steps.*apple: 5, pear.*In the rows.*apple: 5, pear: 2/s,
+    );
+
+    await page.getByRole('button', { name: 'Answer' }).click();
+    await expect
+      .poll(() => page.getByTestId('answer').textContent(), { timeout: minutes })
+      .toMatch(/apple: 5, pear: \d/);
+    await expectAccessible(page);
+
+    const files = await downloadedFiles(page);
+    expect(Object.keys(files).sort()).toEqual([
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'metrics.jsonl',
+      'report.html',
+      'summary.json',
+    ]);
+    const inBrowser = stepsOf(textOf(files['metrics.jsonl']));
+    const reference = await inNode;
+    expect(inBrowser.length).toBe(60);
+    const apart = inBrowser.map(({ loss }, i) => Math.abs(loss - reference[i]!.loss) / reference[i]!.loss);
+    console.log(
+      `largest relative difference of a loss, browser and Node: ${Math.max(...apart.slice(0, 20))} in 20 steps, ${Math.max(...apart)} in 60`,
+    );
+    expect(Math.max(...apart.slice(0, 20))).toBeLessThanOrEqual(1e-4);
+
+    const model = Object.fromEntries(
+      await Promise.all(
+        modelFiles.map(async (name) => [name, new Uint8Array(await readFile(join(base, name)))] as const),
+      ),
+    );
+    const { 'adapter_config.json': config, 'adapter_model.safetensors': weights } = files;
+    const adapter: Files = { 'adapter_config.json': config!, 'adapter_model.safetensors': weights! };
+    const prompt = 'I would like five apples and two pears.\nList:';
+    const there = await logitsInBrowser(context, model, adapter, prompt);
+    const difference = relativeError(await adapterLogits(model, adapter, prompt), there);
+    console.log(`logits of the downloaded adapter, Node and browser: ‖Δ‖/‖ref‖ ${difference}`);
+    expect(difference).toBeLessThanOrEqual(1e-4);
+
+    expect(errors).toEqual([]);
+    expect(elsewhere).toEqual([]);
+    await context.close();
+  });
+
+  it('goes on after a pause, a lost device and a closed tab, to the same losses', {
+    timeout: 10 * minutes,
+  }, async () => {
+    const settings = { steps: 10, batchSize: 2 };
+    const saved = (steps: string) => new RegExp(`steps? ${steps} is saved`);
+    const undisturbed = await newContext();
+    const { page: calm } = await openExamplePage(undisturbed, example.url);
+    await setSettings(calm, settings);
+    await calm.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await untilRunIs(calm, 'Done');
+    const expected = stepsOf(textOf((await downloadedFiles(calm))['metrics.jsonl']));
+    await undisturbed.close();
+
+    const context = await newContext();
+    const beforeWorker = `
+      const requestDevice = GPUAdapter.prototype.requestDevice;
+      GPUAdapter.prototype.requestDevice = async function (...args) {
+        return (self.lastDevice = await requestDevice.apply(this, args));
+      }`;
+    const { page } = await openExamplePage(context, example.url, { beforeWorker });
+    await setSettings(page, settings);
+    await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await page.getByText(saved('[2-9]')).waitFor({ timeout: 3 * minutes });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await untilRunIs(page, 'Paused');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByText(/Step [4-9] of 10/).waitFor({ timeout: 3 * minutes });
+
+    await page.workers()[0]!.evaluate(() => (self as unknown as { lastDevice: GPUDevice }).lastDevice.destroy());
+    await untilRunIs(page, 'Stopped');
+    await page.getByRole('heading', { name: 'The GPU was lost' }).waitFor();
+    expect(await page.getByRole('alert').textContent()).toMatch(/What was learned up to step \d is saved/);
+    await expectAccessible(page);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByText(/Step [6-9] of 10/).waitFor({ timeout: 3 * minutes });
+    await page.close();
+
+    const { page: again } = await openExamplePage(context, example.url);
+    await again.getByRole('button', { name: 'Open' }).click();
+    await again.getByRole('button', { name: 'Go on' }).click();
+    await untilRunIs(again, 'Done');
+    const samples = await again.getByRole('article').first().textContent();
+    expect(samples).toMatch(/Before.*After 10 steps/s);
+    const steps = stepsOf(textOf((await downloadedFiles(again))['metrics.jsonl']));
+    const losses = (records: StepRecord[]) => records.map(({ step, loss }) => [step, loss]);
+    expect(losses(steps)).toEqual(losses(expected));
+    expect(steps.at(-1)!.evalLoss).toBe(expected.at(-1)!.evalLoss);
+    await context.close();
+  });
+
+  it.each([
+    [
+      'no WebGPU',
+      "Object.defineProperty(Object.getPrototypeOf(navigator), 'gpu', { value: undefined })",
+      'This browser has no WebGPU',
+      /Use Chrome or Edge 113 or later/,
+    ],
+    [
+      'no adapter',
+      'GPU.prototype.requestAdapter = async () => null',
+      'WebGPU finds no graphics adapter here',
+      /driver/,
+    ],
+  ])('says so where there is %s', async (_, beforeWorker, title, advice) => {
+    const context = await newContext();
+    const { page } = await openExamplePage(context, example.url, { beforeWorker });
+    await page.getByRole('heading', { name: title }).first().waitFor({ timeout: minutes });
+    expect(await page.getByRole('alert').first().textContent()).toMatch(advice);
+    expect(await page.getByRole('button', { name: 'Start fine-tuning' }).isDisabled()).toBe(true);
+    await expectAccessible(page);
+    await context.close();
+  });
+
+  it('says so where the GPU has no more memory, and where the storage is full; what was saved stays', {
+    timeout: 5 * minutes,
+  }, async () => {
+    const context = await newContext();
+    // Both as the browser tells them: an error of the device, and a write that is refused.
+    const beforeWorker = `
+      const requestDevice = GPUAdapter.prototype.requestDevice;
+      GPUAdapter.prototype.requestDevice = async function (...args) {
+        const device = await requestDevice.apply(this, args);
+        const createBuffer = device.createBuffer.bind(device);
+        device.createBuffer = (descriptor) => {
+          if (self.hasNoMemory) device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error: new GPUOutOfMemoryError('none left') }));
+          return createBuffer(descriptor);
+        };
+        return device;
+      };
+      const createWritable = FileSystemFileHandle.prototype.createWritable;
+      FileSystemFileHandle.prototype.createWritable = function (...args) {
+        if (self.isFull && this.name.endsWith('.safetensors')) throw new DOMException('full', 'QuotaExceededError');
+        return createWritable.apply(this, args);
+      }`;
+    const { page } = await openExamplePage(context, example.url, { beforeWorker });
+    const worker = () => page.workers()[0]!;
+    await setSettings(page, { steps: 8, batchSize: 2 });
+    await worker().evaluate('self.hasNoMemory = true');
+    await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await page.getByRole('heading', { name: 'The GPU has no more memory' }).waitFor({ timeout: minutes });
+    expect(await page.getByRole('alert').textContent()).toMatch(/smaller batch/);
+
+    await worker().evaluate('self.hasNoMemory = false');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByText(/step [2-9] is saved/).waitFor({ timeout: 3 * minutes });
+    await worker().evaluate('self.isFull = true');
+    await page.getByRole('heading', { name: 'The browser’s storage is full' }).waitFor({ timeout: 3 * minutes });
+    expect(await page.getByRole('alert').textContent()).toMatch(/What was learned up to step \d is saved/);
+
+    await worker().evaluate('self.isFull = false');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await untilRunIs(page, 'Done');
+    await context.close();
+  });
+
+  it('names the row, the setting or the model that cannot be used', { timeout: 2 * minutes }, async () => {
+    const context = await newContext();
+    const { page } = await openExamplePage(context, example.url);
+    await page.getByLabel('Paste').check();
+    await page.getByLabel('One JSON object a line').fill('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}');
+    await page.getByRole('heading', { name: 'A row cannot be used' }).waitFor({ timeout: minutes });
+    expect(await page.getByRole('alert').textContent()).toMatch(/pasted rows:2.*completion/);
+
+    await page.getByLabel('Example: orders → lists').check();
+    await setSettings(page, { maxLength: 8 });
+    await expect
+      .poll(() => page.getByRole('alert').textContent(), { timeout: minutes })
+      .toMatch(/orders\.jsonl:1.*“Longest row”|maxLength/);
+
+    await page.getByLabel('File on disk').first().check();
+    await page
+      .getByLabel(/A \.gguf file/)
+      .setInputFiles({ name: 'broken.gguf', mimeType: '', buffer: Buffer.from('no model at all') });
+    await page.getByRole('heading', { name: 'A weight file is damaged' }).waitFor({ timeout: minutes });
+    expect(await page.getByRole('alert').first().textContent()).toMatch(/broken\.gguf/);
+    await context.close();
+  });
+
+  it.each(['light', 'dark'] as const)(
+    'fits a phone and has enough contrast: %s',
+    { timeout: 2 * minutes },
+    async (colorScheme) => {
+      const context = await example.browser.newContext({ viewport: { width: 360, height: 740 }, colorScheme });
+      const { page } = await openExamplePage(context, example.url);
+      await page.getByTestId('fit').waitFor({ timeout: minutes });
+      await page.getByText('Settings', { exact: true }).click();
+      await expectAccessible(page);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+      await context.close();
+    },
+  );
+
+  it('can be used by keyboard alone', { timeout: 2 * minutes }, async () => {
+    const context = await newContext();
+    const { page } = await openExamplePage(context, example.url);
+    await page.getByTestId('fit').waitFor({ timeout: minutes });
+    const reached = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      await page.keyboard.press('Tab');
+      reached.add(
+        await page.evaluate(
+          () => document.activeElement?.textContent?.trim() || (document.activeElement as HTMLInputElement)?.name,
+        ),
+      );
+    }
+    expect([...reached]).toEqual(expect.arrayContaining(['model-kind', 'data-kind', 'Settings', 'Start fine-tuning']));
+    await context.close();
+  });
+});
