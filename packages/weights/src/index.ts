@@ -31,7 +31,7 @@ export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './pef
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
 export { encodeSafetensors, safetensorsToBytes, type TensorData } from './safetensors/write.js';
 export { blobSource, bufferSource, type ByteSource } from './source/byte-source.js';
-export { type HttpOptions, httpSource } from './source/http.js';
+export { type DownloadOptions, type HttpOptions, httpSource } from './source/http.js';
 export type { HubOptions } from './source/hub.js';
 export {
   type ModelLocation,
@@ -39,3 +39,4 @@ export {
   type ModelSourceOptions,
   openModelSource,
 } from './source/model-source.js';
+export { type CachedWeights, listCachedWeights, removeCachedWeights } from './source/weight-cache.js';

@@ -6,7 +6,7 @@ import { type ModelLocation, type ModelSourceOptions, openModelSource } from '..
 import { locate } from './locate.js';
 import { type Container, openContainer } from './open-container.js';
 import { openWeights, withSources } from './open-weights.js';
-import type { WeightLoader } from './types.js';
+import type { OpenedWeights, WeightLoader } from './types.js';
 
 export interface GemmaWeightLoaderOptions extends ModelSourceOptions {
   readonly from: ModelLocation;
@@ -25,12 +25,16 @@ export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoad
         async (sources, close) => {
           const model = sources[0]!;
           const container = await openContainer(model, options.signal);
-          const { config, layout } = textModelOf(container, model.name);
-          const located = locate(container.tensors, layout, config, model.name);
-          return openWeights(config, container, located, { name: model.name, beside: [...sources].reverse(), close });
+          return openGemma(container, { name: model.name, beside: [...sources].reverse(), close });
         },
       ),
   };
+}
+
+/** A text model whose files have been found. */
+export function openGemma(container: Container, about: Parameters<typeof openWeights>[3]): OpenedWeights<GemmaConfig> {
+  const { config, layout } = textModelOf(container, about.name);
+  return openWeights(config, container, locate(container.tensors, layout, config, about.name), about);
 }
 
 /** What a text model's files say it is, and how they name its parameters. */

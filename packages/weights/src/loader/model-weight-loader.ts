@@ -1,9 +1,10 @@
 import type { ModelLocation, ModelSourceOptions } from '../source/model-source.js';
 import { openModelSource } from '../source/model-source.js';
-import { gemmaWeightLoader } from './gemma-weight-loader.js';
+import { openGemma } from './gemma-weight-loader.js';
 import { openContainer } from './open-container.js';
-import { paliGemmaWeightLoader } from './paligemma-weight-loader.js';
-import type { WeightLoader } from './types.js';
+import { withSources } from './open-weights.js';
+import { openPaliGemma } from './paligemma-weight-loader.js';
+import type { OpenedWeights, WeightLoader } from './types.js';
 
 export interface ModelWeightLoaderOptions extends ModelSourceOptions {
   readonly from: ModelLocation;
@@ -13,17 +14,21 @@ export interface ModelWeightLoaderOptions extends ModelSourceOptions {
 
 /** Reads any model that this package knows, whichever the files say they are of. */
 export function modelWeightLoader(options: ModelWeightLoaderOptions): WeightLoader {
+  const { from, tokenizer, ...sourceOptions } = options;
+  const locations = [from, ...(tokenizer === undefined ? [] : [tokenizer])];
   return {
-    async open() {
-      const model = await openModelSource(options.from, options);
-      let isPaliGemma: boolean;
-      try {
-        const { format, metadata } = await openContainer(model, options.signal);
-        isPaliGemma = format === 'npz' || metadata['model_type'] === 'paligemma';
-      } finally {
-        await model.close();
-      }
-      return isPaliGemma ? paliGemmaWeightLoader(options).open() : gemmaWeightLoader(options).open();
-    },
+    open: () =>
+      withSources(
+        locations.map((location) => () => openModelSource(location, sourceOptions)),
+        async (sources, close): Promise<OpenedWeights> => {
+          const model = sources[0]!;
+          const container = await openContainer(model, options.signal);
+          const beside = [...sources].reverse();
+          const isPaliGemma = container.format === 'npz' || container.metadata['model_type'] === 'paligemma';
+          return isPaliGemma
+            ? openPaliGemma({ model, container, decoder: undefined, beside, close, options })
+            : openGemma(container, { name: model.name, beside, close });
+        },
+      ),
   };
 }

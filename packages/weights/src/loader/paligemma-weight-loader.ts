@@ -56,20 +56,24 @@ export function paliGemmaWeightLoader(options: PaliGemmaWeightLoaderOptions): We
 
 interface Sources {
   readonly model: ModelSource | undefined;
+  /** Of `model`, where its headers have been read. */
+  readonly container?: Container;
   readonly decoder: ModelSource | undefined;
   readonly beside: readonly ModelSource[];
   readonly close: () => Promise<void>;
   readonly options: PaliGemmaWeightLoaderOptions;
 }
 
-async function openPaliGemma({
+/** A PaliGemma whose sources have been opened. */
+export async function openPaliGemma({
   model,
+  container: opened,
   decoder,
   beside,
   close,
   options,
 }: Sources): Promise<OpenedWeights<PaliGemmaConfig>> {
-  const container = model && (await openContainer(model, options.signal));
+  const container = opened ?? (model && (await openContainer(model, options.signal)));
   const found = options.config ?? paliGemmaConfigOf(container!, model!.name);
   const { finalLogitSoftcap } = options;
   const config = finalLogitSoftcap === undefined ? found : { ...found, text: { ...found.text, finalLogitSoftcap } };

@@ -40,27 +40,22 @@ export async function streamWeights(
   const started = performance.now();
   const { signal, chunkBytes = defaultChunkBytes } = options;
   const { jobs, absent, spare } = match(located, where, targets, options);
-  // In the order of the files: one pass over each, whatever order the model wants.
-  jobs.sort(
-    (a, b) =>
-      a.weight.stored.source.name.localeCompare(b.weight.stored.source.name) ||
-      a.weight.stored.offset - b.weight.stored.offset,
-  );
-  const readers = new Map<ByteSource, ByteSource>();
-  const readerOf = (source: ByteSource) => {
-    const reader = readers.get(source) ?? readAhead(source, chunkBytes);
-    readers.set(source, reader);
-    return reader;
-  };
   await checkTiedCopy(located, chunkBytes, signal);
 
   const totalBytes = jobs.reduce((sum, { weight }) => sum + weight.stored.byteLength, 0);
   let bytes = 0;
-  for (const job of jobs) {
-    for await (const read of streamOne(job, readerOf(job.weight.stored.source), sink, chunkBytes, signal)) {
-      bytes += read;
-      options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
+  // One pass over each file, whatever order the model wants.
+  const sources = [...new Set(jobs.map(({ weight }) => weight.stored.source))];
+  for (const source of sources.sort((a, b) => a.name.localeCompare(b.name))) {
+    const reader = readAhead(source, chunkBytes);
+    const own = jobs.filter(({ weight }) => weight.stored.source === source);
+    for (const job of own.sort((a, b) => a.weight.stored.offset - b.weight.stored.offset)) {
+      for await (const read of streamOne(job, reader, sink, chunkBytes, signal)) {
+        bytes += read;
+        options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
+      }
     }
+    await source.verify?.(signal);
   }
   const initialised: string[] = [];
   const missing: string[] = [];

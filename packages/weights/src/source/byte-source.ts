@@ -8,6 +8,13 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset` on. The caller may keep and change them. */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Fills `target` with the bytes from `offset` on: for those who read much through the same memory. */
+  readInto?(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /**
+   * Whether the file's bytes are those its publisher states, once all that is wanted of it was read. What is missing of the
+   * file is fetched for that. @throws {WeightFileError} naming both hashes.
+   */
+  verify?(signal?: AbortSignal): Promise<void>;
   close?(): Promise<void>;
 }
 
@@ -58,6 +65,14 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
 export function readAhead(source: ByteSource, window: number): ByteSource {
   let start = 0;
   let held: Uint8Array = new Uint8Array(0);
+  let memory: Uint8Array | undefined;
+  const fill = async (offset: number, length: number, signal?: AbortSignal) => {
+    if (source.readInto === undefined) return source.read(offset, length, signal);
+    if (memory === undefined || memory.length < length) memory = new Uint8Array(length);
+    const target = memory.subarray(0, length);
+    await source.readInto(offset, target, signal);
+    return target;
+  };
   const reader: ByteSource = {
     name: source.name,
     size: source.size,
@@ -65,7 +80,7 @@ export function readAhead(source: ByteSource, window: number): ByteSource {
       checkRange(reader, offset, length);
       if (offset < start || offset + length > start + held.length) {
         held = new Uint8Array(0);
-        held = await source.read(offset, Math.max(length, Math.min(window, source.size - offset)), signal);
+        held = await fill(offset, Math.max(length, Math.min(window, source.size - offset)), signal);
         start = offset;
       }
       signal?.throwIfAborted();

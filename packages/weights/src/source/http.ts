@@ -11,6 +11,14 @@ export interface HttpOptions {
   readonly fetch?: typeof fetch;
 }
 
+/** For files that a browser keeps in its private file system, so that a later load needs no download. Without effect in Node. */
+export interface DownloadOptions extends HttpOptions {
+  /** Whether files from a hub or a URL are kept. Default true. */
+  readonly cache?: boolean;
+  /** Told once for each reason why something is not kept: the browser gives no more room, say. Reading goes on all the same. */
+  readonly onNotice?: (message: string) => void;
+}
+
 /** A server that asks for a longer pause than this is not waited for. */
 const longestWaitMs = 30_000;
 
@@ -47,8 +55,8 @@ export function reason(error: unknown): string {
 
 function describe(status: number, url: string): string {
   if (status === 401 || status === 403) {
-    // On a hub: https://huggingface.co/owner/name/resolve/main/config.json
-    const [page, file] = url.split('/resolve/');
+    // On a hub: https://huggingface.co/owner/name/resolve/main/config.json, or …/api/models/owner/name/revision/main
+    const [page, file] = url.replace(/\/api\/models\/(.*)\/revision\//, '/$1/resolve/').split('/resolve/');
     if (file === undefined) return `the server answers ${status}: it does not let you read this.`;
     return (
       `the server answers ${status}: the model is gated or private, or there is none of this name. Sign in and accept its licence on ` +
@@ -73,20 +81,31 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** A whole small file as text, or undefined where the server says 404. */
-export async function fetchText(url: string, options: HttpOptions = {}): Promise<string | undefined> {
+/** A whole small file, or undefined where the server says 404. */
+export async function fetchBytes(url: string, options: HttpOptions = {}): Promise<Uint8Array | undefined> {
   try {
-    return await (await fetchWithRetries(url, {}, options)).text();
+    return new Uint8Array(await (await fetchWithRetries(url, {}, options)).arrayBuffer());
   } catch (error) {
     if (error instanceof WeightSourceError && error.status === 404) return undefined;
     throw error;
   }
 }
 
+/** A whole small file as text, or undefined where the server says 404. */
+export async function fetchText(url: string, options: HttpOptions = {}): Promise<string | undefined> {
+  const bytes = await fetchBytes(url, options);
+  return bytes && new TextDecoder().decode(bytes);
+}
+
+/** Whether no server answered at all. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof WeightSourceError && error.status === undefined;
+}
+
 /** A URL read by HTTP ranges. @throws {WeightSourceError} where the server does not serve ranges. */
 export async function httpSource(url: string, options: HttpOptions = {}): Promise<ByteSource> {
   const name = decodeURIComponent(new URL(url).pathname.split('/').pop() ?? url);
-  const first = await fetchRange(url, 0, 1, undefined, options);
+  const first = await fetchRange(url, { offset: 0, length: 1 }, options);
   const size = first.total;
   const source: ByteSource = {
     name,
@@ -95,13 +114,7 @@ export async function httpSource(url: string, options: HttpOptions = {}): Promis
       checkRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
       const stop = signal ?? options.signal;
-      const part = await fetchRange(
-        url,
-        offset,
-        length,
-        size,
-        stop === undefined ? options : { ...options, signal: stop },
-      );
+      const part = await fetchRange(url, { offset, length, size }, { ...options, ...(stop && { signal: stop }) });
       if (part.etag !== first.etag)
         throw new WeightSourceError(url, 'the file changed on the server while it was read.');
       return part.bytes;
@@ -110,11 +123,43 @@ export async function httpSource(url: string, options: HttpOptions = {}): Promis
   return source;
 }
 
-async function fetchRange(url: string, offset: number, length: number, size: number | undefined, options: HttpOptions) {
+/** The same; undefined where the server says 404. */
+export async function httpSourceIfThere(url: string, options: HttpOptions): Promise<ByteSource | undefined> {
+  try {
+    return await httpSource(url, options);
+  } catch (error) {
+    if (error instanceof WeightSourceError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+  /** Of the whole file, where it is known. */
+  readonly size?: number;
+}
+
+export interface RangeAnswer {
+  readonly bytes: Uint8Array;
+  /** Bytes of the whole file. */
+  readonly total: number;
+  readonly etag: string | null;
+  /** ETag or Last-Modified, where a page may see one. */
+  readonly version: string | undefined;
+}
+
+/** Exactly these bytes of a file. @throws {WeightSourceError} @throws {WeightFileError} */
+export async function fetchRange(
+  url: string,
+  { offset, length, size }: Range,
+  options: HttpOptions,
+  init: RequestInit = {},
+): Promise<RangeAnswer> {
   const { retries = 4 } = options;
   for (let attempt = 0; ; attempt++) {
     const range = { Range: `bytes=${offset}-${offset + length - 1}` };
-    const response = await fetchWithRetries(url, { headers: range }, options);
+    const response = await fetchWithRetries(url, { ...init, headers: range }, options);
     const where = { file: url, offset };
     if (response.status !== 206) {
       await response.body?.cancel();
@@ -124,24 +169,22 @@ async function fetchRange(url: string, offset: number, length: number, size: num
         { status: response.status },
       );
     }
-    const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
-    const total = Number(match?.[3]);
-    if (
-      !match ||
-      Number(match[1]) !== offset ||
-      Number(match[2]) !== offset + length - 1 ||
-      (size ?? total) !== total
-    ) {
+    const stated = response.headers.get('content-range');
+    // A page sees the header only where the server exposes it. Then the length has to do.
+    const total = stated === null && size !== undefined ? size : totalOf(stated, offset, length);
+    if (total === undefined || (size ?? total) !== total) {
       await response.body?.cancel();
       throw new WeightFileError(
         where,
         `asked for ${length} bytes${size === undefined ? '' : ` of ${size}`}, ` +
-          `the server answers with Content-Range ${response.headers.get('content-range') ?? '(none)'}.`,
+          `the server answers with Content-Range ${stated ?? '(none)'}.`,
       );
     }
     try {
       const bytes = new Uint8Array(await response.arrayBuffer());
-      if (bytes.length === length) return { bytes, total, etag: response.headers.get('etag') };
+      const etag = response.headers.get('etag');
+      const version = etag ?? response.headers.get('last-modified') ?? undefined;
+      if (bytes.length === length) return { bytes, total, etag, version };
       if (attempt >= retries) throw new WeightFileError(where, `${bytes.length} of ${length} bytes arrived.`);
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -150,4 +193,10 @@ async function fetchRange(url: string, offset: number, length: number, size: num
     }
     await sleep(Math.min((options.retryDelayMs ?? 500) * 2 ** attempt, longestWaitMs), options.signal);
   }
+}
+
+/** What Content-Range says of the whole; undefined where it is about another range. */
+function totalOf(stated: string | null, offset: number, length: number): number | undefined {
+  const [, from, to, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(stated ?? '') ?? [];
+  return Number(from) === offset && Number(to) === offset + length - 1 ? Number(total) : undefined;
 }

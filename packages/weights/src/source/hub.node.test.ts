@@ -5,15 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import { gemmaWeightLoader } from '../loader/gemma-weight-loader.js';
-import { fixtureBytes } from '../testing/fixtures-node.js';
 import { httpSource } from './http.js';
 import { openModelSource } from './model-source.js';
 
 const commit = 'a'.repeat(40);
-const weights = fixtureBytes('models/gemma3-tiny/model.safetensors');
-const config = fixtureBytes('models/gemma3-tiny/config.json');
+const weights = await fixtureBytes('models/gemma3-tiny/model.safetensors');
+const config = await fixtureBytes('models/gemma3-tiny/config.json');
 const sha256 = createHash('sha256').update(weights).digest('hex');
 const retries = { retries: 2, retryDelayMs: 1 };
 

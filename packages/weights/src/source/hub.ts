@@ -1,10 +1,10 @@
 import { platform } from '#platform';
 import { WeightSourceError } from '../errors.js';
-import type { HttpOptions } from './http.js';
+import type { DownloadOptions } from './http.js';
 import { type ByteSource, readSourceText } from './byte-source.js';
 import type { ModelSource } from './model-source.js';
 
-export interface HubOptions extends HttpOptions {
+export interface HubOptions extends DownloadOptions {
   /** Branch, tag or commit. Default `main`. */
   readonly revision?: string;
   /** Access token for models behind a licence. Sent to the hub only. */
@@ -22,28 +22,29 @@ export function isHubId(text: string): boolean {
   return idPattern.test(text) && !text.includes('..');
 }
 
-/** A model on a Hugging Face hub. In Node, files are downloaded once and kept; in a browser, read by ranges. */
-export function hubModel(location: string, options: HubOptions = {}): ModelSource {
+/**
+ * A model on a Hugging Face hub. In Node, files are downloaded once and kept; in a browser they are read by ranges, and
+ * what was read is kept.
+ */
+export async function hubModel(location: string, options: HubOptions = {}): Promise<ModelSource> {
   const [, id, main] = idPattern.exec(location) ?? [];
   if (id === undefined) throw new WeightSourceError(location, 'is no hub id of the form owner/name.');
-  const { revision = 'main', endpoint = 'https://huggingface.co', token, ...http } = options;
-  const base = endpoint.replace(/\/$/, '');
-  const authorised = { ...http, headers: { ...http.headers, ...(token && { Authorization: `Bearer ${token}` }) } };
-  const open = (file: string) => {
-    const url = `${base}/${id}/resolve/${encodeURIComponent(revision)}/${file.split('/').map(encodeURIComponent).join('/')}`;
-    return platform.openHubFile({ endpoint: base, id, revision, file, url }, authorised);
-  };
+  const { revision = 'main', endpoint = 'https://huggingface.co', token, ...download } = options;
+  const headers = { ...download.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  const place = { endpoint: endpoint.replace(/\/$/, ''), id, revision };
+  const repository = await platform.openHub(place, { ...download, headers });
   const opened: ByteSource[] = [];
   return {
     name: location,
     ...(main !== undefined && { main }),
+    ...(repository.files && { files: repository.files }),
     async open(file) {
-      const source = await open(file);
+      const source = await repository.open(file);
       if (source !== undefined) opened.push(source);
       return source;
     },
     async readText(file) {
-      const source = await open(file);
+      const source = await repository.open(file);
       try {
         return await readSourceText(source);
       } finally {

@@ -1,8 +1,9 @@
 import { platform } from '#platform';
 import { WeightSourceError } from '../errors.js';
 import { blobSource, type ByteSource, readSourceText } from './byte-source.js';
-import { fetchText, type HttpOptions, httpSource } from './http.js';
+import type { DownloadOptions } from './http.js';
 import { type HubOptions, hubModel, isHubId } from './hub.js';
+import { withNoticesOnce } from './notices.js';
 
 /** The files of one model, wherever they lie. */
 export interface ModelSource {
@@ -10,7 +11,7 @@ export interface ModelSource {
   readonly name: string;
   /** The weights file that was named itself, where it was one file and not a model. */
   readonly main?: string;
-  /** The names of its files, where they can be listed; a hub or URL cannot. */
+  /** The names of its files, where they can be listed: a URL cannot, nor every hub. */
   readonly files?: readonly string[];
   /** undefined where there is no such file. */
   open(file: string): Promise<ByteSource | undefined>;
@@ -30,10 +31,10 @@ export type ModelLocation = string | ByteSource | Blob | readonly (ByteSource | 
 /** @throws {WeightSourceError} when there is nothing at `from`. */
 export async function openModelSource(from: ModelLocation, options: ModelSourceOptions = {}): Promise<ModelSource> {
   if (typeof from !== 'string') return listedFiles(Array.isArray(from) ? from : [from]);
-  if (/^https?:\/\//.test(from)) return urlModel(from, options);
+  if (/^https?:\/\//.test(from)) return urlModel(from, withNoticesOnce(options));
   const local = await platform.openLocal(from);
   if (local !== undefined) return local;
-  if (isHubId(from)) return hubModel(from, options);
+  if (isHubId(from)) return hubModel(from, withNoticesOnce(options));
   throw new WeightSourceError(from, 'there is no such file or folder, and it is no hub id of the form owner/name.');
 }
 
@@ -59,7 +60,7 @@ export function baseName(path: string): string {
   return path.split(/[/\\]/).pop() ?? path;
 }
 
-function urlModel(url: string, options: HttpOptions): ModelSource {
+function urlModel(url: string, options: DownloadOptions): ModelSource {
   const { pathname } = new URL(url);
   const isFile = /\.(gguf|safetensors|npz)$/i.test(pathname);
   const base = isFile ? new URL('.', url).href : `${url.replace(/\/$/, '')}/`;
@@ -68,18 +69,18 @@ function urlModel(url: string, options: HttpOptions): ModelSource {
     target.search = new URL(url).search;
     return target.href;
   };
+  const opened: ByteSource[] = [];
   return {
     name: url,
     ...(isFile && { main: decodeURIComponent(baseName(pathname)) }),
     async open(file) {
-      try {
-        return await httpSource(resolve(file), options);
-      } catch (error) {
-        if (error instanceof WeightSourceError && error.status === 404) return undefined;
-        throw error;
-      }
+      const source = await platform.openUrl(url, resolve(file), options);
+      if (source !== undefined) opened.push(source);
+      return source;
     },
-    readText: (file) => fetchText(resolve(file), options),
-    close: async () => {},
+    readText: (file) => platform.readUrlText(url, resolve(file), options),
+    async close() {
+      for (const source of opened.splice(0)) await source.close?.();
+    },
   };
 }
