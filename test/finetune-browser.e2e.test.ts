@@ -335,6 +335,73 @@ describe.skipIf(!hasChromium)('the page', () => {
     await context.close();
   });
 
+  it('fetches a model from an address once, and needs no network afterwards', { timeout: 5 * minutes }, async () => {
+    const context = await newContext();
+    let isOnline = true;
+    const ranges: string[] = [];
+    await context.route('https://models.test/**', async (route) => {
+      if (!isOnline) return route.abort('internetdisconnected');
+      const request = route.request();
+      const headers = {
+        'Access-Control-Allow-Origin': '*',
+        'Access-Control-Expose-Headers': 'ETag, Content-Range',
+        'Access-Control-Allow-Headers': '*',
+        ETag: '"one"',
+      };
+      if (request.method() === 'OPTIONS') return route.fulfill({ status: 204, headers });
+      const name = new URL(request.url()).pathname.split('/').pop()!;
+      if (!modelFiles.includes(name)) return route.fulfill({ status: 404, headers });
+      const body = await readFile(join(base, name));
+      const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers()['range'] ?? '') ?? [];
+      if (first === undefined) return route.fulfill({ status: 200, headers, body });
+      ranges.push(`${name} ${first}-${last}`);
+      const part = body.subarray(Number(first), Number(last) + 1);
+      const range = `bytes ${first}-${Number(first) + part.length - 1}/${body.length}`;
+      return route.fulfill({ status: 206, headers: { ...headers, 'Content-Range': range }, body: part });
+    });
+    const openAddress = async (page: Page) => {
+      await page.getByLabel('Hub id or URL').first().check();
+      await page.getByRole('textbox', { name: 'Hub id or URL' }).fill('https://models.test/gemma');
+      await page.getByRole('button', { name: 'Open', exact: true }).last().click();
+      await expect
+        .poll(() => page.getByTestId('model-facts').textContent(), { timeout: minutes })
+        .toMatch(/models\.test.*1\.3M parameters/);
+    };
+    const { page, errors } = await openExamplePage(context, example.url);
+    await openAddress(page);
+    await setSettings(page, { steps: 2, batchSize: 2, maxLength: 64 });
+    await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await untilRunIs(page, 'Done');
+    // Its 2.5 MB are one piece. A single byte asks, at each opening, whether the file is still the same.
+    expect(ranges.filter((range) => !range.endsWith(' 0-0'))).toEqual(['model.safetensors 0-2538895']);
+    expect(errors).toEqual([]);
+    await page.close();
+
+    isOnline = false;
+    const { page: offline } = await openExamplePage(context, example.url);
+    await offline.getByRole('heading', { name: 'Models kept in this browser' }).waitFor({ timeout: minutes });
+    await offline.getByRole('button', { name: 'Open', exact: true }).first().click();
+    await offline.getByRole('button', { name: 'Answer' }).click();
+    await expect
+      .poll(() => offline.getByTestId('answer').textContent(), { timeout: minutes })
+      .toMatch(/^Tuned[^…]*[a-z]/);
+    await context.close();
+  });
+
+  it('throws a run away when it is cancelled', { timeout: 3 * minutes }, async () => {
+    const context = await newContext();
+    const { page } = await openExamplePage(context, example.url);
+    await setSettings(page, { steps: 40, batchSize: 2 });
+    await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await page.getByText(/step \d+ is saved/).waitFor({ timeout: 2 * minutes });
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await expectAccessible(page);
+    await page.getByRole('button', { name: 'Throw away' }).click();
+    await page.getByRole('heading', { name: '1. Model' }).waitFor({ timeout: minutes });
+    expect(await page.getByRole('heading', { name: 'Your runs in this browser' }).count()).toBe(0);
+    await context.close();
+  });
+
   it.each(['light', 'dark'] as const)(
     'fits a phone and has enough contrast: %s',
     { timeout: 2 * minutes },

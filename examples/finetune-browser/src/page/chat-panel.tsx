@@ -14,7 +14,8 @@ interface Turn {
 /** Questions to the tuned model, and to the one it came from. */
 export function ChatPanel() {
   const view = run.value!;
-  const prompt = useSignal(view.samples[0]?.prompt ?? '');
+  // A prompt of a conversation comes with its template's marks: nothing to start from.
+  const prompt = useSignal(view.isChat ? '' : (view.samples[0]?.prompt ?? ''));
   const who = useSignal<Turn['who']>('tuned');
   const picture = useSignal<File | null>(null);
   const turns = useSignal<readonly Turn[]>([]);

@@ -116,6 +116,7 @@ async function takeSamples(
 ): Promise<void> {
   const rows = (data.held.length > 0 ? data.held : data.train).slice(0, run.sampleCount);
   if (rows.length === 0 || run.sampleTokens === 0) return;
+  await logger.onPhase?.({ name: 'Answering held-out rows' });
   const { tokenizer, config } = open;
   const generator = samplerOf(gpu, open, model, data, run);
   const turnEnd = tokenizer.tokenId('<end_of_turn>');

@@ -1,3 +1,4 @@
+import { WeightSourceError } from '../errors.js';
 import { fileIn, folderIn, foldersIn, privateRoot, readJsonIn, removeIn, writeWhole } from './opfs.js';
 import { sha256OfText } from './sha256.js';
 
@@ -140,15 +141,16 @@ export async function listCachedWeights(): Promise<CachedWeights[]> {
 
 /**
  * Removes what is kept of one model, by its name in `listCachedWeights`, or of all. Does nothing where there is none.
- * @throws {Error} where another tab is writing to it.
+ * @throws {WeightSourceError} where another tab is writing to it.
  */
 export async function removeCachedWeights(name?: string): Promise<void> {
   const root = await cacheRoot();
   for (const found of await modelFolders()) {
     if (name !== undefined && found.name !== name) continue;
     if (await removeIn(root!, found.folder.name)) continue;
-    throw new Error(
-      `The kept weights of ${found.name ?? 'a model'} cannot be removed: another tab is writing them. Close it first.`,
+    throw new WeightSourceError(
+      found.name ?? 'a model',
+      'its kept weights cannot be removed: another tab is writing them. Close it first.',
     );
   }
 }
