@@ -388,12 +388,18 @@ describe.skipIf(!hasChromium)('the page', () => {
     await context.close();
   });
 
-  it('throws a run away when it is cancelled', { timeout: 3 * minutes }, async () => {
+  it('keeps other tabs off a run, and throws it away when it is cancelled', { timeout: 3 * minutes }, async () => {
     const context = await newContext();
     const { page } = await openExamplePage(context, example.url);
     await setSettings(page, { steps: 40, batchSize: 2 });
     await page.getByRole('button', { name: 'Start fine-tuning' }).click();
     await page.getByText(/step \d+ is saved/).waitFor({ timeout: 2 * minutes });
+    const { page: other } = await openExamplePage(context, example.url);
+    await other.getByRole('button', { name: 'Open', exact: true }).first().click();
+    await other.getByRole('button', { name: 'Go on' }).click();
+    await other.getByRole('heading', { name: 'This run is in use' }).waitFor({ timeout: minutes });
+    await other.close();
+
     await page.getByRole('button', { name: 'Cancel' }).click();
     await expectAccessible(page);
     await page.getByRole('button', { name: 'Throw away' }).click();

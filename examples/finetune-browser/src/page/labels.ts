@@ -25,6 +25,8 @@ const titles: Readonly<Record<string, string>> = {
   StoreAccessError: 'The browser’s storage cannot be used',
   CheckpointCorruptError: 'The checkpoints of this run are damaged',
   ResumeMismatchError: 'This is not the model that the run was begun with',
+  RunInUseError: 'This run is in use',
+  RunMissingError: 'This run is gone',
   NonFiniteLossError: 'Training went wrong: the loss is no longer a number',
   DatasetError: 'A row cannot be used',
   EmptyDatasetError: 'There are no rows',

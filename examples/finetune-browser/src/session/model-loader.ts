@@ -12,7 +12,7 @@ const small = {
   'tokenizer.json': tokenizer,
   'tokenizer_config.json': tokenizerConfig,
 };
-export const smallModelName = 'the small Gemma 3 of this page';
+export const smallModelName = 'Small Gemma 3 of this page';
 
 async function fetchFile([name, url]: [string, string]): Promise<File> {
   const response = await fetch(url);
