@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StepRecord } from '@lapidary/trainer';
 import { build } from 'esbuild';
@@ -293,6 +293,7 @@ describe.skipIf(!hasChromium)('the page', () => {
       }`;
     const { page } = await openExamplePage(context, example.url, { beforeWorker });
     const worker = () => page.workers()[0]!;
+    await page.getByTestId('fit').waitFor({ timeout: minutes });
     await setSettings(page, { steps: 8, batchSize: 2 });
     await worker().evaluate('self.hasNoMemory = true');
     await page.getByRole('button', { name: 'Start fine-tuning' }).click();
@@ -385,6 +386,46 @@ describe.skipIf(!hasChromium)('the page', () => {
     await expect
       .poll(() => offline.getByTestId('answer').textContent(), { timeout: minutes })
       .toMatch(/^Tuned[^…]*[a-z]/);
+    await context.close();
+  });
+
+  it('learns from pictures, with a model from a folder that is chosen again after the tab was closed', {
+    timeout: 5 * minutes,
+  }, async () => {
+    const vision = here('../examples/finetune-vision/');
+    const rows = (await readFile(join(vision, 'data/train.jsonl'), 'utf8')).split('\n').slice(0, 12);
+    const images = new Set(rows.map((row) => join(vision, 'data', (JSON.parse(row) as { image: string }).image)));
+    const data = { name: 'shapes.jsonl', mimeType: '', buffer: Buffer.from(rows.join('\n')) };
+    const pictures = await Promise.all(
+      [...images].map(async (path) => ({ name: basename(path), mimeType: 'image/png', buffer: await readFile(path) })),
+    );
+    const context = await newContext();
+    const { page } = await openExamplePage(context, example.url);
+    await page.getByLabel('Folder on disk').check();
+    await page.getByLabel(/A folder in Hugging Face/).setInputFiles(join(vision, 'base'));
+    await expect
+      .poll(() => page.getByTestId('model-facts').textContent(), { timeout: minutes })
+      .toMatch(/^base: 83\dK parameters.*it sees pictures/);
+    await page.getByLabel('File on disk').last().check();
+    await page.getByLabel(/JSONL, JSON, CSV/).setInputFiles([data, ...pictures]);
+    await setSettings(page, { steps: 3, batchSize: 2, maxLength: 48 });
+    await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+    await page.getByText(/step [12] is saved/).waitFor({ timeout: 2 * minutes });
+    await page.close();
+
+    const { page: again } = await openExamplePage(context, example.url);
+    await again.getByRole('button', { name: 'Open', exact: true }).click();
+    const modelFile = again.getByLabel(/choose the model’s files again/);
+    const files = modelFiles.map((name) => join(vision, 'base', name));
+    await modelFile.setInputFiles(files.slice(1));
+    await again.getByRole('heading', { name: 'This is not the model that the run was begun with' }).waitFor();
+    await modelFile.setInputFiles(files);
+    await again.getByRole('button', { name: 'Go on' }).click();
+    await untilRunIs(again, 'Done');
+    expect(await again.getByRole('article').first().getByRole('img').count()).toBe(1);
+    await again.getByLabel('The picture it is about').setInputFiles(pictures[0]!);
+    await again.getByRole('button', { name: 'Answer' }).click();
+    await expect.poll(() => again.getByTestId('answer').textContent(), { timeout: minutes }).toMatch(/^Tuned[^…]*\w/);
     await context.close();
   });
 

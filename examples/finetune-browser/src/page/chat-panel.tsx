@@ -1,9 +1,10 @@
 import type { ChatMessage } from '@lapidary/gemma';
 import { useSignal } from '@preact/signals';
 import { proxy } from 'comlink';
-import { Problem, problemOf } from '../session/problem.js';
+import { problemOf, type Problem } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
-import { model, modelReport, run, session } from './state.js';
+import { ModelFiles } from './model-files.js';
+import { run, session } from './state.js';
 
 interface Turn {
   readonly who: 'tuned' | 'base';
@@ -14,19 +15,19 @@ interface Turn {
 /** Questions to the tuned model, and to the one it came from. */
 export function ChatPanel() {
   const view = run.value!;
+  const { model, seesPictures, rowsForm } = view;
+  const isChat = rowsForm === 'messages';
   // A prompt of a conversation comes with its template's marks: nothing to start from.
-  const prompt = useSignal(view.isChat ? '' : (view.samples[0]?.prompt ?? ''));
+  const prompt = useSignal(isChat ? '' : (view.samples[0]?.prompt ?? ''));
   const who = useSignal<Turn['who']>('tuned');
   const picture = useSignal<File | null>(null);
   const turns = useSignal<readonly Turn[]>([]);
   const isAnswering = useSignal(false);
   const problem = useSignal<Problem | null>(null);
-  const seesPictures =
-    modelReport.value !== null && !(modelReport.value instanceof Problem) && modelReport.value.seesPictures;
 
   const ask = async (event: Event) => {
     event.preventDefault();
-    if (isAnswering.value || prompt.value === '') return;
+    if (model === null || isAnswering.value || prompt.value === '') return;
     const turn: Turn = { who: who.value, prompt: prompt.value, answer: '' };
     const earlier = turns.value;
     const messages = [...earlier.filter((t) => t.who === turn.who), turn].flatMap(
@@ -42,8 +43,8 @@ export function ChatPanel() {
     try {
       await session.answer(
         turn.who === 'tuned' ? view.id : null,
-        model.value,
-        { prompt: view.isChat ? messages : turn.prompt, picture: picture.value, maxTokens: 128, temperature: 0 },
+        model,
+        { prompt: isChat ? messages : turn.prompt, picture: picture.value, maxTokens: 128, temperature: 0 },
         proxy((text: string) => {
           answer += text;
           turns.value = [...earlier, { ...turn, answer }];
@@ -61,7 +62,7 @@ export function ChatPanel() {
     <section class="card" aria-labelledby="chat-title">
       <h2 id="chat-title">Try it</h2>
       <p class="quiet">
-        {view.isChat
+        {isChat
           ? 'Ask as in your rows: a conversation.'
           : 'The model goes on where your text ends: write it as the prompts of your rows are written.'}
       </p>
@@ -76,6 +77,7 @@ export function ChatPanel() {
           </li>
         ))}
       </ol>
+      {model === null && <ModelFiles saved={view.savedModel} purpose="try it" />}
       <form onSubmit={(event) => void ask(event)}>
         <label>
           Your prompt
@@ -99,7 +101,7 @@ export function ChatPanel() {
           </label>
         )}
         <div class="actions">
-          <button type="submit" class="main" disabled={isAnswering.value}>
+          <button type="submit" class="main" disabled={isAnswering.value || model === null}>
             Answer
           </button>
           {isAnswering.value && (

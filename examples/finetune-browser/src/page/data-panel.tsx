@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
-import { problemOf } from '../session/problem.js';
+import { useEffect } from 'preact/hooks';
 import { ProblemNote } from './problem-note.js';
 import { previewRows, toJsonl } from './read-rows.js';
-import { chooseData, data, dataProblem, useExampleRows } from './state.js';
+import { chooseData, data, dataProblem, exampleName, forgetData, useExampleRows } from './state.js';
 
 type Kind = 'example' | 'file' | 'paste';
 const kinds: readonly [Kind, string][] = [
@@ -13,10 +13,11 @@ const kinds: readonly [Kind, string][] = [
 const shown = 3;
 
 export function DataPanel() {
-  const kind = useSignal<Kind>(data.value === null || data.value.name === 'orders.jsonl' ? 'example' : 'file');
+  const kind = useSignal<Kind>(data.value === null || data.value.name === exampleName ? 'example' : 'file');
   const choose = (next: Kind) => {
     kind.value = next;
     if (next === 'example') void useExampleRows();
+    else forgetData();
   };
   return (
     <section class="card" aria-labelledby="data-title">
@@ -55,7 +56,7 @@ export function DataPanel() {
             rows={6}
             spellcheck={false}
             placeholder={'{"prompt": "The capital of France is", "completion": " Paris."}'}
-            onInput={({ currentTarget }) => readText(currentTarget.value, 'pasted rows')}
+            onInput={({ currentTarget }) => void readRows(new Blob([currentTarget.value]), 'pasted rows')}
           />
         </label>
       )}
@@ -68,24 +69,23 @@ export function DataPanel() {
 async function readFiles(files: readonly File[]): Promise<void> {
   const pictures = files.filter(({ type }) => type.startsWith('image/'));
   const rows = files.find((file) => !pictures.includes(file));
-  if (rows !== undefined) readText(await rows.text(), rows.name, pictures);
+  if (rows !== undefined) await readRows(rows, rows.name, pictures);
 }
 
-function readText(text: string, name: string, pictures: readonly File[] = []): void {
-  try {
-    chooseData({ name, jsonl: toJsonl(text, name), pictures });
-  } catch (error) {
-    chooseData(problemOf(error));
-  }
-}
+const readRows = (file: Blob, name: string, pictures: readonly File[] = []) =>
+  chooseData(toJsonl(file, name).then((rows) => ({ name, rows, pictures })));
 
 function Preview() {
-  if (data.value === null || data.value.jsonl === '') return null;
-  const rows = previewRows(data.value.jsonl, shown);
-  if (rows.length === 0) return null;
+  const rows = useSignal<Awaited<ReturnType<typeof previewRows>>>([]);
+  const chosen = data.value;
+  useEffect(() => {
+    if (chosen === null) rows.value = [];
+    else void previewRows(chosen.rows, shown).then((found) => (rows.value = found));
+  }, [chosen]);
+  if (chosen === null || rows.value.length === 0) return null;
   return (
     <table class="preview">
-      <caption>The first rows of {data.value.name}</caption>
+      <caption>The first rows of {chosen.name}</caption>
       <thead>
         <tr>
           <th scope="col">Given</th>
@@ -93,7 +93,7 @@ function Preview() {
         </tr>
       </thead>
       <tbody>
-        {rows.map(({ given, answer }, i) => (
+        {rows.value.map(({ given, answer }, i) => (
           <tr key={i}>
             <td class="text">{given}</td>
             <td class="text">{answer.trim()}</td>

@@ -25,6 +25,7 @@ const titles: Readonly<Record<string, string>> = {
   StoreAccessError: 'The browser’s storage cannot be used',
   CheckpointCorruptError: 'The checkpoints of this run are damaged',
   ResumeMismatchError: 'This is not the model that the run was begun with',
+  WorkerError: 'The part of this page that trains has stopped',
   RunInUseError: 'This run is in use',
   RunMissingError: 'This run is gone',
   NonFiniteLossError: 'Training went wrong: the loss is no longer a number',

@@ -2,7 +2,7 @@ import { formatBytes } from '@lapidary/trainer';
 import { useSignal } from '@preact/signals';
 import { Problem } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
-import { chooseModel, model, modelReport } from './state.js';
+import { chooseModel, forgetModel, model, modelReport } from './state.js';
 
 type Kind = 'small' | 'folder' | 'file' | 'address';
 const kinds: readonly [Kind, string][] = [
@@ -19,6 +19,7 @@ export function ModelPanel() {
   const choose = (next: Kind) => {
     kind.value = next;
     if (next === 'small') void chooseModel({ kind: 'small' });
+    else forgetModel();
   };
   const openAddress = (event: Event) => {
     event.preventDefault();
@@ -89,6 +90,9 @@ export function ModelPanel() {
   );
 }
 
+/** Of a folder its own files, not those of folders in it. */
+const isAtTop = ({ webkitRelativePath }: File) => webkitRelativePath.split('/').length <= 2;
+
 function FileChoice({ label, accept, isFolder }: { label: string; accept?: string; isFolder?: boolean }) {
   return (
     <label class="file">
@@ -99,7 +103,7 @@ function FileChoice({ label, accept, isFolder }: { label: string; accept?: strin
         {...(accept && { accept })}
         {...(isFolder && { webkitdirectory: true })}
         onChange={({ currentTarget }) => {
-          const files = [...(currentTarget.files ?? [])];
+          const files = [...(currentTarget.files ?? [])].filter(isAtTop);
           if (files.length > 0) void chooseModel({ kind: 'files', files });
         }}
       />
@@ -110,7 +114,8 @@ function FileChoice({ label, accept, isFolder }: { label: string; accept?: strin
 function ModelFacts() {
   const { value } = modelReport;
   if (value instanceof Problem) return <ProblemNote problem={value} />;
-  if (value === null) return <p class="quiet">Reading the model’s headers …</p>;
+  if (value === null) return null;
+  if (value === 'reading') return <p class="quiet">Reading the model’s headers …</p>;
   const { name, format, parameters, bytes, layers, hiddenSize, seesPictures } = value;
   return (
     <p class="facts" data-testid="model-facts">

@@ -1,32 +1,38 @@
 import { csvParseRows, tsvParseRows } from 'd3-dsv';
 
 /** A file of rows as JSONL, one JSON object a line: JSONL as it is, a JSON list, or CSV or TSV with a line of column names. */
-export function toJsonl(text: string, name: string): string {
-  const content = text.replace(/^\ufeff/, '').trim();
-  if (/\.(csv|tsv)$/i.test(name)) return fromTable(content, /\.tsv$/i.test(name) ? tsvParseRows : csvParseRows);
-  if (!content.startsWith('[')) return content;
-  const list = JSON.parse(content) as unknown[];
-  return list.map((row) => JSON.stringify(row)).join('\n');
+export async function toJsonl(file: Blob, name: string): Promise<Blob> {
+  if (/\.(csv|tsv)$/i.test(name))
+    return fromTable(await file.text(), /\.tsv$/i.test(name) ? tsvParseRows : csvParseRows);
+  const start = (await file.slice(0, 1024).text()).trimStart();
+  // JSONL may be large, and is not read here.
+  if (!start.startsWith('[')) return file;
+  return fromList(JSON.parse(await file.text()) as unknown[]);
 }
 
-function fromTable(text: string, parse: (text: string) => string[][]): string {
-  const [columns = [], ...rows] = parse(text);
-  return rows
-    .map((row) => JSON.stringify(Object.fromEntries(columns.map((column, i) => [column.trim(), row[i] ?? '']))))
-    .join('\n');
+const fromList = (rows: readonly unknown[]) => new Blob([rows.map((row) => JSON.stringify(row)).join('\n')]);
+
+function fromTable(text: string, parse: (text: string) => string[][]): Blob {
+  const [columns = [], ...rows] = parse(text.replace(/^\ufeff/, '').trim());
+  return fromList(rows.map((row) => Object.fromEntries(columns.map((column, i) => [column.trim(), row[i] ?? '']))));
 }
+
+const previewBytes = 64 * 1024;
 
 /** The first rows as one can read them, for a look at what was chosen; none where they are no JSON. */
-export function previewRows(jsonl: string, count: number): { readonly given: string; readonly answer: string }[] {
-  const lines: string[] = [];
-  for (let at = 0; at < jsonl.length && lines.length < count; ) {
-    const end = jsonl.indexOf('\n', at);
-    const line = jsonl.slice(at, end < 0 ? jsonl.length : end).trim();
-    if (line !== '') lines.push(line);
-    at = end < 0 ? jsonl.length : end + 1;
-  }
+export async function previewRows(
+  jsonl: Blob,
+  count: number,
+): Promise<{ readonly given: string; readonly answer: string }[]> {
+  const text = await jsonl.slice(0, previewBytes).text();
+  const lines = text.split('\n');
+  // The last line may go on behind what was read.
+  if (jsonl.size > previewBytes) lines.pop();
   try {
-    return lines.map((line) => preview(JSON.parse(line) as Record<string, unknown>));
+    return lines
+      .filter((line) => line.trim() !== '')
+      .slice(0, count)
+      .map((line) => preview(JSON.parse(line) as Record<string, unknown>));
   } catch {
     return [];
   }

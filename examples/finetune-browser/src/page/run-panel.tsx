@@ -2,10 +2,10 @@ import { formatBytes, formatNumber, formatSeconds, renderLossChart } from '@lapi
 import { useComputed, useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { problemOf, type Problem } from '../session/problem.js';
-import type { ModelChoice } from '../session/protocol.js';
 import { ProblemNote } from './problem-note.js';
 import { SamplesPanel } from './samples-panel.js';
-import { discard, isBusy, leave, model, pause, resume, run, savedRuns, session, type RunView } from './state.js';
+import { ModelFiles } from './model-files.js';
+import { discard, isBusy, leave, pause, resume, run, session, type RunView } from './state.js';
 
 export function RunPanel() {
   const view = run.value!;
@@ -30,6 +30,7 @@ export function RunPanel() {
             {notice}
           </p>
         ))}
+        {view.model === null && view.status !== 'finished' && <ModelFiles saved={view.savedModel} purpose="go on" />}
         <Actions view={view} />
       </section>
       <SamplesPanel samples={view.samples} />
@@ -131,7 +132,11 @@ function Actions({ view }: { view: RunView }) {
             Pause
           </button>
         )}
-        {(status === 'paused' || status === 'failed') && id !== '' && <GoOn />}
+        {(status === 'paused' || status === 'failed') && id !== '' && view.model !== null && (
+          <button type="button" class="main" onClick={() => void resume()}>
+            Go on
+          </button>
+        )}
         {status === 'finished' && (
           <button
             type="button"
@@ -166,34 +171,6 @@ function Actions({ view }: { view: RunView }) {
         </form>
       </dialog>
     </>
-  );
-}
-
-/** Goes on with the model of the run; files from disk are asked for again, since a page cannot keep them. */
-function GoOn() {
-  const saved = savedRuns.value.find(({ id }) => id === run.value?.id)?.model;
-  const atHand = model.value;
-  const isAtHand = saved === undefined || saved.kind !== 'files' || atHand.kind === 'files';
-  const choice = (): ModelChoice => {
-    if (saved === undefined || saved.kind === 'files') return atHand;
-    // A token that was typed for the same address is still there.
-    return saved.kind === 'address' && atHand.kind === 'address' && atHand.address === saved.address ? atHand : saved;
-  };
-  if (isAtHand)
-    return (
-      <button type="button" class="main" onClick={() => void resume(choice())}>
-        Go on
-      </button>
-    );
-  return (
-    <label class="file">
-      To go on, choose the model’s files again ({saved.files.join(', ')})
-      <input
-        type="file"
-        multiple
-        onChange={({ currentTarget }) => void resume({ kind: 'files', files: [...(currentTarget.files ?? [])] })}
-      />
-    </label>
   );
 }
 

@@ -1,8 +1,9 @@
 import { computed, effect, signal } from '@preact/signals';
 import { proxy } from 'comlink';
-import type { EvalRecord, SampleRecord, StepRecord, TrainingSummary } from '@lapidary/trainer';
+import type { EvalRecord, RowsForm, SampleRecord, StepRecord, TrainingSummary } from '@lapidary/trainer';
 import ordersUrl from '../../../finetune/data/orders.jsonl?url';
 import { startSession } from '../session/connect.js';
+import { saveModel } from '../session/saved-model.js';
 import { Problem, problemOf } from '../session/problem.js';
 import type {
   DataChoice,
@@ -11,12 +12,13 @@ import type {
   ModelReport,
   PlanReport,
   RunEvent,
+  SavedModel,
   SavedRun,
   Settings,
 } from '../session/protocol.js';
 
 /** The worker. Everything that takes long happens there. */
-export const session = startSession();
+export const session = startSession((problem) => (device.value = problem));
 
 /** What suits the small model; large ones want gentler settings and longer rows. */
 const smallSettings: Settings = {
@@ -41,7 +43,8 @@ const largeSettings: Settings = {
 // What was chosen
 export const device = signal<DeviceReport | Problem | null>(null);
 export const model = signal<ModelChoice>({ kind: 'small' });
-export const modelReport = signal<ModelReport | Problem | null>(null);
+/** null: no model is chosen yet. */
+export const modelReport = signal<ModelReport | Problem | 'reading' | null>(null);
 export const data = signal<DataChoice | null>(null);
 export const dataProblem = signal<Problem | null>(null);
 export const settings = signal<Settings>(smallSettings);
@@ -62,8 +65,12 @@ export interface RunView {
   readonly notices: readonly string[];
   readonly problem: Problem | null;
   readonly summary: TrainingSummary | null;
-  /** How the rows were written: what a prompt must look like. */
-  readonly isChat: boolean;
+  /** How the rows were written, where it is known: what a prompt must look like. */
+  readonly rowsForm: RowsForm | null;
+  readonly savedModel: SavedModel;
+  /** null: files from disk, which are to be chosen again. */
+  readonly model: ModelChoice | null;
+  readonly seesPictures: boolean;
 }
 export const run = signal<RunView | null>(null);
 export const savedRuns = signal<readonly SavedRun[]>([]);
@@ -82,36 +89,59 @@ async function orProblem<T>(work: Promise<T>): Promise<T | Problem> {
   }
 }
 
-/** Asks for the device, the rows that come with the page, and the runs that are kept. */
+/** Asks for the device and the runs that are kept; what the user has not chosen meanwhile is what comes with the page. */
 export async function begin(): Promise<void> {
   device.value = await orProblem(session.device());
-  await Promise.all([useExampleRows(), refreshRuns()]);
-  void chooseModel({ kind: 'small' });
+  if (device.value instanceof Problem) return;
+  await Promise.all([
+    refreshRuns(),
+    dataRequest === 0 && useExampleRows(),
+    modelRequest === 0 && chooseModel({ kind: 'small' }),
+  ]);
 }
 
 export async function refreshRuns(): Promise<void> {
   savedRuns.value = await session.listRuns().catch(() => []);
 }
 
-export async function useExampleRows(): Promise<void> {
-  const jsonl = await (await fetch(ordersUrl)).text();
-  chooseData({ name: 'orders.jsonl', jsonl, pictures: [] });
-}
-
-export function chooseData(chosen: DataChoice | Problem): void {
+// Of several choices under way the last one counts.
+let dataRequest = 0;
+/** Rows, or why they cannot be had. */
+export async function chooseData(choice: Promise<DataChoice>): Promise<void> {
+  const request = ++dataRequest;
+  const chosen = await orProblem(choice);
+  if (request !== dataRequest) return;
   dataProblem.value = chosen instanceof Problem ? chosen : null;
   data.value = chosen instanceof Problem ? null : chosen;
 }
+
+export function useExampleRows(): Promise<void> {
+  const fetched = fetch(ordersUrl).then((response) => response.blob());
+  return chooseData(fetched.then((rows) => ({ name: exampleName, rows, pictures: [] })));
+}
+export const exampleName = 'orders.jsonl';
 
 let modelRequest = 0;
 export async function chooseModel(choice: ModelChoice): Promise<void> {
   const request = ++modelRequest;
   const wasSmall = model.value.kind === 'small';
-  modelReport.value = null;
+  modelReport.value = 'reading';
   model.value = choice;
   if (wasSmall !== (choice.kind === 'small')) settings.value = choice.kind === 'small' ? smallSettings : largeSettings;
   const report = await orProblem(session.inspect(choice));
   if (request === modelRequest) modelReport.value = report;
+}
+
+/** Another kind of model is to be chosen: what was there is no longer meant. */
+export function forgetModel(): void {
+  modelRequest++;
+  modelReport.value = null;
+}
+
+export function forgetData(): void {
+  dataRequest++;
+  data.value = null;
+  dataProblem.value = null;
 }
 
 // The plan follows what is chosen, a moment after the last change.
@@ -119,7 +149,9 @@ let planTimer: ReturnType<typeof setTimeout> | undefined;
 let planRequest = 0;
 effect(() => {
   const request = { model: model.value, data: data.value, settings: settings.value };
-  const isReady = modelReport.value !== null && !(modelReport.value instanceof Problem) && request.data !== null;
+  const isKnown = (value: object | string | null) =>
+    typeof value === 'object' && value !== null && !(value instanceof Problem);
+  const isReady = isKnown(device.value) && isKnown(modelReport.value) && request.data !== null;
   const current = ++planRequest;
   clearTimeout(planTimer);
   plan.value = null;
@@ -171,12 +203,18 @@ function draw(): void {
   run.value = { ...view, steps, evals, samples };
 }
 
-const isChatForm = (jsonl: string) => /^\s*\{\s*"messages"/.test(jsonl);
+/** The model of a run that is kept, where it is at hand: as it is chosen now, or where anybody can have it. */
+function modelOf({ model: saved }: SavedRun): ModelChoice | null {
+  if (JSON.stringify(saveModel(model.value)) === JSON.stringify(saved)) return model.value;
+  return saved.kind === 'files' ? null : saved;
+}
 
 /** Begins a new run with what was chosen. */
 export async function start(): Promise<void> {
-  if (data.value === null) return;
-  const request = { model: model.value, data: data.value, settings: settings.value };
+  const report = modelReport.value;
+  if (data.value === null || report === null || report === 'reading' || report instanceof Problem) return;
+  const { seesPictures } = report;
+  const request = { model: model.value, data: data.value, settings: settings.value, seesPictures };
   run.value = {
     id: '',
     status: 'running',
@@ -189,7 +227,10 @@ export async function start(): Promise<void> {
     notices: [],
     problem: null,
     summary: null,
-    isChat: isChatForm(request.data.jsonl),
+    rowsForm: null,
+    savedModel: saveModel(request.model),
+    model: request.model,
+    seesPictures,
   };
   // So that the browser does not take the run away when the disk runs short of space.
   await navigator.storage.persist().catch(() => false);
@@ -199,7 +240,7 @@ export async function start(): Promise<void> {
     update({ status: 'failed', phase: null, problem: problemOf(error) });
     return;
   }
-  await train(request.model);
+  await train();
 }
 
 /** Shows a run that is kept, as far as it got. */
@@ -216,30 +257,55 @@ export function open(saved: SavedRun): void {
     notices: [],
     problem: null,
     summary: saved.summary,
-    isChat: saved.rowsForm === 'messages',
+    rowsForm: saved.rowsForm,
+    savedModel: saved.model,
+    model: modelOf(saved),
+    seesPictures: saved.seesPictures,
   };
 }
 
 /** Goes on from the last checkpoint, or from the start where there is none. */
-export async function resume(choice: ModelChoice): Promise<void> {
-  const saved = run.value && (await orProblem(session.readRun(run.value.id)));
+export async function resume(): Promise<void> {
+  const { id, model: chosen } = run.value!;
+  update({ status: 'running', phase: { name: 'Going on', share: null }, problem: null });
+  const saved = await orProblem(session.readRun(id));
   if (saved instanceof Problem || saved === null) {
-    update({ problem: saved ?? null });
+    update({ status: 'failed', phase: null, problem: saved ?? runMissing });
     return;
   }
   open(saved);
-  update({ status: 'running', phase: { name: 'Going on', share: null } });
-  await train(choice);
+  update({ status: 'running', phase: { name: 'Going on', share: null }, model: chosen });
+  await train();
 }
 
-async function train(choice: ModelChoice): Promise<void> {
-  const id = run.value!.id;
-  model.value = choice;
+const runMissing = new Problem({
+  name: 'RunMissingError',
+  message: 'This run is no longer in the storage of this browser.',
+  hint: 'Start a new one.',
+});
+
+/** Files for a run on a model from disk, chosen again after the page was loaded anew. */
+export function chooseRunFiles(files: readonly File[]): void {
+  const choice: ModelChoice = { kind: 'files', files };
+  const { savedModel } = run.value!;
+  const isSame = JSON.stringify(saveModel(choice)) === JSON.stringify(savedModel);
+  const problem = new Problem({
+    name: 'ResumeMismatchError',
+    message: 'These are other files, or files of another size.',
+    hint: savedModel.kind === 'files' ? `The run was begun with ${savedModel.files.join(', ')}.` : null,
+  });
+  update(isSame ? { model: choice, problem: null } : { problem });
+}
+
+async function train(): Promise<void> {
+  const { id, model: choice } = run.value!;
+  if (choice === null) return;
   const lock = await navigator.wakeLock?.request('screen').catch(() => undefined);
   try {
     const summary = await session.train(id, choice, proxy(hear));
     draw();
-    update({ status: 'finished', phase: null, summary });
+    const saved = await session.readRun(id);
+    update({ status: 'finished', phase: null, summary, rowsForm: saved?.rowsForm ?? null });
   } catch (error) {
     draw();
     const problem = problemOf(error);

@@ -4,6 +4,7 @@ import weights from '../../../finetune/base/model.safetensors?url';
 import tokenizer from '../../../finetune/base/tokenizer.json?url';
 import tokenizerConfig from '../../../finetune/base/tokenizer_config.json?url';
 import type { ModelChoice, SavedModel } from './protocol.js';
+import { nameOfModel, saveModel } from './saved-model.js';
 
 /** The files of the small model that comes with the page. */
 const small = {
@@ -12,32 +13,12 @@ const small = {
   'tokenizer.json': tokenizer,
   'tokenizer_config.json': tokenizerConfig,
 };
-export const smallModelName = 'Small Gemma 3 of this page';
 
 async function fetchFile([name, url]: [string, string]): Promise<File> {
   const response = await fetch(url);
   if (!response.ok)
     throw new Error(`${name} of the small model could not be fetched: the server answers ${response.status}.`);
   return new File([await response.blob()], name);
-}
-
-/** A model by its files' names and sizes, as a run is known by when it goes on. */
-export function saveModel(choice: ModelChoice): SavedModel {
-  if (choice.kind !== 'files') return choice.kind === 'small' ? choice : { kind: 'address', address: choice.address };
-  return { kind: 'files', files: choice.files.map(({ name, size }) => `${name} (${size} bytes)`).sort() };
-}
-
-export function nameOfModel(choice: ModelChoice): string {
-  switch (choice.kind) {
-    case 'small':
-      return smallModelName;
-    case 'address':
-      return choice.address;
-    case 'files': {
-      const path = choice.files.find(({ webkitRelativePath }) => webkitRelativePath !== '')?.webkitRelativePath;
-      return path?.split('/')[0] ?? choice.files.map(({ name }) => name).join(', ');
-    }
-  }
 }
 
 /** Nothing is read until `open`. */

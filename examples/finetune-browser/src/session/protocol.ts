@@ -22,10 +22,11 @@ export type SavedModel =
   | { readonly kind: 'files'; readonly files: readonly string[] }
   | { readonly kind: 'address'; readonly address: string };
 
-/** Rows as JSONL, and the pictures that they name. */
+/** Rows, and the pictures that they name. */
 export interface DataChoice {
   readonly name: string;
-  readonly jsonl: string;
+  /** JSONL. A Blob passes between page and worker without being read. */
+  readonly rows: Blob;
   readonly pictures: readonly File[];
 }
 
@@ -47,6 +48,7 @@ export interface RunRequest {
   readonly model: ModelChoice;
   readonly data: DataChoice;
   readonly settings: Settings;
+  readonly seesPictures: boolean;
 }
 
 /** What runs the kernels, and what it lacks that others have. */
@@ -101,6 +103,7 @@ export interface SavedRun {
   readonly modelName: string;
   readonly dataName: string;
   readonly settings: Settings;
+  readonly seesPictures: boolean;
   /** Optimizer steps that are in a checkpoint. */
   readonly savedStep: number;
   readonly isFinished: boolean;

@@ -1,5 +1,6 @@
 import {
   listCheckpoints,
+  loadLatestCheckpoint,
   openOpfsStore,
   readMetrics,
   readSamples,
@@ -11,9 +12,8 @@ import {
   type RowsForm,
   type TrainingSummary,
 } from '@lapidary/trainer';
-import { loadLatestCheckpoint } from '@lapidary/trainer';
-import { nameOfModel, saveModel } from './model-loader.js';
 import type { DataChoice, RunRequest, SavedRun } from './protocol.js';
+import { nameOfModel, saveModel } from './saved-model.js';
 
 /** All runs of this page; each has a folder with what was asked for, its data, and the trainer's own folder. */
 const folder = 'runs';
@@ -22,20 +22,30 @@ const dataFile = 'data.jsonl';
 const pictureFolder = 'pictures';
 const trainerFolder = 'trainer';
 
-type SavedRequest = Pick<SavedRun, 'id' | 'createdAt' | 'model' | 'modelName' | 'dataName' | 'settings'>;
+const chunkBytes = 4 * 2 ** 20;
+/** ms */
+const longestWriting = 24 * 3600 * 1000;
+
+/** Ids sort by time. */
+const idAt = (ms: number) => new Date(ms).toISOString().replace(/\D/g, '').slice(0, 17);
+
+type SavedRequest = Pick<
+  SavedRun,
+  'id' | 'createdAt' | 'model' | 'modelName' | 'dataName' | 'settings' | 'seesPictures'
+> & {
+  /** Names of the pictures, which are kept by their number: not every name is one in a store. */
+  readonly pictures: readonly string[];
+};
 
 export const runStore = (id: string): Promise<FileStore> => openOpfsStore(`${folder}/${id}/${trainerFolder}`);
 const requestStore = (id: string): Promise<FileStore> => openOpfsStore(`${folder}/${id}`);
 
 /** Writes down what a run needs to go on after the page was closed. @returns its id. */
-export async function saveRequest({ model, data, settings }: RunRequest): Promise<string> {
-  const createdAt = new Date().toISOString();
-  const id = createdAt.replace(/\D/g, '').slice(0, 17);
+export async function saveRequest({ model, data, settings, seesPictures }: RunRequest): Promise<string> {
+  const now = Date.now();
+  const createdAt = new Date(now).toISOString();
+  const id = idAt(now);
   const store = await requestStore(id);
-  await store.write(dataFile, data.jsonl);
-  for (const picture of data.pictures) {
-    await store.write(`${pictureFolder}/${picture.name}`, new Uint8Array(await picture.arrayBuffer()));
-  }
   const saved: SavedRequest = {
     id,
     createdAt,
@@ -43,32 +53,48 @@ export async function saveRequest({ model, data, settings }: RunRequest): Promis
     modelName: nameOfModel(model),
     dataName: data.name,
     settings,
+    seesPictures,
+    pictures: data.pictures.map(({ name }) => name),
   };
-  // Last: a run is there when this file is.
-  await store.write(requestFile, `${JSON.stringify(saved)}\n`);
+  try {
+    await store.write(dataFile, chunksOf(data.rows));
+    for (const [i, picture] of data.pictures.entries()) await store.write(`${pictureFolder}/${i}`, chunksOf(picture));
+    // Last: a run is there when this file is.
+    await store.write(requestFile, `${JSON.stringify(saved)}\n`);
+  } catch (error) {
+    await removeRun(id).catch(() => undefined);
+    throw error;
+  }
   return id;
 }
 
-export async function readData(run: SavedRun): Promise<DataChoice> {
-  const store = await requestStore(run.id);
-  const pictures = await store.list(`${pictureFolder}/`);
+async function* chunksOf(blob: Blob): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < blob.size; at += chunkBytes)
+    yield new Uint8Array(await blob.slice(at, at + chunkBytes).arrayBuffer());
+}
+
+export async function readData({ id, dataName }: SavedRun): Promise<DataChoice> {
+  const store = await requestStore(id);
+  const { pictures } = JSON.parse(await readText(store, requestFile)) as SavedRequest;
+  const fileOf = async (path: string, name: string) =>
+    new File([(await store.read(path)) as Uint8Array<ArrayBuffer>], name);
   return {
-    name: run.dataName,
-    jsonl: await readText(store, dataFile),
-    pictures: await Promise.all(
-      pictures.map(
-        async ({ name }) =>
-          new File([(await store.read(name)) as Uint8Array<ArrayBuffer>], name.slice(pictureFolder.length + 1)),
-      ),
-    ),
+    name: dataName,
+    rows: await fileOf(dataFile, dataName),
+    pictures: await Promise.all(pictures.map((name, i) => fileOf(`${pictureFolder}/${i}`, name))),
   };
 }
 
 /** The runs that are kept, the newest first. */
 export async function listRuns(): Promise<SavedRun[]> {
-  const ids = await folderNames(folder);
-  const runs = await Promise.all(ids.map(readRun));
-  return runs.filter((run) => run !== null).sort((a, b) => (a.id < b.id ? 1 : -1));
+  const runs: SavedRun[] = [];
+  for (const id of (await folderNames(folder)).sort().reverse()) {
+    const run = await readRun(id);
+    if (run !== null) runs.push(run);
+    // Its tab was closed while it was written down. A younger one may be under way in another tab.
+    else if (id < idAt(Date.now() - longestWriting)) await removeRun(id);
+  }
+  return runs;
 }
 
 /** A run by its id; null where there is none, or what it needs to go on was not all written. */

@@ -1,4 +1,4 @@
-import { readJsonl, resolveTrainConfig, type ResolvedTrainConfig, type RowFormat } from '@lapidary/trainer';
+import { readJsonl, resolveTrainConfig, type ResolvedTrainConfig } from '@lapidary/trainer';
 import { loaderOf } from './model-loader.js';
 import type { DataChoice, RunRequest } from './protocol.js';
 import { Problem } from './problem.js';
@@ -10,8 +10,8 @@ const checkpoints = 20;
 const mostUnsaved = 50;
 
 /** Rows with the pictures themselves in the place of their names. */
-function rowsOf({ name, jsonl, pictures }: DataChoice): object {
-  if (pictures.length === 0) return new File([jsonl], name);
+async function rowsOf({ name, rows, pictures }: DataChoice): Promise<object> {
+  if (pictures.length === 0) return new File([rows], name);
   const byName = new Map(pictures.map((picture) => [picture.name, picture]));
   const found = (path: unknown, line: number) => {
     if (typeof path !== 'string' || /^(https?|data):/.test(path)) return path;
@@ -23,8 +23,7 @@ function rowsOf({ name, jsonl, pictures }: DataChoice): object {
       hint: 'Choose the pictures together with the rows.',
     });
   };
-  return readJsonl(jsonl, name, 'auto' satisfies RowFormat | 'auto').map((row) => {
-    const { line, ...rest } = row;
+  return readJsonl(await rows.text(), name).map(({ line, ...rest }) => {
     if (!('prompt' in rest)) return rest;
     return {
       ...rest,
@@ -35,14 +34,14 @@ function rowsOf({ name, jsonl, pictures }: DataChoice): object {
 }
 
 /** The run that a request asks for. @throws ConfigError; Problem for pictures that are not there */
-export function trainConfigOf(
-  { model, data, settings }: RunRequest,
+export async function trainConfigOf(
+  { model, data, settings }: Omit<RunRequest, 'seesPictures'>,
   options: Parameters<typeof loaderOf>[1] & { readonly resume?: boolean } = {},
-): ResolvedTrainConfig {
+): Promise<ResolvedTrainConfig> {
   const { steps, learningRate, rank, batchSize, maxLength, gradientCheckpointing, seed } = settings;
   return resolveTrainConfig({
     weightLoader: loaderOf(model, options),
-    data: { source: rowsOf(data) },
+    data: { source: await rowsOf(data) },
     steps,
     batchSize,
     maxLength,

@@ -15,7 +15,7 @@ import {
 } from '@lapidary/trainer';
 import { bufferSource } from '@lapidary/weights';
 import { downloadZip } from 'client-zip';
-import { loaderOf, nameOfModel } from './model-loader.js';
+import { loaderOf } from './model-loader.js';
 import { Problem } from './problem.js';
 import type {
   AnswerRequest,
@@ -28,6 +28,7 @@ import type {
   SavedRun,
 } from './protocol.js';
 import { listRuns, readData, readRun, removeRun, runStore, saveRequest } from './run-store.js';
+import { nameOfModel } from './saved-model.js';
 import { trainConfigOf } from './train-config.js';
 
 const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const;
@@ -89,9 +90,9 @@ export class TrainingSession {
   }
 
   /** What a run would take, and whether it fits, from the headers and the rows: no weight is read. */
-  async plan(request: RunRequest): Promise<PlanReport> {
+  async plan(request: Omit<RunRequest, 'seesPictures'>): Promise<PlanReport> {
     const gpu = await this.#device();
-    const config = trainConfigOf(request);
+    const config = await trainConfigOf(request);
     const open = await openModel(config.weightLoader);
     try {
       const data = await openData(config, open);
@@ -139,7 +140,7 @@ export class TrainingSession {
       this.#stop = stop;
       const tell = (event: RunEvent) => void onEvent(event);
       const request = { model, data: await readData(run), settings: run.settings };
-      const config = trainConfigOf(request, {
+      const config = await trainConfigOf(request, {
         resume: run.savedStep > 0,
         signal: stop.signal,
         onNotice: (message) => tell({ type: 'notice', message }),
@@ -179,10 +180,7 @@ export class TrainingSession {
   async download(id: string): Promise<Blob> {
     const store = await runStore(id);
     const names = [...adapterFiles, 'report.html', 'metrics.jsonl', 'summary.json'];
-    const files = await Promise.all(
-      names.map(async (name) => ({ name, input: (await store.read(name)) as Uint8Array<ArrayBuffer> })),
-    );
-    return downloadZip(files).blob();
+    return downloadZip(names.map((name) => ({ name, input: store.readChunks(name) }))).blob();
   }
 
   /** The answer of a model, tuned by a finished run or as it came (`id` null), told piece by piece. */
