@@ -4,10 +4,11 @@ import { findChromium } from './scripts/find-chromium.mjs';
 // The shader package is generated: tests run what the .wesl files say now.
 import './shaders/build.mjs';
 
-// Three kinds of test file: *.test.ts run everywhere, in Chromium too, *.node.test.ts in Node only, and *.e2e.test.ts (long:
-// real checkpoints, examples) in Node on the best adapter only.
+// Four kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, *.browser.test.ts in Chromium only, and
+// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only.
 const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 const nodeOnly = '**/*.node.test.ts';
+const browserOnly = '**/*.browser.test.ts';
 const oneAdapterOnly = '**/*.e2e.test.ts';
 const never = ['**/node_modules/**', '**/dist/**'];
 
@@ -22,7 +23,7 @@ const nodeResolve = {
 /** Node on the best adapter: a GPU, a system driver such as lavapipe, or else SwiftShader. */
 const node: TestProjectConfiguration = {
   ...nodeResolve,
-  test: { ...common, name: 'node', include: everywhere, exclude: never, provide: { adapter: '' } },
+  test: { ...common, name: 'node', include: everywhere, exclude: [...never, browserOnly], provide: { adapter: '' } },
 };
 
 /** Node on SwiftShader: no shader-f16, subgroups of 4, large bindings; as Chromium without a GPU has it. */
@@ -32,7 +33,7 @@ const swiftshader: TestProjectConfiguration = {
     ...common,
     name: 'node-swiftshader',
     include: everywhere,
-    exclude: [...never, oneAdapterOnly],
+    exclude: [...never, browserOnly, oneAdapterOnly],
     setupFiles: ['test/setup/on-swiftshader.ts'],
     provide: { adapter: 'swiftshader' },
     testTimeout: 300_000,

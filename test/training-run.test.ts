@@ -6,7 +6,9 @@ import {
   DiskFullError,
   EmptyDatasetError,
   NonFiniteLossError,
+  openModel,
   readText,
+  ResumeMismatchError,
   resolveTrainConfig,
   runTraining,
   type SampleRecord,
@@ -273,4 +275,38 @@ it.each([
   await expect(run()).rejects.toThrow(message);
   await expect(run()).rejects.toBeInstanceOf(type);
   expect((await store.list()).filter(({ name }) => name !== 'run.json')).toEqual([]);
+});
+
+it('does not go on with other weights than it began with, whatever they are called', async () => {
+  const store = createMemoryStore();
+  await runTraining(await config({ steps: 2 }), { store, gpu });
+  const before = (await store.list()).map(({ name }) => name);
+  const sources = await chatModelSources();
+  const weights = Uint8Array.from(await sources[1]!.read(0, sources[1]!.size));
+  const { tensors } = await openSafetensors(bufferSource('model.safetensors', weights));
+  const { offset } = tensors.get('model.layers.1.mlp.down_proj.weight')!;
+  weights[offset] = weights[offset]! ^ 1;
+  const other = gemmaWeightLoader({ from: sources.with(1, bufferSource('model.safetensors', weights)) });
+  const schedule = { type: 'constant', warmupSteps: 0 } as const;
+  const resumed = runTraining(await config({ weightLoader: other, steps: 4, schedule, resume: true }), { store, gpu });
+  await expect(resumed).rejects.toThrow(ResumeMismatchError);
+  await expect(resumed).rejects.toThrow(/weights: saved "[0-9a-f]{8}", now "[0-9a-f]{8}"/);
+  expect((await store.list()).map(({ name }) => name)).toEqual(before);
+});
+
+it('takes a tokenizer that is at hand instead of reading one', async () => {
+  const sources = await chatModelSources();
+  const { tokenizer } = await openModel(gemmaWeightLoader({ from: sources }));
+  const bare = gemmaWeightLoader({ from: sources.slice(0, 2) });
+  await expect(openModel(bare)).rejects.toThrow(/no tokenizer beside the weights/);
+  const { samples, logger } = {
+    samples: [] as SampleRecord[],
+    logger: { onSample: (s: SampleRecord) => void samples.push(s) },
+  };
+  await runTraining(await config({ weightLoader: { ...bare, tokenizer }, steps: 1 }), {
+    store: createMemoryStore(),
+    gpu,
+    logger,
+  });
+  expect(samples[0]!.prompt).toMatch(/^The lamp/);
 });

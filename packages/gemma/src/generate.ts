@@ -106,6 +106,7 @@ export class Generator {
       yield token;
       const position = promptLength + made;
       if (made + 1 === maxNewTokens || position >= this.maxLength) return;
+      signal?.throwIfAborted();
       next = await this.#step({ tokens: [token] }, position, keyInfo);
     }
   }

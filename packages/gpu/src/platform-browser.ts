@@ -15,7 +15,7 @@ export const platform: Platform = {
           : {
               reason: 'there is no navigator.gpu here',
               advice:
-                'Use Chrome or Edge 113 or later, Safari 26 or later, or Firefox 141 or later, and check that WebGPU is not switched off.',
+                'Use Chrome or Edge 127 or later, Safari 26 or later, or Firefox 141 or later, and check that WebGPU is not switched off.',
             },
       );
     }

@@ -32,6 +32,7 @@ export type { JsonValue } from './store/checkpoint-manifest.js';
 export { readText, type ByteRange, type FileContent, type FileStore, type StoredFile } from './store/file-store.js';
 export {
   loadLatestCheckpoint,
+  readCheckpointState,
   type CheckpointTensor,
   type LoadedCheckpoint,
   type RejectedCheckpoint,
@@ -55,6 +56,7 @@ export {
 
 // The run itself
 export { batchShapes, bucketLength, makeBatch, type Batch } from './data/batch.js';
+export { decodeText } from './data/decode-text.js';
 export { DatasetError, EmptyDatasetError } from './data/errors.js';
 export { epochOrder, splitRows } from './data/order.js';
 export { publishedImagePreset } from './data/pictures.js';

@@ -70,6 +70,9 @@ async function readFiles(files: readonly File[]): Promise<void> {
   const pictures = files.filter(({ type }) => type.startsWith('image/'));
   const rows = files.find((file) => !pictures.includes(file));
   if (rows !== undefined) await readRows(rows, rows.name, pictures);
+  // Pictures chosen after their rows belong to these.
+  else if (data.value !== null && pictures.length > 0)
+    await chooseData(Promise.resolve({ ...data.value, pictures: [...data.value.pictures, ...pictures] }));
 }
 
 const readRows = (file: Blob, name: string, pictures: readonly File[] = []) =>

@@ -1,6 +1,7 @@
 import { formatBytes } from '@lapidary/trainer';
 import { useSignal } from '@preact/signals';
 import { Problem } from '../session/problem.js';
+import { modelFilesAmong } from '../session/saved-model.js';
 import { ProblemNote } from './problem-note.js';
 import { chooseModel, forgetModel, model, modelReport } from './state.js';
 
@@ -90,9 +91,6 @@ export function ModelPanel() {
   );
 }
 
-/** Of a folder its own files, not those of folders in it. */
-const isAtTop = ({ webkitRelativePath }: File) => webkitRelativePath.split('/').length <= 2;
-
 function FileChoice({ label, accept, isFolder }: { label: string; accept?: string; isFolder?: boolean }) {
   return (
     <label class="file">
@@ -103,7 +101,7 @@ function FileChoice({ label, accept, isFolder }: { label: string; accept?: strin
         {...(accept && { accept })}
         {...(isFolder && { webkitdirectory: true })}
         onChange={({ currentTarget }) => {
-          const files = [...(currentTarget.files ?? [])].filter(isAtTop);
+          const files = modelFilesAmong([...(currentTarget.files ?? [])]);
           if (files.length > 0) void chooseModel({ kind: 'files', files });
         }}
       />

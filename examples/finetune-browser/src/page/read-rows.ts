@@ -1,14 +1,18 @@
+import { decodeText } from '@lapidary/trainer';
 import { csvParseRows, tsvParseRows } from 'd3-dsv';
 
 /** A file of rows as JSONL, one JSON object a line: JSONL as it is, a JSON list, or CSV or TSV with a line of column names. */
 export async function toJsonl(file: Blob, name: string): Promise<Blob> {
   if (/\.(csv|tsv)$/i.test(name))
-    return fromTable(await file.text(), /\.tsv$/i.test(name) ? tsvParseRows : csvParseRows);
+    return fromTable(await textOf(file, name), /\.tsv$/i.test(name) ? tsvParseRows : csvParseRows);
   const start = (await file.slice(0, 1024).text()).trimStart();
   // JSONL may be large, and is not read here.
   if (!start.startsWith('[')) return file;
-  return fromList(JSON.parse(await file.text()) as unknown[]);
+  return fromList(JSON.parse(await textOf(file, name)) as unknown[]);
 }
+
+/** @throws DatasetError where it is not UTF-8 */
+const textOf = async (file: Blob, name: string) => decodeText(new Uint8Array(await file.arrayBuffer()), name);
 
 const fromList = (rows: readonly unknown[]) => new Blob([rows.map((row) => JSON.stringify(row)).join('\n')]);
 

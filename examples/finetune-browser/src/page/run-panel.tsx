@@ -1,11 +1,11 @@
 import { formatBytes, formatNumber, formatSeconds, renderLossChart } from '@lapidary/trainer';
 import { useComputed, useSignal } from '@preact/signals';
-import { useRef } from 'preact/hooks';
-import { problemOf, type Problem } from '../session/problem.js';
+import { Problem, problemOf } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
 import { SamplesPanel } from './samples-panel.js';
 import { ModelFiles } from './model-files.js';
-import { discard, isBusy, leave, pause, resume, run, session, type RunView } from './state.js';
+import { DiscardButton } from './discard-button.js';
+import { device, isBusy, leave, pause, resume, run, session, type RunView } from './state.js';
 
 export function RunPanel() {
   const view = run.value!;
@@ -18,11 +18,13 @@ export function RunPanel() {
         <LossChart />
         {view.problem && (
           <ProblemNote problem={view.problem}>
-            <p>
-              {view.savedStep > 0
-                ? `What was learned up to step ${view.savedStep} is saved in this browser.`
-                : 'No step had been saved yet: going on begins from the start.'}
-            </p>
+            {view.id !== '' && (
+              <p>
+                {view.savedStep > 0
+                  ? `What was learned up to step ${view.savedStep} is saved in this browser.`
+                  : 'No step had been saved yet: going on begins from the start.'}
+              </p>
+            )}
           </ProblemNote>
         )}
         {view.notices.map((notice, i) => (
@@ -121,9 +123,9 @@ function LossChart() {
 }
 
 function Actions({ view }: { view: RunView }) {
-  const dialog = useRef<HTMLDialogElement>(null);
   const problem = useSignal<Problem | null>(null);
   const { status, id } = view;
+  const hasWorker = !(device.value instanceof Problem) || device.value.name !== 'WorkerError';
   return (
     <>
       <div class="actions">
@@ -132,8 +134,8 @@ function Actions({ view }: { view: RunView }) {
             Pause
           </button>
         )}
-        {(status === 'paused' || status === 'failed') && id !== '' && view.model !== null && (
-          <button type="button" class="main" onClick={() => void resume()}>
+        {(status === 'paused' || status === 'failed') && id !== '' && view.model !== null && hasWorker && (
+          <button type="button" class="main" onClick={resume}>
             Go on
           </button>
         )}
@@ -141,7 +143,7 @@ function Actions({ view }: { view: RunView }) {
           <button
             type="button"
             class="main"
-            onClick={() => void save(id).catch((error) => (problem.value = problemOf(error)))}
+            onClick={() => void save(id).catch((error: unknown) => (problem.value = problemOf(error)))}
           >
             Download adapter
           </button>
@@ -151,34 +153,13 @@ function Actions({ view }: { view: RunView }) {
             {status === 'finished' ? 'New fine-tune' : 'Back'}
           </button>
         )}
-        {status !== 'stopping' && id !== '' && (
-          <button type="button" class="quiet-button" onClick={() => dialog.current?.showModal()}>
-            {status === 'finished' ? 'Delete' : 'Cancel'}
-          </button>
+        {status !== 'stopping' && id !== '' && hasWorker && (
+          <DiscardButton id={id} label={status === 'finished' ? 'Delete' : 'Cancel'} />
         )}
       </div>
       {problem.value && <ProblemNote problem={problem.value} />}
-      <dialog ref={dialog} aria-labelledby="discard-title">
-        <h2 id="discard-title">Throw this run away?</h2>
-        <p>Its checkpoints and its adapter are deleted from this browser. This cannot be undone.</p>
-        <form method="dialog" class="actions">
-          <button type="submit" class="danger" value="discard" onClick={() => void cancel(id)}>
-            Throw away
-          </button>
-          <button type="submit" value="keep">
-            Keep
-          </button>
-        </form>
-      </dialog>
     </>
   );
-}
-
-async function cancel(id: string): Promise<void> {
-  if (isBusy.value) await session.pause();
-  // Its files are free once the step under way has ended.
-  while (isBusy.value) await new Promise((resolve) => setTimeout(resolve, 50));
-  await discard(id);
 }
 
 async function save(id: string): Promise<void> {

@@ -34,7 +34,12 @@ export function SettingsPanel() {
                 step={step}
                 min={min}
                 value={settings.value[name]}
-                onChange={({ currentTarget }) => set({ [name]: currentTarget.valueAsNumber })}
+                required
+                onChange={({ currentTarget: input }) => {
+                  // What is no number of this kind is said by the browser, and the last good one stays.
+                  if (input.reportValidity()) set({ [name]: input.valueAsNumber });
+                  else input.value = String(settings.value[name]);
+                }}
               />
               <small class="quiet">{help}</small>
             </label>
@@ -51,7 +56,7 @@ export function SettingsPanel() {
           </label>
         </div>
       </details>
-      <button type="button" class="main" disabled={!canStart.value} onClick={() => void start()}>
+      <button type="button" class="main" disabled={!canStart.value} onClick={start}>
         Start fine-tuning
       </button>
     </section>
@@ -62,6 +67,7 @@ function Fit() {
   const { value } = plan;
   if (value instanceof Problem) return <ProblemNote problem={value} />;
   if (value === null) return <p class="quiet">What the run takes shows here once a model and rows are chosen.</p>;
+  if (value === 'planning') return <p class="quiet">Planning …</p>;
   return (
     <>
       <p class="facts" data-testid="plan-facts">

@@ -1,9 +1,8 @@
 import { computed, effect, signal } from '@preact/signals';
 import { proxy } from 'comlink';
-import type { EvalRecord, RowsForm, SampleRecord, StepRecord, TrainingSummary } from '@lapidary/trainer';
 import ordersUrl from '../../../finetune/data/orders.jsonl?url';
 import { startSession } from '../session/connect.js';
-import { saveModel } from '../session/saved-model.js';
+import { modelFilesAmong, saveModel } from '../session/saved-model.js';
 import { Problem, problemOf } from '../session/problem.js';
 import type {
   DataChoice,
@@ -12,13 +11,17 @@ import type {
   ModelReport,
   PlanReport,
   RunEvent,
+  RunRecords,
   SavedModel,
   SavedRun,
   Settings,
 } from '../session/protocol.js';
 
 /** The worker. Everything that takes long happens there. */
-export const session = startSession((problem) => (device.value = problem));
+export const session = startSession((problem) => {
+  device.value = problem;
+  if (isBusy.value) update({ status: 'failed', phase: null, problem });
+});
 
 /** What suits the small model; large ones want gentler settings and longer rows. */
 const smallSettings: Settings = {
@@ -48,25 +51,19 @@ export const modelReport = signal<ModelReport | Problem | 'reading' | null>(null
 export const data = signal<DataChoice | null>(null);
 export const dataProblem = signal<Problem | null>(null);
 export const settings = signal<Settings>(smallSettings);
-export const plan = signal<PlanReport | Problem | null>(null);
+export const plan = signal<PlanReport | Problem | 'planning' | null>(null);
 
 // The run
 export type RunStatus = 'none' | 'running' | 'stopping' | 'paused' | 'failed' | 'finished';
-export interface RunView {
+export interface RunView extends RunRecords {
   readonly id: string;
   readonly status: RunStatus;
   /** What is under way before the first step, and its share that is done where known. */
   readonly phase: { readonly name: string; readonly share: number | null } | null;
   readonly totalSteps: number;
   readonly savedStep: number;
-  readonly steps: readonly StepRecord[];
-  readonly evals: readonly EvalRecord[];
-  readonly samples: readonly SampleRecord[];
   readonly notices: readonly string[];
   readonly problem: Problem | null;
-  readonly summary: TrainingSummary | null;
-  /** How the rows were written, where it is known: what a prompt must look like. */
-  readonly rowsForm: RowsForm | null;
   readonly savedModel: SavedModel;
   /** null: files from disk, which are to be chosen again. */
   readonly model: ModelChoice | null;
@@ -74,11 +71,13 @@ export interface RunView {
 }
 export const run = signal<RunView | null>(null);
 export const savedRuns = signal<readonly SavedRun[]>([]);
+/** Of what was asked of the list of runs. */
+export const listProblem = signal<Problem | null>(null);
 
 export const isBusy = computed(() => run.value?.status === 'running' || run.value?.status === 'stopping');
 export const canStart = computed(() => {
   const { value } = plan;
-  return !isBusy.value && value !== null && !(value instanceof Problem) && !value.fit.refused;
+  return value !== null && value !== 'planning' && !(value instanceof Problem) && !value.fit.refused;
 });
 
 async function orProblem<T>(work: Promise<T>): Promise<T | Problem> {
@@ -91,13 +90,13 @@ async function orProblem<T>(work: Promise<T>): Promise<T | Problem> {
 
 /** Asks for the device and the runs that are kept; what the user has not chosen meanwhile is what comes with the page. */
 export async function begin(): Promise<void> {
-  device.value = await orProblem(session.device());
+  const found = await orProblem(session.device());
+  // A worker that cannot be loaded has said so by now.
+  device.value ??= found;
+  // What was learned before can be looked at and downloaded without a device.
+  await refreshRuns();
   if (device.value instanceof Problem) return;
-  await Promise.all([
-    refreshRuns(),
-    dataRequest === 0 && useExampleRows(),
-    modelRequest === 0 && chooseModel({ kind: 'small' }),
-  ]);
+  await Promise.all([dataRequest === 0 && useExampleRows(), modelRequest === 0 && chooseModel({ kind: 'small' })]);
 }
 
 export async function refreshRuns(): Promise<void> {
@@ -116,7 +115,10 @@ export async function chooseData(choice: Promise<DataChoice>): Promise<void> {
 }
 
 export function useExampleRows(): Promise<void> {
-  const fetched = fetch(ordersUrl).then((response) => response.blob());
+  const fetched = fetch(ordersUrl).then((response) => {
+    if (!response.ok) throw new Error(`${exampleName} could not be fetched: the server answers ${response.status}.`);
+    return response.blob();
+  });
   return chooseData(fetched.then((rows) => ({ name: exampleName, rows, pictures: [] })));
 }
 export const exampleName = 'orders.jsonl';
@@ -154,7 +156,7 @@ effect(() => {
   const isReady = isKnown(device.value) && isKnown(modelReport.value) && request.data !== null;
   const current = ++planRequest;
   clearTimeout(planTimer);
-  plan.value = null;
+  plan.value = isReady ? 'planning' : null;
   if (!isReady) return;
   planTimer = setTimeout(async () => {
     const found = await orProblem(session.plan({ ...request, data: request.data! }));
@@ -209,8 +211,15 @@ function modelOf({ model: saved }: SavedRun): ModelChoice | null {
   return saved.kind === 'files' ? null : saved;
 }
 
+/** The run that goes on, until it ends in whatever way. */
+let underWay: Promise<void> = Promise.resolve();
+
 /** Begins a new run with what was chosen. */
-export async function start(): Promise<void> {
+export function start(): void {
+  underWay = startRun();
+}
+
+async function startRun(): Promise<void> {
   const report = modelReport.value;
   if (data.value === null || report === null || report === 'reading' || report instanceof Problem) return;
   const { seesPictures } = report;
@@ -240,24 +249,34 @@ export async function start(): Promise<void> {
     update({ status: 'failed', phase: null, problem: problemOf(error) });
     return;
   }
+  if (run.value?.status === 'stopping') {
+    update({ status: 'paused', phase: null });
+    await refreshRuns();
+    return;
+  }
   await train();
 }
 
 /** Shows a run that is kept, as far as it got. */
-export function open(saved: SavedRun): void {
+export async function open(id: string): Promise<void> {
+  const read = await orProblem(session.readRun(id));
+  if (read instanceof Problem) {
+    listProblem.value = read;
+    return;
+  }
+  show(read);
+}
+
+function show({ run: saved, records }: { readonly run: SavedRun; readonly records: RunRecords }): void {
   run.value = {
+    ...records,
     id: saved.id,
     status: saved.isFinished ? 'finished' : 'paused',
     phase: null,
     totalSteps: saved.settings.steps,
     savedStep: saved.savedStep,
-    steps: saved.steps,
-    evals: saved.evals,
-    samples: saved.samples,
     notices: [],
     problem: null,
-    summary: saved.summary,
-    rowsForm: saved.rowsForm,
     savedModel: saved.model,
     model: modelOf(saved),
     seesPictures: saved.seesPictures,
@@ -265,28 +284,29 @@ export function open(saved: SavedRun): void {
 }
 
 /** Goes on from the last checkpoint, or from the start where there is none. */
-export async function resume(): Promise<void> {
+export function resume(): void {
+  underWay = resumeRun();
+}
+
+async function resumeRun(): Promise<void> {
   const { id, model: chosen } = run.value!;
-  update({ status: 'running', phase: { name: 'Going on', share: null }, problem: null });
-  const saved = await orProblem(session.readRun(id));
-  if (saved instanceof Problem || saved === null) {
-    update({ status: 'failed', phase: null, problem: saved ?? runMissing });
+  const goingOn = { status: 'running', phase: { name: 'Going on', share: null }, problem: null } as const;
+  update(goingOn);
+  const read = await orProblem(session.readRun(id));
+  if (read instanceof Problem) {
+    update({ status: 'failed', phase: null, problem: read });
     return;
   }
-  open(saved);
-  update({ status: 'running', phase: { name: 'Going on', share: null }, model: chosen });
+  const isStopped = run.value?.status === 'stopping';
+  show(read);
+  if (isStopped) return;
+  update({ ...goingOn, model: chosen });
   await train();
 }
 
-const runMissing = new Problem({
-  name: 'RunMissingError',
-  message: 'This run is no longer in the storage of this browser.',
-  hint: 'Start a new one.',
-});
-
 /** Files for a run on a model from disk, chosen again after the page was loaded anew. */
-export function chooseRunFiles(files: readonly File[]): void {
-  const choice: ModelChoice = { kind: 'files', files };
+export function chooseRunFiles(chosen: readonly File[]): void {
+  const choice: ModelChoice = { kind: 'files', files: modelFilesAmong(chosen) };
   const { savedModel } = run.value!;
   const isSame = JSON.stringify(saveModel(choice)) === JSON.stringify(savedModel);
   const problem = new Problem({
@@ -302,10 +322,10 @@ async function train(): Promise<void> {
   if (choice === null) return;
   const lock = await navigator.wakeLock?.request('screen').catch(() => undefined);
   try {
-    const summary = await session.train(id, choice, proxy(hear));
+    await session.train(id, choice, proxy(hear));
     draw();
-    const saved = await session.readRun(id);
-    update({ status: 'finished', phase: null, summary, rowsForm: saved?.rowsForm ?? null });
+    const { records } = await session.readRun(id);
+    update({ ...records, status: 'finished', phase: null });
   } catch (error) {
     draw();
     const problem = problemOf(error);
@@ -323,9 +343,15 @@ export function pause(): void {
   void session.pause();
 }
 
-/** Throws a run away, with all that was saved of it. */
+/** Throws a run away, with all that was saved of it; one under way is stopped first. */
 export async function discard(id: string): Promise<void> {
-  await session.removeRun(id);
+  if (run.value?.id === id && isBusy.value) {
+    pause();
+    // Its files are free once the step under way has ended.
+    await underWay;
+  }
+  const problem = await orProblem(session.removeRun(id));
+  if (problem instanceof Problem) listProblem.value = problem;
   if (run.value?.id === id) run.value = null;
   await refreshRuns();
 }
@@ -333,4 +359,5 @@ export async function discard(id: string): Promise<void> {
 /** Back to the choices; the run stays in the list. */
 export function leave(): void {
   run.value = null;
+  void session.closeChat();
 }

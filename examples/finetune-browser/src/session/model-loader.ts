@@ -21,10 +21,15 @@ async function fetchFile([name, url]: [string, string]): Promise<File> {
   return new File([await response.blob()], name);
 }
 
+export interface LoaderOptions {
+  readonly onNotice?: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** Nothing is read until `open`. */
 export function loaderOf(
   choice: ModelChoice,
-  options: { readonly onNotice?: (message: string) => void; readonly signal?: AbortSignal } = {},
+  options: LoaderOptions = {},
 ): WeightLoader & { readonly description: SavedModel; readonly baseModel: string } {
   const about = { description: saveModel(choice), baseModel: nameOfModel(choice) };
   if (choice.kind === 'small') {

@@ -107,8 +107,12 @@ export interface SavedRun {
   /** Optimizer steps that are in a checkpoint. */
   readonly savedStep: number;
   readonly isFinished: boolean;
+}
+
+/** Everything that a run told so far. */
+export interface RunRecords {
+  /** How its rows were written, where that is known. */
   readonly rowsForm: RowsForm | null;
-  /** Everything that was told of it so far. */
   readonly steps: readonly StepRecord[];
   readonly evals: readonly EvalRecord[];
   readonly samples: readonly SampleRecord[];

@@ -1,18 +1,16 @@
 import {
-  listCheckpoints,
-  loadLatestCheckpoint,
   openOpfsStore,
+  readCheckpointState,
   readMetrics,
   readSamples,
   readText,
   runFile,
   summaryFile,
   type FileStore,
-  type LoadedCheckpoint,
   type RowsForm,
   type TrainingSummary,
 } from '@lapidary/trainer';
-import type { DataChoice, RunRequest, SavedRun } from './protocol.js';
+import type { DataChoice, RunRecords, RunRequest, SavedRun } from './protocol.js';
 import { nameOfModel, saveModel } from './saved-model.js';
 
 /** All runs of this page; each has a folder with what was asked for, its data, and the trainer's own folder. */
@@ -73,67 +71,86 @@ async function* chunksOf(blob: Blob): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(await blob.slice(at, at + chunkBytes).arrayBuffer());
 }
 
-export async function readData({ id, dataName }: SavedRun): Promise<DataChoice> {
-  const store = await requestStore(id);
-  const { pictures } = JSON.parse(await readText(store, requestFile)) as SavedRequest;
-  const fileOf = async (path: string, name: string) =>
-    new File([(await store.read(path)) as Uint8Array<ArrayBuffer>], name);
-  return {
-    name: dataName,
-    rows: await fileOf(dataFile, dataName),
-    pictures: await Promise.all(pictures.map((name, i) => fileOf(`${pictureFolder}/${i}`, name))),
-  };
+const jsonOf = async <T>(store: FileStore, name: string): Promise<T | null> =>
+  readText(store, name).then(
+    (text) => JSON.parse(text) as T,
+    () => null,
+  );
+
+/** Rows and pictures as files of the private file system: they are read when they are needed. */
+export async function readData(id: string): Promise<DataChoice> {
+  const { pictures, dataName } = JSON.parse(await readText(await requestStore(id), requestFile)) as SavedRequest;
+  const folderOfRun = await (await runsFolder()).getDirectoryHandle(id);
+  const rows = await (await folderOfRun.getFileHandle(dataFile)).getFile();
+  if (pictures.length === 0) return { name: dataName, rows, pictures: [] };
+  const folderOfPictures = await folderOfRun.getDirectoryHandle(pictureFolder);
+  const fileOf = async (name: string, i: number) =>
+    new File([await (await folderOfPictures.getFileHandle(String(i))).getFile()], name);
+  return { name: dataName, rows, pictures: await Promise.all(pictures.map(fileOf)) };
 }
 
 /** The runs that are kept, the newest first. */
 export async function listRuns(): Promise<SavedRun[]> {
+  const ids: string[] = [];
+  for await (const [name, handle] of (await runsFolder()).entries()) if (handle.kind === 'directory') ids.push(name);
   const runs: SavedRun[] = [];
-  for (const id of (await folderNames(folder)).sort().reverse()) {
+  for (const id of ids.sort().reverse()) {
     const run = await readRun(id);
     if (run !== null) runs.push(run);
     // Its tab was closed while it was written down. A younger one may be under way in another tab.
-    else if (id < idAt(Date.now() - longestWriting)) await removeRun(id);
+    else if (id < idAt(Date.now() - longestWriting)) await removeRun(id).catch(() => undefined);
   }
   return runs;
 }
 
 /** A run by its id; null where there is none, or what it needs to go on was not all written. */
 export async function readRun(id: string): Promise<SavedRun | null> {
-  const requests = await requestStore(id);
-  const read = async <T>(store: FileStore, name: string): Promise<T | null> =>
-    readText(store, name).then(
-      (text) => JSON.parse(text) as T,
-      () => null,
-    );
-  const saved = await read<SavedRequest>(requests, requestFile);
+  const isThere = await (await runsFolder()).getDirectoryHandle(id).then(
+    () => true,
+    () => false,
+  );
+  const saved = isThere ? await jsonOf<SavedRequest>(await requestStore(id), requestFile) : null;
   if (saved === null) return null;
   const store = await runStore(id);
-  const summary = await read<TrainingSummary>(store, summaryFile);
-  const savedStep = (await listCheckpoints(store))[0] ?? 0;
-  const steps = (await readMetrics(store)).filter(({ step }) => step <= savedStep);
-  const samples = (await readSamples(store)).filter(({ step }) => step <= savedStep);
-  const checkpoint = await loadLatestCheckpoint(store).catch((): LoadedCheckpoint | null => null);
+  return {
+    ...saved,
+    savedStep: (await readCheckpointState(store))?.step ?? 0,
+    isFinished: (await jsonOf(store, summaryFile)) !== null,
+  };
+}
+
+/** What a run told so far, up to its last checkpoint. */
+export async function readRecords(id: string): Promise<RunRecords> {
+  const store = await runStore(id);
+  const checkpoint = await readCheckpointState(store);
+  const savedStep = checkpoint?.step ?? 0;
+  const isSaved = ({ step }: { readonly step: number }) => step <= savedStep;
+  const steps = (await readMetrics(store)).filter(isSaved);
   const base = (checkpoint?.state as { baseEvalLoss?: number | null } | undefined)?.baseEvalLoss ?? null;
   const evals = [{ step: 0, evalLoss: base }, ...steps].flatMap(({ step, evalLoss }) =>
     evalLoss === null ? [] : [{ step, loss: evalLoss, rows: 0, seconds: 0 }],
   );
-  const rows = (await read<{ rows?: RowsForm }>(store, runFile))?.rows ?? null;
-  return { ...saved, savedStep, isFinished: summary !== null, rowsForm: rows, steps, evals, samples, summary };
+  return {
+    steps,
+    evals,
+    samples: (await readSamples(store)).filter(isSaved),
+    summary: await jsonOf<TrainingSummary>(store, summaryFile),
+    rowsForm: (await jsonOf<{ rows?: RowsForm }>(store, runFile))?.rows ?? null,
+  };
+}
+
+/** Whether a run has begun: then it is one to go on with. */
+export async function hasFiles(store: FileStore): Promise<boolean> {
+  return (await store.list()).length > 0;
 }
 
 /** Takes a run and everything that belongs to it away. */
 export async function removeRun(id: string): Promise<void> {
-  const root = await navigator.storage.getDirectory();
-  const runs = await root.getDirectoryHandle(folder, { create: true });
-  await runs.removeEntry(id, { recursive: true }).catch((error: DOMException) => {
+  await (await runsFolder()).removeEntry(id, { recursive: true }).catch((error: DOMException) => {
     if (error.name !== 'NotFoundError') throw error;
   });
 }
 
-async function folderNames(path: string): Promise<string[]> {
-  const root = await navigator.storage.getDirectory();
-  const directory = await root.getDirectoryHandle(path, { create: true });
-  const names: string[] = [];
-  for await (const [name, handle] of directory.entries()) if (handle.kind === 'directory') names.push(name);
-  return names;
+async function runsFolder(): Promise<FileSystemDirectoryHandle> {
+  return (await navigator.storage.getDirectory()).getDirectoryHandle(folder, { create: true });
 }

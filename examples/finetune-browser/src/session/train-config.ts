@@ -1,7 +1,12 @@
-import { readJsonl, resolveTrainConfig, type ResolvedTrainConfig } from '@lapidary/trainer';
-import { loaderOf } from './model-loader.js';
-import type { DataChoice, RunRequest } from './protocol.js';
+import {
+  decodeText,
+  readJsonl,
+  resolveTrainConfig,
+  type ResolvedTrainConfig,
+  type WeightLoader,
+} from '@lapidary/trainer';
 import { Problem } from './problem.js';
+import type { DataChoice, RunRequest } from './protocol.js';
 
 /** Losses are measured, and checkpoints written, about so many times in a run. */
 const evaluations = 10;
@@ -9,21 +14,37 @@ const checkpoints = 20;
 /** Steps: what a closed tab may cost at most. */
 const mostUnsaved = 50;
 
-/** Rows with the pictures themselves in the place of their names. */
+/** Rows with the pictures themselves in the place of their names. @throws Problem for pictures that are not there */
 async function rowsOf({ name, rows, pictures }: DataChoice): Promise<object> {
-  if (pictures.length === 0) return new File([rows], name);
+  const text = decodeText(new Uint8Array(await rows.arrayBuffer()), name);
+  if (pictures.length === 0 && !/"images?"\s*:/.test(text)) return new File([rows], name);
+  const pathOf = new Map<string, string>();
   const byName = new Map(pictures.map((picture) => [picture.name, picture]));
   const found = (path: unknown, line: number) => {
-    if (typeof path !== 'string' || /^(https?|data):/.test(path)) return path;
-    const picture = byName.get(path.split('/').pop() ?? path);
-    if (picture !== undefined) return picture;
-    throw new Problem({
-      name: 'DatasetError',
-      message: `${name}:${line}: the picture ${path} is not among the files that were chosen.`,
-      hint: 'Choose the pictures together with the rows.',
-    });
+    if (typeof path !== 'string' || path.startsWith('data:')) return path;
+    const complain = (message: string, hint: string) =>
+      new Problem({ name: 'DatasetError', message: `${name}:${line}: ${message}`, hint });
+    if (/^\w+:/.test(path)) {
+      const hint = 'Save it on this machine, name the file in the row, and choose it together with the rows.';
+      throw complain(`the picture ${path} lies at an address; this page fetches nothing that rows name.`, hint);
+    }
+    const base = path.split('/').pop() ?? path;
+    const picture = byName.get(base);
+    if (picture === undefined)
+      throw complain(
+        `the picture ${path} is not among the files that were chosen.`,
+        'Choose the pictures together with the rows.',
+      );
+    // Files come without their folders.
+    if ((pathOf.get(base) ?? path) !== path)
+      throw complain(
+        `the pictures ${pathOf.get(base)} and ${path} have the same name.`,
+        'Give pictures in different folders different names.',
+      );
+    pathOf.set(base, path);
+    return picture;
   };
-  return readJsonl(await rows.text(), name).map(({ line, ...rest }) => {
+  return readJsonl(text, name).map(({ line, ...rest }) => {
     if (!('prompt' in rest)) return rest;
     return {
       ...rest,
@@ -35,12 +56,13 @@ async function rowsOf({ name, rows, pictures }: DataChoice): Promise<object> {
 
 /** The run that a request asks for. @throws ConfigError; Problem for pictures that are not there */
 export async function trainConfigOf(
-  { model, data, settings }: Omit<RunRequest, 'seesPictures'>,
-  options: Parameters<typeof loaderOf>[1] & { readonly resume?: boolean } = {},
+  { data, settings }: Pick<RunRequest, 'data' | 'settings'>,
+  weightLoader: WeightLoader,
+  { resume = false }: { readonly resume?: boolean } = {},
 ): Promise<ResolvedTrainConfig> {
   const { steps, learningRate, rank, batchSize, maxLength, gradientCheckpointing, seed } = settings;
   return resolveTrainConfig({
-    weightLoader: loaderOf(model, options),
+    weightLoader,
     data: { source: await rowsOf(data) },
     steps,
     batchSize,
@@ -53,6 +75,6 @@ export async function trainConfigOf(
     saveEvery: Math.max(1, Math.min(mostUnsaved, Math.round(steps / checkpoints))),
     sampleCount: 4,
     sampleTokens: 48,
-    resume: options.resume ?? false,
+    resume,
   });
 }

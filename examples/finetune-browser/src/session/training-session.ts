@@ -1,7 +1,6 @@
-import { textConfigOf, visionConfigOf } from '@lapidary/gemma';
+import { textConfigOf, visionConfigOf, type Tokenizer } from '@lapidary/gemma';
 import { describeAdapter, openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
-import { TextModel } from 'lapidary';
 import {
   openData,
   openModel,
@@ -10,12 +9,15 @@ import {
   planRunMemory,
   runTraining,
   tryFit,
+  type OpenModel,
   type RunLogger,
   type TrainingSummary,
 } from '@lapidary/trainer';
 import { bufferSource } from '@lapidary/weights';
 import { downloadZip } from 'client-zip';
-import { loaderOf } from './model-loader.js';
+import { TextModel } from 'lapidary';
+import { Chat } from './chat.js';
+import { loaderOf, type LoaderOptions } from './model-loader.js';
 import { Problem } from './problem.js';
 import type {
   AnswerRequest,
@@ -24,21 +26,26 @@ import type {
   ModelReport,
   PlanReport,
   RunEvent,
+  RunRecords,
   RunRequest,
   SavedRun,
 } from './protocol.js';
-import { listRuns, readData, readRun, removeRun, runStore, saveRequest } from './run-store.js';
-import { nameOfModel } from './saved-model.js';
+import { hasFiles, listRuns, readData, readRecords, readRun, removeRun, runStore, saveRequest } from './run-store.js';
+import { nameOfModel, saveModel } from './saved-model.js';
 import { trainConfigOf } from './train-config.js';
 
 const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const;
+const keyOf = (model: ModelChoice) => JSON.stringify(saveModel(model));
 
 /** Everything that the page has done in its worker, where it stands in nobody's way. */
 export class TrainingSession {
   #gpu: Promise<Gpu> | undefined;
+  readonly #chat = new Chat();
   #stop: AbortController | undefined;
-  #chat: { readonly key: string; readonly model: Promise<TextModel> } | undefined;
-  #answering: AbortController | undefined;
+  /** Of the model that was opened last: Gemma's has hundreds of thousands of words, too many to read for each plan. */
+  #tokenizer: { readonly key: string; readonly tokenizer: Tokenizer } | undefined;
+  /** Models are opened one after the other, so that their headers do not pile up. */
+  #opening: Promise<unknown> = Promise.resolve();
 
   /** The device, opened once; once more after it was lost. */
   #device(): Promise<Gpu> {
@@ -48,11 +55,31 @@ export class TrainingSession {
       const forget = () => {
         if (this.#gpu !== opened) return;
         this.#gpu = undefined;
-        this.#chat = undefined;
+        this.#chat.forget();
       };
       opened.then((gpu) => gpu.lost.then(forget), forget);
     }
     return this.#gpu;
+  }
+
+  #loaderOf(model: ModelChoice, options: LoaderOptions = {}) {
+    const known = this.#tokenizer;
+    return { ...loaderOf(model, options), ...(known?.key === keyOf(model) && { tokenizer: known.tokenizer }) };
+  }
+
+  /** Opens a model, does something with its headers, and closes it. */
+  #withModel<T>(model: ModelChoice, work: (open: OpenModel) => T | Promise<T>): Promise<T> {
+    const result = this.#opening.then(async () => {
+      const open = await openModel(this.#loaderOf(model));
+      this.#tokenizer = { key: keyOf(model), tokenizer: open.tokenizer };
+      try {
+        return await work(open);
+      } finally {
+        await open.weights.close();
+      }
+    });
+    this.#opening = result.catch(() => undefined);
+    return result;
   }
 
   async device(): Promise<DeviceReport> {
@@ -66,9 +93,8 @@ export class TrainingSession {
   }
 
   /** What a model is, from the headers of its files. */
-  async inspect(model: ModelChoice): Promise<ModelReport> {
-    const { weights, config } = await openModel(loaderOf(model));
-    try {
+  inspect(model: ModelChoice): Promise<ModelReport> {
+    return this.#withModel(model, ({ weights, config }) => {
       const tensors = [...weights.entries.values()].map(({ dtype, shape }) => {
         const size = shape.reduce((a, b) => a * b, 1);
         return { size, bytes: byteLength(dtype, size) };
@@ -84,17 +110,14 @@ export class TrainingSession {
         vocabSize,
         seesPictures: visionConfigOf(config) !== undefined,
       };
-    } finally {
-      await weights.close();
-    }
+    });
   }
 
   /** What a run would take, and whether it fits, from the headers and the rows: no weight is read. */
-  async plan(request: Omit<RunRequest, 'seesPictures'>): Promise<PlanReport> {
-    const gpu = await this.#device();
-    const config = await trainConfigOf(request);
-    const open = await openModel(config.weightLoader);
-    try {
+  plan(request: Omit<RunRequest, 'seesPictures'>): Promise<PlanReport> {
+    return this.#withModel(request.model, async (open) => {
+      const gpu = await this.#device();
+      const config = await trainConfigOf(request, this.#loaderOf(request.model));
       const data = await openData(config, open);
       const model = planModel(open, config);
       const plan = planRunMemory(gpu.profile, model, data, config);
@@ -110,9 +133,7 @@ export class TrainingSession {
         fit: await tryFit(gpu, plan, config),
         notices: data.notices,
       };
-    } finally {
-      await open.weights.close();
-    }
+    });
   }
 
   /** Writes a new run down; `train` begins it. @returns its id. */
@@ -125,37 +146,44 @@ export class TrainingSession {
    * @throws TrainingInterruptedError after `pause`; whatever the trainer throws.
    */
   async train(id: string, model: ModelChoice, onEvent: (event: RunEvent) => unknown): Promise<TrainingSummary> {
-    // Two tabs that train one run would overwrite each other's checkpoints.
-    return navigator.locks.request(`lapidary-run-${id}`, { ifAvailable: true }, async (lock) => {
-      if (lock === null) {
-        throw new Problem({
-          name: 'RunInUseError',
-          message: 'This run is being trained in another tab.',
-          hint: 'Close that tab, or go on there.',
+    const stop = new AbortController();
+    this.#stop = stop;
+    const tell = (event: RunEvent) => void onEvent(event);
+    try {
+      return await this.#alone(id, async () => {
+        const run = await readRun(id);
+        if (run === null) throw runMissing();
+        await this.#chat.close();
+        await this.#opening;
+        const loader = this.#loaderOf(model, {
+          signal: stop.signal,
+          onNotice: (message) => tell({ type: 'notice', message }),
         });
-      }
-      const run = await this.#mustRead(id);
-      await this.closeChat();
-      const stop = new AbortController();
-      this.#stop = stop;
-      const tell = (event: RunEvent) => void onEvent(event);
-      const request = { model, data: await readData(run), settings: run.settings };
-      const config = await trainConfigOf(request, {
-        resume: run.savedStep > 0,
-        signal: stop.signal,
-        onNotice: (message) => tell({ type: 'notice', message }),
-      });
-      try {
+        const store = await runStore(id);
+        const request = { data: await readData(id), settings: run.settings };
+        const config = await trainConfigOf(request, loader, { resume: await hasFiles(store) });
         return await runTraining(config, {
-          store: await runStore(id),
+          store,
           gpu: await this.#device(),
           signal: stop.signal,
           logger: loggerTo(tell),
         });
-      } finally {
-        this.#stop = undefined;
-      }
-    });
+      });
+    } finally {
+      this.#stop = undefined;
+    }
+  }
+
+  /** Two tabs that train one run would overwrite each other's checkpoints; one that deletes it would take them away. */
+  #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return navigator.locks.request(`lapidary-run-${id}`, { ifAvailable: true }, (lock) => {
+      if (lock !== null) return work();
+      throw new Problem({
+        name: 'RunInUseError',
+        message: 'This run is being trained in another tab.',
+        hint: 'Close that tab, or go on there.',
+      });
+    }) as Promise<T>;
   }
 
   /** Ends training after the step under way; a checkpoint of it is written. */
@@ -167,13 +195,18 @@ export class TrainingSession {
     return listRuns();
   }
 
-  readRun(id: string): Promise<SavedRun | null> {
-    return readRun(id);
+  /** @throws Problem where there is no such run any more. */
+  async readRun(id: string): Promise<{ readonly run: SavedRun; readonly records: RunRecords }> {
+    const run = await readRun(id);
+    if (run === null) throw runMissing();
+    return { run, records: await readRecords(id) };
   }
 
-  async removeRun(id: string): Promise<void> {
-    await this.closeChat();
-    await removeRun(id);
+  removeRun(id: string): Promise<void> {
+    return this.#alone(id, async () => {
+      await this.#chat.close();
+      await removeRun(id);
+    });
   }
 
   /** The adapter of a finished run as PEFT has it, with its report and figures, as a zip. */
@@ -184,78 +217,47 @@ export class TrainingSession {
   }
 
   /** The answer of a model, tuned by a finished run or as it came (`id` null), told piece by piece. */
-  async answer(
+  answer(
     id: string | null,
     model: ModelChoice,
     { prompt, picture, maxTokens, temperature }: AnswerRequest,
     onText: (text: string) => unknown,
   ): Promise<void> {
-    const stop = new AbortController();
-    this.#answering = stop;
-    const opened = await this.#openChat(id, model);
-    const answer = opened.answer(prompt, {
-      maxNewTokens: maxTokens,
-      temperature,
-      images: picture ? [picture] : [],
-      signal: stop.signal,
-    });
-    try {
-      // Waited for, so that the last piece is there before the end is told.
-      for await (const text of answer) await onText(text);
-    } catch (error) {
-      if (!stop.signal.aborted) throw error;
-    }
-  }
-
-  stopAnswer(): void {
-    this.#answering?.abort();
-  }
-
-  async #openChat(id: string | null, model: ModelChoice): Promise<TextModel> {
-    const key = id ?? 'base';
-    if (this.#chat?.key !== key) {
-      await this.#unload();
-      this.#chat = { key, model: this.#load(id, model) };
-    }
-    try {
-      return await this.#chat!.model;
-    } catch (error) {
-      this.#chat = undefined;
-      throw error;
-    }
+    return this.#chat.ask(
+      JSON.stringify([id, keyOf(model)]),
+      () => this.#load(id, model),
+      (opened, signal) =>
+        opened.answer(prompt, { maxNewTokens: maxTokens, temperature, images: picture ? [picture] : [], signal }),
+      onText,
+    );
   }
 
   async #load(id: string | null, model: ModelChoice): Promise<TextModel> {
+    await this.#opening;
     const gpu = await this.#device();
-    if (id === null) return TextModel.open(loaderOf(model), { gpu });
+    const loader = this.#loaderOf(model);
+    if (id === null) return TextModel.open(loader, { gpu });
     const store = await runStore(id);
     const adapter = await Promise.all(adapterFiles.map(async (name) => bufferSource(name, await store.read(name))));
-    return TextModel.open(loaderOf(model), { gpu, adapter });
+    return TextModel.open(loader, { gpu, adapter });
+  }
+
+  stopAnswer(): Promise<void> {
+    return this.#chat.stop();
   }
 
   /** Ends an answer under way, and gives back the memory of the model that answers. */
-  async closeChat(): Promise<void> {
-    this.#answering?.abort();
-    await this.#unload();
-  }
-
-  async #unload(): Promise<void> {
-    const chat = this.#chat;
-    this.#chat = undefined;
-    const model = await chat?.model.catch(() => undefined);
-    model?.destroy();
-  }
-
-  async #mustRead(id: string): Promise<SavedRun> {
-    const run = await readRun(id);
-    if (run !== null) return run;
-    throw new Problem({
-      name: 'RunMissingError',
-      message: 'This run is no longer in the storage of this browser.',
-      hint: 'Start a new one.',
-    });
+  closeChat(): Promise<void> {
+    return this.#chat.close();
   }
 }
+
+const runMissing = () =>
+  new Problem({
+    name: 'RunMissingError',
+    message: 'This run is no longer in the storage of this browser.',
+    hint: 'Start a new one.',
+  });
 
 /** Hands on what a run tells; the run does not wait for the page. */
 function loggerTo(tell: (event: RunEvent) => void): RunLogger {

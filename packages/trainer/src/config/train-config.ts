@@ -5,6 +5,8 @@ import type { WarmupRule } from '../schedule/schedule.js';
 /** Where a model's weights come from. The trainer only opens it; what it gives is between the loader and the loop. */
 export interface WeightLoader {
   open(...args: never[]): unknown;
+  /** A tokenizer (`Tokenizer` of @lapidary/gemma) that is at hand; where absent, the one beside the weights is read. */
+  readonly tokenizer?: unknown;
   /** What goes into run metadata: file or hub id, revision, hashes. Without it the loader's own JSON-able fields do. */
   readonly description?: JsonValue;
   /** What an exported adapter names as its base; where absent, a `description` that is a text. */

@@ -1,6 +1,6 @@
 import type { TensorData } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
-import { CheckpointCorruptError } from '../errors/errors.js';
+import { CheckpointCorruptError, ResumeMismatchError } from '../errors/errors.js';
 import type { FileStore } from '../store/file-store.js';
 import { loadLatestCheckpoint } from '../store/load-checkpoint.js';
 import { saveCheckpoint } from '../store/save-checkpoint.js';
@@ -11,6 +11,8 @@ export interface RunState {
   readonly step: number;
   readonly tokens: number;
   readonly baseEvalLoss: number | null;
+  /** Fingerprint of the weights that the run began with; of runs of earlier versions it is not known. */
+  readonly weights?: string;
 }
 
 const parts = ({ path, param, m, v }: Trained) =>
@@ -40,14 +42,23 @@ export function saveRun(
   return saveCheckpoint(store, state.step, { tensors, state: { ...state } }, { newest: keep, period: keepPeriod });
 }
 
-/** Puts the newest whole checkpoint back on the device. Null: there is none. */
+/**
+ * Puts the newest whole checkpoint back on the device. Null: there is none.
+ * @throws ResumeMismatchError when it belongs to other weights than `weights` is the fingerprint of.
+ */
 export async function restoreRun(
   store: FileStore,
   trained: readonly Trained[],
+  weights: string,
   onNotice: (message: string) => unknown,
 ): Promise<RunState | null> {
   const found = await loadLatestCheckpoint(store);
   if (found === null) return null;
+  const state = found.state as unknown as RunState;
+  if (state.weights !== undefined && state.weights !== weights) {
+    const changes = [{ path: 'weights', saved: state.weights, now: weights }];
+    throw new ResumeMismatchError({ location: store.location, changes });
+  }
   for (const { file, reason } of found.rejected) await onNotice(`${file} is damaged and was passed over: ${reason}`);
   for (const [name, variable] of trained.flatMap(parts)) {
     const stored = found.tensors.get(name);
@@ -59,5 +70,5 @@ export async function restoreRun(
     }
     variable.write(await stored.read());
   }
-  return found.state as unknown as RunState;
+  return state;
 }

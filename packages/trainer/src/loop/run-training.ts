@@ -317,7 +317,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
         );
       }
       let state: RunState | null = resumes
-        ? await restoreRun(store, model.step.trained, (message) => logger.onNotice(message))
+        ? await restoreRun(store, model.step.trained, report.fingerprint, (message) => logger.onNotice(message))
         : null;
       const parameters = [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0);
       await logger.onStart({
@@ -355,7 +355,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
         return loss;
       };
       signal?.throwIfAborted();
-      state ??= { step: 0, tokens: 0, baseEvalLoss: await evaluate(0) };
+      state ??= { step: 0, tokens: 0, baseEvalLoss: await evaluate(0), weights: report.fingerprint };
       if (state.step === 0 && !Number.isFinite(state.baseEvalLoss ?? 0)) {
         const firstAt = await findNonFinite(suspects(model, 0));
         throw new NonFiniteLossError({ step: 0, loss: state.baseEvalLoss!, firstAt });

@@ -30,6 +30,7 @@ import { createLoraTargetFilter, createTrainableFilter, joinPathPatterns } from 
 import { findUnmatched } from '../config/unmatched-patterns.js';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { ConfigError } from '../errors/errors.js';
+import { fingerprintWeights, fnv1a } from './fingerprint.js';
 import { planTrained, type StepModel } from './train-programs.js';
 
 /** A checkpoint that is open, with its tokenizer. */
@@ -43,9 +44,18 @@ export interface OpenModel {
 const sentencePieceFiles = ['tokenizer.model', 'paligemma_tokenizer.model'];
 
 /** Opens what a config's loader points to. */
-export async function openModel(loader: { open(...args: never[]): unknown }): Promise<OpenModel> {
+export async function openModel(loader: {
+  open(...args: never[]): unknown;
+  readonly tokenizer?: unknown;
+}): Promise<OpenModel> {
   const weights = await (loader as WeightLoader).open();
-  return { weights, config: weights.config, tokenizer: await openTokenizer(weights) };
+  try {
+    const tokenizer = (loader.tokenizer as Tokenizer | undefined) ?? (await openTokenizer(weights));
+    return { weights, config: weights.config, tokenizer };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
 }
 
 async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
@@ -152,12 +162,12 @@ export async function loadModel(
   { seed, allowMissing }: Pick<ResolvedTrainConfig, 'seed' | 'allowMissing'>,
   onProgress?: (done: number, total: number) => void,
   signal?: AbortSignal,
-): Promise<LoadReport> {
+): Promise<LoadReport & { readonly fingerprint: string }> {
   for (const variable of plan.variables.values()) variable.allocate(gpu);
   for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
   // A device without the memory says so here, before a byte of weights is fetched.
   await gpu.idle();
-  const sink: WeightSink = {
+  const sink = fingerprintWeights({
     ...createDeviceSink(gpu, plan.variables),
     initialise: (path, { shape, dtype }, firstRow) => {
       const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
@@ -168,7 +178,7 @@ export async function loadModel(
       );
       plan.variables.get(path)!.write(encodeFloats(values, dtype), firstRow * rowBytes);
     },
-  };
+  });
   const report = await weights.load(plan.base, sink, {
     ...(allowMissing.length > 0 && { allowMissing: joinPathPatterns(allowMissing) }),
     ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }),
@@ -177,14 +187,15 @@ export async function loadModel(
   for (const [path, spec] of plan.lora)
     plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
   await gpu.idle();
-  return report;
+  return { ...report, fingerprint: sink.fingerprint() };
 }
 
-/** A seed of its own for every path, whatever else is initialised (FNV-1a). */
+/** A seed of its own for every path, whatever else is initialised. */
 function seedOf(seed: number, path: string): number {
-  let hash = 0x811c9dc5 ^ seed;
-  for (let i = 0; i < path.length; i++) hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  return fnv1a(
+    [...path].map((character) => character.charCodeAt(0)),
+    0x811c9dc5 ^ seed,
+  );
 }
 
 /** Gives back everything that a model holds on the device. */

@@ -55,6 +55,18 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
   return null;
 }
 
+/**
+ * How far the newest checkpoint is, and what it knows beside its tensors: from its manifest alone, whose own hash is checked.
+ * Null where there is none that is whole.
+ */
+export async function readCheckpointState(store: FileStore): Promise<Pick<LoadedCheckpoint, 'step' | 'state'> | null> {
+  for (const step of await listCheckpoints(store)) {
+    const manifest = parseManifest(await readText(store, manifestName(step)));
+    if (!('reason' in manifest)) return { step: manifest.step, state: manifest.state };
+  }
+  return null;
+}
+
 async function openTensors(
   store: FileStore,
   { file, bytes }: CheckpointManifest['tensors'],

@@ -28,9 +28,19 @@ export interface ModelSourceOptions extends HubOptions {}
  */
 export type ModelLocation = string | ByteSource | Blob | readonly (ByteSource | Blob)[];
 
+/** The address of a model's page on the hub, or of a file there, as one copies it from a browser. */
+const hubPagePattern =
+  /^https:\/\/huggingface\.co\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:\/(?:tree|blob|resolve)\/([\w.-]+)(?:\/([\w./-]+\.(?:gguf|safetensors|npz)))?)?\/?(?:\?.*)?$/;
+
 /** @throws {WeightSourceError} when there is nothing at `from`. */
 export async function openModelSource(from: ModelLocation, options: ModelSourceOptions = {}): Promise<ModelSource> {
   if (typeof from !== 'string') return listedFiles(Array.isArray(from) ? from : [from]);
+  const page = hubPagePattern.exec(from);
+  if (page)
+    return hubModel(
+      [page[1], page[3]].filter(Boolean).join('/'),
+      withNoticesOnce({ ...options, ...(page[2] && { revision: page[2] }) }),
+    );
   if (/^https?:\/\//.test(from)) return urlModel(from, withNoticesOnce(options));
   const local = await platform.openLocal(from);
   if (local !== undefined) return local;
@@ -40,10 +50,16 @@ export async function openModelSource(from: ModelLocation, options: ModelSourceO
 
 function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
   const sources = items.map((item) => ('read' in item ? item : blobSource(item)));
-  const byName = new Map(sources.map((source) => [baseName(source.name), source]));
-  const [only] = sources;
-  if (only === undefined) throw new WeightSourceError('(no files)', 'the list of files is empty.');
-  const main = sources.find(({ name }) => /\.(gguf|npz)$/i.test(name)) ?? (sources.length === 1 ? only : undefined);
+  const byName = new Map<string, ByteSource>();
+  for (const source of sources) {
+    const name = baseName(source.name);
+    if (byName.has(name))
+      throw new WeightSourceError(name, 'is the name of two of the files: give those of one model.');
+    byName.set(name, source);
+  }
+  if (sources.length === 0) throw new WeightSourceError('(no files)', 'the list of files is empty.');
+  // One file is what it is; among several, as in a folder, the names tell.
+  const main = sources.length === 1 ? sources[0] : undefined;
   return {
     name: main?.name ?? `${sources.length} files`,
     ...(main && { main: baseName(main.name) }),
