@@ -1,7 +1,7 @@
 import { dtypeInfo } from '@lapidary/kernels';
 import { canConvert, convertBytes } from '../dtype/convert.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
-import { type ByteSource, readAhead } from '../source/byte-source.js';
+import { type ByteSource, free, readAhead } from '../source/byte-source.js';
 import { bytesOf, type LocatedWeight, type LocatedWeights } from './locate.js';
 import { listWithNearest } from './nearest.js';
 import { permuted } from './permute.js';
@@ -185,6 +185,8 @@ async function checkTiedCopy(
     const a = await embedding.source.read(embedding.offset + at, length, signal);
     const b = await copy.source.read(copy.offset + at, length, signal);
     same = a.every((byte, i) => byte === b[i]);
+    free(a);
+    free(b);
   }
   if (same) return;
   throw new WeightNamesError(

@@ -1,5 +1,5 @@
 import { WeightFileError } from '../errors.js';
-import { type ByteSource, checkRange } from './byte-source.js';
+import { type ByteSource, checkRange, free } from './byte-source.js';
 import { createSha256, type Sha256 } from './sha256.js';
 import type { PieceStore } from './weight-cache.js';
 
@@ -263,12 +263,6 @@ export async function cachedSource(options: CachedSourceOptions): Promise<ByteSo
     },
   };
   return source;
-}
-
-/** Gives memory back at once: at the speed of a disk, garbage collection falls hundreds of megabytes behind. */
-function free(bytes: Uint8Array): void {
-  const buffer = bytes.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer };
-  buffer.transfer?.(0);
 }
 
 /** What the promise brings, or the signal's reason as soon as it aborts. */
