@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals';
 import { proxy } from 'comlink';
 import { problemOf, type Problem } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
+import { Choices } from './choices.js';
 import { ModelFiles } from './model-files.js';
 import { run, session } from './state.js';
 
@@ -11,6 +12,11 @@ interface Turn {
   readonly prompt: string;
   readonly answer: string;
 }
+
+const answerers: readonly (readonly [Turn['who'], string])[] = [
+  ['tuned', 'Tuned'],
+  ['base', 'Base model'],
+];
 
 /** Questions to the tuned model, and to the one it came from. */
 export function ChatPanel() {
@@ -109,14 +115,13 @@ export function ChatPanel() {
               Stop
             </button>
           )}
-          <div class="choices" role="radiogroup" aria-label="Which model answers">
-            {(['tuned', 'base'] as const).map((value) => (
-              <label key={value} class={who.value === value ? 'choice chosen' : 'choice'}>
-                <input type="radio" name="who" checked={who.value === value} onChange={() => (who.value = value)} />
-                {value === 'tuned' ? 'Tuned' : 'Base model'}
-              </label>
-            ))}
-          </div>
+          <Choices
+            name="who"
+            label="Which model answers"
+            options={answerers}
+            value={who.value}
+            onChoose={(chosen) => (who.value = chosen)}
+          />
         </div>
       </form>
       {problem.value && <ProblemNote problem={problem.value} />}

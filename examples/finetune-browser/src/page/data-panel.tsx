@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
 import { previewRows, toJsonl } from './read-rows.js';
 import { chooseData, data, dataProblem, exampleName, forgetData, useExampleRows } from './state.js';
@@ -22,20 +23,7 @@ export function DataPanel() {
   return (
     <section class="card" aria-labelledby="data-title">
       <h2 id="data-title">2. Rows to learn from</h2>
-      <div class="choices" role="radiogroup" aria-label="Where the rows come from">
-        {kinds.map(([value, label]) => (
-          <label key={value} class={kind.value === value ? 'choice chosen' : 'choice'}>
-            <input
-              type="radio"
-              name="data-kind"
-              value={value}
-              checked={kind.value === value}
-              onChange={() => choose(value)}
-            />
-            {label}
-          </label>
-        ))}
-      </div>
+      <Choices name="data-kind" label="Where the rows come from" options={kinds} value={kind.value} onChoose={choose} />
       {kind.value === 'file' && (
         <label class="file">
           JSONL, JSON, CSV or TSV with the columns <code>prompt</code> and <code>completion</code>, or{' '}

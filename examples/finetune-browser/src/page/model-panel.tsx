@@ -2,6 +2,7 @@ import { formatBytes } from '@lapidary/trainer';
 import { useSignal } from '@preact/signals';
 import { Problem } from '../session/problem.js';
 import { modelFilesAmong } from '../session/saved-model.js';
+import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
 import { chooseModel, forgetModel, model, modelReport } from './state.js';
 
@@ -31,20 +32,13 @@ export function ModelPanel() {
   return (
     <section class="card" aria-labelledby="model-title">
       <h2 id="model-title">1. Model</h2>
-      <div class="choices" role="radiogroup" aria-label="Where the model comes from">
-        {kinds.map(([value, label]) => (
-          <label key={value} class={kind.value === value ? 'choice chosen' : 'choice'}>
-            <input
-              type="radio"
-              name="model-kind"
-              value={value}
-              checked={kind.value === value}
-              onChange={() => choose(value)}
-            />
-            {label}
-          </label>
-        ))}
-      </div>
+      <Choices
+        name="model-kind"
+        label="Where the model comes from"
+        options={kinds}
+        value={kind.value}
+        onChoose={choose}
+      />
       {kind.value === 'folder' && (
         <FileChoice
           label="A folder in Hugging Face’s form: config.json, tokenizer.json and .safetensors files"
