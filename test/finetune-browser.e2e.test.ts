@@ -230,8 +230,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   it('goes on after a pause, a lost device and a closed tab, to the same losses', {
     timeout: 10 * minutes,
   }, async () => {
-    const settings = { steps: 10, batchSize: 2 };
-    const saved = (steps: string) => new RegExp(`steps? ${steps} is saved`);
+    const settings = { steps: 30, batchSize: 2 };
     const undisturbed = await newContext();
     const { page: calm } = await openExamplePage(undisturbed, example.url);
     await setSettings(calm, settings);
@@ -244,19 +243,19 @@ describe.skipIf(!hasChromium)('the page', () => {
     const { page } = await openExamplePage(context, example.url, { beforeWorker: rememberDevice });
     await setSettings(page, settings);
     await page.getByRole('button', { name: 'Start fine-tuning' }).click();
-    await page.getByText(saved('[2-9]')).waitFor({ timeout: 3 * minutes });
+    await page.getByText(/step \d+ is saved/).waitFor({ timeout: 3 * minutes });
     await page.getByRole('button', { name: 'Pause' }).click();
     await untilRunIs(page, 'Paused');
     await page.getByRole('button', { name: 'Go on' }).click();
-    await page.getByText(/Step [4-9] of 10/).waitFor({ timeout: 3 * minutes });
+    await page.getByText(/Step \d+ of 30/).waitFor({ timeout: 3 * minutes });
 
     await loseDevice(page);
     await untilRunIs(page, 'Stopped');
     await page.getByRole('heading', { name: 'The GPU was lost' }).waitFor();
-    expect(await page.getByRole('alert').textContent()).toMatch(/What was learned up to step \d is saved/);
+    expect(await page.getByRole('alert').textContent()).toMatch(/What was learned up to step \d+ is saved/);
     await expectAccessible(page);
     await page.getByRole('button', { name: 'Go on' }).click();
-    await page.getByText(/Step [6-9] of 10/).waitFor({ timeout: 3 * minutes });
+    await page.getByText(/Step \d+ of 30/).waitFor({ timeout: 3 * minutes });
     await page.close();
 
     const { page: again } = await openExamplePage(context, example.url);
@@ -264,7 +263,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     await again.getByRole('button', { name: 'Go on' }).click();
     await untilRunIs(again, 'Done');
     const samples = await again.getByRole('article').first().textContent();
-    expect(samples).toMatch(/Before.*After 10 steps/s);
+    expect(samples).toMatch(/Before.*After 30 steps/s);
     const steps = stepsOf(textOf((await downloadedFiles(again))['metrics.jsonl']));
     const losses = (records: StepRecord[]) => records.map(({ step, loss }) => [step, loss]);
     expect(losses(steps)).toEqual(losses(expected));
@@ -342,7 +341,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     const { page } = await openExamplePage(context, example.url, { beforeWorker });
     const worker = () => page.workers()[0]!;
     await page.getByTestId('fit').waitFor({ timeout: minutes });
-    await setSettings(page, { steps: 8, batchSize: 2 });
+    await setSettings(page, { steps: 40, batchSize: 2 });
     await worker().evaluate('self.hasNoMemory = true');
     await page.getByRole('button', { name: 'Start fine-tuning' }).click();
     await page.getByRole('heading', { name: 'The GPU has no more memory' }).waitFor({ timeout: minutes });
@@ -350,10 +349,10 @@ describe.skipIf(!hasChromium)('the page', () => {
 
     await worker().evaluate('self.hasNoMemory = false');
     await page.getByRole('button', { name: 'Go on' }).click();
-    await page.getByText(/step [2-9] is saved/).waitFor({ timeout: 3 * minutes });
+    await page.getByText(/step \d+ is saved/).waitFor({ timeout: 3 * minutes });
     await worker().evaluate('self.isFull = true');
     await page.getByRole('heading', { name: 'The browser’s storage is full' }).waitFor({ timeout: 3 * minutes });
-    expect(await page.getByRole('alert').textContent()).toMatch(/What was learned up to step \d is saved/);
+    expect(await page.getByRole('alert').textContent()).toMatch(/What was learned up to step \d+ is saved/);
 
     await worker().evaluate('self.isFull = false');
     await page.getByRole('button', { name: 'Go on' }).click();
@@ -464,9 +463,9 @@ describe.skipIf(!hasChromium)('the page', () => {
       .toMatch(/^base: 83\dK parameters.*it sees pictures/);
     await page.getByLabel('File on disk').last().check();
     await page.getByLabel(/JSONL, JSON, CSV/).setInputFiles([data, ...pictures]);
-    await setSettings(page, { steps: 3, batchSize: 2, maxLength: 48 });
+    await setSettings(page, { steps: 20, batchSize: 2, maxLength: 48 });
     await page.getByRole('button', { name: 'Start fine-tuning' }).click();
-    await page.getByText(/step [12] is saved/).waitFor({ timeout: 2 * minutes });
+    await page.getByText(/step \d+ is saved/).waitFor({ timeout: 2 * minutes });
     await page.close();
 
     const { page: again } = await openExamplePage(context, example.url);
@@ -488,7 +487,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   it('keeps other tabs off a run, and throws it away when it is cancelled', { timeout: 3 * minutes }, async () => {
     const context = await newContext();
     const { page } = await openExamplePage(context, example.url);
-    await setSettings(page, { steps: 40, batchSize: 2 });
+    await setSettings(page, { steps: 200, batchSize: 2 });
     await page.getByRole('button', { name: 'Start fine-tuning' }).click();
     await page.getByText(/step \d+ is saved/).waitFor({ timeout: 2 * minutes });
     const { page: other } = await openExamplePage(context, example.url);
