@@ -58,7 +58,13 @@ it('Ctrl-C saves and ends with 130; --resume finishes', async () => {
   const step = Number(/after step (\d+); checkpoint/.exec(stopped.output)![1]);
   const checkpoints = await readdir(join(out, 'checkpoints'));
   expect(checkpoints.filter((name) => name.endsWith('.json'))).toEqual([`step-${String(step).padStart(8, '0')}.json`]);
-  expect((await readdir(out)).sort()).toEqual(['checkpoints', 'metrics.jsonl', 'report.html', 'run.json']);
+  expect((await readdir(out)).sort()).toEqual([
+    'checkpoints',
+    'metrics.jsonl',
+    'report.html',
+    'run.json',
+    'samples.jsonl',
+  ]);
   expect(checkpoints).toHaveLength(2);
 
   // As long as it went, and a little more: the settings of the learning rate are those of the whole run.

@@ -19,8 +19,9 @@ import { fixtureBytes } from './support/safetensors-fixture.js';
 async function config(over: Partial<TrainConfig> = {}, weights?: Uint8Array) {
   return resolveTrainConfig({
     weightLoader: gemmaWeightLoader({
-      // Of two files with one name the last counts.
-      from: [...(await chatModelSources()), ...(weights ? [bufferSource('model.safetensors', weights)] : [])],
+      from: (await chatModelSources()).map((source) =>
+        weights && source.name === 'model.safetensors' ? bufferSource(source.name, weights) : source,
+      ),
     }),
     data: {
       source: Array.from({ length: 6 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i}` })),

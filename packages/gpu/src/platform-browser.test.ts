@@ -8,7 +8,7 @@ it('says what to do where there is no WebGPU', async () => {
   vi.stubGlobal('navigator', {});
   const failed = platform.acquireAdapter({});
   await expect(failed).rejects.toThrow(WebGpuUnavailableError);
-  await expect(failed).rejects.toThrow(/no navigator\.gpu.*Chrome or Edge 113/);
+  await expect(failed).rejects.toThrow(/no navigator\.gpu.*Chrome or Edge 127/);
 });
 
 it('says so when the page is not a secure context', async () => {
