@@ -1,5 +1,5 @@
 import type { Gpu } from '@lapidary/gpu';
-import type { KernelCall } from '@lapidary/kernels';
+import { encodeDispatch, prepareKernels, type KernelCall } from '@lapidary/kernels';
 
 /** Calls with everything made that they need: running them again makes nothing but a command buffer. */
 export interface Prepared {
@@ -9,45 +9,17 @@ export interface Prepared {
 
 /** Compiles calls and makes their uniforms and bind groups. */
 export async function prepare(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>[]): Promise<Prepared> {
-  const uniformBuffers: GPUBuffer[] = [];
-  const dispatches = await Promise.all(
-    calls.map(async (call) => {
-      const { pipeline, layout } = await gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) });
-      const uniforms = gpu.createBuffer(
-        Math.ceil(call.uniforms.byteLength / 16) * 16,
-        'uniforms',
-        GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      );
-      uniformBuffers.push(uniforms);
-      gpu.device.queue.writeBuffer(uniforms, 0, call.uniforms as Uint32Array<ArrayBuffer>);
-      const group = gpu.createBindGroup({
-        layout,
-        entries: [
-          { binding: 0, resource: { buffer: uniforms } },
-          ...call.bindings.map(({ buffer, offset, size }, b) => ({
-            binding: b + 1,
-            resource: { buffer, offset, size },
-          })),
-        ],
-      });
-      return { pipeline, group, workgroups: call.workgroups };
-    }),
-  );
+  const { dispatches, destroy } = await prepareKernels(gpu, calls);
   return {
     async run(times) {
       const encoder = gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      for (let i = 0; i < times; i++)
-        for (const { pipeline, group, workgroups } of dispatches) {
-          pass.setPipeline(pipeline);
-          pass.setBindGroup(0, group);
-          pass.dispatchWorkgroups(...workgroups);
-        }
+      for (let i = 0; i < times; i++) for (const dispatch of dispatches) encodeDispatch(pass, dispatch);
       pass.end();
       gpu.submit([encoder.finish()]);
       await gpu.idle();
     },
-    destroy: () => uniformBuffers.forEach((buffer) => gpu.destroyBuffer(buffer)),
+    destroy,
   };
 }
 

@@ -38,6 +38,8 @@ export function adamw<B>(profile: DeviceProfile, args: AdamWKernelArgs<B>): Kern
       ],
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
+      // Parameter, m and v are read and written.
+      work: { bytes: 7 * count * 4 },
     };
   });
 }

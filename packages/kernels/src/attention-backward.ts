@@ -4,6 +4,7 @@ import {
   batchWindow,
   checkShape,
   geometries,
+  pairFlops,
   ruleWords,
   shaderOptions,
   type AttentionRule,
@@ -101,6 +102,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
     const rowBlocks = Math.ceil((tokens * group) / own);
     const keyBlocks = Math.ceil(tokens / own);
     const rows = count * tokens * heads;
+    const shape = { batch: count, queries: tokens, keys: tokens, heads, kvHeads, headDim };
     return [
       {
         shader: 'attention/row_stats',
@@ -117,6 +119,8 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         workgroups: fold(Math.ceil((count * kvHeads * rowBlocks) / blocksPerWorkgroup)),
         variant,
         ...variantId('attentionBackward', variant),
+        // Scores again, the gradient of the weights, and of q.
+        work: { flops: pairFlops(shape, args, 3) },
       },
       {
         shader: `attention/backward_kv${suffix}`,
@@ -126,6 +130,8 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         workgroups: fold(Math.ceil((count * kvHeads * keyBlocks) / blocksPerWorkgroup)),
         variant,
         ...variantId('attentionBackward', variant),
+        // Scores and the gradient of the weights again, and the gradients of k and v.
+        work: { flops: pairFlops(shape, args, 4) },
       },
     ];
   });

@@ -4,6 +4,7 @@ import {
   batchWindow,
   checkShape,
   geometries,
+  pairFlops,
   ruleWords,
   shaderOptions,
   type AttentionRule,
@@ -149,6 +150,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
       ),
       variant: splits > 1 ? `${variant}, keys in ${splits} parts` : variant,
       ...variantId('attentionForward', variant),
+      work: { flops: pairFlops({ ...args, batch: count }, args, 2) },
     });
     if (splits > 1) {
       const rows = count * queries * heads;

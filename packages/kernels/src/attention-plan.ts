@@ -79,6 +79,16 @@ export function ruleWords(rule: AttentionRule): { scale: number; softcap: number
   };
 }
 
+/**
+ * Multiplications and additions of `products` products between queries and keys (2 in the forward pass: q·k, and the weighted
+ * values), with every pair counted that the window allows. What else a mask hides (later tokens, padding, other documents) is in
+ * the token records, which nobody knows before they are on the device: it counts as computed.
+ */
+export function pairFlops(shape: AttentionShape, { window }: AttentionRule, products: number): number {
+  const { batch, queries, keys, heads, headDim } = shape;
+  return products * 2 * batch * heads * queries * (window ? Math.min(keys, 2 * window - 1) : keys) * headDim;
+}
+
 /** Some batch rows of an operand: a binding, and where in it (in elements of the operand's shader type) they begin. */
 export interface BatchWindow<B> {
   readonly binding: Binding<B>;

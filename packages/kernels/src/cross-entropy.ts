@@ -106,5 +106,6 @@ export function crossEntropyChunkBackward<B>(
       profile.limits.maxComputeWorkgroupsPerDimension,
     ),
     variant: 'plain',
+    work: { bytes: count * (chunkSize * 8 + 12) },
   }));
 }

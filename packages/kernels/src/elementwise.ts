@@ -192,7 +192,13 @@ function elementwisePart<B>(
     bindings: plan.bindings,
     workgroups: groups,
     variant: vec ? 'vec4' : 'scalar',
+    work: { bytes: bytesTouched(plan) },
   };
+}
+
+/** What an input and an output share is read and written. */
+function bytesTouched({ bindings, inputs, outputs }: BindingPlan<unknown>): number {
+  return bindings.reduce((sum, { size }, b) => sum + size * (inputs.includes(b) && outputs.includes(b) ? 2 : 1), 0);
 }
 
 const WORKGROUP = 64;

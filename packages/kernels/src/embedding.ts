@@ -41,6 +41,7 @@ export function embeddingGather<B>(
         profile.limits.maxComputeWorkgroupsPerDimension,
       ),
       variant: vec ? 'vec8' : 'scalar',
+      work: { bytes: tokens.count * (4 + ((rowBytes + dim * 4) * count) / vocab) },
     })),
   );
 }
@@ -63,6 +64,7 @@ export function embeddingScatterAdd<B>(
       ],
       workgroups: [Math.ceil(dim / 32), 1, 1] as const,
       variant: 'plain',
+      work: { bytes: tokens.count * (4 + (dim * 12 * count) / vocab) },
     })),
   );
 }

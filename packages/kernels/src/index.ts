@@ -22,6 +22,7 @@ export * from './cross-entropy.js';
 export * from './elementwise.js';
 export * from './embedding.js';
 export * from './fill.js';
+export { fmaProbe, type FmaProbeArgs } from './fma-probe.js';
 export * from './geglu.js';
 export * from './layer-norm.js';
 export * from './matmul.js';

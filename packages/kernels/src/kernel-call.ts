@@ -31,6 +31,21 @@ export interface KernelCall<B> {
   readonly variant: string;
   /** The variant's name in `DeviceProfile.disabledVariants`; left out where the kernel has no other to turn to. */
   readonly variantId?: string;
+  /** What it takes, where its bindings do not tell: `workOf` gives the whole. */
+  readonly work?: Partial<Work>;
+}
+
+/** What a dispatch takes. */
+export interface Work {
+  /** Multiplications and additions of matrix products; 0 for a kernel that makes none. */
+  readonly flops: number;
+  /** Bytes that are read and that are written, were each touched once. */
+  readonly bytes: number;
+}
+
+/** What a dispatch takes: where the kernel says nothing else, no products, and all that is bound is read or written. */
+export function workOf({ bindings, work }: Pick<KernelCall<unknown>, 'bindings' | 'work'>): Work {
+  return { flops: 0, bytes: bindings.reduce((sum, { size }) => sum + size, 0), ...work };
 }
 
 /** A tensor's place in memory as kernels see it. Shapes are passed beside it. */

@@ -225,6 +225,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   const tiles = tilesN * Math.ceil(ms / rows);
   const [x, y] = foldWorkgroups(Math.ceil(tiles / 32), profile.limits.maxComputeWorkgroupsPerDimension);
 
+  const cBytes = batch * ms * ns * 4;
+  const readsC = k0 > 0 || args.accumulate === true;
   const bindings = [a.binding, b.binding, c.binding];
   if (biasWindow) bindings.push(biasWindow.binding);
   if (residualWindow) bindings.push(residualWindow.binding);
@@ -269,5 +271,13 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     workgroups: [x, y, batch],
     variant: `${aVec && bVec && cVec ? 'vec' : aVec || bVec || cVec ? 'part vec' : 'scalar'} ${rows}x8`,
     ...((aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')),
+    work: {
+      flops: 2 * batch * ms * ns * ks,
+      bytes:
+        a.binding.size +
+        b.binding.size +
+        (biasWindow?.binding.size ?? 0) +
+        cBytes * (1 + Number(readsC) + Number(residualWindow !== undefined)),
+    },
   };
 }

@@ -1,18 +1,30 @@
 import type { Gpu } from '@lapidary/gpu';
 import type { KernelCall } from './kernel-call.js';
 
-/**
- * Runs kernel calls once, in order, on a bare device: for tools, tests and whoever uses this package alone. Programs that
- * run more than once are recorded by `@lapidary/tensor` instead, which makes buffers and bind groups only once.
- */
-export async function runKernels(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>[]): Promise<void> {
+/** A kernel call that is ready to run. */
+export interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** Records a dispatch into a pass. */
+export function encodeDispatch(pass: GPUComputePassEncoder, { pipeline, bindGroup, workgroups }: Dispatch): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup);
+  pass.dispatchWorkgroups(...workgroups);
+}
+
+/** Compiles calls and makes their uniforms and bind groups; `destroy` gives the uniforms back once everything has run. */
+export async function prepareKernels(
+  gpu: Gpu,
+  calls: readonly KernelCall<GPUBuffer>[],
+): Promise<{ readonly dispatches: readonly Dispatch[]; destroy(): void }> {
   const compiled = await Promise.all(
     calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
   );
   const uniformBuffers: GPUBuffer[] = [];
-  const encoder = gpu.device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  calls.forEach((call, i) => {
+  const dispatches = calls.map((call, i) => {
     const { pipeline, layout } = compiled[i]!;
     const uniforms = gpu.createBuffer(
       Math.ceil(call.uniforms.byteLength / 16) * 16,
@@ -21,26 +33,34 @@ export async function runKernels(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>
     );
     uniformBuffers.push(uniforms);
     gpu.device.queue.writeBuffer(uniforms, 0, call.uniforms as Uint32Array<ArrayBuffer>);
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(
-      0,
-      gpu.createBindGroup({
-        layout,
-        entries: [
-          { binding: 0, resource: { buffer: uniforms } },
-          ...call.bindings.map(({ buffer, offset, size }, b) => ({
-            binding: b + 1,
-            resource: { buffer, offset, size },
-          })),
-        ],
-      }),
-    );
-    pass.dispatchWorkgroups(...call.workgroups);
+    const bindGroup = gpu.createBindGroup({
+      layout,
+      entries: [
+        { binding: 0, resource: { buffer: uniforms } },
+        ...call.bindings.map(({ buffer, offset, size }, b) => ({
+          binding: b + 1,
+          resource: { buffer, offset, size },
+        })),
+      ],
+    });
+    return { pipeline, bindGroup, workgroups: call.workgroups };
   });
+  return { dispatches, destroy: () => uniformBuffers.forEach((buffer) => gpu.destroyBuffer(buffer)) };
+}
+
+/**
+ * Runs kernel calls once, in order, on a bare device: for tools, tests and whoever uses this package alone. Programs that
+ * run more than once are recorded by `@lapidary/tensor` instead, which makes buffers and bind groups only once.
+ */
+export async function runKernels(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>[]): Promise<void> {
+  const { dispatches, destroy } = await prepareKernels(gpu, calls);
+  const encoder = gpu.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (const dispatch of dispatches) encodeDispatch(pass, dispatch);
   pass.end();
   gpu.submit([encoder.finish()]);
   await gpu.idle();
-  for (const buffer of uniformBuffers) gpu.destroyBuffer(buffer);
+  destroy();
 }
 
 /** Copies `size` bytes of a buffer back to the CPU. */

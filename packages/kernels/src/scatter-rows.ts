@@ -36,6 +36,7 @@ export function scatterRows<B>(
       ],
       workgroups: foldWorkgroups(Math.ceil((count * dim) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: 'plain',
+      work: { bytes: count * (4 + (dim * 8 * here) / outRows) },
     });
   }
   return calls;

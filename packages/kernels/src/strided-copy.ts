@@ -84,6 +84,7 @@ function general<B>(profile: DeviceProfile, args: StridedCopyArgs<B>): KernelCal
   const { x, out, shape, inStrides, inOffset, outStrides, outOffset } = args;
   const from = window(inOffset);
   const to = window(outOffset);
+  const count = shape.reduce((a, b) => a * b, 1);
   const inElements = from.rest + spanOf(shape, inStrides);
   const outElements = to.rest + spanOf(shape, outStrides);
   if (Math.max(inElements, outElements) * 4 > profile.limits.maxStorageBufferBindingSize) return halves(profile, args);
@@ -114,6 +115,8 @@ function general<B>(profile: DeviceProfile, args: StridedCopyArgs<B>): KernelCal
       bindings: [bind(x, 'read', inElements * 4, from.bytes), bind(out, 'read_write', outElements * 4, to.bytes)],
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
+      // Less than what is bound where rows are picked from wider ones, and where a value is repeated.
+      work: { bytes: Math.min(inElements - from.rest, count) * 4 + Math.min(outElements - to.rest, count) * 4 },
     },
   ];
 }

@@ -9,6 +9,8 @@ export interface CliContext {
   readonly err: (text: string) => void;
   readonly signal: AbortSignal;
   readonly readFile: (path: string) => Promise<string>;
+  /** Makes the folder too. */
+  readonly writeFile: (path: string, text: string) => Promise<void>;
   /** All that was piped in; empty for a terminal. */
   readonly readInput: () => Promise<string>;
 }

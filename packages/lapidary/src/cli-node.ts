@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
@@ -30,6 +31,10 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     signal,
     readInput,
     readFile: (path: string) => readFile(path, 'utf8'),
+    writeFile: async (path: string, content: string) => {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, content);
+    },
   };
   try {
     const program = createProgram(context, options.version);

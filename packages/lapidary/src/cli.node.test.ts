@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -187,6 +187,52 @@ test('plan needs no data for a released model by name', async () => {
   expect(configs[0]).toMatchObject({ lora: { rank: 16 } });
   expect(out).not.toContain('Steps');
   expect((await run(['plan', '--model', 'paligemma-3b-225'])).err).toContain('--data must be given');
+});
+
+test('profile prints a table of kernels, and writes the page that --out names', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
+  const page = join(folder, 'new', 'step.html');
+  const asked: unknown[] = [];
+  const { profileTraining } = createStandInEngine().engine;
+  const args = ['profile', '--model', 'm', '--data', 'd', '--rank', '4', '--keep', '3', '--runs', '5', '--out', page];
+  const { code, out, err } = await run(args, {
+    profileTraining: (config, options) => {
+      asked.push(config.lora?.rank, config.outDir, options?.runs);
+      return profileTraining(config, options);
+    },
+  });
+  expect(code, err).toBe(0);
+  expect(asked).toEqual([4, 'out', 5]);
+  expect(out).toBe(`Adapter    llvmpipe (vulkan)
+Step       4 rows of 64 tokens; 200 of 256 are no padding
+Clock      GPU timestamps; median of 3 steps
+Ceiling    100 GFLOP/s in registers; 10.0 GB/s copying, 10.0 of 128 MiB
+Step time  90.0 ms as training runs it, 110.0 ms with every kernel timed
+
+op         kernel             variant  calls   GPU ms   share  GFLOP/s  GB/s  of ceiling
+matmul     matmul/matmul      vec 8x8      2   80.000   80.0%     25.0  2.50       25.0%
+fused add  elementwise/fused  vec4         1   20.000   20.0%           10.0      100.0%
+all                                        3  100.000  100.0%     20.0  4.00       40.0%
+`);
+  expect(err).toBe(`Profiling …\nNote: 2 rows were cut.\nThe timeline is in ${page}\n`);
+  expect(await readFile(page, 'utf8')).toMatch(/^<!doctype html>[\s\S]*fused add · elementwise\/fused/);
+  const json = await run([...args, '--json']);
+  expect(JSON.parse(json.out)).toMatchObject({ clock: 'gpu', stepMs: 90, kernels: [{ calls: 2 }, { calls: 1 }] });
+  await rm(folder, { recursive: true });
+});
+
+test('profile: what it cannot use is told, and nothing is measured', async () => {
+  const wrong = async (...args: string[]) => {
+    const { code, err, configs } = await run(['profile', '--model', 'm', ...args]);
+    expect({ code, configs }).toEqual({ code: 1, configs: [] });
+    return err;
+  };
+  expect(await wrong()).toContain('--data must be given');
+  expect(await wrong('--data', 'd', '--runs', '0')).toContain("--runs: found '0'; allowed: a whole number, 1 or more");
+  expect(await wrong('--data', 'd', '--out', 'run1')).toContain(
+    '--out run1 is no name of a page.\nprofile writes no run',
+  );
+  expect(await wrong('--data', 'd', '--rank', '0')).toContain('--rank: found 0');
 });
 
 test('inspect', async () => {

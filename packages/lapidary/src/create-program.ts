@@ -5,6 +5,7 @@ import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
 import { plan } from './commands/plan.js';
+import { profile } from './commands/profile.js';
 import type { FlagValues } from './read-train-config.js';
 import { trainFlags } from './train-flags.js';
 
@@ -46,6 +47,18 @@ Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.
     )
     .action((values: FlagValues) => plan(values, context));
 
+  addTrainFlags(program.command('profile'), { writesRun: false })
+    .description('tell where the time of a training step goes, kernel by kernel')
+    .option('--runs <n>', 'steps that are measured, each as it is and kernel by kernel (default: 3)')
+    .option('--out <page>', 'HTML page with the timeline (default: profile.html)')
+    .addHelpText(
+      'after',
+      `
+The options are those of finetune; nothing that is trained here stays. GFLOP/s and GB/s are compared with what this adapter does when
+measured: multiply-adds in registers, and copies.`,
+    )
+    .action((values: FlagValues) => profile(values, context));
+
   program
     .command('generate')
     .description('answer a prompt')
@@ -83,13 +96,16 @@ Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.
   return program;
 }
 
-function addTrainFlags(command: Command): Command {
+/** `writesRun: false`: options of what a run writes are taken, so that its command line can be used again, but not told; `--out` is free. */
+function addTrainFlags(command: Command, { writesRun = true } = {}): Command {
   command
     .addOption(new Option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id'))
     .addOption(new Option('--config <file>', 'JSON with fields of TrainConfig; options given here count more'))
     .addOption(new Option('--json', 'print one JSON object at the end'));
   for (const { name, value, help, group } of trainFlags) {
-    command.addOption(new Option(value ? `${name} ${value}` : name, help).helpGroup(group));
+    if (!writesRun && name === '--out') continue;
+    const option = new Option(value ? `${name} ${value}` : name, help).helpGroup(group);
+    command.addOption(!writesRun && group === 'Output:' ? option.hideHelp() : option);
   }
   return command;
 }

@@ -11,6 +11,7 @@ import {
   planPreset,
   planRun,
   planRunMemory,
+  profileTraining,
   runTraining,
   tryFit,
   type ModelPlan,
@@ -54,6 +55,7 @@ export const engine: Engine = {
         fit: gpu && (await tryFit(gpu, plan, config)),
       };
     }),
+  profileTraining,
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {

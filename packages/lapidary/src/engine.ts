@@ -1,5 +1,12 @@
 import type { ModelPresetName } from '@lapidary/gemma';
-import type { Fit, MemoryEntry, ResolvedTrainConfig, RunTraining, WeightLoader } from '@lapidary/trainer';
+import type {
+  Fit,
+  MemoryEntry,
+  profileTraining,
+  ResolvedTrainConfig,
+  RunTraining,
+  WeightLoader,
+} from '@lapidary/trainer';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -65,6 +72,7 @@ export interface Engine {
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */
   planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
+  readonly profileTraining: typeof profileTraining;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,

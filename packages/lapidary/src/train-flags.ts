@@ -1,4 +1,4 @@
-/** One option of `finetune` and `plan`, and the field of TrainConfig that it sets. */
+/** One option of `finetune`, `plan` and `profile`, and the field of TrainConfig that it sets. */
 export interface TrainFlag {
   /** `--rank`. */
   readonly name: string;

@@ -23,7 +23,15 @@ export {
   type Traced,
 } from './program/compile.js';
 export { planProgram, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
-export type { KernelTime, ProfileOptions, ProgramProfile } from './program/profile.js';
+export { copySpeed, leastNanoseconds, measureCeiling, type Ceiling } from './program/ceiling.js';
+export {
+  sumByKernel,
+  type DispatchTime,
+  type KernelTime,
+  type ProfileOptions,
+  type ProgramProfile,
+  type SumOptions,
+} from './program/profile.js';
 export {
   DisabledVariantError,
   Program,
@@ -32,5 +40,6 @@ export {
   SlotPool,
   type HostData,
 } from './program/program.js';
+export { profileClock, type ProfileClock } from './program/time-passes.js';
 export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';
 export { Variable, variableFrom, VariableError, type VariableCategory } from './variable.js';

@@ -10,7 +10,7 @@ export * from './errors/errors.js';
 export { createSchedule, type Schedule, type ScheduleOptions, type WarmupRule } from './schedule/schedule.js';
 
 // What a run tells
-export { formatBytes, formatNumber, formatSeconds } from './metrics/format.js';
+export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './metrics/format.js';
 export { combineLoggers, type RunLogger } from './metrics/logger.js';
 export {
   createMetricsLogger,
@@ -25,6 +25,8 @@ export type * from './metrics/run-records.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
 export { renderLossChart } from './report/loss-chart.js';
 export { createReportLogger, reportFile } from './report/report-logger.js';
+export { profileTable, type ProfileTable } from './report/profile-table.js';
+export { renderProfile } from './report/render-profile.js';
 export { renderReport, type ReportData } from './report/render-report.js';
 
 // What a run keeps
@@ -65,6 +67,7 @@ export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from '
 export { judgeFit, tryFit, type Fit, type MachineMemory } from './loop/check-fit.js';
 export { ExportError } from './loop/export-run.js';
 export { planPreset } from './loop/plan-preset.js';
+export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './loop/profile-training.js';
 export { openData, planRunMemory, runTraining } from './loop/run-training.js';
 export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
 export type { TrainPlan } from './loop/train-plan.js';

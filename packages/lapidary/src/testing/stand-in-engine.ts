@@ -1,4 +1,4 @@
-import type { ResolvedTrainConfig, TrainingSummary } from '@lapidary/trainer';
+import type { ResolvedTrainConfig, TrainingProfile, TrainingSummary } from '@lapidary/trainer';
 import type { Engine, GenerateRequest } from '../engine.js';
 
 /** Stands in for the engine in tests of the command line: it records what it was asked, and answers with fixed data. */
@@ -36,6 +36,12 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       };
     },
     planRelease: async (_name, config) => ({ ...(await engine.planTraining(config)), totalSteps: null }),
+    profileTraining: async (config, { logger } = {}) => {
+      configs.push(config);
+      for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Profiling', done, total: 2 });
+      await logger?.onNotice?.('2 rows were cut.');
+      return standInProfile;
+    },
     inspectModel: async (source) => ({
       source,
       format: 'gguf',
@@ -57,3 +63,61 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
   };
   return { engine, configs, requests };
 }
+
+/** Two products of 1 GFLOP and 0.1 GB each in 80 ms, a sum of 0.2 GB in 20 ms, on an adapter of 100 GFLOP/s and 10 GB/s. */
+const standInProfile: TrainingProfile = {
+  model: 'gemma',
+  adapter: { vendor: 'mesa', architecture: 'software', backend: 'vulkan', device: 'llvmpipe' },
+  clock: 'gpu',
+  runs: 3,
+  batches: [{ rows: 4, length: 64, patches: 0, tokens: 200 }],
+  ceiling: { flopsPerSecond: 100e9, copies: [{ bytes: 2 ** 27, bytesPerSecond: 10e9 }] },
+  stepMs: 90,
+  profiledStepMs: 110,
+  nanoseconds: 100e6,
+  ofCeiling: 0.4,
+  kernels: [
+    {
+      op: 'matmul',
+      kernel: 'matmul/matmul',
+      variant: 'vec 8x8',
+      calls: 2,
+      nanoseconds: 80e6,
+      share: 0.8,
+      flops: 2e9,
+      bytes: 0.2e9,
+      ofCeiling: 0.25,
+    },
+    {
+      op: 'fused add',
+      kernel: 'elementwise/fused',
+      variant: 'vec4',
+      calls: 1,
+      nanoseconds: 20e6,
+      share: 0.2,
+      flops: 0,
+      bytes: 0.2e9,
+      ofCeiling: 1,
+    },
+  ],
+  dispatches: [
+    ...[40e6, 40e6].map((nanoseconds) => ({
+      op: 'matmul',
+      kernel: 'matmul/matmul',
+      variant: 'vec 8x8',
+      types: 'f32[2, 2], bf16[2, 2] → f32[2, 2]',
+      nanoseconds,
+      flops: 1e9,
+      bytes: 0.1e9,
+    })),
+    {
+      op: 'fused add',
+      kernel: 'elementwise/fused',
+      variant: 'vec4',
+      types: 'f32[2] → f32[2]',
+      nanoseconds: 20e6,
+      flops: 0,
+      bytes: 0.2e9,
+    },
+  ],
+};

@@ -1,7 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { elementwise, stridedCopy, type KernelCall, type Operand } from '@lapidary/kernels';
 import { nodesBelow } from '../autograd.js';
-import { formatType, Tensor, type GraphNode, type StorageId } from '../graph.js';
+import { formatType, Tensor, type GraphNode, type StorageId, type TensorType } from '../graph.js';
 import { stridesOf } from '../ops/shape.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
@@ -32,6 +32,8 @@ export interface ProgramPlan {
   readonly calls: readonly KernelCall<StorageId>[];
   /** Name of the op that emitted each call. */
   readonly callNames: readonly string[];
+  /** Types of that op's tensors, for inspection: `f32[4, 8], bf16[16, 8] → f32[4, 16]`. */
+  readonly callTypes: readonly string[];
   readonly homes: ReadonlyMap<StorageId, Home>;
   readonly slotBytes: readonly number[];
   readonly inputs: readonly { readonly name: string; readonly tensor: Tensor }[];
@@ -130,19 +132,23 @@ export function planProgram(
 
   const calls: KernelCall<StorageId>[] = [];
   const callNames: string[] = [];
+  const callTypes: string[] = [];
   const operand = (t: Tensor): Operand<StorageId> => {
     const id = storageOf.get(key(resolveAlias(t)));
     if (id === undefined) throw new Error(`planner: '${t.node.name}' has no storage`);
     return { buffer: id, offset: 0, dtype: t.dtype };
   };
-  const emit = (name: string, made: readonly KernelCall<StorageId>[]) => {
+  const emit = (name: string, types: string, made: readonly KernelCall<StorageId>[]) => {
     calls.push(...made);
-    for (let i = 0; i < made.length; i++) callNames.push(name);
+    for (let i = 0; i < made.length; i++) {
+      callNames.push(name);
+      callTypes.push(types);
+    }
   };
-  const copy = (from: Operand<StorageId>, to: Operand<StorageId>, t: Tensor) => {
+  const emitCopy = (from: Operand<StorageId>, to: Operand<StorageId>, t: Tensor) => {
     const words = [t.bytes / 4];
     const strides = stridesOf(words);
-    return stridedCopy(profile, {
+    const made = stridedCopy(profile, {
       x: { ...from, dtype: 'u32' },
       out: { ...to, dtype: 'u32' },
       shape: words,
@@ -151,6 +157,7 @@ export function planProgram(
       outStrides: strides,
       outOffset: 0,
     });
+    emit('copy', formatType(t), made);
   };
 
   /** The variable whose memory output `t` of item `i` may be written to at once: nobody reads its old value later. */
@@ -200,17 +207,19 @@ export function planProgram(
       );
       if (sourceIndex !== undefined) {
         const source = operand(node.inputs[sourceIndex]!);
-        if (source.buffer !== id) emit('copy', copy(source, { buffer: id, offset: 0, dtype: t.dtype }, t));
+        if (source.buffer !== id) emitCopy(source, { buffer: id, offset: 0, dtype: t.dtype }, t);
       }
       storages[id]!.last = Math.max(storages[id]!.last, i, lastReadOf(t));
       return { t, id };
     });
+    const types = `${formatTypes(item.reads)} → ${formatTypes(node.outputs)}`;
     const inputOperands = node.inputs.map((t) => (group ? undefined : operand(t)));
     for (const { t, id } of outs) storageOf.set(key(t), id);
     if (group) {
       const shape = node.outputs[0]!.shape;
       emit(
         group.nodes.length > 1 ? `fused ${node.name}` : node.name,
+        types,
         elementwise(profile, {
           shape,
           inputs: group.inputs.map((t) => ({ operand: operand(t), strides: broadcastStrides(t.shape, shape) })),
@@ -226,6 +235,7 @@ export function planProgram(
       });
       emit(
         node.name,
+        types,
         node.lower!({
           profile,
           inputs: inputOperands as Operand<StorageId>[],
@@ -269,12 +279,12 @@ export function planProgram(
         offset: 0,
         dtype: u.value.dtype,
       };
-      emit('copy', copy(operand(u.value), at, u.value));
+      emitCopy(operand(u.value), at, u.value);
       return [u, at] as const;
     }),
   );
   for (const update of pending)
-    emit('copy', copy(staged.get(update) ?? operand(update.value), operand(update.variable.tensor), update.value));
+    emitCopy(staged.get(update) ?? operand(update.value), operand(update.variable.tensor), update.value);
 
   const homes = new Map<StorageId, Home>();
   outputs.forEach((t, index) => {
@@ -282,7 +292,7 @@ export function planProgram(
     const home = storages[at.buffer]!.home;
     if (home?.kind === 'output' && home.index === index) return;
     const id = newStorage(t.bytes, items.length, 'output', formatType(t), { kind: 'output', index });
-    emit('copy', copy(at, { buffer: id, offset: 0, dtype: t.dtype }, t));
+    emitCopy(at, { buffer: id, offset: 0, dtype: t.dtype }, t);
   });
 
   const temporary = storages.map((_, id) => id).filter((id) => storages[id]!.home === undefined);
@@ -295,6 +305,7 @@ export function planProgram(
   return {
     calls,
     callNames,
+    callTypes,
     homes,
     slotBytes,
     inputs,
@@ -320,6 +331,12 @@ function resolveAlias(t: Tensor): Tensor {
   let at = t;
   while (at.node.alias) at = at.node.inputs[0]!;
   return at;
+}
+
+/** Types in few words: of many tensors the first ones. */
+function formatTypes(types: readonly TensorType[]): string {
+  const shown = types.length > 8 ? types.slice(0, 3) : types;
+  return `${shown.map(formatType).join(', ')}${shown.length < types.length ? `, … (${types.length} tensors)` : ''}`;
 }
 
 const tensorOf = (node: GraphNode, index: number): Tensor => new Tensor(node, index);

@@ -8,8 +8,10 @@ import {
   planProgram,
   Program,
   sum,
+  sumOfSquares,
   TensorLike,
   tanh,
+  trace,
   variableFrom,
   type CompiledFunction,
 } from '../index.js';
@@ -55,7 +57,20 @@ it.for(['gpu', 'wall'] as const)('says what each kernel took, on the %s clock', 
   expect(profile.clock).toBe(clock);
   expect(profile.kernels.reduce((calls, kernel) => calls + kernel.calls, 0)).toBe(program.plan.calls.length);
   const product = profile.kernels.find(({ op }) => op === 'matmul')!;
-  expect(product).toMatchObject({ kernel: 'matmul/matmul', variant: 'vec 8x8', calls: 2, bytes: 2 * 3 * 64 * 64 * 4 });
+  expect(product).toMatchObject({
+    kernel: 'matmul/matmul',
+    calls: 2,
+    flops: 2 * 2 * 64 ** 3,
+    bytes: 2 * 3 * 64 * 64 * 4,
+    ofCeiling: null,
+  });
+  // Every dispatch of the program, in its order.
+  expect(profile.dispatches.map(({ kernel }) => kernel)).toEqual(program.plan.calls.map(({ shader }) => shader));
+  expect(profile.dispatches.find(({ op }) => op === 'matmul')).toMatchObject({
+    types: 'f32[64, 64], f32[64, 64] → f32[64, 64]',
+    flops: 2 * 64 ** 3,
+  });
+  expect(profile.dispatches.reduce((s, { nanoseconds }) => s + nanoseconds, 0)).toBe(profile.nanoseconds);
   expect(profile.kernels.some(({ kernel }) => kernel === 'elementwise/fused')).toBe(true);
   for (const { nanoseconds, share } of profile.kernels) {
     expect(nanoseconds).toBeGreaterThanOrEqual(0);
@@ -80,6 +95,14 @@ it('holds more kernels than one measurement', async () => {
   expect(kernels).toEqual([expect.objectContaining({ op: 'matmul', calls: 300 })]);
   expect(await program.read(0)).toEqual(identity);
   step.destroy();
+});
+
+it('names the first of many tensors', () => {
+  const { plan } = trace(gpu.profile, (inputs) => ({ outputs: { s: sumOfSquares(Object.values(inputs)) } }), {
+    ...Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`x${i}`, new TensorLike('f32', [i + 1])])),
+  });
+  expect(plan.callNames).toHaveLength(plan.callTypes.length);
+  expect(plan.callTypes[0]).toBe('f32[1], f32[2], f32[3], … (9 tensors) → f32[]');
 });
 
 it('takes the wall clock where there are no timestamps, and says so; asked for the GPU clock it throws', async () => {

@@ -1,8 +1,9 @@
-import { type CompiledPipeline, type Gpu, GpuTimer } from '@lapidary/gpu';
-import { checkKernels } from '@lapidary/kernels';
+import type { CompiledPipeline, Gpu } from '@lapidary/gpu';
+import { checkKernels, encodeDispatch, type Dispatch } from '@lapidary/kernels';
 import { formatType, type Tensor } from '../graph.js';
 import { uniformLayout, type Home, type ProgramPlan } from './plan.js';
-import { summarise, timeDispatches, type Dispatch, type ProfileOptions, type ProgramProfile } from './profile.js';
+import { sumByKernel, timedDispatches, type ProfileOptions, type ProgramProfile } from './profile.js';
+import { profileClock, timePasses } from './time-passes.js';
 
 /** What the host writes into an input: the dtype's own bytes. */
 export type HostData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
@@ -137,11 +138,7 @@ export class Program {
     for (let first = 0; first < this.#steps.length; first += DISPATCHES_PER_SUBMIT) {
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      for (const { pipeline, bindGroup, workgroups } of this.#steps.slice(first, first + DISPATCHES_PER_SUBMIT)) {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, bindGroup);
-        pass.dispatchWorkgroups(...workgroups);
-      }
+      for (const step of this.#steps.slice(first, first + DISPATCHES_PER_SUBMIT)) encodeDispatch(pass, step);
       pass.end();
       this.#gpu.submit([encoder.finish()]);
     }
@@ -154,10 +151,17 @@ export class Program {
    */
   async profile(
     inputs: Readonly<Record<string, HostData>> = {},
-    { clock = GpuTimer.isSupported(this.#gpu) ? 'gpu' : 'wall' }: ProfileOptions = {},
+    { clock = profileClock(this.#gpu), ceiling }: ProfileOptions = {},
   ): Promise<ProgramProfile> {
     this.#write(inputs);
-    return summarise(this.plan, await timeDispatches(this.#gpu, this.#steps, clock), clock);
+    const passes = this.#steps.map((step) => [step]);
+    const dispatches = timedDispatches(this.plan, await timePasses(this.#gpu, passes, clock));
+    return {
+      clock,
+      nanoseconds: dispatches.reduce((sum, dispatch) => sum + dispatch.nanoseconds, 0),
+      kernels: sumByKernel(dispatches, ceiling && { ceiling }),
+      dispatches,
+    };
   }
 
   #write(inputs: Readonly<Record<string, HostData>>): void {

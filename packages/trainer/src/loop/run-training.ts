@@ -173,7 +173,7 @@ function samplerOf(
 }
 
 /** The micro-batches of optimiser step `step` (from 0): a pure function of the step, so that a resumed run sees the same rows. */
-async function batchesOfStep(
+export async function batchesOfStep(
   step: number,
   stepsPerEpoch: number,
   { train, pictures }: RunData,
@@ -214,7 +214,7 @@ async function* heldBatches({ held, pictures, patches }: RunData, run: ResolvedT
     yield batchOf(sorted.slice(at, at + run.batchSize), shapes, pictures?.held);
 }
 
-function adapterOf({ profile }: Gpu): AdapterInfo {
+export function adapterOf({ profile }: Gpu): AdapterInfo {
   const { vendor, architecture, backend, device, description } = profile.adapter;
   return { vendor, architecture, backend, device, description };
 }

@@ -1,5 +1,5 @@
 import type { Gpu } from '@lapidary/gpu';
-import { Program, SlotPool } from '@lapidary/tensor';
+import { Program, SlotPool, type HostData, type ProfileOptions, type ProgramProfile } from '@lapidary/tensor';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import type { Batch } from '../data/batch.js';
 import { NonFiniteLossError } from '../errors/errors.js';
@@ -52,10 +52,32 @@ export class Trainer {
    * One optimiser step (counted from 1) over its micro-batches.
    * @throws NonFiniteLossError; the parameters are then as they were before the step.
    */
-  async step(
+  step(step: number, batches: readonly Batch[], learningRate: number): Promise<{ loss: number; gradNorm: number }> {
+    return this.#step(step, batches, learningRate, (program, inputs) => program.run(inputs));
+  }
+
+  /**
+   * As `step`, with every kernel timed: the profile of each program that the step ran, in order.
+   * @throws NonFiniteLossError
+   */
+  async profile(
     step: number,
     batches: readonly Batch[],
     learningRate: number,
+    options: ProfileOptions,
+  ): Promise<ProgramProfile[]> {
+    const profiles: ProgramProfile[] = [];
+    await this.#step(step, batches, learningRate, async (program, inputs) => {
+      profiles.push(await program.profile(inputs, options));
+    });
+    return profiles;
+  }
+
+  async #step(
+    step: number,
+    batches: readonly Batch[],
+    learningRate: number,
+    run: (program: Program, inputs: Readonly<Record<string, HostData>>) => void | Promise<void>,
   ): Promise<{ loss: number; gradNorm: number }> {
     const { optimizer, seed } = this.#config;
     const targets = batches.reduce((n, b) => n + b.numTargets, 0);
@@ -76,7 +98,7 @@ export class Trainer {
       const dropout = program.plan.inputs.some(({ name }) => name === 'seed')
         ? { seed: Int32Array.of((seed * 1_000_003 + step * 97 + i) | 0) }
         : {};
-      program.run({
+      await run(program, {
         ...inputsOf(batch),
         weight,
         ...dropout,
@@ -86,7 +108,7 @@ export class Trainer {
       last = { program, normOutput: 1 };
     }
     if (this.#update) {
-      this.#update.run({ hyper });
+      await run(this.#update, { hyper });
       last = { program: this.#update, normOutput: 0 };
     }
     const gradNorm = Math.sqrt((await last!.program.read(last!.normOutput))[0]!);

@@ -1,3 +1,5 @@
+import type { AdapterInfo } from './run-records.js';
+
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 /** Bytes for people: `1.5 GiB`; whole numbers below 1 KiB. */
@@ -34,4 +36,9 @@ export function formatNumber(value: number): string {
   if (size < 0.1) return value.toPrecision(3);
   if (size < 100) return value.toFixed(3);
   return size < 1e5 ? value.toFixed(size < 1000 ? 1 : 0) : value.toExponential(2);
+}
+
+/** An adapter in few words: `llvmpipe (vulkan)`. */
+export function formatAdapter({ device, description, vendor, backend }: AdapterInfo): string {
+  return `${device || description || vendor || 'unnamed'} (${backend})`;
 }

@@ -1,4 +1,4 @@
-import { formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
+import { formatAdapter, formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
 import type { RunLogger } from '../metrics/logger.js';
 import type { RunStart, SampleRecord, StepRecord } from '../metrics/run-records.js';
 import { formatLogLine, formatProgressLine } from './progress-line.js';
@@ -104,9 +104,7 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
 
 function describeStart({ adapter, memory, load, trainRows, evalRows, totalSteps, startStep }: RunStart): string[] {
   const planned = memory.reduce((sum, { bytes }) => sum + bytes, 0);
-  const lines = [
-    `Adapter: ${adapter.device || adapter.description || adapter.vendor || 'unnamed'} (${adapter.backend})`,
-  ];
+  const lines = [`Adapter: ${formatAdapter(adapter)}`];
   if (load) {
     const share = load.parameters > 0 ? ((100 * load.trainableParameters) / load.parameters).toPrecision(2) : '0';
     lines.push(
