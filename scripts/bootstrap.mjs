@@ -1,5 +1,5 @@
 // The README's commands come through here: installs what is missing, then runs them. Needs only Node and npm.
-//   node scripts/bootstrap.mjs test [step …] | build | bench [part of a name …] | example <name> [argument …]
+//   node scripts/bootstrap.mjs test [step …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -35,6 +35,29 @@ async function install() {
   writeFileSync(stamp, key);
 }
 
+/** `peers`: once, what to compare with is installed. `kernels`: each package's own benchmarks. Else the suite in bench/. */
+async function bench([first, ...rest]) {
+  if (first === 'kernels') {
+    const files = readdirSync(join(root, 'packages'), { recursive: true })
+      .filter((file) => file.endsWith('.bench.ts') && !file.includes('node_modules'))
+      .sort();
+    for (const file of files) {
+      const code = await run(process.execPath, [...source, join('packages', file), ...rest]);
+      if (code !== 0) return code;
+    }
+    return 0;
+  }
+  const folder = join(root, 'bench');
+  if (first === 'pack') return run(process.execPath, [...source, join(folder, 'pack.ts'), ...rest]);
+  if (first === 'peers' && !existsSync(join(folder, 'node_modules'))) {
+    const code = await run('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: folder });
+    // Without a network we are measured alone.
+    if (code !== 0) console.error('What to compare with could not be installed: see above.');
+  }
+  const cases = first === undefined || first === 'peers' ? rest : [first, ...rest];
+  return run(process.execPath, [...source, join(folder, 'main.ts'), ...cases]);
+}
+
 const [major] = process.versions.node.split('.').map(Number);
 if (major < 20) {
   console.error(`Node 20 or later is needed; this is ${process.version}.`);
@@ -60,19 +83,10 @@ if (command === 'test') {
 } else if (command === 'build') {
   process.exitCode = await build();
 } else if (command === 'bench') {
-  const files = readdirSync(join(root, 'packages'), { recursive: true })
-    .filter((file) => file.endsWith('.bench.ts') && !file.includes('node_modules'))
-    .filter((file) => args.length === 0 || args.some((part) => file.includes(part)))
-    .sort();
-  for (const file of files) {
-    console.log(`\n${file}`);
-    const code = await run(process.execPath, [...source, join('packages', file)]);
-    if (code !== 0) process.exitCode = code;
-  }
-  if (files.length === 0) console.log('No benchmark has such a name.');
+  process.exitCode = await bench(args);
 } else {
   console.error(
-    'usage: node scripts/bootstrap.mjs test [step …] | build | bench [part of a name …] | example <name> [argument …]',
+    'usage: node scripts/bootstrap.mjs test [step …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]',
   );
   process.exitCode = 2;
 }

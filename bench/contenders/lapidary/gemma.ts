@@ -1,0 +1,117 @@
+import { gemmaHidden, Generator } from '@lapidary/gemma';
+import type { Gpu } from '@lapidary/gpu';
+import { compile, gradients, mul, Program, sum, variableFrom } from '@lapidary/tensor';
+import { hyperInput, planStep, planTrained } from '@lapidary/trainer';
+import { gemmaShape, LORA_SCALE } from '../gemma-weights.js';
+import type { Op } from '../protocol.js';
+import { hashed, sample, tokenIds } from '../values.js';
+import { makeGemma } from './gemma-model.js';
+
+/** Records of one row of tokens that see what is before them. */
+const causalInfo = (tokens: number) =>
+  Int32Array.from({ length: tokens * 4 }, (_, i) => [1, i >> 2, i >> 2, 0][i & 3]!);
+
+/** Whole models, through @lapidary/gemma and @lapidary/trainer. */
+export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
+  /** Gradients of every weight of a block (in f32), through embedding and last norm. */
+  async gemmaBlock(params) {
+    const shape = gemmaShape(params);
+    const { config, variables, params: tree } = makeGemma(gpu, shape, { trained: true });
+    const { tokens, width, words } = shape;
+    const cotangent = variableFrom(gpu, hashed(tokens * width, 77, 1), [1, tokens, width]);
+    const block = [...variables].filter(([path]) => path.startsWith('layers.')).map(([, variable]) => variable);
+    const run = compile(gpu, ({ inputIds, tokenInfo }) => {
+      const { hidden } = gemmaHidden(tree, config, { inputIds: inputIds!, tokenInfo: tokenInfo! });
+      const loss = sum(mul(hidden, cotangent.tensor));
+      const grads = gradients(
+        loss,
+        block.map((variable) => variable.tensor),
+      );
+      return { outputs: { loss, grads: grads.map((grad) => grad!) } };
+    });
+    const inputs = {
+      inputIds: { data: tokenIds(tokens, words), shape: [1, tokens] },
+      tokenInfo: { data: causalInfo(tokens), shape: [1, tokens, 4] },
+    };
+    return {
+      run: async () => {
+        await (await run(inputs)).read('loss');
+      },
+      async result() {
+        const out = await run(inputs);
+        const parts: number[] = [];
+        for (let i = 0; i < block.length; i++) {
+          const part = sample(await out.read(`grads.${i}`));
+          // Each weight counts as much as any other.
+          parts.push(...part.map((value) => value / part.at(-1)!));
+        }
+        return parts;
+      },
+      drop() {
+        run.destroy();
+        for (const variable of [...variables.values(), cotangent]) variable.destroy();
+      },
+    };
+  },
+
+  /** A whole training step: of the low-rank updates of a bf16 model, or of every weight where `rank` is 0. */
+  async gemmaStep(params) {
+    const shape = gemmaShape(params);
+    const rank = params.rank as number;
+    const { config, variables, params: tree } = makeGemma(gpu, shape, { trained: rank === 0, rank });
+    const { tokens, words } = shape;
+    const trained = planTrained(
+      new Map([...variables].filter(([path]) => rank === 0 || path.includes('.lora.'))),
+      false,
+    );
+    for (const { m, v } of trained) for (const state of [m, v]) state.allocate(gpu);
+    const model = { params: tree, config, trained, options: { loraScale: LORA_SCALE } };
+    const program = await Program.create(
+      gpu,
+      planStep(gpu.profile, model, { batch: 1, length: tokens, targets: tokens }),
+    );
+    const batch = {
+      inputIds: tokenIds(tokens, words),
+      tokenInfo: causalInfo(tokens),
+      rows: Int32Array.from({ length: tokens }, (_, i) => i),
+      targets: tokenIds(tokens, words, 1),
+      weight: Float32Array.of(1 / tokens),
+    };
+    const rates = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, clipNorm: 0 };
+    const losses: number[] = [];
+    return {
+      async run() {
+        program.run({ ...batch, hyper: hyperInput({ ...rates, step: losses.length + 1 }) });
+        losses.push((await program.read(0))[0]!);
+      },
+      result: async () => losses,
+      drop() {
+        program.destroy();
+        for (const { m, v } of trained) for (const state of [m, v]) state.destroy();
+        for (const variable of variables.values()) variable.destroy();
+      },
+    };
+  },
+
+  /** An answer, a token at a time, prompt included. */
+  async decode(params) {
+    const shape = gemmaShape(params);
+    const { prompt, answer } = params as { prompt: number; answer: number };
+    const { config, variables, params: tree } = makeGemma(gpu, shape);
+    const generator = new Generator(gpu, tree, config, { maxLength: prompt + answer });
+    let tokens: number[] = [];
+    return {
+      async run() {
+        tokens = [];
+        const options = { maxNewTokens: answer, stopTokens: [] };
+        for await (const token of generator.generate({ tokens: [...tokenIds(prompt, shape.words)] }, options))
+          tokens.push(token);
+      },
+      result: async () => tokens,
+      async drop() {
+        await generator.destroy();
+        for (const variable of variables.values()) variable.destroy();
+      },
+    };
+  },
+});
