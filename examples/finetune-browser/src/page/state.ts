@@ -54,7 +54,7 @@ export const settings = signal<Settings>(smallSettings);
 export const plan = signal<PlanReport | Problem | 'planning' | null>(null);
 
 // The run
-export type RunStatus = 'none' | 'running' | 'stopping' | 'paused' | 'failed' | 'finished';
+export type RunStatus = 'running' | 'stopping' | 'paused' | 'failed' | 'finished';
 export interface RunView extends RunRecords {
   readonly id: string;
   readonly status: RunStatus;

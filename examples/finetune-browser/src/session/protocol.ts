@@ -56,8 +56,6 @@ export interface DeviceReport {
   readonly name: string;
   readonly isSoftware: boolean;
   readonly hasF16: boolean;
-  /** Bytes. */
-  readonly maxBufferSize: number;
 }
 
 export interface ModelReport {
@@ -68,7 +66,6 @@ export interface ModelReport {
   readonly bytes: number;
   readonly layers: number;
   readonly hiddenSize: number;
-  readonly vocabSize: number;
   readonly seesPictures: boolean;
 }
 

@@ -1,6 +1,6 @@
 import type { ModelChoice, SavedModel } from './protocol.js';
 
-export const smallModelName = 'Small Gemma 3 of this page';
+const smallModelName = 'Small Gemma 3 of this page';
 
 /** What follows a question mark is most often a signature, and nobody else's business. */
 const withoutQuery = (address: string) => address.replace(/[?#].*$/, '');

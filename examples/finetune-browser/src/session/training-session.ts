@@ -88,7 +88,6 @@ export class TrainingSession {
       name: describeAdapter(profile.adapter),
       isSoftware: profile.adapter.isSoftware,
       hasF16: profile.features.has('shader-f16'),
-      maxBufferSize: profile.limits.maxBufferSize,
     };
   }
 
@@ -99,7 +98,7 @@ export class TrainingSession {
         const size = shape.reduce((a, b) => a * b, 1);
         return { size, bytes: byteLength(dtype, size) };
       });
-      const { numLayers, hiddenSize, vocabSize } = textConfigOf(config);
+      const { numLayers, hiddenSize } = textConfigOf(config);
       return {
         name: nameOfModel(model),
         format: weights.format,
@@ -107,7 +106,6 @@ export class TrainingSession {
         bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
         layers: numLayers,
         hiddenSize,
-        vocabSize,
         seesPictures: visionConfigOf(config) !== undefined,
       };
     });
