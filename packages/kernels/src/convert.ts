@@ -21,8 +21,8 @@ export function convert<B>(
     'f32 bf16': { TO_BF16: true },
     'f32 f16': { TO_F16: true },
     'i32 f32': { FROM_I32: true },
-    'bf16 f32': { FROM_PACKED: true, ...weightConditions('bf16', true) },
-    'f16 f32': { FROM_PACKED: true, ...weightConditions('f16', true) },
+    'bf16 f32': { FROM_PACKED: true, ...weightConditions('bf16', 1) },
+    'f16 f32': { FROM_PACKED: true, ...weightConditions('f16', 1) },
   }[pair];
   if (conditions === undefined) throw new RangeError(`convert: cannot convert ${from} to ${to}`);
   const packs = to !== 'f32';

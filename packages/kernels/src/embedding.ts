@@ -29,7 +29,7 @@ export function embeddingGather<B>(
   return rowWindows(rows, [dim * 4, 4], limit).flatMap((tokens) =>
     rowWindows(vocab, [rowBytes], limit).map(({ start, count }) => ({
       shader: 'embedding/gather',
-      conditions: { ...weightConditions(table.dtype, !vec), VEC: vec },
+      conditions: { ...weightConditions(table.dtype, vec ? 8 : 1), VEC: vec },
       uniforms: words(tokens.count, dim, start, count, vocab, f32Bits(scale), 0, 0),
       bindings: [
         bind(ids, 'read', tokens.count * 4, tokens.start * 4),

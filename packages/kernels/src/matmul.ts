@@ -168,6 +168,15 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
   return calls;
 }
 
+/**
+ * Whether eight invocations share what they load through their subgroup: only on adapters of the CPU, where a load costs more
+ * than what is done with it, and only where all subgroups are of that size. In SwiftShader's, of four, it brings nothing.
+ */
+function sharesLoads(profile: DeviceProfile): boolean {
+  const { min, max } = profile.subgroupSize;
+  return profile.adapter.isSoftware && min === 8 && max === 8 && isUsable(profile, 'matmul:subgroup');
+}
+
 interface Part {
   m0: number;
   n0: number;
@@ -209,8 +218,10 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   // 16-byte loads where rows allow them; blocks of quantised weights are read in no other way.
   const wide = isUsable(profile, 'matmul:vec');
   const quantised = isQuantised(args.b.dtype);
+  const subgroup = sharesLoads(profile);
   const aVec =
     wide &&
+    !subgroup &&
     (transposeA
       ? [ms, lda, a.startElement, strideA].every((v) => v % 4 === 0)
       : [ks, lda, a.startElement, strideA].every((v) => v % 8 === 0));
@@ -221,9 +232,12 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   }
   const cVec = wide && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
   const rows = ms === 1 ? 1 : ms <= 4 ? 4 : 8;
-  const tilesN = Math.ceil(ns / 8);
-  const tiles = tilesN * Math.ceil(ms / rows);
-  const [x, y] = foldWorkgroups(Math.ceil(tiles / 32), profile.limits.maxComputeWorkgroupsPerDimension);
+  const columns = subgroup ? 32 : 8;
+  const [tilesM, tilesN] = [Math.ceil(ms / rows), Math.ceil(ns / columns)];
+  const tiles = tilesM * tilesN;
+  const tilesPerWorkgroup = subgroup ? 4 : 32;
+  const [x, y] = foldWorkgroups(Math.ceil(tiles / tilesPerWorkgroup), profile.limits.maxComputeWorkgroupsPerDimension);
+  const quads = subgroup && !transposeB;
 
   const cBytes = batch * ms * ns * 4;
   const readsC = k0 > 0 || args.accumulate === true;
@@ -231,13 +245,14 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   if (biasWindow) bindings.push(biasWindow.binding);
   if (residualWindow) bindings.push(residualWindow.binding);
   return {
-    shader: 'matmul/matmul',
+    shader: subgroup ? 'matmul/matmul_subgroup' : 'matmul/matmul',
     conditions: {
-      ...weightConditions(args.b.dtype, !bVec),
+      ...weightConditions(args.b.dtype, !bVec ? 1 : quads ? 4 : 8),
       A_TRANSPOSED: transposeA,
       B_TRANSPOSED: transposeB,
       A_VEC: aVec,
       B_VEC: bVec,
+      B_QUADS: quads,
       C_VEC: cVec,
       ROWS4: rows === 4,
       ROWS8: rows === 8,
@@ -248,12 +263,11 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       CONTINUE: k0 > 0,
       ACCUMULATE: args.accumulate === true && k0 === 0,
     },
-    constants: { RESIDUAL_BINDING: biasWindow ? 5 : 4 },
     uniforms: words(
       ms,
       ns,
       ks,
-      tilesN,
+      subgroup ? tilesM : tilesN,
       lda,
       ldb,
       ldc,
@@ -269,8 +283,12 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     ),
     bindings,
     workgroups: [x, y, batch],
-    variant: `${aVec && bVec && cVec ? 'vec' : aVec || bVec || cVec ? 'part vec' : 'scalar'} ${rows}x8`,
-    ...((aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')),
+    variant: subgroup
+      ? `subgroup ${rows}x${columns}${bVec && cVec ? '' : ' odd'}`
+      : `${aVec && bVec && cVec ? 'vec' : aVec || bVec || cVec ? 'part vec' : 'scalar'} ${rows}x${columns}`,
+    ...(subgroup
+      ? variantId('matmul', 'subgroup')
+      : (aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')),
     work: {
       flops: 2 * batch * ms * ns * ks,
       bytes:

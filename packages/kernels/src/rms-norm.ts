@@ -50,7 +50,7 @@ function rowKernel<B>(
     if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
     return {
       shader: 'norm/rms_norm',
-      conditions: { ...weightConditions(weight.dtype, !vec), VEC: vec, BACKWARD: dOut !== undefined },
+      conditions: { ...weightConditions(weight.dtype, vec ? 8 : 1), VEC: vec, BACKWARD: dOut !== undefined },
       uniforms: words(count, dim, f32Bits(eps), f32Bits(weightOffset)),
       bindings,
       workgroups: foldWorkgroups(Math.ceil(count / ROWS_PER_GROUP), profile.limits.maxComputeWorkgroupsPerDimension),

@@ -1,9 +1,9 @@
 import type { DType } from './dtype.js';
 
 /**
- * The WESL conditions that make `common/weights.wesl` read a storage type: eight values at a time (`weight8`), or with
- * `scalar` one value of a plain type at any index (`weight1`).
+ * The WESL conditions that make `common/weights.wesl` read a storage type: eight values at a time (`weight8`), four
+ * (`weight4`), or one value of a plain type at any index (`weight1`).
  */
-export function weightConditions(dtype: DType, scalar = false): Record<string, boolean> {
-  return { [`W_${dtype.toUpperCase()}`]: true, W_SCALAR: scalar };
+export function weightConditions(dtype: DType, width: 8 | 4 | 1 = 8): Record<string, boolean> {
+  return { [`W_${dtype.toUpperCase()}`]: true, W_QUADS: width === 4, W_SCALAR: width === 1 };
 }

@@ -86,7 +86,7 @@ describe('checkKernels', () => {
     expect(ran).toBe(true);
     expect(disabled).toEqual([]);
     expect(passed.map(({ kernel }) => kernel)).toEqual([...new Set(kernelCases.map(({ kernel }) => kernel))]);
-    expect(passed.find(({ kernel }) => kernel === 'matmul')!.variants).toContain('vec 8x8');
+    expect(passed.find(({ kernel }) => kernel === 'matmul')!.variants).toContain(variantOf.matmul(gpu));
     expect(gpu.counters.bytes).toBe(bytes);
     expect(checkKernels(gpu, { force: true })).toBe(check);
   });

@@ -58,7 +58,7 @@ it.for(['gpu', 'wall'] as const)('says what each kernel took, on the %s clock', 
   expect(profile.kernels.reduce((calls, kernel) => calls + kernel.calls, 0)).toBe(program.plan.calls.length);
   const product = profile.kernels.find(({ op }) => op === 'matmul')!;
   expect(product).toMatchObject({
-    kernel: 'matmul/matmul',
+    kernel: expect.stringMatching(/^matmul\//),
     calls: 2,
     flops: 2 * 2 * 64 ** 3,
     bytes: 2 * 3 * 64 * 64 * 4,
