@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import {
+  attentionVariant,
   batchRuns,
   batchWindow,
   checkShape,
@@ -11,7 +12,7 @@ import {
   type AttentionVariant,
 } from './attention-plan.js';
 import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
-import { variantId, workgroupOrPlain } from './variants.js';
+import { variantId } from './variants.js';
 
 /** Self-attention only: as many keys as queries, of the same tokens. */
 export interface AttentionBackwardArgs<B> extends AttentionRule {
@@ -63,7 +64,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
   const kBytes = tokens * kvHeads * headDim * 4;
   const group = heads / kvHeads;
   const { scale, softcap, window } = ruleWords(args);
-  const variant = args.variant ?? workgroupOrPlain(profile, 'attentionBackward');
+  const variant = args.variant ?? attentionVariant(profile, 'attentionBackward');
   const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
   const { suffix, own, blocksPerWorkgroup, bound } = geometries[variant];
   const options = shaderOptions(profile, variant, args, headDim);

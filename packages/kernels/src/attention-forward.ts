@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import {
+  attentionVariant,
   batchRuns,
   batchWindow,
   checkShape,
@@ -12,7 +13,7 @@ import {
   type AttentionVariant,
 } from './attention-plan.js';
 import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
-import { variantId, workgroupOrPlain } from './variants.js';
+import { variantId } from './variants.js';
 
 export interface AttentionForwardArgs<B> extends AttentionShape, AttentionRule {
   /** f32 [B, Tq, H, D]. */
@@ -58,7 +59,7 @@ export function attentionWorkspaceBytes(
   shape: AttentionShape,
   variant?: AttentionVariant,
 ): number {
-  const { splits } = chooseSplits(shape, variant ?? workgroupOrPlain(profile, 'attentionForward'));
+  const { splits } = chooseSplits(shape, variant ?? attentionVariant(profile, 'attentionForward'));
   return splits === 1 ? 0 : align(splits * rowBytes(shape).out) + splits * rowBytes(shape).lse;
 }
 
@@ -77,7 +78,7 @@ function rowBytes({ batch, queries, heads, headDim }: AttentionShape): { out: nu
 export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwardArgs<B>): KernelCall<B>[] {
   checkShape(args);
   const { batch, queries, keys, heads, kvHeads, headDim } = args;
-  const variant = args.variant ?? workgroupOrPlain(profile, 'attentionForward');
+  const variant = args.variant ?? attentionVariant(profile, 'attentionForward');
   const qBytes = queries * heads * headDim * 4;
   const kBytes = keys * kvHeads * headDim * 4;
   const runs = batchRuns(profile, batch, Math.max(qBytes, kBytes, queries * 16, keys * 16));

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { f32Bits, type Binding, type Operand } from './kernel-call.js';
+import { hasSubgroupsOf8, isUsable, workgroupOrPlain } from './variants.js';
 
 /** Sizes of an attention. Head dimension D is a multiple of 4, at most 256; H is a multiple of K. */
 export interface AttentionShape {
@@ -28,9 +29,16 @@ export interface AttentionRule {
 
 /**
  * `plain`: register blocks only, for adapters that run on the CPU, where workgroup memory and barriers are slow.
+ * `subgroup`: eight invocations of such an adapter share what they load.
  * `workgroup`: tiles in workgroup memory, for GPUs.
  */
-export type AttentionVariant = 'plain' | 'workgroup';
+export type AttentionVariant = 'plain' | 'subgroup' | 'workgroup';
+
+/** The variant that a device is fast with. */
+export function attentionVariant(profile: DeviceProfile, kernel: string): AttentionVariant {
+  if (hasSubgroupsOf8(profile) && isUsable(profile, `${kernel}:subgroup`)) return 'subgroup';
+  return workgroupOrPlain(profile, kernel);
+}
 
 /** An attention that these kernels cannot run: `limit` names what stands against it. */
 export class AttentionLimitError extends Error {
@@ -145,7 +153,7 @@ export function batchRuns(profile: DeviceProfile, batch: number, rowBytes: numbe
 
 /** How a variant cuts its work. */
 export interface AttentionGeometry {
-  /** Ending of the shader's name. */
+  /** Ending of the shaders' names. */
   readonly suffix: string;
   /** Rows (or keys, for their gradients) of a block: those of one thread, or of one workgroup. */
   readonly own: number;
@@ -161,6 +169,7 @@ export interface AttentionGeometry {
 
 export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> = {
   plain: { suffix: '', own: 8, streamed: 8, blocksPerWorkgroup: 8, bound: 8, busy: 64 },
+  subgroup: { suffix: '_subgroup', own: 8, streamed: 32, blocksPerWorkgroup: 1, bound: 8, busy: 8 },
   workgroup: { suffix: '_tiled', own: 32, streamed: 64, blocksPerWorkgroup: 1, bound: 4, busy: 128 },
 };
 
@@ -177,6 +186,6 @@ export function shaderOptions(
 ): { conditions: Record<string, boolean>; constants?: Record<string, number> } {
   const rolled = profile.adapter.isSoftware;
   const SOFTCAP = Boolean(rule.softcap);
-  if (variant === 'plain') return { conditions: { SOFTCAP } };
+  if (variant !== 'workgroup') return { conditions: { SOFTCAP } };
   return { conditions: { SOFTCAP, ROLLED: rolled }, constants: { CHUNKS: rolled ? 4 : Math.ceil(headDim / 64) } };
 }

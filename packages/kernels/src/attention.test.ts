@@ -6,8 +6,14 @@ import { referenceAttention, referenceAttentionBackward, sees } from './referenc
 import { gpuBackward, gpuForward, makeInput, type AttentionCase } from './testing/attention-cases.js';
 import { randomCases } from './testing/random-cases.js';
 import { randomArray, relativeError, testGpu } from './testing/test-gpu.js';
+import { hasSubgroupsOf8 } from './variants.js';
 
-const variants: AttentionVariant[] = ['plain', 'workgroup'];
+const { profile } = await testGpu();
+const variants: AttentionVariant[] = [
+  'plain',
+  'workgroup',
+  ...(hasSubgroupsOf8(profile) ? (['subgroup'] as const) : []),
+];
 
 const base: AttentionCase = {
   mask: 'causal',

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { f32Bits, words, type KernelCall, type Operand } from './kernel-call.js';
+import { teamCall } from './team.js';
 import { bind, rowWindows } from './windows.js';
 
 interface Rows {
@@ -49,13 +50,13 @@ function rowKernel<B>(
     const bindings = [bind(x, 'read', bytes, at), bind(out, 'read_write', bytes, at), bind(weight, 'read', dim * 4)];
     if (bias) bindings.push(bind(bias, 'read', dim * 4));
     if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
+    const team = teamCall(profile, 'layerNorm', count);
     return {
+      ...team,
       shader: 'norm/layer_norm',
-      conditions: { BACKWARD: dOut !== undefined },
+      conditions: { ...team.conditions, VEC: dim % 4 === 0, BACKWARD: dOut !== undefined },
       uniforms: words(count, dim, f32Bits(eps), 0),
       bindings,
-      workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
     };
   });
 }
@@ -75,14 +76,14 @@ export function layerNormParamGrad<B>(
   return rowWindows(rows, [dim * 4, 8], profile.limits.maxStorageBufferBindingSize).flatMap(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
+    const team = teamCall(profile, 'layerNorm', count);
     return [
       {
+        ...team,
         shader: 'norm/layer_norm',
-        conditions: { STATS: true },
+        conditions: { ...team.conditions, VEC: dim % 4 === 0, STATS: true },
         uniforms: words(count, dim, f32Bits(eps), 0),
         bindings: [bind(x, 'read', bytes, at), bind(workspace, 'read_write', count * 8, start * 8)],
-        workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-        variant: 'plain',
       },
       {
         shader: 'norm/layer_norm_param_grad',

@@ -1,11 +1,12 @@
-import { expect, test } from 'vitest';
+import type { DeviceProfile } from '@lapidary/gpu';
+import { describe, expect, test } from 'vitest';
 import { rmsNormBackwardReference, rmsNormReference } from './reference/rms-norm.js';
 import { rmsNorm, rmsNormBackward, rmsNormWeightGrad } from './rms-norm.js';
 import { runKernels } from './run-kernels.js';
 import { randomStored } from './testing/half-floats.js';
 import { randomCases } from './testing/random-cases.js';
 import { emptyOutput, randomArray, readF32, relativeError, testGpu, upload, uploadBytes } from './testing/test-gpu.js';
-import { bindingFaults, withBindingLimit } from './testing/tiny-profile.js';
+import { asGpu, bindingFaults, withBindingLimit } from './testing/tiny-profile.js';
 
 const forward = 5e-7;
 const backward = 3e-6;
@@ -39,42 +40,48 @@ const drawn = randomCases(
   }),
 );
 
-test.each([...cases.map((c) => [JSON.stringify(c), c] as const), ...drawn])('%s', async (_, c) => {
-  const gpu = await testGpu();
-  const { rows, dim, dtype, weightOffset } = c;
-  const eps = 1e-6;
-  const profile = c.limit ? withBindingLimit(gpu.profile, c.limit) : gpu.profile;
-  const x = randomArray(rows * dim, 1, 3);
-  const dOut = randomArray(rows * dim, 2);
-  const weight = randomStored(dim, 3, dtype);
-  const shape = { rows, dim, eps, weightOffset };
-  const on = { x: upload(gpu, x), weight: uploadBytes(gpu, weight.bytes, dtype), dOut: upload(gpu, dOut) };
-  const out = emptyOutput(gpu, rows * dim);
-  const dX = emptyOutput(gpu, rows * dim);
-  const dWeight = emptyOutput(gpu, dim);
-  const workspace = emptyOutput(gpu, rows);
-  const calls = [
-    ...rmsNorm(profile, { ...shape, x: on.x, weight: on.weight, out }),
-    ...rmsNormBackward(profile, { ...shape, x: on.x, weight: on.weight, dOut: on.dOut, dX }),
-    ...rmsNormWeightGrad(profile, { x: on.x, dOut: on.dOut, dWeight, workspace, rows, dim, eps }),
-  ];
-  expect(bindingFaults(calls, profile.limits.maxStorageBufferBindingSize)).toEqual([]);
-  if (c.limit) expect(calls.length).toBeGreaterThan(4);
-  await runKernels(gpu, calls);
+describe.each([
+  { name: 'it is', as: (profile: DeviceProfile) => profile },
+  { name: 'a GPU', as: asGpu },
+])('a device as $name', ({ as }) => {
+  test.each([...cases.map((c) => [JSON.stringify(c), c] as const), ...drawn])('%s', async (_, c) => {
+    const gpu = await testGpu();
+    const { rows, dim, dtype, weightOffset } = c;
+    const eps = 1e-6;
+    const onDevice = as(gpu.profile);
+    const profile = c.limit ? withBindingLimit(onDevice, c.limit) : onDevice;
+    const x = randomArray(rows * dim, 1, 3);
+    const dOut = randomArray(rows * dim, 2);
+    const weight = randomStored(dim, 3, dtype);
+    const shape = { rows, dim, eps, weightOffset };
+    const on = { x: upload(gpu, x), weight: uploadBytes(gpu, weight.bytes, dtype), dOut: upload(gpu, dOut) };
+    const out = emptyOutput(gpu, rows * dim);
+    const dX = emptyOutput(gpu, rows * dim);
+    const dWeight = emptyOutput(gpu, dim);
+    const workspace = emptyOutput(gpu, rows);
+    const calls = [
+      ...rmsNorm(profile, { ...shape, x: on.x, weight: on.weight, out }),
+      ...rmsNormBackward(profile, { ...shape, x: on.x, weight: on.weight, dOut: on.dOut, dX }),
+      ...rmsNormWeightGrad(profile, { x: on.x, dOut: on.dOut, dWeight, workspace, rows, dim, eps }),
+    ];
+    expect(bindingFaults(calls, profile.limits.maxStorageBufferBindingSize)).toEqual([]);
+    if (c.limit) expect(calls.length).toBeGreaterThan(4);
+    await runKernels(gpu, calls);
 
-  const grads = rmsNormBackwardReference(x, weight.values, dOut, shape);
-  const y = rmsNormReference(x, weight.values, shape);
-  expect(relativeError(await readF32(gpu, out, rows * dim), y)).toBeLessThan(forward);
-  // One value alone has a gradient of nothing but eps: what is left of two equal numbers.
-  if (dim > 1) expect(relativeError(await readF32(gpu, dX, rows * dim), grads.dX)).toBeLessThan(backward);
-  else expect(Math.abs((await readF32(gpu, dX, 1))[0]! - grads.dX[0]!)).toBeLessThan(backward);
-  expect(relativeError(await readF32(gpu, dWeight, dim), grads.dWeight)).toBeLessThan(backward);
-});
+    const grads = rmsNormBackwardReference(x, weight.values, dOut, shape);
+    const y = rmsNormReference(x, weight.values, shape);
+    expect(relativeError(await readF32(gpu, out, rows * dim), y)).toBeLessThan(forward);
+    // One value alone has a gradient of nothing but eps: what is left of two equal numbers.
+    if (dim > 1) expect(relativeError(await readF32(gpu, dX, rows * dim), grads.dX)).toBeLessThan(backward);
+    else expect(Math.abs((await readF32(gpu, dX, 1))[0]! - grads.dX[0]!)).toBeLessThan(backward);
+    expect(relativeError(await readF32(gpu, dWeight, dim), grads.dWeight)).toBeLessThan(backward);
+  });
 
-test('a row of zeros stays zero', async () => {
-  const gpu = await testGpu();
-  const out = emptyOutput(gpu, 8);
-  const args = { x: upload(gpu, new Float32Array(8)), weight: upload(gpu, randomArray(8, 1)), out };
-  await runKernels(gpu, rmsNorm(gpu.profile, { ...args, rows: 1, dim: 8, eps: 1e-6, weightOffset: 1 }));
-  expect([...(await readF32(gpu, out, 8))]).toEqual(new Array(8).fill(0));
+  test('a row of zeros stays zero', async () => {
+    const gpu = await testGpu();
+    const out = emptyOutput(gpu, 8);
+    const args = { x: upload(gpu, new Float32Array(8)), weight: upload(gpu, randomArray(8, 1)), out };
+    await runKernels(gpu, rmsNorm(as(gpu.profile), { ...args, rows: 1, dim: 8, eps: 1e-6, weightOffset: 1 }));
+    expect([...(await readF32(gpu, out, 8))]).toEqual(new Array(8).fill(0));
+  });
 });

@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength } from './dtype.js';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { f32Bits, words, type KernelCall, type Operand } from './kernel-call.js';
+import { teamCall } from './team.js';
 import { weightConditions } from './weight-conditions.js';
 import { bind, rowWindows } from './windows.js';
 
@@ -17,8 +18,6 @@ export interface RmsNormArgs<B> {
   /** Added to the weight (Gemma: 1). */
   readonly weightOffset: number;
 }
-
-const ROWS_PER_GROUP = 32;
 
 /** out = x · rsqrt(mean(x²) + eps) · (weight + weightOffset), row by row (`shaders/norm/rms_norm.wesl`). */
 export function rmsNorm<B>(profile: DeviceProfile, args: RmsNormArgs<B>): KernelCall<B>[] {
@@ -38,7 +37,7 @@ function rowKernel<B>(
   args: RmsNormArgs<B> & { readonly dOut: Operand<B> | undefined },
 ): KernelCall<B>[] {
   const { x, weight, out, dOut, rows, dim, eps, weightOffset } = args;
-  const vec = dim % 8 === 0;
+  const vec = dim % 4 === 0;
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
@@ -48,13 +47,18 @@ function rowKernel<B>(
       bind(out, 'read_write', bytes, at),
     ];
     if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
+    const team = teamCall(profile, dOut ? 'rmsNormBackward' : 'rmsNorm', count);
     return {
+      ...team,
       shader: 'norm/rms_norm',
-      conditions: { ...weightConditions(weight.dtype, vec ? 8 : 1), VEC: vec, BACKWARD: dOut !== undefined },
+      conditions: {
+        ...team.conditions,
+        ...weightConditions(weight.dtype, vec ? 4 : 1),
+        VEC: vec,
+        BACKWARD: dOut !== undefined,
+      },
       uniforms: words(count, dim, f32Bits(eps), f32Bits(weightOffset)),
       bindings,
-      workgroups: foldWorkgroups(Math.ceil(count / ROWS_PER_GROUP), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
     };
   });
 }
@@ -75,18 +79,17 @@ export interface RmsNormWeightGradArgs<B> {
 /** The gradient of `rmsNorm` with respect to its weight; the same sum in the same order every time. */
 export function rmsNormWeightGrad<B>(profile: DeviceProfile, args: RmsNormWeightGradArgs<B>): KernelCall<B>[] {
   const { x, dOut, dWeight, workspace, rows, dim, eps } = args;
-  const vec = dim % 8 === 0;
   return rowWindows(rows, [dim * 4, 4], profile.limits.maxStorageBufferBindingSize).flatMap(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
+    const team = teamCall(profile, 'rmsNormBackward', count);
     return [
       {
+        ...team,
         shader: 'norm/rms_norm',
-        conditions: { VEC: vec, RSTD: true },
+        conditions: { ...team.conditions, VEC: dim % 4 === 0, RSTD: true },
         uniforms: words(count, dim, f32Bits(eps), 0),
         bindings: [bind(x, 'read', bytes, at), bind(workspace, 'read_write', count * 4, start * 4)],
-        workgroups: foldWorkgroups(Math.ceil(count / ROWS_PER_GROUP), profile.limits.maxComputeWorkgroupsPerDimension),
-        variant: 'plain',
       },
       {
         shader: 'norm/rms_norm_weight_grad',

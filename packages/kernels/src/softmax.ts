@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { words, type KernelCall, type Operand } from './kernel-call.js';
+import { teamCall } from './team.js';
 import { bind, rowWindows } from './windows.js';
 
 interface Rows {
@@ -33,17 +34,17 @@ function calls<B>(
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
+    const team = teamCall(profile, 'softmax', count);
     return {
+      ...team,
       shader: 'softmax/softmax',
-      conditions: { BACKWARD: dOut !== undefined },
+      conditions: { ...team.conditions, VEC: dim % 4 === 0, BACKWARD: dOut !== undefined },
       uniforms: words(count, dim, 0, 0),
       bindings: [
         bind(x, 'read', bytes, at),
         bind(out, 'read_write', bytes, at),
         ...(dOut ? [bind(dOut, 'read', bytes, at)] : []),
       ],
-      workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
     };
   });
 }

@@ -13,6 +13,14 @@ export function workgroupOrPlain(profile: DeviceProfile, kernel: string): 'workg
   return !profile.adapter.isSoftware && isUsable(profile, `${kernel}:workgroup`) ? 'workgroup' : 'plain';
 }
 
+/**
+ * Whether eight invocations can share what they load through their subgroup and should: only on adapters of the CPU, where a load
+ * costs more than what is done with it, and only where all subgroups are of the size that shaders are laid out for (lavapipe).
+ */
+export function hasSubgroupsOf8({ adapter, subgroupSize: { min, max } }: DeviceProfile): boolean {
+  return adapter.isSoftware && min === 8 && max === 8;
+}
+
 /** The `variantId` of a call; none for a plain variant, which nothing can stand in for. */
 export function variantId(kernel: string, variant: string): { variantId?: string } {
   return variant === 'plain' ? {} : { variantId: `${kernel}:${variant}` };
