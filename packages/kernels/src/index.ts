@@ -25,6 +25,7 @@ export * from './fill.js';
 export { fmaProbe, type FmaProbeArgs } from './fma-probe.js';
 export * from './geglu.js';
 export * from './layer-norm.js';
+export type { MatmulVariant } from './matmul-variant.js';
 export * from './matmul.js';
 export * from './reduce.js';
 export * from './rms-norm.js';

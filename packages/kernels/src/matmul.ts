@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
+import { chooseMatmulVariant, matmulGeometries, type MatmulVariant } from './matmul-variant.js';
 import { isUsable, variantId } from './variants.js';
 import { weightConditions } from './weight-conditions.js';
 import { BindingLimitError } from './windows.js';
@@ -34,6 +35,8 @@ export interface MatmulArgs<B> {
   readonly residual?: Operand<B>;
   /** Adds to what `out` holds instead of overwriting it. */
   readonly accumulate?: boolean;
+  /** Default: what this device is fast with. */
+  readonly variant?: MatmulVariant;
 }
 
 /** Bindings and element offsets are aligned so that every 16-byte load stays aligned. */
@@ -168,15 +171,6 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
   return calls;
 }
 
-/**
- * Whether eight invocations share what they load through their subgroup: only on adapters of the CPU, where a load costs more
- * than what is done with it, and only where all subgroups are of that size. In SwiftShader's, of four, it brings nothing.
- */
-function sharesLoads(profile: DeviceProfile): boolean {
-  const { min, max } = profile.subgroupSize;
-  return profile.adapter.isSoftware && min === 8 && max === 8 && isUsable(profile, 'matmul:subgroup');
-}
-
 interface Part {
   m0: number;
   n0: number;
@@ -218,10 +212,10 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   // 16-byte loads where rows allow them; blocks of quantised weights are read in no other way.
   const wide = isUsable(profile, 'matmul:vec');
   const quantised = isQuantised(args.b.dtype);
-  const subgroup = sharesLoads(profile);
+  const variant = args.variant ?? chooseMatmulVariant(profile, { m: ms, n: ns, k: ks, batch, transposeB });
   const aVec =
     wide &&
-    !subgroup &&
+    variant !== 'subgroup' &&
     (transposeA
       ? [ms, lda, a.startElement, strideA].every((v) => v % 4 === 0)
       : [ks, lda, a.startElement, strideA].every((v) => v % 8 === 0));
@@ -231,13 +225,14 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     throw new RangeError(`matmul: rows of a ${args.b.dtype} matrix must hold a multiple of 8 values, not ${ldb}`);
   }
   const cVec = wide && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
-  const rows = ms === 1 ? 1 : ms <= 4 ? 4 : 8;
-  const columns = subgroup ? 32 : 8;
+  const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
+  const rows = rowsFor(ms);
   const [tilesM, tilesN] = [Math.ceil(ms / rows), Math.ceil(ns / columns)];
   const tiles = tilesM * tilesN;
-  const tilesPerWorkgroup = subgroup ? 4 : 32;
   const [x, y] = foldWorkgroups(Math.ceil(tiles / tilesPerWorkgroup), profile.limits.maxComputeWorkgroupsPerDimension);
-  const quads = subgroup && !transposeB;
+  const quads = variant === 'subgroup' && !transposeB;
+  const vec = [aVec || variant === 'subgroup', bVec, cVec];
+  const size = `${rows}x${columns}`;
 
   const cBytes = batch * ms * ns * 4;
   const readsC = k0 > 0 || args.accumulate === true;
@@ -245,7 +240,7 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   if (biasWindow) bindings.push(biasWindow.binding);
   if (residualWindow) bindings.push(residualWindow.binding);
   return {
-    shader: subgroup ? 'matmul/matmul_subgroup' : 'matmul/matmul',
+    shader,
     conditions: {
       ...weightConditions(args.b.dtype, !bVec ? 1 : quads ? 4 : 8),
       A_TRANSPOSED: transposeA,
@@ -256,6 +251,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       C_VEC: cVec,
       ROWS4: rows === 4,
       ROWS8: rows === 8,
+      ROWS16: rows === 16,
+      LARGE: variant === 'workgroup128',
       BIAS: biasWindow !== undefined,
       ACT_GELU: lastK && activation === 'gelu',
       ACT_SILU: lastK && activation === 'silu',
@@ -267,7 +264,7 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       ms,
       ns,
       ks,
-      subgroup ? tilesM : tilesN,
+      down ? tilesM : tilesN,
       lda,
       ldb,
       ldc,
@@ -283,12 +280,13 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     ),
     bindings,
     workgroups: [x, y, batch],
-    variant: subgroup
-      ? `subgroup ${rows}x${columns}${bVec && cVec ? '' : ' odd'}`
-      : `${aVec && bVec && cVec ? 'vec' : aVec || bVec || cVec ? 'part vec' : 'scalar'} ${rows}x${columns}`,
-    ...(subgroup
-      ? variantId('matmul', 'subgroup')
-      : (aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')),
+    variant:
+      name === ''
+        ? `${vec.every(Boolean) ? 'vec' : vec.some(Boolean) ? 'part vec' : 'scalar'} ${size}`
+        : `${name} ${size}${vec.every(Boolean) ? '' : ' odd'}`,
+    ...(name === ''
+      ? (aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')
+      : variantId('matmul', variant)),
     work: {
       flops: 2 * batch * ms * ns * ks,
       bytes:

@@ -15,6 +15,8 @@ export interface LowerContext {
   readonly profile: DeviceProfile;
   readonly inputs: readonly Operand<StorageId>[];
   readonly outputs: readonly Operand<StorageId>[];
+  /** f32 of the output's size, to be added to it: only for nodes that say `addsResidual`. It may be the output's own memory. */
+  readonly residual?: Operand<StorageId>;
   /** Scratch memory that lives for this op only; `bytes` of it. */
   workspace(bytes: number): Operand<StorageId>;
 }
@@ -41,6 +43,10 @@ export interface GraphNode {
   readonly elementwise?: { readonly op: ElementwiseOp; readonly value?: number };
   /** The output shares the input's memory (reshape). */
   readonly alias?: true;
+  /** The node's kernels can add a tensor to its only output while they write it (`LowerContext.residual`). */
+  readonly addsResidual?: true;
+  /** Number of an input that the only output may overwrite, element by element, where nobody reads it later. */
+  readonly mayOverwrite?: number;
   /** Output number → input number it overwrites; the planner copies the input first if it is still needed. */
   readonly inPlace?: ReadonlyMap<number, number>;
   /** Set on leaves whose memory outlives programs. */

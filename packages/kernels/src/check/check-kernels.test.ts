@@ -67,8 +67,8 @@ const variantOf = {
       softcap: 0,
       first: true,
     })[0]!.variant,
-  matmul: (device: Gpu) =>
-    matmul(device.profile, { a: operand, b: operand, out: operand, m: 8, n: 8, k: 8 })[0]!.variant,
+  matmul: (device: Gpu, m = 8) =>
+    matmul(device.profile, { a: operand, b: operand, out: operand, m, n: m, k: 8 })[0]!.variant,
 };
 
 describe('checkKernels', () => {
@@ -137,14 +137,25 @@ describe('checkKernels', () => {
     expect(disabled[0]!.difference).toContain('attention/backward_q_tiled.wesl:1:');
   });
 
-  it('turns to scalar loads where vector loads are wrong', async () => {
+  it('runs every matrix product of a GPU, and turns to another tile where one is wrong', async () => {
+    const broken = gpuThat((spec) => (spec.conditions?.LARGE ? wrong(spec) : spec));
+    expect(variantOf.matmul(broken, 1024)).toBe('workgroup 128x128');
+    const { disabled, passed } = await runKernelCases(broken, casesOf('matmul'), () => undefined);
+    expect(disabled.map(({ variantId }) => variantId)).toEqual(['matmul:workgroup128']);
+    expect(new Set(passed[0]!.variants)).toEqual(
+      new Set(['workgroup 64x64', 'workgroup 64x64 odd', 'sliced 1x8', 'sliced 4x8', 'sliced 4x8 odd']),
+    );
+    expect(variantOf.matmul(broken, 1024)).toBe('workgroup 64x64');
+  });
+
+  it('turns to plain products, and to scalar loads, where vector loads are wrong', async () => {
     const broken = gpuThat((spec) => (spec.conditions?.B_VEC && !spec.conditions.W_Q8_0 ? wrong(spec) : spec));
     // Few, since lavapipe takes seconds to compile some.
-    const cases = casesOf('matmul').filter(({ what }) => /one row|odd sizes|q8_0/.test(what));
-    expect(variantOf.matmul(broken)).toBe('vec 8x8');
+    const cases = casesOf('matmul').filter(({ what }) => /one row|8 rows|odd sizes|q8_0/.test(what));
+    expect(variantOf.matmul(broken)).toBe('workgroup 64x64');
     const { disabled, passed } = await runKernelCases(broken, cases, () => undefined);
-    expect(disabled.map(({ variantId }) => variantId)).toEqual(['matmul:vec']);
-    expect(passed[0]!.variants).toContain('scalar 1x8');
+    expect(disabled.map(({ variantId }) => variantId)).toEqual(['matmul:workgroup64', 'matmul:vec']);
+    expect(passed[0]!.variants).toEqual(expect.arrayContaining(['scalar 8x8', 'sliced 1x8 odd']));
     expect(variantOf.matmul(broken)).toBe('scalar 8x8');
   });
 

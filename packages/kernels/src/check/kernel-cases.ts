@@ -98,16 +98,16 @@ function blocks(dtype: QuantDType, count: number): Uint8Array {
 
 function product(
   what: string,
-  shape: { m: number; n: number; k: number; transposeA?: boolean; transposeB?: boolean },
+  shape: { m: number; n: number; k: number; batch?: number; transposeA?: boolean; transposeB?: boolean },
   weights: 'f32' | 'bf16',
 ): KernelCase {
   return {
     kernel: 'matmul',
     what,
     make: (scratch, profile) => {
-      const { m, n, k } = shape;
-      const [a, b] = [whole(m * k, 1), whole(n * k, 2)];
-      const out = scratch.empty(m * n);
+      const { m, n, k, batch = 1 } = shape;
+      const [a, b] = [whole(batch * m * k, 1), whole(batch * n * k, 2)];
+      const out = scratch.empty(batch * m * n);
       const calls = matmul(profile, {
         ...shape,
         a: scratch.put(a, 'f32'),
@@ -123,8 +123,15 @@ const matmuls: readonly KernelCase[] = [
   product('x·Wᵀ, 8 rows at a time, bf16', { m: 13, n: 24, k: 32, transposeB: true }, 'bf16'),
   product('dy·W, 4 rows at a time, bf16', { m: 3, n: 16, k: 24 }, 'bf16'),
   product('one row, bf16', { m: 1, n: 24, k: 40, transposeB: true }, 'bf16'),
+  product('few rows, of an odd length, f32', { m: 3, n: 13, k: 37, transposeB: true }, 'f32'),
   product('dyᵀ·x, f32', { m: 16, n: 24, k: 9, transposeA: true }, 'f32'),
   product('odd sizes, f32', { m: 9, n: 7, k: 5, transposeB: true }, 'f32'),
+  // What GPUs get by size: more than one tile of 64, many of 128, and a long K of a few rows. Ends lie inside a tile.
+  product('large, x·Wᵀ, bf16', { m: 72, n: 136, k: 40, transposeB: true }, 'bf16'),
+  product('large, odd sizes, f32', { m: 67, n: 69, k: 35, transposeA: true }, 'f32'),
+  product('very large, x·Wᵀ, bf16', { m: 68, n: 72, k: 24, batch: 64, transposeB: true }, 'bf16'),
+  product('very large, dyᵀ·x, f32', { m: 68, n: 72, k: 17, batch: 64, transposeA: true }, 'f32'),
+  product('long and thin, dyᵀ·x, f32', { m: 8, n: 72, k: 520, transposeA: true }, 'f32'),
   {
     kernel: 'matmul',
     what: 'x·Wᵀ, q8_0',

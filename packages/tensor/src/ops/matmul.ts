@@ -57,7 +57,8 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     name: 'matmul',
     inputs: residual ? [a, b, residual] : [a, b],
     outputs: [{ shape, dtype: 'f32' }],
-    lower: ({ profile, inputs, outputs }) =>
+    ...(residual ? { mayOverwrite: 2 } : { addsResidual: true as const }),
+    lower: ({ profile, inputs, outputs, residual: added = inputs[2] }) =>
       matmulKernel(profile, {
         a: inputs[0]!,
         b: inputs[1]!,
@@ -69,7 +70,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         transposeA,
         transposeB,
         alpha,
-        ...(residual && { residual: inputs[2]! }),
+        ...(added && (added.buffer === outputs[0]!.buffer ? { accumulate: true } : { residual: added })),
       }),
     vjp: ({ inputs, grads, needs }) => {
       const [x, w] = inputs as [Tensor, Tensor];

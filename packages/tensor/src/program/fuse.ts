@@ -16,34 +16,29 @@ const MAX_STEPS = 24;
 
 /**
  * Groups elementwise nodes: a node joins its consumer's kernel when that is its only consumer and the group's memory reads
- * stay within `maxInputs`. `order` is every scheduled node, inputs first; `kept` are nodes whose value must exist in memory.
+ * stay within `maxInputs`. `order` is every scheduled node, inputs first; `kept` are nodes whose value must exist in memory;
+ * `elsewhere` has nodes that other kernels compute.
  */
 export function fuse(
   order: readonly GraphNode[],
   kept: ReadonlySet<GraphNode>,
   maxInputs: number,
+  elsewhere: { has(node: GraphNode): boolean },
 ): Map<GraphNode, FusedGroup> {
-  const consumers = new Map<GraphNode, Set<GraphNode>>();
-  for (const node of order) {
-    for (const { node: input } of node.inputs) {
-      let users = consumers.get(input);
-      if (users === undefined) consumers.set(input, (users = new Set()));
-      users.add(node);
-    }
-  }
+  const readers = readersOf(order);
   const groups = new Map<GraphNode, FusedGroup>();
   const absorbed = new Set<GraphNode>();
   for (const root of [...order].reverse()) {
-    if (root.elementwise === undefined || absorbed.has(root)) continue;
+    if (root.elementwise === undefined || absorbed.has(root) || elsewhere.has(root)) continue;
     const members = new Set<GraphNode>([root]);
     let inputs = uniqueInputs(members);
     // Grows from the root backwards; a member's inputs are candidates as soon as it has joined.
     const queue = [...root.inputs];
     while (queue.length > 0 && members.size < MAX_STEPS) {
       const { node } = queue.shift()!;
-      if (node.elementwise === undefined || members.has(node) || absorbed.has(node)) continue;
+      if (node.elementwise === undefined || members.has(node) || absorbed.has(node) || elsewhere.has(node)) continue;
       const free = node.elementwise.op === 'constant';
-      const onlyHere = [...(consumers.get(node) ?? [])].every((user) => members.has(user));
+      const onlyHere = [...(readers.get(node) ?? [])].every((user) => members.has(user));
       if (!free && (kept.has(node) || !onlyHere)) continue;
       // A broadcast value is computed once, not once for every element that reads it.
       if (!free && node.outputs[0]!.shape.join() !== root.outputs[0]!.shape.join()) continue;
@@ -61,6 +56,19 @@ export function fuse(
   }
   for (const node of absorbed) groups.delete(node);
   return groups;
+}
+
+/** The nodes that read each node. */
+export function readersOf(order: readonly GraphNode[]): Map<GraphNode, Set<GraphNode>> {
+  const readers = new Map<GraphNode, Set<GraphNode>>();
+  for (const node of order) {
+    for (const { node: input } of node.inputs) {
+      let own = readers.get(input);
+      if (own === undefined) readers.set(input, (own = new Set()));
+      own.add(node);
+    }
+  }
+  return readers;
 }
 
 function uniqueInputs(members: ReadonlySet<GraphNode>): Tensor[] {

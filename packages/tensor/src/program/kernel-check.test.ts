@@ -54,7 +54,8 @@ it('a compiled function does without a variant that is wrong on its device, and 
     const early = trace(device.profile, model, types).plan;
     expect(early.calls[0]!.variant).toBe('workgroup');
     const step = compile(device, model);
-    expect(await (await step(inputs)).read()).toEqual(right);
+    const found = await (await step(inputs)).read();
+    found.forEach((v, i) => expect(v).toBeCloseTo(right[i]!, 6));
     expect((await step.program(types)).plan.calls[0]!.variant).toBe('plain');
     expect(warn.mock.calls.flat().join('\n')).toMatch(/attentionForward:workgroup .* is not used there/);
     // A plan from before the check is refused, not run.

@@ -5,6 +5,7 @@ import { formatType, Tensor, type GraphNode, type StorageId, type TensorType } f
 import { stridesOf } from '../ops/shape.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
+import { fuseResiduals } from './fuse-residual.js';
 import { place } from './place.js';
 
 /** Where a storage's bytes are: a variable's own buffer, one of the program's inputs or outputs, or a shared slot. */
@@ -51,8 +52,12 @@ export interface Update {
 }
 
 interface Item {
+  /** Whose outputs are made. */
   readonly node: GraphNode;
   readonly group?: FusedGroup;
+  /** Whose kernels make them, where not the node's own, and what they add. */
+  readonly producer?: GraphNode;
+  readonly residual?: Tensor;
   readonly reads: readonly Tensor[];
 }
 
@@ -76,12 +81,16 @@ export function planProgram(
   const roots = [...outputs, ...updates.map((u) => u.value)];
   const order = nodesBelow(...roots.map((t) => t.node));
   const kept = new Set(roots.map((t) => resolveAlias(t).node));
+  const sums = fuseResiduals(order, kept);
   // A fused kernel reads at most as many tensors as fit beside its output and, in place, none more.
-  const groups = fuse(order, kept, Math.max(2, profile.limits.maxStorageBuffersPerShaderStage - 1));
+  const groups = fuse(order, kept, Math.max(2, profile.limits.maxStorageBuffersPerShaderStage - 1), sums);
+  const absorbed = new Set([...sums.values()].map(({ producer }) => producer));
   const items: Item[] = [];
   for (const node of order) {
-    if (node.alias || node.variable || node.input) continue;
-    if (node.elementwise) {
+    if (node.alias || node.variable || node.input || absorbed.has(node)) continue;
+    const sum = sums.get(node);
+    if (sum) items.push({ node, ...sum, reads: [...sum.producer.inputs, sum.residual] });
+    else if (node.elementwise) {
       const group = groups.get(node);
       if (group && !(node.elementwise.op === 'constant' && onlyFused(node, order, groups, kept)))
         items.push({ node, group, reads: group.inputs });
@@ -174,7 +183,7 @@ export function planProgram(
   };
 
   items.forEach((item, i) => {
-    const { node, group } = item;
+    const { node, group, residual, producer = node } = item;
     for (const read of item.reads) {
       const storage = storages[operand(read).buffer]!;
       storage.last = Math.max(storage.last, i);
@@ -182,13 +191,7 @@ export function planProgram(
     const outs = node.outputs.map((type, index) => {
       const t = tensorOf(node, index);
       const sourceIndex = node.inPlace?.get(index);
-      // Inputs this output may overwrite: a declared one, or for fused kernels any read of the same shape, element by element.
-      const candidates =
-        sourceIndex !== undefined
-          ? [node.inputs[sourceIndex]!]
-          : group
-            ? group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === type.shape.join())
-            : [];
+      const candidates = sourceIndex !== undefined ? [node.inputs[sourceIndex]!] : overwritable(item, type);
       const direct = updatedInPlace(t, i, candidates);
       let id = direct;
       if (id === undefined && !outputKeys.has(key(t))) {
@@ -213,7 +216,8 @@ export function planProgram(
       return { t, id };
     });
     const types = `${formatTypes(item.reads)} → ${formatTypes(node.outputs)}`;
-    const inputOperands = node.inputs.map((t) => (group ? undefined : operand(t)));
+    const inputOperands = producer.inputs.map((t) => (group ? undefined : operand(t)));
+    const residualOperand = residual && operand(residual);
     for (const { t, id } of outs) storageOf.set(key(t), id);
     if (group) {
       const shape = node.outputs[0]!.shape;
@@ -234,12 +238,13 @@ export function planProgram(
         dtype: 'f32',
       });
       emit(
-        node.name,
+        producer.name,
         types,
-        node.lower!({
+        producer.lower!({
           profile,
           inputs: inputOperands as Operand<StorageId>[],
           outputs: outs.map(({ t, id }) => ({ buffer: id, offset: 0, dtype: t.dtype })),
+          ...(residualOperand && { residual: residualOperand }),
           workspace,
         }),
       );
@@ -324,6 +329,13 @@ export function planProgram(
       bytes: storages[id]!.bytes,
     })),
   };
+}
+
+/** Inputs that an output may overwrite element by element: a fused kernel any of the same shape, others what they declare. */
+function overwritable({ node, group, residual }: Item, { shape }: TensorType): readonly Tensor[] {
+  if (group) return group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === shape.join());
+  if (residual) return [residual];
+  return node.mayOverwrite === undefined ? [] : [node.inputs[node.mayOverwrite]!];
 }
 
 /** Follows reshapes to the tensor whose memory is meant. */

@@ -1,0 +1,59 @@
+import { baselineProfile, type DeviceProfile } from '@lapidary/gpu';
+import { describe, expect, test } from 'vitest';
+import { matmul } from './matmul.js';
+import { chooseMatmulVariant, type MatmulVariant } from './matmul-variant.js';
+
+const gpu = baselineProfile;
+const cpu = (subgroup: number): DeviceProfile => ({
+  ...gpu,
+  adapter: { ...gpu.adapter, isSoftware: true },
+  subgroupSize: { min: subgroup, max: subgroup },
+});
+const without = (...variants: MatmulVariant[]): DeviceProfile => ({
+  ...gpu,
+  disabledVariants: new Set(variants.map((variant) => `matmul:${variant}`)),
+});
+const large = { m: 1024, n: 1024, k: 640, batch: 1, transposeB: true };
+
+describe('on a GPU', () => {
+  test.each([
+    ['512 tokens through a linear layer', { m: 512, n: 2048, k: 640 }, 'workgroup128'],
+    ['too few tiles of 128', { m: 512, n: 640, k: 2048 }, 'workgroup64'],
+    ['tiles of 128 that would be half empty', { m: 4096, n: 130 }, 'workgroup64'],
+    ['a batch makes up for it', { m: 512, n: 640, k: 2048, batch: 4 }, 'workgroup128'],
+    ['one token', { m: 1, n: 262_144, k: 640 }, 'sliced'],
+    ['four tokens, a short K', { m: 4, n: 640, k: 8 }, 'sliced'],
+    ['four rows by rows of B', { m: 4, n: 640, k: 128, transposeB: false }, 'workgroup64'],
+    ['the gradient of a LoRA matrix', { m: 8, n: 640, k: 4096, transposeB: false }, 'sliced'],
+    ['the other one', { m: 640, n: 8, k: 4096, transposeB: false }, 'sliced'],
+    ['its second half, of a short K', { m: 512, n: 640, k: 8 }, 'workgroup64'],
+    ['skinny, but enough tiles', { m: 16, n: 8192, k: 640 }, 'workgroup64'],
+  ] as [string, object, MatmulVariant][])('%s', (_, sizes, variant) => {
+    expect(chooseMatmulVariant(gpu, { ...large, ...sizes })).toBe(variant);
+  });
+
+  test('what fails its self-test is not used', () => {
+    expect(chooseMatmulVariant(without('workgroup128'), large)).toBe('workgroup64');
+    expect(chooseMatmulVariant(without('workgroup128', 'workgroup64'), large)).toBe('plain');
+    expect(chooseMatmulVariant(without('sliced'), { ...large, m: 1 })).toBe('plain');
+    const x = { buffer: 'x', offset: 0, dtype: 'f32' as const };
+    const args = { ...large, a: x, b: x, out: x };
+    const seen = [gpu, without('workgroup128'), without('workgroup128', 'workgroup64')].map((profile) => {
+      const [call] = matmul(profile, args);
+      return [call!.variantId, call!.variant, call!.workgroups.join('x')];
+    });
+    expect(seen).toEqual([
+      ['matmul:workgroup128', 'workgroup 128x128', '64x1x1'],
+      ['matmul:workgroup64', 'workgroup 64x64', '256x1x1'],
+      ['matmul:vec', 'vec 8x8', '512x1x1'],
+    ]);
+  });
+});
+
+test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles for large results', () => {
+  expect(chooseMatmulVariant(cpu(8), large)).toBe('subgroup');
+  expect(chooseMatmulVariant(cpu(4), large)).toBe('plain16');
+  expect(chooseMatmulVariant(cpu(4), { ...large, m: 8 })).toBe('plain');
+  expect(chooseMatmulVariant(cpu(4), { ...large, m: 112, n: 112 })).toBe('plain');
+  expect(chooseMatmulVariant({ ...cpu(8), disabledVariants: new Set(['matmul:subgroup']) }, large)).toBe('plain');
+});

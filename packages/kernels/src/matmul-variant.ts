@@ -1,0 +1,94 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+import { hasSubgroupsOf8, isUsable } from './variants.js';
+
+/**
+ * How a product is shared out; each is a shader of that name.
+ * - `plain`: a tile of registers an invocation, straight from storage. Right on adapters of the CPU.
+ * - `plain16`: the same with 16 × 16 results, half the loads; compiles for longer.
+ * - `subgroup`: eight invocations of an adapter of the CPU share what they load.
+ * - `workgroup64`, `workgroup128`: 64 × 64 or 128 × 128 results a workgroup, from slices in workgroup memory. For GPUs.
+ * - `sliced`: K is shared out among invocations. For GPUs and results of few rows or columns.
+ */
+export type MatmulVariant = 'plain' | 'plain16' | 'subgroup' | 'workgroup64' | 'workgroup128' | 'sliced';
+
+export interface MatmulGeometry {
+  readonly shader: string;
+  /** What `KernelCall.variant` begins with; of plain calls, how they load. */
+  readonly name: string;
+  /** Rows of a tile for a result of `m` rows. */
+  readonly rowsFor: (m: number) => number;
+  readonly columns: number;
+  readonly tilesPerWorkgroup: number;
+  /** Whether tiles that follow each other lie below each other, not side by side. */
+  readonly down: boolean;
+}
+
+const upTo4 = (m: number) => (m === 1 ? 1 : 4);
+const upTo8 = (m: number) => (m > 4 ? 8 : upTo4(m));
+const square = (side: number): MatmulGeometry => ({
+  shader: 'matmul/matmul_workgroup',
+  name: 'workgroup',
+  rowsFor: () => side,
+  columns: side,
+  tilesPerWorkgroup: 1,
+  down: true,
+});
+
+export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> = {
+  plain: { shader: 'matmul/matmul', name: '', rowsFor: upTo8, columns: 8, tilesPerWorkgroup: 32, down: false },
+  plain16: { shader: 'matmul/matmul', name: '', rowsFor: () => 16, columns: 16, tilesPerWorkgroup: 32, down: false },
+  subgroup: {
+    shader: 'matmul/matmul_subgroup',
+    name: 'subgroup',
+    rowsFor: upTo8,
+    columns: 32,
+    tilesPerWorkgroup: 4,
+    down: true,
+  },
+  workgroup64: square(64),
+  workgroup128: square(128),
+  sliced: {
+    shader: 'matmul/matmul_sliced',
+    name: 'sliced',
+    rowsFor: upTo4,
+    columns: 8,
+    tilesPerWorkgroup: 2,
+    down: true,
+  },
+};
+
+/** Workgroups that keep a GPU busy, a guess at its cores; or invocations that keep a CPU busy. */
+const BUSY = 64;
+/** Rows up to which a product with rows of B is bound by reading B. */
+const FEW_ROWS = 4;
+/** Rows or columns up to which most of a 64 × 64 tile would be idle. */
+const SKINNY = 16;
+/** K from which it is worth sharing out: all 32 invocations of a tile have eight values. */
+const LONG = 256;
+/** How many times as many results tiles of 128 may compute, those past the edges with them, as tiles of 64. */
+const MOST_WASTE = 1.25;
+
+export interface MatmulSizes {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batch: number;
+  readonly transposeB: boolean;
+}
+
+/** The variant for a product on a device: the first that it can use of those that suit, or else the plain one. */
+export function chooseMatmulVariant(profile: DeviceProfile, sizes: MatmulSizes): MatmulVariant {
+  return suitable(profile, sizes).find((variant) => isUsable(profile, `matmul:${variant}`)) ?? 'plain';
+}
+
+function suitable(profile: DeviceProfile, sizes: MatmulSizes): readonly MatmulVariant[] {
+  const { m, n, k, batch, transposeB } = sizes;
+  const tiles = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
+  // On the CPU a load costs more than what is done with it, but among SwiftShader's subgroups, of four, sharing brings nothing.
+  if (hasSubgroupsOf8(profile)) return ['subgroup'];
+  if (profile.adapter.isSoftware) return Math.min(m, n) > 8 && tiles(16) >= BUSY ? ['plain16'] : [];
+  if (m <= FEW_ROWS && transposeB) return ['sliced'];
+  if (Math.min(m, n) <= SKINNY && k >= LONG && tiles(64) < BUSY) return ['sliced'];
+  const wasteful = 4 * tiles(128) > MOST_WASTE * tiles(64);
+  return tiles(128) >= BUSY && !wasteful ? ['workgroup128', 'workgroup64'] : ['workgroup64'];
+}

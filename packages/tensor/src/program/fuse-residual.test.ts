@@ -1,0 +1,112 @@
+import { openGpu, type Gpu } from '@lapidary/gpu';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Tensor } from '../graph.js';
+import { add, constant, mul } from '../ops/elementwise.js';
+import { matmul } from '../ops/matmul.js';
+import { reshape } from '../ops/shape.js';
+import { Variable, variableFrom } from '../variable.js';
+import { Program } from './program.js';
+import { planProgram, type Update } from './plan.js';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await openGpu();
+});
+afterAll(() => gpu.destroy());
+
+const size = 8;
+const values = (seed: number) => Float32Array.from({ length: size * size }, (_, i) => ((i * seed * 7) % 11) - 5);
+const leaf = (seed: number): Variable =>
+  variableFrom(gpu, values(seed), [size, size], { category: 'trainable', name: `leaf ${seed}` });
+
+/** Small whole numbers: every order of additions gives the same sum. */
+function product(a: Float32Array, b: Float32Array): Float32Array {
+  return Float32Array.from({ length: size * size }, (_, i) => {
+    let sum = 0;
+    for (let k = 0; k < size; k++) sum += a[Math.floor(i / size) * size + k]! * b[k * size + (i % size)]!;
+    return sum;
+  });
+}
+const plus = (a: Float32Array, b: Float32Array) => a.map((v, i) => v + b[i]!);
+
+/** Runs what `make` makes; gives its outputs and the shaders that ran. */
+async function run(make: (...leaves: Tensor[]) => Tensor[], updates: (...leaves: Variable[]) => Update[] = () => []) {
+  const leaves = [leaf(1), leaf(2), leaf(3)];
+  const plan = planProgram(gpu.profile, make(...leaves.map((v) => v.tensor)), updates(...leaves));
+  const program = await Program.create(gpu, plan);
+  program.run();
+  const outputs = await program.read(0);
+  const shaders = plan.calls.map(({ shader }) => shader.split('/')[0]);
+  program.destroy();
+  return { output: outputs, plan, shaders, leaves };
+}
+
+const [a, b, c] = [values(1), values(2), values(3)];
+
+it('adds a tensor to a product while it is written, through reshapes', async () => {
+  const { output, shaders, plan } = await run((x, y, z) => [
+    reshape(add(z!, reshape(reshape(matmul(x!, y!), [-1]), [size, size])), [4, 16]),
+  ]);
+  expect(shaders).toEqual(['matmul']);
+  expect(plan.callTypes[0]).toBe('f32[8, 8], f32[8, 8], f32[8, 8] → f32[8, 8]');
+  expect(output).toEqual(plus(product(a, b), c));
+});
+
+it('adds up products in one memory', async () => {
+  const { output, shaders, plan } = await run((x, y, z) => [
+    mul(add(add(matmul(x!, y!), matmul(y!, z!)), matmul(z!, x!)), add(x!, y!)),
+  ]);
+  expect(shaders).toEqual(['matmul', 'matmul', 'matmul', 'elementwise']);
+  expect(plan.slotBytes).toEqual([size * size * 4]);
+  const sum = plus(plus(product(a, b), product(b, c)), product(c, a));
+  expect(output).toEqual(sum.map((v, i) => v * (a[i]! + b[i]!)));
+});
+
+it('overwrites what nobody reads later, and nothing else', async () => {
+  const dies = await run((x, y, z) => [mul(matmul(x!, y!, { residual: mul(z!, 2) }), 1)]);
+  expect(dies.shaders).toEqual(['elementwise', 'matmul', 'elementwise']);
+  expect(dies.plan.slotBytes).toEqual([size * size * 4]);
+  const twice = c.map((v) => v * 2);
+  expect(dies.output).toEqual(plus(product(a, b), twice));
+  const lives = await run((x, y, z) => {
+    const doubled = mul(z!, 2);
+    return [mul(matmul(x!, y!, { residual: doubled }), doubled)];
+  });
+  expect(lives.output).toEqual(plus(product(a, b), twice).map((v, i) => v * twice[i]!));
+});
+
+it('updates a variable in its own memory', async () => {
+  const { output, plan, leaves } = await run(
+    (x, y) => [add(x!, y!)],
+    (x, y, z) => [{ variable: z, value: add(z.tensor, matmul(x.tensor, y.tensor)) }],
+  );
+  expect(output).toEqual(plus(a, b));
+  expect(plan.calls.filter(({ shader }) => shader.startsWith('matmul'))).toHaveLength(1);
+  expect(plan.slotBytes).toEqual([]);
+  const read = await Program.create(gpu, planProgram(gpu.profile, [mul(leaves[2]!.tensor, 1)], []));
+  read.run();
+  expect(await read.read(0)).toEqual(plus(product(a, b), c));
+});
+
+it('leaves alone what others read, what is broadcast or constant, and a product added to itself', async () => {
+  const kept = await run((x, y, z) => {
+    const p = matmul(x!, y!);
+    return [add(p, z!), p];
+  });
+  expect(kept.shaders).toEqual(['matmul', 'elementwise']);
+  const shared = await run((x, y, z) => {
+    const p = matmul(x!, y!);
+    return [matmul(add(p, z!), p)];
+  });
+  expect(shared.shaders).toEqual(['matmul', 'elementwise', 'matmul']);
+  const twice = await run((x, y) => {
+    const p = matmul(x!, y!);
+    return [add(p, p)];
+  });
+  expect(twice.shaders).toEqual(['matmul', 'elementwise']);
+  expect(twice.output).toEqual(product(a, b).map((v) => v * 2));
+  const filled = await run((x, y) => [add(matmul(x!, y!), constant(2, [size, size]))]);
+  expect(filled.output).toEqual(product(a, b).map((v) => v + 2));
+  const broadcast = await run((x, y, z) => [add(reshape(matmul(x!, y!), [1, size, size]), reshape(z!, [size, size]))]);
+  expect(broadcast.output).toEqual(plus(product(a, b), c));
+});
