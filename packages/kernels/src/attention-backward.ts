@@ -14,6 +14,9 @@ import {
 import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
 import { variantId } from './variants.js';
 
+/** Threads of the plain variant that keep a CPU busy: some lanes of some cores. */
+const FEWEST_THREADS = 16;
+
 /** Self-attention only: as many keys as queries, of the same tokens. */
 export interface AttentionBackwardArgs<B> extends AttentionRule {
   /** B. */
@@ -66,7 +69,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
   const { scale, softcap, window } = ruleWords(args);
   const variant = args.variant ?? attentionVariant(profile, 'attentionBackward');
   const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
-  const { suffix, own, blocksPerWorkgroup, bound } = geometries[variant];
+  const { suffix, ownBackward, blocksPerWorkgroup, boundBackward } = geometries[variant];
   const options = shaderOptions(profile, variant, args, headDim);
 
   return batchRuns(profile, batch, Math.max(qBytes, tokens * 16)).flatMap(([first, count]) => {
@@ -90,7 +93,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         headDim / 4,
         blocks,
         count * kvHeads * blocks,
-        bound,
+        boundBackward,
         scale,
         softcap,
         window,
@@ -100,8 +103,12 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         stats('read').start,
         0,
       );
-    const rowBlocks = Math.ceil((tokens * group) / own);
-    const keyBlocks = Math.ceil(tokens / own);
+    // Fewer rows or keys a thread where there would be too few threads.
+    const owned = (total: number) =>
+      variant === 'plain' && count * kvHeads * total < ownBackward * FEWEST_THREADS ? ownBackward / 2 : ownBackward;
+    const [rowsOwned, keysOwned] = [owned(tokens * group), owned(tokens)];
+    const rowBlocks = Math.ceil((tokens * group) / rowsOwned);
+    const keyBlocks = Math.ceil(tokens / keysOwned);
     const rows = count * tokens * heads;
     const shape = { batch: count, queries: tokens, keys: tokens, heads, kvHeads, headDim };
     return [
@@ -115,6 +122,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
       {
         shader: `attention/backward_q${suffix}`,
         ...options,
+        conditions: { ...options.conditions, OWN16: rowsOwned === 16 },
         uniforms: uniforms(rowBlocks),
         bindings: [...inputs, ofQ(args.dq, 'read_write').binding],
         workgroups: fold(Math.ceil((count * kvHeads * rowBlocks) / blocksPerWorkgroup)),
@@ -126,6 +134,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
       {
         shader: `attention/backward_kv${suffix}`,
         ...options,
+        conditions: { ...options.conditions, OWN16: keysOwned === 16 },
         uniforms: uniforms(keyBlocks),
         bindings: [...inputs, ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding],
         workgroups: fold(Math.ceil((count * kvHeads * keyBlocks) / blocksPerWorkgroup)),

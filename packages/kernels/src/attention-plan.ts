@@ -155,22 +155,52 @@ export function batchRuns(profile: DeviceProfile, batch: number, rowBytes: numbe
 export interface AttentionGeometry {
   /** Ending of the shaders' names. */
   readonly suffix: string;
-  /** Rows (or keys, for their gradients) of a block: those of one thread, or of one workgroup. */
+  /** Rows of a block: those of one thread, or of one workgroup. */
   readonly own: number;
+  /** Rows (or keys, for their gradients) of a block of the backward pass. */
+  readonly ownBackward: number;
   /** Keys (or rows) walked at a time. */
   readonly streamed: number;
   /** Blocks of a workgroup. */
   readonly blocksPerWorkgroup: number;
-  /** A loop bound that shaders take from their uniforms, so that it stays rolled. */
+  /** A loop bound that shaders take from their uniforms, so that it stays rolled; and that of the backward pass. */
   readonly bound: number;
+  readonly boundBackward: number;
   /** Blocks that keep a device busy: fewer than these share out their keys. Guesses: 2 to 8 cores of 8 lanes; some 100 GPU cores. */
   readonly busy: number;
 }
 
 export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> = {
-  plain: { suffix: '', own: 8, streamed: 8, blocksPerWorkgroup: 8, bound: 8, busy: 64 },
-  subgroup: { suffix: '_subgroup', own: 8, streamed: 32, blocksPerWorkgroup: 1, bound: 8, busy: 8 },
-  workgroup: { suffix: '_tiled', own: 32, streamed: 64, blocksPerWorkgroup: 1, bound: 4, busy: 128 },
+  plain: {
+    suffix: '',
+    own: 8,
+    ownBackward: 16,
+    streamed: 8,
+    blocksPerWorkgroup: 8,
+    bound: 8,
+    boundBackward: 4,
+    busy: 64,
+  },
+  subgroup: {
+    suffix: '_subgroup',
+    own: 8,
+    ownBackward: 8,
+    streamed: 32,
+    blocksPerWorkgroup: 1,
+    bound: 8,
+    boundBackward: 8,
+    busy: 8,
+  },
+  workgroup: {
+    suffix: '_tiled',
+    own: 32,
+    ownBackward: 32,
+    streamed: 64,
+    blocksPerWorkgroup: 1,
+    bound: 4,
+    boundBackward: 4,
+    busy: 128,
+  },
 };
 
 /**
