@@ -48,9 +48,18 @@ function printCase(result: CaseResult): void {
   console.log(`\n${caseName(result.case)}`);
   const wrong = disagreeing(result);
   for (const measured of result.measured) {
-    const { contender, failure, ms, ratio, cpuRatio, firstMs, difference, note, memory } = measured;
+    const { contender, failure, ms, ratio, cpuRatio, firstMs, difference, note, memory, start } = measured;
     if (failure !== undefined) {
       if (failure !== '–') console.log(`  ${contender.padEnd(10)} failed: ${failure}`);
+      continue;
+    }
+    if (start !== undefined) {
+      const { loadingMs, firstStepMs, secondStepMs } = start;
+      const phases = { loading: loadingMs, 'first step': firstStepMs, 'second step': secondStepMs };
+      const times = Object.entries(phases).map(([name, time]) => `${name} ${formatMs(time)} ms`);
+      console.log(
+        `  ${contender.padEnd(10)}${times.join('  ')}  first ${(firstStepMs / secondStepMs).toFixed(2)}× second`,
+      );
       continue;
     }
     const cells = [

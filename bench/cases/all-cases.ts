@@ -1,6 +1,6 @@
 import { attention } from './attention.js';
 import type { BenchCase, Size } from './case.js';
-import { decode, fullStep, gemmaBlock, loraStep, weightLoading } from './gemma.js';
+import { coldStart, decode, fullStep, gemmaBlock, loraStep, weightLoading } from './gemma.js';
 import { languageModel } from './language-model.js';
 import { matmul } from './matmul.js';
 import { mlp } from './mlp.js';
@@ -17,6 +17,7 @@ const families = [
   fullStep,
   decode,
   weightLoading,
+  coldStart,
 ];
 
 /** Every case, from kernels to whole steps. */

@@ -18,6 +18,8 @@ export interface BenchCase {
   readonly target?: number;
   /** Instead of being timed, it runs so often, and memory is looked at. */
   readonly memoryRuns?: number;
+  /** Instead of being timed, it is prepared only; its results are what `StartTimes` says, in milliseconds. */
+  readonly isStart?: boolean;
 }
 
 export const caseName = ({ family, name }: BenchCase): string => `${family} ${name}`;

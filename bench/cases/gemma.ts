@@ -110,6 +110,20 @@ export const decode = (size: Size): BenchCase[] => {
   ];
 };
 
+export const coldStart = (size: Size): BenchCase[] => {
+  const shape = { ...sizes.full, ...(size === 'small' && { tokens: 128 }) };
+  const rank = 8;
+  const megabytes = Math.round((2 * (shape.layers * linears(shape) + shape.words * shape.width)) / 1e6);
+  return [0, 50].map((megabytesPerSecond) => ({
+    family: 'cold start',
+    name: `LoRA of rank ${rank}, ${shapeName(shape)}, ${megabytes} MB ${megabytesPerSecond === 0 ? 'from disk' : `at ${megabytesPerSecond} MB/s`}`,
+    op: 'coldStart',
+    params: { ...shape, rank, megabytesPerSecond },
+    tolerance: 0,
+    isStart: true,
+  }));
+};
+
 export const weightLoading = (size: Size): BenchCase[] => {
   const shape = size === 'small' ? { ...sizes.small, layers: 6, words: 32768 } : sizes.full;
   const bytes = 2 * (shape.layers * linears(shape) + shape.words * shape.width);

@@ -49,6 +49,15 @@ export interface MemoryUse {
   readonly gpu?: number;
 }
 
+/** A process that begins with nothing compiled, as `Result` has it: in this order. Milliseconds. */
+export interface StartTimes {
+  /** Of weights, from a file or a connection to the device. */
+  readonly loadingMs: number;
+  /** From then until the first step is done. */
+  readonly firstStepMs: number;
+  readonly secondStepMs: number;
+}
+
 /** What stays of a contender's side of a case. */
 export interface Task {
   /** Once, and waits until the device has done it. */

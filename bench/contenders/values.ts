@@ -16,7 +16,10 @@ export function hashed(n: number, seed: number, scale: number, bits = 24): Float
 
 /** f32 values that bf16 holds exactly, as bf16. */
 export function toBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
-  return Uint16Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), (bits) => bits >>> 16);
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) halves[i] = bits[i]! >>> 16;
+  return halves;
 }
 
 /** Tokens of a made-up text, and the ones that follow them. */

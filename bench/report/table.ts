@@ -51,7 +51,7 @@ export function timesTable(
     'largest difference',
   ];
   const rows = results
-    .filter(({ case: { memoryRuns } }) => memoryRuns === undefined)
+    .filter(({ case: benchCase }) => isTimed(benchCase))
     .map((result) => {
       const of = (name: string) => result.measured.find(({ contender }) => contender === name);
       const own = of(ours!)!;
@@ -70,6 +70,25 @@ export function timesTable(
       ];
     });
   return rows.length === 0 ? [] : markdownTable(head, rows);
+}
+
+const isTimed = ({ memoryRuns, isStart }: BenchCase) => memoryRuns === undefined && !isStart;
+
+/** How long a process that begins with nothing compiled takes until it has learned something. */
+export function startTable(results: readonly CaseResult[]): string[] {
+  const rows = results.flatMap(({ case: benchCase, measured }) =>
+    measured.flatMap(({ contender, start }) => {
+      if (start === undefined) return [];
+      const { loadingMs, firstStepMs, secondStepMs } = start;
+      const ratio = `${(firstStepMs / secondStepMs).toFixed(2)}×`;
+      return [[benchCase.name, contender, ...[loadingMs, firstStepMs, secondStepMs].map(formatMs), ratio]];
+    }),
+  );
+  if (rows.length === 0) return [];
+  return markdownTable(
+    ['cold start', 'contender', 'loading ms', 'first step ms', 'second step ms', 'first / second'],
+    rows,
+  );
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)}`;

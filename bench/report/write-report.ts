@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { CaseResult } from '../run/measure-case.js';
-import { memoryTable, notes, timesTable } from './table.js';
+import { memoryTable, notes, startTable, timesTable } from './table.js';
 import { plotRatios } from './plot.js';
 
 export interface Circumstances {
@@ -36,6 +36,7 @@ const machine = () =>
 export function renderMarkdown(results: readonly CaseResult[], about: Circumstances, plotFile: string): string {
   const names = about.contenders.map(({ name }) => name);
   const memory = memoryTable(results);
+  const starts = startTable(results);
   const said = notes(results);
   const lines = [
     `# ${about.adapter}`,
@@ -57,6 +58,7 @@ export function renderMarkdown(results: readonly CaseResult[], about: Circumstan
     '',
     ...timesTable(results, names, about.adapter, about.isSoftware),
     ...(memory.length > 0 ? ['', '## Memory', '', ...memory] : []),
+    ...(starts.length > 0 ? ['', '## Cold start', '', ...starts] : []),
     ...(said.length > 0 ? ['', '## Failures', '', ...said] : []),
     '',
   ];

@@ -79,9 +79,9 @@ export class ContenderProcess {
     return answer;
   }
 
-  /** Compiling a peer's shaders for the first time takes minutes on adapters of the CPU. */
+  /** Compiling a peer's shaders for the first time takes minutes on adapters of the CPU; so does a cold start of ours. */
   prepare(op: string, params: Params): Promise<Prepared> {
-    return this.#ask({ do: 'prepare', op, params }, minutes(6));
+    return this.#ask({ do: 'prepare', op, params }, minutes(15));
   }
 
   /** The time of one of `times` runs. */

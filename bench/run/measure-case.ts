@@ -1,5 +1,5 @@
 import type { BenchCase } from '../cases/case.js';
-import type { MemoryUse, RunTime } from '../contenders/protocol.js';
+import type { MemoryUse, RunTime, StartTimes } from '../contenders/protocol.js';
 import { ContenderError, type ContenderProcess } from './contender-process.js';
 import { difference, median } from './statistics.js';
 
@@ -20,6 +20,7 @@ export interface Measured {
   /** Largest relative difference of its results from ours. */
   readonly difference?: number;
   readonly memory?: { readonly before: MemoryUse; readonly after: MemoryUse };
+  readonly start?: StartTimes;
 }
 
 export interface CaseResult {
@@ -80,7 +81,7 @@ export async function measureCase(
         records.get(contender)!.memory = { before, after: await contender.memory() };
       });
     }
-  } else {
+  } else if (!benchCase.isStart) {
     for (let round = 0; round < rounds; round++) {
       for (const contender of round % 2 === 0 ? [...alive] : [...alive].reverse()) {
         await attempt(contender, async () => {
@@ -92,14 +93,19 @@ export async function measureCase(
 
   for (const contender of [...alive]) {
     await attempt(contender, async () => {
-      results.set(contender, await contender.result());
+      const result = await contender.result();
+      results.set(contender, result);
+      if (benchCase.isStart) {
+        const [loadingMs, firstStepMs, secondStepMs] = result as [number, number, number];
+        records.get(contender)!.start = { loadingMs, firstStepMs, secondStepMs };
+      }
     });
     await contender.drop().catch(() => contender.stop());
   }
   const [ours] = contenders;
   const own = measured.get(ours!) ?? [];
   const ownResult = results.get(ours!);
-  for (const contender of alive) {
+  for (const contender of benchCase.isStart ? [] : alive) {
     const record = records.get(contender)!;
     const list = measured.get(contender)!;
     record.ms = median(list.flatMap((time) => (time === undefined ? [] : [time.ms])));

@@ -1,31 +1,20 @@
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Gpu } from '@lapidary/gpu';
 import { createDeviceSink } from '@lapidary/trainer';
 import { gemmaWeightLoader } from '@lapidary/weights';
-import { writeHfModel } from '@lapidary/weights/node';
-import { gemmaShape, gemmaWeights } from '../gemma-weights.js';
+import { gemmaShape } from '../gemma-weights.js';
 import type { Op } from '../protocol.js';
-import { sample, toBf16 } from '../values.js';
+import { sample } from '../values.js';
 import { makeGemma } from './gemma-model.js';
+import { modelFolder } from './model-folder.js';
 
 /** Weights from files, through @lapidary/weights. */
 export const weightOps = (gpu: Gpu): Record<string, Op> => ({
   /** Everything in a folder as Hugging Face has it, into memory of the device that is there already; the file is in the page cache. */
   async weightLoading(params) {
     const shape = gemmaShape(params);
-    const { config, variables } = makeGemma(gpu, shape);
-    // Where PyTorch looks for it too.
-    const folder = join(tmpdir(), `lapidary-bench-${shape.layers}-${shape.words}`);
-    if (!existsSync(join(folder, 'config.json'))) {
-      const tensors = gemmaWeights(shape).map(({ path, shape: size, values }) => {
-        const bytes = () => [new Uint8Array(toBf16(values()).buffer)];
-        return [path, { shape: size, dtype: 'bf16' as const, bytes }] as const;
-      });
-      await writeHfModel(folder, config, new Map(tensors));
-    }
+    const { variables } = makeGemma(gpu, shape);
+    const folder = await modelFolder(shape);
     return {
       async run() {
         const weights = await gemmaWeightLoader({ from: folder }).open();

@@ -58,6 +58,12 @@ export function greedy(logits: Float32Array): number {
 /** Prompt lengths are rounded up to one of few, so that a new length costs no new program. */
 const PROMPT_STEP = 32;
 
+/** Tokens of a prompt's text, and patches of its images. */
+export interface PromptSize {
+  readonly tokens: number;
+  readonly patches: number;
+}
+
 interface StepShape {
   /** Places for tokens of the text. */
   readonly length: number;
@@ -73,6 +79,7 @@ export class Generator {
   readonly #config: ModelConfig;
   readonly #options: GemmaOptions;
   readonly #cache: { k: Variable; v: Variable }[];
+  readonly #plans = new Map<string, ProgramPlan>();
   readonly #programs = new Map<string, Promise<Program>>();
 
   /** `maxLength`: most tokens of images, prompt and answer together; the cache is allocated for so many. */
@@ -173,12 +180,20 @@ export class Generator {
   }
 
   /** Bytes on the device while such prompts are answered, the model's parameters not counted. */
-  plannedBytes(prompts: readonly { readonly tokens: number; readonly patches: number }[]): number {
-    const shapes = [{ length: 1, patches: 0 }, ...prompts.map(({ tokens, patches }) => this.#shape(tokens, patches))];
-    const distinct = new Map(shapes.map((shape) => [keyOf(shape), shape]));
+  plannedBytes(prompts: readonly PromptSize[]): number {
     const cache = this.#cache.reduce((n, { k, v }) => n + k.bytes + v.bytes, 0);
     const program = ({ memory }: ProgramPlan) => memory.inputs + memory.outputs + memory.temporaries + memory.overhead;
-    return cache + [...distinct.values()].reduce((n, shape) => n + program(this.#plan(shape)), 0);
+    return cache + this.#plansFor(prompts).reduce((n, plan) => n + program(plan), 0);
+  }
+
+  /** Compiles what answering such prompts takes; see `Program.prepare`. The parameters need not be there yet. */
+  async prepare(prompts: readonly PromptSize[]): Promise<void> {
+    await Promise.all(this.#plansFor(prompts).map((plan) => Program.prepare(this.#gpu, plan)));
+  }
+
+  #plansFor(prompts: readonly PromptSize[]): ProgramPlan[] {
+    const shapes = [{ length: 1, patches: 0 }, ...prompts.map(({ tokens, patches }) => this.#shape(tokens, patches))];
+    return [...new Map(shapes.map((shape) => [keyOf(shape), shape])).values()].map((shape) => this.#plan(shape));
   }
 
   #shape(tokens: number, patches: number): StepShape {
@@ -205,7 +220,14 @@ export class Generator {
     return Program.create(this.#gpu, this.#plan(shape));
   }
 
-  #plan({ length, patches }: StepShape): ProgramPlan {
+  #plan(shape: StepShape): ProgramPlan {
+    const key = keyOf(shape);
+    const plan = this.#plans.get(key) ?? this.#trace(shape);
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  #trace({ length, patches }: StepShape): ProgramPlan {
     const i32 = (...shape: number[]) => new TensorLike('i32', shape);
     const vision = visionConfigOf(this.#config);
     const types = {

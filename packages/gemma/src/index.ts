@@ -68,6 +68,7 @@ export {
   PromptImagesError,
   type GenerateOptions,
   type ModelPrompt,
+  type PromptSize,
 } from './generate.js';
 
 // Text

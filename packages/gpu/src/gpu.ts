@@ -1,4 +1,5 @@
-import { DeviceLostError, GpuOutOfMemoryError, GpuValidationError } from './errors.js';
+import { causeOf, lossOf } from './device-loss.js';
+import { type DeviceLostError, GpuOutOfMemoryError, GpuValidationError } from './errors.js';
 import { PipelineCache } from './pipelines.js';
 import type { DeviceProfile } from './profile.js';
 
@@ -11,8 +12,6 @@ export interface GpuCounters {
   bytes: number;
   peakBytes: number;
 }
-
-const lossGraceMs = 200;
 
 /** An open device with its profile, pipelines and counters: the value everything above takes. */
 export class Gpu {
@@ -30,9 +29,9 @@ export class Gpu {
     this.device = device;
     this.#profile = profile;
     this.pipelines = new PipelineCache(device);
-    this.lost = device.lost.then((info) => {
-      this.#lostError = new DeviceLostError({ reason: info.reason ?? 'unknown', message: info.message });
-      return this.#lostError;
+    this.lost = lossOf(device).then((error) => {
+      this.#lostError = error;
+      return error;
     });
     device.addEventListener?.('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
@@ -127,10 +126,9 @@ export class Gpu {
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, size);
     } catch (error) {
-      // A device that goes rejects what was asked of it a moment before it says that it is lost.
-      await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, lossGraceMs))]);
+      const cause = await causeOf(error, this.lost);
       this.check();
-      throw error;
+      throw cause;
     }
     const bytes = staging.getMappedRange(0, size).slice(0);
     staging.unmap();

@@ -1,4 +1,5 @@
-import { ShaderCompilationError } from './errors.js';
+import { causeOf, lossOf } from './device-loss.js';
+import { DeviceLostError, ShaderCompilationError } from './errors.js';
 import { linkShader, type ShaderSpec } from './link-shader.js';
 
 /** What makes one compute pipeline: a WESL root module, its conditions and constants, and how its bindings are accessed. */
@@ -40,7 +41,7 @@ export class PipelineCache {
 
   /**
    * The pipeline of a spec, compiled on first use.
-   * @throws ShaderCompilationError with the place in the .wesl file.
+   * @throws ShaderCompilationError with the place in the .wesl file; DeviceLostError.
    */
   get(spec: PipelineSpec): Promise<CompiledPipeline> {
     const key = pipelineKey(spec);
@@ -78,21 +79,22 @@ export class PipelineCache {
     this.created++;
     this.#device.pushErrorScope('validation');
     const module = this.#device.createShaderModule({ label: spec.shader, code: linked.code });
-    const scope = this.#device.popErrorScope();
-    const info = await module.getCompilationInfo();
-    await scope;
-    const error = info.messages.find((m) => m.type === 'error');
-    if (error !== undefined)
-      throw new ShaderCompilationError({ ...linked.locate(error.offset), reason: error.message });
-    const layout = this.#layout(spec.access);
     try {
+      const [, info] = await Promise.all([this.#device.popErrorScope(), module.getCompilationInfo()]);
+      const error = info.messages.find((m) => m.type === 'error');
+      if (error !== undefined)
+        throw new ShaderCompilationError({ ...linked.locate(error.offset), reason: error.message });
+      const layout = this.#layout(spec.access);
       const pipeline = await this.#device.createComputePipelineAsync({
         label: spec.shader,
         layout: layout.pipeline,
         compute: { module, entryPoint: 'main' },
       });
       return { pipeline, layout: layout.group };
-    } catch (cause) {
+    } catch (error) {
+      if (error instanceof ShaderCompilationError) throw error;
+      const cause = await causeOf(error, lossOf(this.#device));
+      if (cause instanceof DeviceLostError) throw cause;
       throw new ShaderCompilationError({
         file: `${spec.shader}.wesl`,
         line: 0,

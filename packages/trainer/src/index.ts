@@ -69,5 +69,6 @@ export { ExportError } from './loop/export-run.js';
 export { planPreset } from './loop/plan-preset.js';
 export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './loop/profile-training.js';
 export { openData, planRunMemory, runTraining } from './loop/run-training.js';
+export { type BudgetedPlan, describeRecomputed } from './loop/plan-within-budget.js';
 export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
 export type { TrainPlan } from './loop/train-plan.js';

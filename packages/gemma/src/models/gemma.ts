@@ -16,6 +16,7 @@ import {
 } from '@lapidary/tensor';
 import type { GemmaConfig } from '../config/gemma-config.js';
 import { createProjection, type LoraRun, type Projection } from './projection.js';
+import { isRecomputed } from './recompute.js';
 
 // Gemma 1, 2 and 3 text models (arXiv:2403.08295, 2408.00118, 2503.19786), as transformers and google-deepmind/gemma compute them.
 
@@ -70,8 +71,8 @@ export interface KvCache {
 export interface GemmaOptions extends LoraRun {
   /** Multiplies embeddings. Default √d unrounded, as in an f32 run of transformers; the bf16 run rounds it to bf16. */
   readonly embedScale?: number;
-  /** Computes each block again in the backward pass instead of keeping its values. */
-  readonly gradientCheckpointing?: boolean;
+  /** Computes blocks again in the backward pass instead of keeping their values: all of them, or the first so many. */
+  readonly gradientCheckpointing?: boolean | number;
   readonly cache?: KvCache;
 }
 
@@ -109,7 +110,7 @@ export function gemmaDecode(
     const project = createProjection(options, index);
     const block: Block = { config, index, tokenInfo, options, project, updates };
     const run = (x: Tensor) => gemmaBlock(x, layer, block);
-    h = options.gradientCheckpointing ? checkpoint(run)(h) : run(h);
+    h = isRecomputed(options, index) ? checkpoint(run)(h) : run(h);
   });
   return { hidden: rmsNorm(h, params.finalNorm.weight, norm), cache: updates };
 }

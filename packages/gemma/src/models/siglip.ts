@@ -11,6 +11,7 @@ import {
   type Tensor,
 } from '@lapidary/tensor';
 import { createProjection, type LoraRun, type Projection } from './projection.js';
+import { isRecomputed } from './recompute.js';
 
 // SigLIP's vision transformer (Zhai et al. 2023, arXiv:2303.15343; Dosovitskiy et al. 2020, arXiv:2010.11929) without a pooling
 // head, as big_vision and transformers compute it.
@@ -55,9 +56,9 @@ export interface SiglipParams {
 }
 
 export interface SiglipOptions extends LoraRun {
-  /** Computes each block again in the backward pass instead of keeping its values. */
-  readonly gradientCheckpointing?: boolean;
-  /** Number of the first block, where several towers share one LoRA dropout seed. Default 0. */
+  /** Computes blocks again in the backward pass instead of keeping their values: all of them, or the first so many. */
+  readonly gradientCheckpointing?: boolean | number;
+  /** Number of the first block, where several towers share a LoRA dropout seed or a count of blocks. Default 0. */
   readonly firstBlock?: number;
 }
 
@@ -81,9 +82,10 @@ export function siglipHidden(
   // Records of one segment, block and position: every patch sees every patch.
   const everywhere = constantI32(1, [batch, count, 4]);
   params.layers.forEach((layer, index) => {
-    const project = createProjection(options, (options.firstBlock ?? 0) + index);
+    const block = (options.firstBlock ?? 0) + index;
+    const project = createProjection(options, block);
     const run = (x: Tensor) => siglipBlock(x, layer, { config, everywhere, project });
-    h = options.gradientCheckpointing ? checkpoint(run)(h) : run(h);
+    h = isRecomputed(options, block) ? checkpoint(run)(h) : run(h);
   });
   return layerNorm(h, params.finalNorm.weight, params.finalNorm.bias, norm);
 }

@@ -4,7 +4,7 @@ import type { Tensor } from '../graph.js';
 import { add, constant, mul } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
 import { reshape } from '../ops/shape.js';
-import { Variable, variableFrom } from '../variable.js';
+import { type Variable, variableFrom } from '../variable.js';
 import { Program } from './program.js';
 import { planProgram, type Update } from './plan.js';
 

@@ -83,18 +83,22 @@ export class Program {
   }
 
   /**
-   * Allocates a plan's memory, compiles its pipelines (all at once, asynchronously) and makes its bind groups.
+   * Compiles a plan's pipelines, all at once, asynchronously: `create` then finds them made. Needs no variable and allocates
+   * nothing, so it can go on while weights load.
+   * @throws KernelCheckError where the device computes wrong numbers, DisabledVariantError where this plan would;
+   * ShaderCompilationError, DeviceLostError.
+   */
+  static async prepare(gpu: Gpu, plan: ProgramPlan): Promise<void> {
+    await compilePipelines(gpu, plan);
+  }
+
+  /**
+   * Allocates a plan's memory, compiles its pipelines (as `prepare` does) and makes its bind groups.
    * Variables must be allocated already. Temporaries live in `pool`, if one is given that was made for this plan too.
-   * @throws KernelCheckError where the device computes wrong numbers, DisabledVariantError where this plan would.
+   * @throws what `prepare` throws.
    */
   static async create(gpu: Gpu, plan: ProgramPlan, pool?: SlotPool): Promise<Program> {
-    await checkKernels(gpu);
-    const { disabledVariants } = gpu.profile;
-    const wrong = plan.calls.find(({ variantId }) => variantId !== undefined && disabledVariants?.has(variantId));
-    if (wrong !== undefined) throw new DisabledVariantError(wrong.variantId!);
-    const compiled = await Promise.all(
-      plan.calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
-    );
+    const compiled = await compilePipelines(gpu, plan);
     const owned: GPUBuffer[] = [];
     const make = (bytes: number, label: string, usage?: GPUBufferUsageFlags) => {
       const buffer = gpu.createBuffer(bytes, label, usage);
@@ -209,6 +213,16 @@ export class Program {
   destroy(): void {
     for (const buffer of this.#owned.splice(0)) this.#gpu.destroyBuffer(buffer);
   }
+}
+
+async function compilePipelines(gpu: Gpu, plan: ProgramPlan): Promise<CompiledPipeline[]> {
+  await checkKernels(gpu);
+  const { disabledVariants } = gpu.profile;
+  const wrong = plan.calls.find(({ variantId }) => variantId !== undefined && disabledVariants?.has(variantId));
+  if (wrong !== undefined) throw new DisabledVariantError(wrong.variantId!);
+  return Promise.all(
+    plan.calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
+  );
 }
 
 function makeSteps(

@@ -52,6 +52,9 @@ const harmless = new Set([
   'resume',
   'overwrite',
   'gradientCheckpointing',
+  'memoryBudget',
+  // A run that goes on uses the kernels it began with.
+  'kernelTuning',
 ]);
 
 /** Every field in which two echoes differ, by path. */

@@ -122,6 +122,8 @@ export const trainConfigSchema = v.object({
   allowMissing: withDefault(patterns, []),
   trainable: orNull(patterns),
   gradientCheckpointing: withDefault(flag, false),
+  kernelTuning: withDefault(choice(['auto', 'always', 'never']), 'auto'),
+  memoryBudget: orNull(integer(1)),
   evalEvery: orNull(integer(1)),
   saveEvery: orNull(integer(1)),
   keep: withDefault(integer(1), 2),

@@ -128,6 +128,13 @@ export interface ResolvedTrainConfig {
   readonly trainable: readonly PathPattern[] | null;
   /** Compute activations again in the backward pass: slower, much less memory. */
   readonly gradientCheckpointing: boolean;
+  /** Whether variants of matrix products are measured, once a device, and the fastest used. `auto`: on GPUs. */
+  readonly kernelTuning: 'auto' | 'always' | 'never';
+  /**
+   * Bytes that training may take on the device; null: as many as it needs. Of as few blocks as possible activations are then computed
+   * again in the backward pass.
+   */
+  readonly memoryBudget: number | null;
   /** Steps between evaluations; null: a tenth of the run. */
   readonly evalEvery: number | null;
   /** Steps between checkpoints; null: a tenth of the run, at most 1000. The last step is always saved. */

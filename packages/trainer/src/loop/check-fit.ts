@@ -87,7 +87,8 @@ export function checkFit(
   return fits === false ? `The machine may swap or end the run: ${reason}.` : null;
 }
 
-function adviceFor(
+/** What would make a run smaller, the most effective first; fields of the config stand in backticks. */
+export function adviceFor(
   { memory }: Pick<TrainPlan, 'memory'>,
   { gradientCheckpointing, lora }: Pick<ResolvedTrainConfig, 'gradientCheckpointing' | 'lora'>,
 ): string[] {

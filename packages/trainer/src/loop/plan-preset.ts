@@ -4,7 +4,7 @@ import type { DType } from '@lapidary/kernels';
 import { bucketLength } from '../data/batch.js';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import { planModel, type ModelPlan } from './setup-model.js';
-import { planTraining, type TrainPlan } from './train-plan.js';
+import { type BudgetedPlan, planWithinBudget } from './plan-within-budget.js';
 
 /**
  * What a run on a model would take, from its configuration alone: nothing is read or downloaded. Rows are taken to be as long as
@@ -15,7 +15,7 @@ export function planPreset(
   config: ModelConfig,
   run: ResolvedTrainConfig,
   dtype: DType = 'bf16',
-): { readonly model: ModelPlan; readonly plan: TrainPlan } {
+): { readonly model: ModelPlan; readonly plan: BudgetedPlan } {
   const entries = new Map([...modelParamSpecs(config)].map(([path, { shape }]) => [path, { shape, dtype }]));
   const model = planModel({ config, weights: { entries } }, run);
   const vision = visionConfigOf(config);
@@ -27,6 +27,7 @@ export function planPreset(
     ...(vision && { patches: patchCount(vision) }),
   };
   const held = run.evalData !== null || run.evalFraction > 0 ? [shape] : [];
-  const plan = planTraining(profile, model, { train: [shape], held, accumulate: run.gradientAccumulation > 1 });
+  const shapes = { train: [shape], held, accumulate: run.gradientAccumulation > 1 };
+  const plan = planWithinBudget(profile, model, shapes, run);
   return { model, plan };
 }

@@ -116,7 +116,8 @@ async function profile(
     try {
       const onProgress = (done: number, total: number) =>
         void logger?.onPhase?.({ name: 'Loading weights', done, total });
-      await loadModel(gpu, open, model, run, onProgress, signal);
+      const compiling = Trainer.prepare(gpu, plan);
+      await loadModel(gpu, open, model, run, { onProgress, compiling, ...(signal && { signal }) });
       await logger?.onPhase?.({ name: 'Compiling' });
       trainer = await Trainer.create(gpu, plan, run);
       let steps = 0;

@@ -25,7 +25,7 @@ import { restoreRun, saveRun, type RunState } from './checkpoints.js';
 import { exportRun } from './export-run.js';
 import { findNonFinite } from './find-non-finite.js';
 import { destroyModel, loadModel, openModel, planModel, type ModelPlan, type OpenModel } from './setup-model.js';
-import { planTraining, type TrainPlan } from './train-plan.js';
+import { type BudgetedPlan, describeRecomputed, planWithinBudget } from './plan-within-budget.js';
 import { Trainer } from './trainer.js';
 
 /** The data of a run as tokens. */
@@ -89,19 +89,23 @@ export async function openData(run: ResolvedTrainConfig, open: OpenModel): Promi
   };
 }
 
-/** What a run needs, planned without touching a device beyond its profile. @throws ConfigError: rows beyond the model's context */
+/**
+ * What a run needs, planned without touching a device beyond its profile.
+ * @throws ConfigError: rows beyond the model's context; RunTooLargeError: beyond `memoryBudget`
+ */
 export function planRunMemory(
   profile: Gpu['profile'],
   model: ModelPlan,
   data: RunData,
   run: ResolvedTrainConfig,
-): TrainPlan {
+): BudgetedPlan {
   checkContext(run, model.step.config, data.patches);
-  return planTraining(profile, model, {
+  const shapes = {
     train: batchShapes(data.train, run.batchSize, run.maxLength, data.patches),
     held: data.held.length > 0 ? batchShapes(data.held, run.batchSize, run.maxLength, data.patches) : [],
     accumulate: run.gradientAccumulation > 1,
-  });
+  };
+  return planWithinBudget(profile, model, shapes, run);
 }
 
 /** Answers of held-out rows by the model as it is now; a signal ends them early. Its memory is given back at the end. */
@@ -285,6 +289,8 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
     const plan = planRunMemory(gpu.profile, model, data, run);
     const tight = checkFit(gpu.profile, plan, run);
     if (tight !== null) await logger.onNotice(tight);
+    const recomputed = describeRecomputed(plan, run.memoryBudget);
+    if (recomputed !== null) await logger.onNotice(recomputed);
     await recordRows(store, data.train);
     const steps = planRun(run, data.train.length);
     const sampler = samplerOf(gpu, open, model, data, run);
@@ -292,8 +298,8 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
       tokens: Math.min(promptTokens(row, open.tokenizer, styleOf(open)).length, run.maxLength),
       patches: data.patches,
     }));
-    const samplerBytes = run.sampleTokens > 0 && samplePrompts.length > 0 ? sampler.plannedBytes(samplePrompts) : 0;
-    await sampler.destroy();
+    const takesSamples = run.sampleTokens > 0 && samplePrompts.length > 0;
+    const samplerBytes = takesSamples ? sampler.plannedBytes(samplePrompts) : 0;
     const during = run.sampleEvery === null ? 0 : samplerBytes;
     const peakBytesPlanned = Math.max(plan.totalBytes + during, plan.modelBytes + samplerBytes);
     const before = gpu.counters.bytes;
@@ -301,14 +307,12 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
 
     let trainer: Trainer | undefined;
     try {
-      const report = await loadModel(
-        gpu,
-        open,
-        model,
-        run,
-        (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
-        signal,
-      );
+      const report = await loadModel(gpu, open, model, run, {
+        onProgress: (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
+        // What is awaited later (samples, then the first step) is then made, or on its way.
+        compiling: Promise.all([takesSamples && sampler.prepare(samplePrompts), Trainer.prepare(gpu, plan)]),
+        ...(signal && { signal }),
+      });
       if (report.initialised.length > 0) {
         const { initialised, freshBytes } = report;
         const names = `${initialised.slice(0, 5).join(', ')}${initialised.length > 5 ? ', …' : ''}`;

@@ -154,15 +154,23 @@ export function createDeviceSink(gpu: Gpu, variables: ReadonlyMap<string, Variab
   };
 }
 
+export interface LoadModelOptions {
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+  /** Goes on meanwhile, and is not waited for; where it fails, loading ends with its error. */
+  readonly compiling?: Promise<unknown>;
+}
+
 /** Allocates every variable, streams the weights in, and gives adapters their starting values. */
 export async function loadModel(
   gpu: Gpu,
   { weights }: OpenModel,
   plan: ModelPlan,
   { seed, allowMissing }: Pick<ResolvedTrainConfig, 'seed' | 'allowMissing'>,
-  onProgress?: (done: number, total: number) => void,
-  signal?: AbortSignal,
+  { onProgress, signal, compiling }: LoadModelOptions = {},
 ): Promise<LoadReport & { readonly fingerprint: string }> {
+  const stop = new AbortController();
+  compiling?.catch((error: unknown) => stop.abort(error));
   for (const variable of plan.variables.values()) variable.allocate(gpu);
   for (const { m, v, sum } of plan.step.trained) for (const state of [m, v, sum]) state?.allocate(gpu);
   // A device without the memory says so here, before a byte of weights is fetched.
@@ -179,10 +187,13 @@ export async function loadModel(
       plan.variables.get(path)!.write(encodeFloats(values, dtype), firstRow * rowBytes);
     },
   });
-  const report = await weights.load(plan.base, sink, {
+  const loading = weights.load(plan.base, sink, {
     ...(allowMissing.length > 0 && { allowMissing: joinPathPatterns(allowMissing) }),
     ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }),
-    ...(signal && { signal }),
+    signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
+  });
+  const report = await loading.catch((error: unknown) => {
+    throw stop.signal.aborted ? stop.signal.reason : error;
   });
   for (const [path, spec] of plan.lora)
     plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));

@@ -1,5 +1,12 @@
 import type { Gpu } from '@lapidary/gpu';
-import { Program, SlotPool, type HostData, type ProfileOptions, type ProgramProfile } from '@lapidary/tensor';
+import {
+  Program,
+  SlotPool,
+  type HostData,
+  type ProfileOptions,
+  type ProgramPlan,
+  type ProgramProfile,
+} from '@lapidary/tensor';
 import type { ResolvedTrainConfig } from '../config/train-config.js';
 import type { Batch } from '../data/batch.js';
 import { NonFiniteLossError } from '../errors/errors.js';
@@ -28,13 +35,15 @@ export class Trainer {
     this.#config = config;
   }
 
-  /** Compiles every program, all at once. */
+  /** Compiles every program's pipelines, all at once; see `Program.prepare`. */
+  static async prepare(gpu: Gpu, plan: TrainPlan): Promise<void> {
+    await Promise.all(programsOf(plan).map((program) => Program.prepare(gpu, program)));
+  }
+
+  /** Makes every program, once its pipelines are there. */
   static async create(gpu: Gpu, plan: TrainPlan, config: ResolvedTrainConfig): Promise<Trainer> {
-    const pool = new SlotPool(gpu, [
-      ...plan.steps.values(),
-      ...plan.evals.values(),
-      ...(plan.update ? [plan.update] : []),
-    ]);
+    await Trainer.prepare(gpu, plan);
+    const pool = new SlotPool(gpu, programsOf(plan));
     const make = async (plans: TrainPlan['steps']) =>
       new Map(
         await Promise.all([...plans].map(async ([length, p]) => [length, await Program.create(gpu, p, pool)] as const)),
@@ -136,6 +145,12 @@ export class Trainer {
     this.#pool.destroy();
   }
 }
+
+const programsOf = ({ steps, evals, update }: TrainPlan): ProgramPlan[] => [
+  ...steps.values(),
+  ...evals.values(),
+  ...(update ? [update] : []),
+];
 
 const inputsOf = ({ inputIds, tokenInfo, rows, targets, patches }: Batch) => ({
   inputIds,

@@ -1,0 +1,7 @@
+/** Whether a block's values are computed again in the backward pass: of all blocks, or of the first so many. */
+export function isRecomputed(
+  { gradientCheckpointing = false }: { readonly gradientCheckpointing?: boolean | number },
+  block: number,
+): boolean {
+  return typeof gradientCheckpointing === 'number' ? block < gradientCheckpointing : gradientCheckpointing;
+}
