@@ -58,9 +58,9 @@ async function bench([first, ...rest]) {
   return run(process.execPath, [...source, join(folder, 'main.ts'), ...cases]);
 }
 
-const [major] = process.versions.node.split('.').map(Number);
-if (major < 20) {
-  console.error(`Node 20 or later is needed; this is ${process.version}.`);
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 3)) {
+  console.error(`Node 20.3 or later is needed; this is ${process.version}.`);
   process.exit(1);
 }
 const [command, ...args] = process.argv.slice(2);
