@@ -1,5 +1,5 @@
 // Whole runs on a tiny model: what they write, that resuming is exact, and that bad input ends in a typed error.
-import { type Gpu, openGpu } from '@lapidary/gpu';
+import { Gpu, openGpu } from '@lapidary/gpu';
 import {
   createMemoryStore,
   DatasetError,
@@ -7,6 +7,7 @@ import {
   EmptyDatasetError,
   NonFiniteLossError,
   openModel,
+  readCheckpointState,
   readText,
   ResumeMismatchError,
   resolveTrainConfig,
@@ -151,6 +152,29 @@ it.each([{}, { gradientAccumulation: 2 }])(
     expect(sameBytes(await adapter(whole), await adapter(parts))).toBe(true);
   },
 );
+
+it('goes on with the kernels that it began with, whichever are chosen by now', async () => {
+  const kernelsOf = async (store: FileStore) =>
+    (await readCheckpointState(store))?.state as unknown as { kernels: { choices: Record<string, string> } };
+  const byRule = createMemoryStore();
+  const mode = { kernelTuning: 'never' } as const;
+  await runTraining(await config({ ...mode, steps: 1 }), { store: byRule, gpu });
+  const { choices } = (await kernelsOf(byRule)).kernels;
+  // One product, not too narrow for any variant, by another than the rule's.
+  const [key, variant] = Object.entries(choices).find(
+    ([product]) => Math.min(...product.match(/\d+/g)!.map(Number)) > 8,
+  )!;
+  const chosen = { ...choices, [key]: variant === 'plain' ? 'plain16' : 'plain' };
+  const store = createMemoryStore();
+  const other = new Gpu(gpu.device, { ...gpu.profile, kernelChoices: new Map(Object.entries(chosen)) });
+  await runTraining(await config({ ...mode, steps: 1 }), { store, gpu: other });
+  expect((await kernelsOf(store)).kernels.choices).toEqual(chosen);
+  const again = new Gpu(gpu.device, { ...gpu.profile });
+  await runTraining(await config({ ...mode, steps: 2, resume: true }), { store, gpu: again });
+  expect((await readCheckpointState(store))?.step).toBe(2);
+  expect((await kernelsOf(store)).kernels.choices).toEqual(chosen);
+  expect(again.profile.kernelChoices?.get(key)).toBe(chosen[key]);
+});
 
 it("trains every parameter and exports the model in Hugging Face's form", async () => {
   const store = createMemoryStore();

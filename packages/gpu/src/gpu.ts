@@ -53,6 +53,12 @@ export class Gpu {
     this.#profile = { ...this.#profile, disabledVariants };
   }
 
+  /** Chooses kernel variants for this device, by what they compute: whatever is planned from `profile` afterwards uses them. */
+  chooseVariants(choices: Iterable<readonly [string, string]>): void {
+    const kernelChoices = new Map([...(this.#profile.kernelChoices ?? []), ...choices]);
+    this.#profile = { ...this.#profile, kernelChoices };
+  }
+
   /**
    * Throws what went wrong on the device since the last call, if anything did.
    * @throws DeviceLostError, GpuOutOfMemoryError, GpuValidationError

@@ -34,6 +34,8 @@ export interface DeviceProfile {
   readonly subgroupSize: { readonly min: number; readonly max: number };
   /** Kernel variants that compute wrong numbers on this device (`attentionForward:workgroup`); kernels choose others. */
   readonly disabledVariants?: ReadonlySet<string>;
+  /** Variants found fastest here, by what they compute (`productKey` of @lapidary/kernels); the rest goes by rules. */
+  readonly kernelChoices?: ReadonlyMap<string, string>;
 }
 
 /** The limits every WebGPU implementation guarantees: a profile to plan with when no device is known. */

@@ -25,7 +25,7 @@ export * from './fill.js';
 export { fmaProbe, type FmaProbeArgs } from './fma-probe.js';
 export * from './geglu.js';
 export * from './layer-norm.js';
-export type { MatmulVariant } from './matmul-variant.js';
+export { matmulCandidates, productKey, type MatmulProduct, type MatmulVariant } from './matmul-variant.js';
 export * from './matmul.js';
 export * from './reduce.js';
 export * from './rms-norm.js';
@@ -34,5 +34,17 @@ export * from './scatter-rows.js';
 export * from './softmax.js';
 export * from './strided-copy.js';
 export * from './sum-of-squares.js';
+export { profileClock, timePasses, type ProfileClock } from './time-passes.js';
+export type { ChoiceStore } from './tune/choice-store.js';
+export {
+  choicesOf,
+  deviceKey,
+  tuneKernels,
+  type KernelTuning,
+  type TuneClock,
+  type TunedCandidate,
+  type TunedProduct,
+  type TuneKernelsOptions,
+} from './tune/tune-kernels.js';
 export * from './weight-conditions.js';
 export { BindingLimitError, rowWindows } from './windows.js';

@@ -1,3 +1,5 @@
+import type { MatmulProduct } from './matmul-variant.js';
+
 /** One storage binding of a dispatch: a window of a buffer. `B` is a GPUBuffer, or a planner's stand-in for one. */
 export interface Binding<B> {
   readonly buffer: B;
@@ -31,6 +33,8 @@ export interface KernelCall<B> {
   readonly variant: string;
   /** The variant's name in `DeviceProfile.disabledVariants`; left out where the kernel has no other to turn to. */
   readonly variantId?: string;
+  /** The matrix product that it is, or is a part of, where its variant was chosen by that: `tuneKernels` can measure others. */
+  readonly product?: MatmulProduct;
   /** What it takes, where its bindings do not tell: `workOf` gives the whole. */
   readonly work?: Partial<Work>;
 }

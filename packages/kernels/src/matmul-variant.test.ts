@@ -1,7 +1,14 @@
 import { baselineProfile, type DeviceProfile } from '@lapidary/gpu';
 import { describe, expect, test } from 'vitest';
 import { matmul } from './matmul.js';
-import { chooseMatmulVariant, type MatmulVariant } from './matmul-variant.js';
+import {
+  chooseMatmulVariant,
+  matmulByRule,
+  matmulCandidates,
+  productKey,
+  type MatmulProduct,
+  type MatmulVariant,
+} from './matmul-variant.js';
 
 const gpu = baselineProfile;
 const cpu = (subgroup: number): DeviceProfile => ({
@@ -13,7 +20,15 @@ const without = (...variants: MatmulVariant[]): DeviceProfile => ({
   ...gpu,
   disabledVariants: new Set(variants.map((variant) => `matmul:${variant}`)),
 });
-const large = { m: 1024, n: 1024, k: 640, batch: 1, transposeB: true };
+const large: MatmulProduct = {
+  m: 1024,
+  n: 1024,
+  k: 640,
+  batch: 1,
+  transposeA: false,
+  transposeB: true,
+  dtype: 'f32',
+};
 
 describe('on a GPU', () => {
   test.each([
@@ -56,4 +71,59 @@ test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles 
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 8 })).toBe('plain');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 112, n: 112 })).toBe('plain');
   expect(chooseMatmulVariant({ ...cpu(8), disabledVariants: new Set(['matmul:subgroup']) }, large)).toBe('plain');
+});
+
+describe('choices', () => {
+  const choosing = (profile: DeviceProfile, product: MatmulProduct, variant: string): DeviceProfile => ({
+    ...profile,
+    kernelChoices: new Map([[productKey(product), variant]]),
+  });
+  const x = { buffer: 'x', offset: 0, dtype: 'f32' as const };
+  const planned = (profile: DeviceProfile, sizes: object = {}) =>
+    matmul(profile, { ...large, ...sizes, a: x, b: x, out: x })[0]!;
+
+  test('are used by plans, for that product alone', () => {
+    const profile = choosing(gpu, large, 'workgroup64');
+    expect(planned(gpu).variantId).toBe('matmul:workgroup128');
+    expect(planned(profile)).toMatchObject({ variantId: 'matmul:workgroup64', product: large });
+    for (const other of [{ m: 1025 }, { transposeB: false }, { transposeA: true }, { batch: 2 }])
+      expect(planned(profile, other).variantId).toBe('matmul:workgroup128');
+    expect(chooseMatmulVariant(profile, { ...large, dtype: 'bf16' })).toBe('workgroup128');
+  });
+
+  test.each(['subgroup', 'sliced', 'tensor-cores', ''])(
+    '%o is none for this product here, and is passed over',
+    (no) => {
+      expect(chooseMatmulVariant(choosing(gpu, large, no), large)).toBe('workgroup128');
+    },
+  );
+
+  test('what fails its self-test is not used, chosen or not', () => {
+    const profile = { ...choosing(gpu, large, 'workgroup64'), ...without('workgroup64') };
+    expect(chooseMatmulVariant(profile, large)).toBe('workgroup128');
+  });
+
+  test('a forced variant has no product: nothing is to be chosen', () => {
+    expect(planned(choosing(gpu, large, 'workgroup64'), { variant: 'plain' })).not.toHaveProperty('product');
+    expect(planned(choosing(gpu, large, 'workgroup64'), { variant: 'plain' }).variant).toMatch(/^vec/);
+  });
+
+  test.each([
+    ['a large product', gpu, {}, ['workgroup128', 'workgroup64']],
+    ['one token', gpu, { m: 1 }, ['sliced', 'workgroup64', 'plain']],
+    ['a LoRA gradient', gpu, { m: 8, transposeB: false }, ['sliced', 'workgroup64', 'plain']],
+    ['few tiles', gpu, { m: 128, n: 640 }, ['workgroup64', 'workgroup128', 'plain']],
+    ['subgroups of eight', cpu(8), {}, ['subgroup', 'plain', 'plain16']],
+    ['subgroups of four', cpu(4), {}, ['plain16', 'plain']],
+    ['subgroups of four, few rows', cpu(4), { m: 4 }, ['plain']],
+    ['without two', without('workgroup64', 'sliced'), { m: 1 }, ['plain']],
+  ] as [string, DeviceProfile, object, MatmulVariant[]][])(
+    'candidates of %s, that of the rule first',
+    (_, p, s, all) => {
+      const product = { ...large, ...s };
+      expect(matmulCandidates(p, product)).toEqual(all);
+      expect(all[0]).toBe(matmulByRule(p, product));
+      for (const variant of all) expect(chooseMatmulVariant(choosing(p, product, variant), product)).toBe(variant);
+    },
+  );
 });

@@ -1,4 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
+import type { DType } from './dtype.js';
 import { hasSubgroupsOf8, isUsable } from './variants.js';
 
 /**
@@ -68,21 +69,61 @@ const LONG = 256;
 /** How many times as many results tiles of 128 may compute, those past the edges with them, as tiles of 64. */
 const MOST_WASTE = 1.25;
 
-export interface MatmulSizes {
+/** A matrix product as the choice of its variant sees it. */
+export interface MatmulProduct {
   readonly m: number;
   readonly n: number;
   readonly k: number;
   readonly batch: number;
+  readonly transposeA: boolean;
   readonly transposeB: boolean;
+  /** Of B. */
+  readonly dtype: DType;
 }
 
-/** The variant for a product on a device: the first that it can use of those that suit, or else the plain one. */
-export function chooseMatmulVariant(profile: DeviceProfile, sizes: MatmulSizes): MatmulVariant {
-  return suitable(profile, sizes).find((variant) => isUsable(profile, `matmul:${variant}`)) ?? 'plain';
+/** What a product goes by in `DeviceProfile.kernelChoices`: `512x2048x640 nt bf16`, with n or t for A and B as they lie. */
+export function productKey({ m, n, k, batch, transposeA, transposeB, dtype }: MatmulProduct): string {
+  const order = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}`;
+  return `${batch === 1 ? '' : `${batch} of `}${m}x${n}x${k} ${order} ${dtype}`;
 }
 
-function suitable(profile: DeviceProfile, sizes: MatmulSizes): readonly MatmulVariant[] {
-  const { m, n, k, batch, transposeB } = sizes;
+/** The variant for a product on a device: the one chosen for it there, if it is among the candidates, or else that of the rule. */
+export function chooseMatmulVariant(profile: DeviceProfile, product: MatmulProduct): MatmulVariant {
+  const choice = profile.kernelChoices?.get(productKey(product));
+  const chosen = choice && matmulCandidates(profile, product).find((variant) => variant === choice);
+  return chosen || matmulByRule(profile, product);
+}
+
+/** The variant that is taken where nothing was measured: the first that is usable of those that suit, or else the plain one. */
+export function matmulByRule(profile: DeviceProfile, product: MatmulProduct): MatmulVariant {
+  return suitable(profile, product).find((variant) => isUsable(profile, `matmul:${variant}`)) ?? 'plain';
+}
+
+/** Variants that are worth measuring for a product on a device and usable there, that of the rule first. */
+export function matmulCandidates(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
+  const usable = possible(profile, product).filter((variant) => isUsable(profile, `matmul:${variant}`));
+  return [...new Set([matmulByRule(profile, product), ...usable])];
+}
+
+function possible(profile: DeviceProfile, { m, n, k, batch }: MatmulProduct): readonly MatmulVariant[] {
+  const least = Math.min(m, n);
+  if (profile.adapter.isSoftware) {
+    const subgroup = hasSubgroupsOf8(profile) ? (['subgroup'] as const) : [];
+    return [...subgroup, 'plain', ...(least > 8 ? (['plain16'] as const) : [])];
+  }
+  const few = least <= 64;
+  const tiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
+  return [
+    'workgroup64',
+    ...(few ? [] : (['workgroup128'] as const)),
+    ...(few && k >= 32 ? (['sliced'] as const) : []),
+    // Slow on GPUs, but where a few tiles would leave most of one idle.
+    ...(tiles < BUSY ? (['plain'] as const) : []),
+  ];
+}
+
+function suitable(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
+  const { m, n, k, batch, transposeB } = product;
   const tiles = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
   // On the CPU a load costs more than what is done with it, but among SwiftShader's subgroups, of four, sharing brings nothing.
   if (hasSubgroupsOf8(profile)) return ['subgroup'];

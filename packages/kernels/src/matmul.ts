@@ -1,7 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
-import { chooseMatmulVariant, matmulGeometries, type MatmulVariant } from './matmul-variant.js';
+import { chooseMatmulVariant, matmulGeometries, type MatmulProduct, type MatmulVariant } from './matmul-variant.js';
 import { isUsable, variantId } from './variants.js';
 import { weightConditions } from './weight-conditions.js';
 import { BindingLimitError } from './windows.js';
@@ -212,7 +212,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   // 16-byte loads where rows allow them; blocks of quantised weights are read in no other way.
   const wide = isUsable(profile, 'matmul:vec');
   const quantised = isQuantised(args.b.dtype);
-  const variant = args.variant ?? chooseMatmulVariant(profile, { m: ms, n: ns, k: ks, batch, transposeB });
+  const product: MatmulProduct = { m: ms, n: ns, k: ks, batch, transposeA, transposeB, dtype: args.b.dtype };
+  const variant = args.variant ?? chooseMatmulVariant(profile, product);
   const aVec =
     wide &&
     variant !== 'subgroup' &&
@@ -287,6 +288,7 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     ...(name === ''
       ? (aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')
       : variantId('matmul', variant)),
+    ...(args.variant === undefined && { product }),
     work: {
       flops: 2 * batch * ms * ns * ks,
       bytes:

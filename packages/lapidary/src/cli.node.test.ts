@@ -100,6 +100,17 @@ test('finetune: a config file, with options over it', async () => {
   });
 });
 
+test('sizes are read with their units', async () => {
+  for (const [text, bytes] of [
+    ['6GiB', 6 * 2 ** 30],
+    ['1.5 GB', 1.5e9],
+    ['800mb', 8e8],
+    ['123456', 123_456],
+  ] as const)
+    expect((await run([...minimal, '--memory-budget', text])).configs[0]?.memoryBudget).toBe(bytes);
+  expect((await run([...minimal, '--memory-budget', '6 apples'])).err).toContain("--memory-budget: found '6 apples'");
+});
+
 test('every wrong option is named as it was typed', async () => {
   const { code, err, out } = await run([
     ...minimal,
@@ -233,6 +244,32 @@ test('profile: what it cannot use is told, and nothing is measured', async () =>
     '--out run1 is no name of a page.\nprofile writes no run',
   );
   expect(await wrong('--data', 'd', '--rank', '0')).toContain('--rank: found 0');
+});
+
+test('tune prints what was chosen, and from which times', async () => {
+  const asked: unknown[] = [];
+  const { tuneTraining } = createStandInEngine().engine;
+  const args = ['tune', '--model', 'm', '--data', 'd', '--rank', '4', '--kernel-tuning', 'never'];
+  const { code, out, err } = await run([...args, '--again'], {
+    tuneTraining: (config, options) => {
+      asked.push(config.lora?.rank, config.kernelTuning, options?.again);
+      return tuneTraining(config, options);
+    },
+  });
+  expect(code, err).toBe(0);
+  expect(asked).toEqual([4, 'never', true]);
+  expect(out).toBe(`Adapter  gpu (vulkan)
+Kept in  /cache/kernels
+
+product               chosen       by rule       from      workgroup128 ms  workgroup64 ms  sliced ms
+512x2048x640 nt bf16  workgroup64  workgroup128  measured            0.200           0.150${' '.repeat(11)}
+8x640x2048 tn f32     sliced                     kept${' '.repeat(43)}0.020
+`);
+  expect(err).toBe('Choosing kernels …\n');
+  expect(JSON.parse((await run([...args, '--json'])).out)).toMatchObject({ keptIn: '/cache/kernels' });
+  expect((await run(['tune', '--model', 'm', '--data', 'd', '--kernel-tuning', 'often'])).err).toContain(
+    "--kernel-tuning: found 'often'; allowed: one of 'auto', 'always', 'never'",
+  );
 });
 
 test('inspect', async () => {

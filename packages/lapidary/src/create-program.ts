@@ -6,6 +6,7 @@ import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
 import { plan } from './commands/plan.js';
 import { profile } from './commands/profile.js';
+import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
 import { trainFlags } from './train-flags.js';
 
@@ -58,6 +59,17 @@ The options are those of finetune; nothing that is trained here stays. GFLOP/s a
 measured: multiply-adds in registers, and copies.`,
     )
     .action((values: FlagValues) => profile(values, context));
+
+  addTrainFlags(program.command('tune'), { writesRun: false })
+    .description("measure which variants of a training step's matrix products are fastest here, and keep that for runs")
+    .option('--again', 'measure also what was measured before')
+    .addHelpText(
+      'after',
+      `
+The options are those of finetune; no weight is loaded. On GPUs runs do it by themselves, once; on adapters of the CPU they use what is
+kept with --kernel-tuning always.`,
+    )
+    .action((values: FlagValues) => tune(values, context));
 
   program
     .command('generate')

@@ -5,6 +5,7 @@ import { modelPresets, textConfigOf, visionConfigOf } from '@lapidary/gemma';
 import { baselineProfile, openGpu, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
+  describeRecomputed,
   openData,
   openModel,
   planModel,
@@ -14,6 +15,7 @@ import {
   profileTraining,
   runTraining,
   tryFit,
+  tuneTraining,
   type ModelPlan,
   type ResolvedTrainConfig,
 } from '@lapidary/trainer';
@@ -38,6 +40,7 @@ export const engine: Engine = {
           ...countsOf(model, config),
           totalSteps: planRun(config, data.train.length).totalSteps,
           memory: plan.memory,
+          recomputed: describeRecomputed(plan, config.memoryBudget),
           fit: gpu && (await tryFit(gpu, plan, config)),
         };
       });
@@ -52,10 +55,12 @@ export const engine: Engine = {
         ...countsOf(model, config),
         totalSteps: config.steps,
         memory: plan.memory,
+        recomputed: describeRecomputed(plan, config.memoryBudget),
         fit: gpu && (await tryFit(gpu, plan, config)),
       };
     }),
   profileTraining,
+  tuneTraining,
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {

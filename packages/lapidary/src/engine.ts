@@ -5,6 +5,7 @@ import type {
   profileTraining,
   ResolvedTrainConfig,
   RunTraining,
+  tuneTraining,
   WeightLoader,
 } from '@lapidary/trainer';
 
@@ -16,6 +17,8 @@ export interface TrainingPlan {
   readonly totalSteps: number | null;
   readonly tokensPerStep: number;
   readonly memory: readonly MemoryEntry[];
+  /** Which blocks are computed again to stay within `memoryBudget`, in a sentence; null where none are. */
+  readonly recomputed: string | null;
   /** Whether it fits, as far as that can be known; null where there is no adapter to ask. */
   readonly fit: Fit | null;
 }
@@ -73,6 +76,7 @@ export interface Engine {
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */
   planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
   readonly profileTraining: typeof profileTraining;
+  readonly tuneTraining: typeof tuneTraining;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,

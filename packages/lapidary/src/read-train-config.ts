@@ -58,6 +58,8 @@ function convert(text: string, { kind }: TrainFlag): unknown {
       return text;
     case 'number':
       return number(text);
+    case 'bytes':
+      return bytes(text);
     case 'names':
       return parts();
     case 'numbers':
@@ -65,6 +67,23 @@ function convert(text: string, { kind }: TrainFlag): unknown {
     case 'switch':
       return true;
   }
+}
+
+const units: Readonly<Record<string, number>> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+};
+
+/** Bytes of `6GiB` or `800 MB`; what is no size stays text, as above. */
+function bytes(text: string): number | string {
+  const [, size, unit = 'B'] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b)?\s*$/i.exec(text) ?? [];
+  const factor = units[unit.toUpperCase()];
+  return size === undefined || factor === undefined ? text : Math.floor(Number(size) * factor);
 }
 
 function setAt(settings: Settings, path: string, value: unknown): void {

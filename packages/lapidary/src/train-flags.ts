@@ -1,11 +1,11 @@
-/** One option of `finetune`, `plan` and `profile`, and the field of TrainConfig that it sets. */
+/** One option of `finetune`, `plan`, `profile` and `tune`, and the field of TrainConfig that it sets. */
 export interface TrainFlag {
   /** `--rank`. */
   readonly name: string;
   /** What stands behind it; none for switches. */
   readonly value?: string;
   readonly path: string;
-  readonly kind: 'text' | 'number' | 'names' | 'numbers' | 'switch';
+  readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'switch';
   readonly help: string;
   readonly group: string;
 }
@@ -213,6 +213,22 @@ export const trainFlags: readonly TrainFlag[] = [
       path: 'gradientCheckpointing',
       kind: 'switch',
       help: 'much less memory, but slower',
+    },
+    {
+      name: '--memory-budget',
+      value: '<size>',
+      path: 'memoryBudget',
+      kind: 'bytes',
+      help: 'such as 6GiB: activations of as few blocks as possible are computed again, to stay within it',
+    },
+  ]),
+  ...group('Speed', [
+    {
+      name: '--kernel-tuning',
+      value: '<when>',
+      path: 'kernelTuning',
+      kind: 'text',
+      help: 'measure which kernels are fastest, once a device: auto (on GPUs), always or never (default: auto)',
     },
   ]),
   ...group('Output', [

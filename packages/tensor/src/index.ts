@@ -40,6 +40,6 @@ export {
   SlotPool,
   type HostData,
 } from './program/program.js';
-export { profileClock, type ProfileClock } from './program/time-passes.js';
+export { profileClock, type ProfileClock } from '@lapidary/kernels';
 export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';
 export { Variable, variableFrom, VariableError, type VariableCategory } from './variable.js';

@@ -72,3 +72,4 @@ export { openData, planRunMemory, runTraining } from './loop/run-training.js';
 export { type BudgetedPlan, describeRecomputed } from './loop/plan-within-budget.js';
 export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
 export type { TrainPlan } from './loop/train-plan.js';
+export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './loop/tune-training.js';

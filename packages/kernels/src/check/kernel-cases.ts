@@ -4,7 +4,6 @@ import { attentionBackward } from '../attention-backward.js';
 import { attentionForward, attentionWorkspaceBytes } from '../attention-forward.js';
 import { convert, dequantise } from '../convert.js';
 import { crossEntropyChunkBackward, crossEntropyChunkForward, crossEntropyFinish } from '../cross-entropy.js';
-import { dtypeInfo, type QuantDType } from '../dtype.js';
 import { elementwise } from '../elementwise.js';
 import { embeddingGather } from '../embedding.js';
 import { geglu, gegluBackward } from '../geglu.js';
@@ -14,7 +13,7 @@ import { matmul } from '../matmul.js';
 import { reduce } from '../reduce.js';
 import { adamwReference } from '../reference/adamw.js';
 import { referenceAttention, referenceAttentionBackward } from '../reference/attention.js';
-import { packReference, unpackReference } from '../reference/convert.js';
+import { packReference } from '../reference/convert.js';
 import { crossEntropyReference } from '../reference/cross-entropy.js';
 import { dequantiseReference } from '../reference/dequantise.js';
 import { embeddingGatherReference } from '../reference/embedding.js';
@@ -30,6 +29,7 @@ import { rope, ropeInverseFrequencies } from '../rope.js';
 import { softmax } from '../softmax.js';
 import { stridedCopy } from '../strided-copy.js';
 import { sumOfSquares, sumOfSquaresWorkspaceElements } from '../sum-of-squares.js';
+import { bf16, blocks, noise, whole } from './exact-values.js';
 import type { Scratch } from './scratch.js';
 
 /** What an operand must hold afterwards: f32 values, or the 16 bits of bf16 ones. */
@@ -56,45 +56,6 @@ export interface KernelCase {
 
 // GPUs may compute exp and tanh to some 1e-6; what is wrong is wrong by more than this.
 const CLOSE = 2e-4;
-
-/** `n` values in [-1, 1), always the same ones for a seed. */
-function noise(n: number, seed: number): Float32Array<ArrayBuffer> {
-  let state = seed;
-  return Float32Array.from({ length: n }, () => {
-    // A linear congruential generator (Numerical Recipes).
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
-
-/** Whole numbers from −3 to 3: their products and sums are exact in f32, in whatever order. */
-const whole = (n: number, seed: number) => noise(n, seed).map((v) => Math.round(v * 3));
-
-/** Values as bf16 holds them, and their bytes. */
-function bf16(values: Float32Array): { values: Float32Array; bytes: Uint8Array } {
-  const bits = Uint16Array.from(values, (v) => packReference(v, 'bf16'));
-  return { values: Float32Array.from(bits, (b) => unpackReference(b, 'bf16')), bytes: new Uint8Array(bits.buffer) };
-}
-
-/** Where the f16 scales of a block lie. */
-const scalesAt: Record<QuantDType, readonly number[]> = {
-  q4_0: [0],
-  q5_0: [0],
-  q8_0: [0],
-  q4_k: [0, 2],
-  q5_k: [0, 2],
-  q6_k: [208],
-};
-
-/** Blocks of random quants. Their scales are powers of two, so that every value is exact in f32. */
-function blocks(dtype: QuantDType, count: number): Uint8Array {
-  const { blockBytes } = dtypeInfo[dtype];
-  const bytes = Uint8Array.from(noise(blockBytes * count, 5), (v) => Math.floor((v + 1) * 128));
-  for (let b = 0; b < count; b++) {
-    for (const at of scalesAt[dtype]) bytes.set([0x00, 0x30 + at * 2], b * blockBytes + at); // 0.125 and 0.25
-  }
-  return bytes;
-}
 
 function product(
   what: string,

@@ -30,7 +30,7 @@ export async function plan(values: FlagValues, context: CliContext): Promise<voi
       ['Tokens a step', count(planned.tokensPerStep)],
     ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n`,
   );
-  context.out(`\n${describeFit(planned.fit)}`);
+  context.out(`\n${planned.recomputed === null ? '' : `${planned.recomputed}\n`}${describeFit(planned.fit)}`);
 }
 
 function describeFit(fit: TrainingPlan['fit']): string {

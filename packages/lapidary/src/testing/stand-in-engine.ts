@@ -1,4 +1,4 @@
-import type { ResolvedTrainConfig, TrainingProfile, TrainingSummary } from '@lapidary/trainer';
+import type { ResolvedTrainConfig, TrainingProfile, TrainingSummary, TrainingTuning } from '@lapidary/trainer';
 import type { Engine, GenerateRequest } from '../engine.js';
 
 /** Stands in for the engine in tests of the command line: it records what it was asked, and answers with fixed data. */
@@ -27,6 +27,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         totalSteps: 12,
         tokensPerStep: 2048,
         memory,
+        recomputed: null,
         fit: {
           fits: false,
           refused: true,
@@ -41,6 +42,11 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Profiling', done, total: 2 });
       await logger?.onNotice?.('2 rows were cut.');
       return standInProfile;
+    },
+    tuneTraining: async (config, { logger } = {}) => {
+      configs.push(config);
+      for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Choosing kernels', done, total: 2 });
+      return standInTuning;
     },
     inspectModel: async (source) => ({
       source,
@@ -118,6 +124,38 @@ const standInProfile: TrainingProfile = {
       nanoseconds: 20e6,
       flops: 0,
       bytes: 0.2e9,
+    },
+  ],
+};
+
+/** One product measured, and one kept. */
+const standInTuning: TrainingTuning = {
+  model: 'gemma',
+  adapter: { vendor: 'nvidia', architecture: 'ada', backend: 'vulkan', device: 'gpu' },
+  device: 'vulkan; nvidia',
+  keptIn: '/cache/kernels',
+  products: [
+    {
+      key: '512x2048x640 nt bf16',
+      product: { m: 512, n: 2048, k: 640, batch: 1, transposeA: false, transposeB: true, dtype: 'bf16' },
+      chosen: 'workgroup64',
+      byRule: 'workgroup128',
+      from: 'measured',
+      candidates: [
+        { variant: 'workgroup128', nanoseconds: 200_000 },
+        { variant: 'workgroup64', nanoseconds: 150_000 },
+      ],
+    },
+    {
+      key: '8x640x2048 tn f32',
+      product: { m: 8, n: 640, k: 2048, batch: 1, transposeA: true, transposeB: false, dtype: 'f32' },
+      chosen: 'sliced',
+      byRule: 'sliced',
+      from: 'kept',
+      candidates: [
+        { variant: 'sliced', nanoseconds: 20_000 },
+        { variant: 'workgroup64', nanoseconds: null },
+      ],
     },
   ],
 };

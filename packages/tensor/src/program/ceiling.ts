@@ -1,6 +1,15 @@
 import type { Gpu } from '@lapidary/gpu';
-import { elementwise, fmaProbe, prepareKernels, workOf, type KernelCall, type Work } from '@lapidary/kernels';
-import { profileClock, timePasses, type ProfileClock } from './time-passes.js';
+import {
+  elementwise,
+  fmaProbe,
+  prepareKernels,
+  profileClock,
+  timePasses,
+  workOf,
+  type KernelCall,
+  type ProfileClock,
+  type Work,
+} from '@lapidary/kernels';
 
 /** What a device does at most, as far as simple kernels get it to: nothing of it is taken from data sheets. */
 export interface Ceiling {

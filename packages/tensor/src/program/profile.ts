@@ -1,7 +1,6 @@
-import { workOf, type Work } from '@lapidary/kernels';
+import { workOf, type ProfileClock, type Work } from '@lapidary/kernels';
 import { leastNanoseconds, type Ceiling } from './ceiling.js';
 import type { ProgramPlan } from './plan.js';
-import type { ProfileClock } from './time-passes.js';
 
 /** What one dispatch of a program took. */
 export interface DispatchTime extends Work {

@@ -1,9 +1,8 @@
 import type { CompiledPipeline, Gpu } from '@lapidary/gpu';
-import { checkKernels, encodeDispatch, type Dispatch } from '@lapidary/kernels';
+import { checkKernels, encodeDispatch, profileClock, timePasses, type Dispatch } from '@lapidary/kernels';
 import { formatType, type Tensor } from '../graph.js';
 import { uniformLayout, type Home, type ProgramPlan } from './plan.js';
 import { sumByKernel, timedDispatches, type ProfileOptions, type ProgramProfile } from './profile.js';
-import { profileClock, timePasses } from './time-passes.js';
 
 /** What the host writes into an input: the dtype's own bytes. */
 export type HostData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;

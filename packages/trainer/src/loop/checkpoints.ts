@@ -5,6 +5,7 @@ import type { FileStore } from '../store/file-store.js';
 import { loadLatestCheckpoint } from '../store/load-checkpoint.js';
 import { saveCheckpoint } from '../store/save-checkpoint.js';
 import type { Trained } from './train-programs.js';
+import type { UsedKernels } from './tuned-plan.js';
 
 /** What a run knows beside its tensors. */
 export interface RunState {
@@ -13,6 +14,8 @@ export interface RunState {
   readonly baseEvalLoss: number | null;
   /** Fingerprint of the weights that the run began with; of runs of earlier versions it is not known. */
   readonly weights?: string;
+  /** The variants that its matrix products use; those of runs of earlier versions are not known. */
+  readonly kernels?: UsedKernels;
 }
 
 const parts = ({ path, param, m, v }: Trained) =>

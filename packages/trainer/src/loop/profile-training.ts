@@ -19,6 +19,7 @@ import { checkFit } from './check-fit.js';
 import { adapterOf, batchesOfStep, openData, planRunMemory } from './run-training.js';
 import { destroyModel, loadModel, openModel, planModel } from './setup-model.js';
 import { Trainer } from './trainer.js';
+import { planTuned } from './tuned-plan.js';
 
 /** Where the time of one optimiser step goes. Plain data. */
 export interface TrainingProfile {
@@ -103,7 +104,12 @@ async function profile(
     const batches = await batchesOfStep(0, stepsPerEpoch, data, run, shapes);
     const lengths = new Set(batches.map(({ shape }) => shape.length));
     const model = planModel(open, run);
-    const whole = planRunMemory(gpu.profile, model, { ...data, held: [] }, run);
+    const planWith = (profile: Gpu['profile']) => planRunMemory(profile, model, { ...data, held: [] }, run);
+    const { plan: whole } = await planTuned(gpu, planWith, {
+      mode: run.kernelTuning,
+      ...(logger && { logger }),
+      ...(signal && { signal }),
+    });
     const plan = { ...whole, steps: new Map([...whole.steps].filter(([length]) => lengths.has(length))) };
     const tight = checkFit(gpu.profile, plan, run);
     if (tight !== null) await logger?.onNotice?.(tight);

@@ -18,6 +18,7 @@ import { combineLoggers, type RunLogger } from '../metrics/logger.js';
 import { createMetricsLogger, readMetrics } from '../metrics/metrics-file.js';
 import type { AdapterInfo, TrainingSummary } from '../metrics/run-records.js';
 import { createReportLogger } from '../report/report-logger.js';
+import { readCheckpointState } from '../store/load-checkpoint.js';
 import { prepareRunFolder, recordRows } from '../store/run-folder.js';
 import { checkContext } from './check-context.js';
 import { checkFit } from './check-fit.js';
@@ -27,6 +28,7 @@ import { findNonFinite } from './find-non-finite.js';
 import { destroyModel, loadModel, openModel, planModel, type ModelPlan, type OpenModel } from './setup-model.js';
 import { type BudgetedPlan, describeRecomputed, planWithinBudget } from './plan-within-budget.js';
 import { Trainer } from './trainer.js';
+import { planTuned } from './tuned-plan.js';
 
 /** The data of a run as tokens. */
 export interface RunData {
@@ -286,7 +288,19 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
     const data = await openData(run, open);
     for (const notice of data.notices) await logger.onNotice(notice);
     const model = planModel(open, run);
-    const plan = planRunMemory(gpu.profile, model, data, run);
+    const planWith = (profile: Gpu['profile']) => {
+      const made = planRunMemory(profile, model, data, run);
+      // What does not fit is refused before kernels are measured.
+      checkFit(profile, made, run);
+      return made;
+    };
+    const begun = resumes ? await readCheckpointState(store) : null;
+    const { plan, used } = await planTuned(gpu, planWith, {
+      mode: run.kernelTuning,
+      before: (begun?.state as unknown as RunState | undefined)?.kernels,
+      logger,
+      ...(signal && { signal }),
+    });
     const tight = checkFit(gpu.profile, plan, run);
     if (tight !== null) await logger.onNotice(tight);
     const recomputed = describeRecomputed(plan, run.memoryBudget);
@@ -323,6 +337,8 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
       let state: RunState | null = resumes
         ? await restoreRun(store, model.step.trained, report.fingerprint, (message) => logger.onNotice(message))
         : null;
+      // Those of this device, where it is another than before.
+      if (state !== null) state = { ...state, kernels: used };
       const parameters = [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0);
       await logger.onStart({
         config: echoConfig(run),
@@ -359,7 +375,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
         return loss;
       };
       signal?.throwIfAborted();
-      state ??= { step: 0, tokens: 0, baseEvalLoss: await evaluate(0), weights: report.fingerprint };
+      state ??= { step: 0, tokens: 0, baseEvalLoss: await evaluate(0), weights: report.fingerprint, kernels: used };
       if (state.step === 0 && !Number.isFinite(state.baseEvalLoss ?? 0)) {
         const firstAt = await findNonFinite(suspects(model, 0));
         throw new NonFiniteLossError({ step: 0, loss: state.baseEvalLoss!, firstAt });

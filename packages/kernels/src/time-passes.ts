@@ -1,5 +1,5 @@
 import { type Gpu, GpuTimer, TimestampsUnavailableError } from '@lapidary/gpu';
-import { encodeDispatch, type Dispatch } from '@lapidary/kernels';
+import { encodeDispatch, type Dispatch } from './run-kernels.js';
 
 /** `gpu`: timestamps around each pass. `wall`: the host's clock, each pass waited for, so with the waiting in it. */
 export type ProfileClock = 'gpu' | 'wall';
