@@ -75,6 +75,21 @@ it('overwrites what nobody reads later, and nothing else', async () => {
   expect(lives.output).toEqual(plus(product(a, b), twice).map((v, i) => v * twice[i]!));
 });
 
+it('does not overwrite what the product itself reads', async () => {
+  const twice = a.map((v) => v * 2);
+  const expected = plus(product(twice, b), twice);
+  const sum = await run((x, y) => {
+    const doubled = mul(x!, 2);
+    return [mul(add(matmul(doubled, y!), doubled), 1)];
+  });
+  expect(sum.output).toEqual(expected);
+  const given = await run((x, y) => {
+    const doubled = mul(x!, 2);
+    return [mul(matmul(doubled, y!, { residual: reshape(reshape(doubled, [-1]), [size, size]) }), 1)];
+  });
+  expect(given.output).toEqual(expected);
+});
+
 it('updates a variable in its own memory', async () => {
   const { output, plan, leaves } = await run(
     (x, y) => [add(x!, y!)],

@@ -331,11 +331,17 @@ export function planProgram(
   };
 }
 
-/** Inputs that an output may overwrite element by element: a fused kernel any of the same shape, others what they declare. */
-function overwritable({ node, group, residual }: Item, { shape }: TensorType): readonly Tensor[] {
+/**
+ * Inputs that an output may overwrite element by element: a fused kernel any of the same shape, others what they declare, unless they
+ * read it elsewhere too.
+ */
+function overwritable({ node, group, producer = node, residual }: Item, { shape }: TensorType): readonly Tensor[] {
   if (group) return group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === shape.join());
-  if (residual) return [residual];
-  return node.mayOverwrite === undefined ? [] : [node.inputs[node.mayOverwrite]!];
+  const candidate = residual ?? (node.mayOverwrite === undefined ? undefined : node.inputs[node.mayOverwrite]);
+  if (candidate === undefined) return [];
+  const others = producer.inputs.filter((_, i) => residual !== undefined || i !== node.mayOverwrite);
+  const own = resolveAlias(candidate);
+  return others.map(resolveAlias).some((t) => t.node === own.node && t.index === own.index) ? [] : [candidate];
 }
 
 /** Follows reshapes to the tensor whose memory is meant. */
