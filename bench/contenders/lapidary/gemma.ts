@@ -6,6 +6,7 @@ import { gemmaShape, LORA_SCALE } from '../gemma-weights.js';
 import type { Op } from '../protocol.js';
 import { hashed, sample, tokenIds } from '../values.js';
 import { makeGemma } from './gemma-model.js';
+import { tuned } from './tuned.js';
 
 /** Records of one row of tokens that see what is before them. */
 const causalInfo = (tokens: number) =>
@@ -66,10 +67,12 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
     );
     for (const { m, v } of trained) for (const state of [m, v]) state.allocate(gpu);
     const model = { params: tree, config, trained, options: { loraScale: LORA_SCALE } };
-    const program = await Program.create(
+    const plan = await tuned(
       gpu,
-      planStep(gpu.profile, model, { batch: 1, length: tokens, targets: tokens }),
+      () => planStep(gpu.profile, model, { batch: 1, length: tokens, targets: tokens }),
+      ({ calls }) => calls.flatMap(({ product }) => product ?? []),
     );
+    const program = await Program.create(gpu, plan);
     const batch = {
       inputIds: tokenIds(tokens, words),
       tokenInfo: causalInfo(tokens),

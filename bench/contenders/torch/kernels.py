@@ -7,7 +7,7 @@ from values import hashed, sample
 
 def task(fn):
     """A function of nothing that gives a list of tensors."""
-    return {"run": fn, "result": lambda: [v for t in fn() for v in sample(t.detach().cpu().numpy())]}
+    return {"run": fn, "result": lambda: [v for t in fn() for v in sample(t.detach().float().cpu().numpy())]}
 
 
 def of(shape, seed, scale, bits=24):
@@ -24,6 +24,8 @@ def matmul(p):
         b = of([p["k"], p["n"]], 2, 1, 8)
     else:
         b = of([p["n"], p["k"]], 2, 1, 8).T.contiguous()
+    if p["precision"] == "float16":
+        a, b = a.half(), b.half()
     return task(lambda: [a @ b])
 
 

@@ -6,5 +6,11 @@ export { openGpu } from './open-gpu.js';
 export { linkShader, type LinkedShader, type ShaderSpec, type SourcePlace } from './link-shader.js';
 export { PipelineCache, pipelineKey, type CompiledPipeline, type PipelineSpec } from './pipelines.js';
 export type { DawnModule, OpenGpuOptions } from './platform.js';
-export { baselineProfile, type AdapterSummary, type DeviceLimits, type DeviceProfile } from './profile.js';
+export {
+  baselineProfile,
+  type AdapterSummary,
+  type DeviceLimits,
+  type DeviceProfile,
+  type MatmulPrecision,
+} from './profile.js';
 export { describeAdapter } from './read-profile.js';

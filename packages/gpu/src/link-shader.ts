@@ -1,6 +1,7 @@
 import { shaderSources } from '@lapidary/shaders';
-import { link, type SrcMap, WeslParseError } from 'wesl/core';
+import { link, RecordResolver, type SrcMap, WeslParseError } from 'wesl/core';
 import { ShaderCompilationError } from './errors.js';
+import { ExtensionNames } from './extension-names.js';
 
 /** What is linked into one WGSL text: a WESL root module, its conditions and constants. */
 export interface ShaderSpec {
@@ -48,14 +49,14 @@ export async function linkShader(
     });
   }
   try {
+    const extensions = new ExtensionNames();
     const { dest, sourceMap } = await link({
-      weslSrc: sources,
-      rootModuleName: root,
       // Paths in errors are then those below `shaders/`, as they are written in `sources`.
-      debugWeslRoot: '',
+      resolver: extensions.hiddenIn(new RecordResolver(sources, { debugWeslRoot: '', keepComments: false })),
+      rootModuleName: root,
       conditions: { ...spec.conditions },
       constants: { ...spec.constants },
-      keepComments: false,
+      config: { plugins: [extensions.plugin] },
     });
     return { code: dest, locate: (offset) => locate(sourceMap, offset, root) };
   } catch (error) {

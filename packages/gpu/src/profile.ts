@@ -10,6 +10,9 @@ export interface AdapterSummary {
   readonly isSoftware: boolean;
 }
 
+/** What matrix products keep of f32 values that go in; sums are f32 in any case. */
+export type MatmulPrecision = 'float32' | 'float16';
+
 /** The limits that kernels and planners look at. Bytes, invocations or workgroups. */
 export interface DeviceLimits {
   readonly maxBufferSize: number;
@@ -32,6 +35,13 @@ export interface DeviceProfile {
   readonly limits: DeviceLimits;
   /** Smallest and largest subgroup; both 0 where the device has no `subgroups` feature. */
   readonly subgroupSize: { readonly min: number; readonly max: number };
+  /**
+   * Rows, columns and depth of the subgroup matrices (tensor cores) with products of f16 and sums of f32; left out where the device
+   * has none, or subgroups of several sizes.
+   */
+  readonly subgroupMatrix?: { readonly m: number; readonly n: number; readonly k: number };
+  /** `float16`: values may lose digits beyond those of f16 (11) on their way into a matrix product. Default: as exact as f32. */
+  readonly matmulPrecision?: MatmulPrecision;
   /** Kernel variants that compute wrong numbers on this device (`attentionForward:workgroup`); kernels choose others. */
   readonly disabledVariants?: ReadonlySet<string>;
   /** Variants found fastest here, by what they compute (`productKey` of @lapidary/kernels); the rest goes by rules. */

@@ -20,13 +20,37 @@ export function readProfile(device: GPUDevice, info: GPUAdapterInfo, backend: st
     maxComputeWorkgroupStorageSize: device.limits.maxComputeWorkgroupStorageSize,
   };
   const subgroups = features.has('subgroups');
+  const subgroupMatrix = subgroupMatrixOf(features, info);
   return {
     adapter: { vendor, architecture, device: info.device, description, backend, isSoftware },
     features,
     limits,
     // Browsers that hide the sizes report none: WGSL guarantees 4 to 128.
     subgroupSize: subgroups ? { min: info.subgroupMinSize || 4, max: info.subgroupMaxSize || 128 } : { min: 0, max: 0 },
+    ...(subgroupMatrix && { subgroupMatrix }),
   };
+}
+
+/** Of Dawn, where the experimental feature is on; not in @webgpu/types. Fields must be named: the objects have no own ones. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** The largest matrices with products of f16 and sums of f32. */
+function subgroupMatrixOf(features: ReadonlySet<string>, info: GPUAdapterInfo): DeviceProfile['subgroupMatrix'] {
+  const needed = ['chromium-experimental-subgroup-matrix', 'shader-f16', 'subgroups'];
+  // A shader must know how many subgroups a workgroup has.
+  const oneSize = (info.subgroupMinSize ?? 0) > 0 && info.subgroupMinSize === info.subgroupMaxSize;
+  if (!oneSize || !needed.every((feature) => features.has(feature))) return undefined;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: readonly SubgroupMatrixConfig[] };
+  const [largest] = [...subgroupMatrixConfigs]
+    .filter((config) => config.componentType === 'f16' && config.resultComponentType === 'f32')
+    .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  return largest && { m: largest.M, n: largest.N, k: largest.K };
 }
 
 /** One line for people: which adapter runs, e.g. `llvmpipe (LLVM 15.0.6, 256 bits), vulkan, on the CPU`. */

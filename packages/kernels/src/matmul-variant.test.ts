@@ -1,6 +1,7 @@
 import { baselineProfile, type DeviceProfile } from '@lapidary/gpu';
 import { describe, expect, test } from 'vitest';
 import { matmul } from './matmul.js';
+import { matrixLayout } from './matmul-matrix.js';
 import {
   chooseMatmulVariant,
   matmulByRule,
@@ -65,9 +66,54 @@ describe('on a GPU', () => {
   });
 });
 
+describe('on a GPU with subgroup matrices', () => {
+  const limits = { ...gpu.limits, maxComputeWorkgroupStorageSize: 49_152 };
+  const nvidia = { ...gpu, limits, subgroupSize: { min: 32, max: 32 }, subgroupMatrix: { m: 16, n: 16, k: 16 } };
+  const half: DeviceProfile = { ...nvidia, matmulPrecision: 'float16' };
+
+  test('they are measured, and used by rule where f16 may be', () => {
+    expect(matmulByRule(nvidia, large)).toBe('workgroup128');
+    expect(matmulCandidates(nvidia, large)).toEqual(['workgroup128', 'workgroup64', 'matrix64', 'matrix128']);
+    expect(matmulByRule(half, large)).toBe('half128');
+    expect(matmulByRule(half, { ...large, m: 512, n: 640 })).toBe('half64');
+    expect(matmulByRule(half, { ...large, m: 1 })).toBe('sliced');
+    expect(matmulByRule({ ...half, disabledVariants: new Set(['matmul:half128']) }, large)).toBe('half64');
+    expect(matmulCandidates(half, { ...large, m: 64 })).toEqual([
+      'half64',
+      'workgroup64',
+      'matrix64',
+      'sliced',
+      'plain',
+    ]);
+  });
+
+  test('values that f16 cannot hold become two', () => {
+    const split = (variant: MatmulVariant, dtype: MatmulProduct['dtype']) =>
+      matrixLayout(nvidia, variant, dtype)?.conditions;
+    expect(split('matrix64', 'f32')).toEqual({ SPLIT_A: true, SPLIT_B: true });
+    expect(split('matrix64', 'q8_0')).toEqual({ SPLIT_A: true, SPLIT_B: true });
+    expect(split('matrix64', 'bf16')).toEqual({ SPLIT_A: true, SPLIT_B: false });
+    expect(split('half64', 'f32')).toEqual({ SPLIT_A: false, SPLIT_B: false });
+  });
+
+  test('not where a device has other matrices, too little memory or too small workgroups', () => {
+    const small = { ...nvidia, limits: gpu.limits };
+    expect(matrixLayout(small, 'matrix128', 'f32')).toBeUndefined();
+    expect(matmulCandidates(small, large)).toEqual(['workgroup128', 'workgroup64']);
+    expect(matrixLayout({ ...nvidia, subgroupMatrix: { m: 16, n: 16, k: 64 } }, 'half64', 'f32')).toBeUndefined();
+    expect(matrixLayout({ ...nvidia, subgroupSize: { min: 64, max: 64 } }, 'half128', 'f32')).toBeUndefined();
+    expect(matmulByRule({ ...small, matmulPrecision: 'float16' }, large)).toBe('half64');
+    const x = { buffer: 'x', offset: 0, dtype: 'f32' as const };
+    expect(() => matmul(gpu, { ...large, a: x, b: x, out: x, variant: 'matrix64' })).toThrow(/no subgroup matrices/);
+  });
+});
+
 test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles for large results', () => {
   expect(chooseMatmulVariant(cpu(8), large)).toBe('subgroup');
-  expect(chooseMatmulVariant(cpu(4), large)).toBe('plain16');
+  expect(chooseMatmulVariant(cpu(4), large)).toBe('quad');
+  expect(chooseMatmulVariant(cpu(4), { ...large, m: 40 })).toBe('plain16');
+  expect(chooseMatmulVariant(cpu(0), large)).toBe('plain16');
+  expect(chooseMatmulVariant({ ...cpu(4), disabledVariants: new Set(['matmul:quad']) }, large)).toBe('plain16');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 8 })).toBe('plain');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 112, n: 112 })).toBe('plain');
   expect(chooseMatmulVariant({ ...cpu(8), disabledVariants: new Set(['matmul:subgroup']) }, large)).toBe('plain');
@@ -114,7 +160,7 @@ describe('choices', () => {
     ['a LoRA gradient', gpu, { m: 8, transposeB: false }, ['sliced', 'workgroup64', 'plain']],
     ['few tiles', gpu, { m: 128, n: 640 }, ['workgroup64', 'workgroup128', 'plain']],
     ['subgroups of eight', cpu(8), {}, ['subgroup', 'plain', 'plain16']],
-    ['subgroups of four', cpu(4), {}, ['plain16', 'plain']],
+    ['subgroups of four', cpu(4), {}, ['quad', 'plain', 'plain16']],
     ['subgroups of four, few rows', cpu(4), { m: 4 }, ['plain']],
     ['without two', without('workgroup64', 'sliced'), { m: 1 }, ['plain']],
   ] as [string, DeviceProfile, object, MatmulVariant[]][])(

@@ -1,16 +1,31 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import type { DType } from './dtype.js';
-import { hasSubgroupsOf8, isUsable } from './variants.js';
+import { matrixLayout } from './matmul-matrix.js';
+import { hasQuads, hasSubgroupsOf8, isUsable } from './variants.js';
 
 /**
  * How a product is shared out; each is a shader of that name.
  * - `plain`: a tile of registers an invocation, straight from storage. Right on adapters of the CPU.
  * - `plain16`: the same with 16 × 16 results, half the loads; compiles for longer.
+ * - `quad`: four invocations of `plain16` side by side share what they load: half the loads again.
  * - `subgroup`: eight invocations of an adapter of the CPU share what they load.
  * - `workgroup64`, `workgroup128`: 64 × 64 or 128 × 128 results a workgroup, from slices in workgroup memory. For GPUs.
  * - `sliced`: K is shared out among invocations. For GPUs and results of few rows or columns.
+ * - `matrix64`, `matrix128`: 64 × 64 or 128 × 128 results a workgroup, by subgroup matrices (tensor cores); f32 values are two f16.
+ * - `half64`, `half128`: the same with values rounded to f16. Where `DeviceProfile.matmulPrecision` allows it.
  */
-export type MatmulVariant = 'plain' | 'plain16' | 'subgroup' | 'workgroup64' | 'workgroup128' | 'sliced';
+export type MatmulVariant =
+  | 'plain'
+  | 'plain16'
+  | 'quad'
+  | 'subgroup'
+  | 'workgroup64'
+  | 'workgroup128'
+  | 'sliced'
+  | 'matrix64'
+  | 'matrix128'
+  | 'half64'
+  | 'half128';
 
 export interface MatmulGeometry {
   readonly shader: string;
@@ -26,9 +41,9 @@ export interface MatmulGeometry {
 
 const upTo4 = (m: number) => (m === 1 ? 1 : 4);
 const upTo8 = (m: number) => (m > 4 ? 8 : upTo4(m));
-const square = (side: number): MatmulGeometry => ({
-  shader: 'matmul/matmul_workgroup',
-  name: 'workgroup',
+const square = (name: 'workgroup' | 'matrix' | 'half', side: number): MatmulGeometry => ({
+  shader: name === 'workgroup' ? 'matmul/matmul_workgroup' : 'matmul/matmul_matrix',
+  name,
   rowsFor: () => side,
   columns: side,
   tilesPerWorkgroup: 1,
@@ -38,6 +53,7 @@ const square = (side: number): MatmulGeometry => ({
 export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> = {
   plain: { shader: 'matmul/matmul', name: '', rowsFor: upTo8, columns: 8, tilesPerWorkgroup: 32, down: false },
   plain16: { shader: 'matmul/matmul', name: '', rowsFor: () => 16, columns: 16, tilesPerWorkgroup: 32, down: false },
+  quad: { shader: 'matmul/matmul', name: 'quad', rowsFor: () => 32, columns: 32, tilesPerWorkgroup: 8, down: false },
   subgroup: {
     shader: 'matmul/matmul_subgroup',
     name: 'subgroup',
@@ -46,8 +62,12 @@ export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> =
     tilesPerWorkgroup: 4,
     down: true,
   },
-  workgroup64: square(64),
-  workgroup128: square(128),
+  workgroup64: square('workgroup', 64),
+  workgroup128: square('workgroup', 128),
+  matrix64: square('matrix', 64),
+  matrix128: square('matrix', 128),
+  half64: square('half', 64),
+  half128: square('half', 128),
   sliced: {
     shader: 'matmul/matmul_sliced',
     name: 'sliced',
@@ -66,7 +86,7 @@ const FEW_ROWS = 4;
 const SKINNY = 16;
 /** K from which it is worth sharing out: all 32 invocations of a tile have eight values. */
 const LONG = 256;
-/** How many times as many results tiles of 128 may compute, those past the edges with them, as tiles of 64. */
+/** How many times as many results large tiles may compute, those past the edges with them, as tiles of half their side. */
 const MOST_WASTE = 1.25;
 
 /** A matrix product as the choice of its variant sees it. */
@@ -105,31 +125,50 @@ export function matmulCandidates(profile: DeviceProfile, product: MatmulProduct)
   return [...new Set([matmulByRule(profile, product), ...usable])];
 }
 
-function possible(profile: DeviceProfile, { m, n, k, batch }: MatmulProduct): readonly MatmulVariant[] {
+/** Tiles of a side that cover all results. */
+const tilesOf = ({ m, n, batch }: MatmulProduct, side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
+/** Whether too much of such tiles lies past the edges. */
+const isWasteful = (product: MatmulProduct, side: number) =>
+  4 * tilesOf(product, side) > MOST_WASTE * tilesOf(product, side / 2);
+
+function possible(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
+  const { m, n, k, dtype } = product;
   const least = Math.min(m, n);
   if (profile.adapter.isSoftware) {
     const subgroup = hasSubgroupsOf8(profile) ? (['subgroup'] as const) : [];
-    return [...subgroup, 'plain', ...(least > 8 ? (['plain16'] as const) : [])];
+    const quad = hasQuads(profile) && !isWasteful(product, 32) ? (['quad'] as const) : [];
+    return [...subgroup, 'plain', ...(least > 8 ? (['plain16'] as const) : []), ...quad];
   }
   const few = least <= 64;
-  const tiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
+  const kinds = profile.matmulPrecision === 'float16' ? (['half', 'matrix'] as const) : (['matrix'] as const);
+  const sides = few ? ([64] as const) : ([64, 128] as const);
   return [
     'workgroup64',
     ...(few ? [] : (['workgroup128'] as const)),
+    ...kinds
+      .flatMap((kind) => sides.map((side) => `${kind}${side}` as const))
+      .filter((variant) => matrixLayout(profile, variant, dtype) !== undefined),
     ...(few && k >= 32 ? (['sliced'] as const) : []),
     // Slow on GPUs, but where a few tiles would leave most of one idle.
-    ...(tiles < BUSY ? (['plain'] as const) : []),
+    ...(tilesOf(product, 64) < BUSY ? (['plain'] as const) : []),
   ];
 }
 
 function suitable(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
-  const { m, n, k, batch, transposeB } = product;
-  const tiles = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
-  // On the CPU a load costs more than what is done with it, but among SwiftShader's subgroups, of four, sharing brings nothing.
+  const { m, n, k, transposeB, dtype } = product;
+  const tiles = (side: number) => tilesOf(product, side);
+  // On the CPU a load costs more than what is done with it: subgroups, of eight or four, share them.
   if (hasSubgroupsOf8(profile)) return ['subgroup'];
-  if (profile.adapter.isSoftware) return Math.min(m, n) > 8 && tiles(16) >= BUSY ? ['plain16'] : [];
+  if (profile.adapter.isSoftware) {
+    if (Math.min(m, n) <= 8 || tiles(16) < BUSY) return [];
+    return hasQuads(profile) && !isWasteful(product, 32) ? ['quad', 'plain16'] : ['plain16'];
+  }
   if (m <= FEW_ROWS && transposeB) return ['sliced'];
   if (Math.min(m, n) <= SKINNY && k >= LONG && tiles(64) < BUSY) return ['sliced'];
-  const wasteful = 4 * tiles(128) > MOST_WASTE * tiles(64);
-  return tiles(128) >= BUSY && !wasteful ? ['workgroup128', 'workgroup64'] : ['workgroup64'];
+  const sides = tiles(128) >= BUSY && !isWasteful(product, 128) ? ([128, 64] as const) : ([64] as const);
+  const half = profile.matmulPrecision === 'float16' ? sides.map((side) => `half${side}` as const) : [];
+  return [
+    ...half.filter((variant) => matrixLayout(profile, variant, dtype) !== undefined),
+    ...sides.map((side) => `workgroup${side}` as const),
+  ];
 }

@@ -8,6 +8,7 @@ import { checkInfinityStays, checkMatmul, checkQuantised, orders, type MatmulCas
 import { randomCases } from './testing/random-cases.js';
 import { emptyOutput, randomArray, readF32, relativeError, testGpu, upload, uploadBytes } from './testing/test-gpu.js';
 import { bindingFaults, withBindingLimit } from './testing/tiny-profile.js';
+import { hasQuads } from './variants.js';
 
 const quantised: QuantDType[] = ['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'];
 const epilogues: Partial<MatmulCase>[] = [
@@ -162,6 +163,19 @@ describe.each([
     checkMatmul({ ...vectors, transposeB: true, variant, ...epilogue }, 1e-6),
   );
   test('K in windows', () => checkMatmul({ m: 24, n: 72, k: 104, limit: 16_384, bias: true, variant }, 1e-6));
+});
+
+// On SwiftShader: lavapipe takes half a minute to compile some.
+describe('quad', () => {
+  const check = async (c: MatmulCase) => {
+    const { profile } = await testGpu();
+    if (hasQuads(profile)) await checkMatmul({ ...c, variant: 'quad' });
+  };
+  test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', (order) =>
+    check({ m: 40, n: 72, k: 24, ...order }),
+  );
+  test('odd sizes, B in bf16, a batch', () =>
+    check({ m: 37, n: 69, k: 19, batch: 3, transposeB: true, dtype: 'bf16', bias: true }));
 });
 
 // For these the other tests of this file are SwiftShader's, or those of the smaller tile.

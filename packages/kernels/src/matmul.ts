@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
+import { matrixLayout } from './matmul-matrix.js';
 import { chooseMatmulVariant, matmulGeometries, type MatmulProduct, type MatmulVariant } from './matmul-variant.js';
 import { isUsable, variantId } from './variants.js';
 import { weightConditions } from './weight-conditions.js';
@@ -227,6 +228,9 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   }
   const cVec = wide && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
   const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
+  const layout = matrixLayout(profile, variant, args.b.dtype);
+  if (layout === undefined && shader === 'matmul/matmul_matrix')
+    throw new RangeError(`matmul: this device has no subgroup matrices, or not the workgroup memory, for '${variant}'`);
   const rows = rowsFor(ms);
   const [tilesM, tilesN] = [Math.ceil(ms / rows), Math.ceil(ns / columns)];
   const tiles = tilesM * tilesN;
@@ -252,7 +256,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       C_VEC: cVec,
       ROWS4: rows === 4,
       ROWS8: rows === 8,
-      ROWS16: rows === 16,
+      ROWS16: rows === 16 || variant === 'quad',
+      QUAD: variant === 'quad',
       LARGE: variant === 'workgroup128',
       BIAS: biasWindow !== undefined,
       ACT_GELU: lastK && activation === 'gelu',
@@ -260,7 +265,9 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       RESIDUAL: residualWindow !== undefined,
       CONTINUE: k0 > 0,
       ACCUMULATE: args.accumulate === true && k0 === 0,
+      ...layout?.conditions,
     },
+    ...(layout && { constants: layout.constants }),
     uniforms: words(
       ms,
       ns,

@@ -21,6 +21,11 @@ export function hasSubgroupsOf8({ adapter, subgroupSize: { min, max } }: DeviceP
   return adapter.isSoftware && min === 8 && max === 8;
 }
 
+/** Whether four invocations in a row can share what they load, and should: subgroups of four (SwiftShader). */
+export function hasQuads({ adapter, subgroupSize: { min, max } }: DeviceProfile): boolean {
+  return adapter.isSoftware && min === 4 && max === 4;
+}
+
 /** The `variantId` of a call; none for a plain variant, which nothing can stand in for. */
 export function variantId(kernel: string, variant: string): { variantId?: string } {
   return variant === 'plain' ? {} : { variantId: `${kernel}:${variant}` };

@@ -10,6 +10,8 @@ import { geglu, gegluBackward } from '../geglu.js';
 import type { KernelCall, Operand } from '../kernel-call.js';
 import { layerNorm, layerNormBackward } from '../layer-norm.js';
 import { matmul } from '../matmul.js';
+import { matrixLayout } from '../matmul-matrix.js';
+import type { MatmulVariant } from '../matmul-variant.js';
 import { reduce } from '../reduce.js';
 import { adamwReference } from '../reference/adamw.js';
 import { referenceAttention, referenceAttentionBackward } from '../reference/attention.js';
@@ -29,6 +31,7 @@ import { rope, ropeInverseFrequencies } from '../rope.js';
 import { softmax } from '../softmax.js';
 import { stridedCopy } from '../strided-copy.js';
 import { sumOfSquares, sumOfSquaresWorkspaceElements } from '../sum-of-squares.js';
+import { isUsable } from '../variants.js';
 import { bf16, blocks, noise, whole } from './exact-values.js';
 import type { Scratch } from './scratch.js';
 
@@ -80,6 +83,28 @@ function product(
   };
 }
 
+/** By subgroup matrices of f16, of values that f16 cannot hold; of nothing where a device has none. */
+function byMatrices(
+  variant: MatmulVariant,
+  shape: { m: number; n: number; k: number; transposeA?: boolean; transposeB?: boolean },
+): KernelCase {
+  return {
+    kernel: 'matmul',
+    what: `${variant}, f32`,
+    make: (scratch, profile) => {
+      const unusable = !isUsable(profile, `matmul:${variant}`) || matrixLayout(profile, variant, 'f32') === undefined;
+      if (unusable) return { calls: [], expected: [] };
+      const [a, b] = [noise(shape.m * shape.k, 7), noise(shape.n * shape.k, 8)];
+      const out = scratch.empty(shape.m * shape.n);
+      const calls = matmul(profile, { ...shape, a: scratch.put(a, 'f32'), b: scratch.put(b, 'f32'), out, variant });
+      return {
+        calls,
+        expected: [{ name: 'out', operand: out, values: matmulReference(a, b, shape), tolerance: 2e-6 }],
+      };
+    },
+  };
+}
+
 const matmuls: readonly KernelCase[] = [
   product('x·Wᵀ, 8 rows at a time, bf16', { m: 13, n: 24, k: 32, transposeB: true }, 'bf16'),
   product('dy·W, 4 rows at a time, bf16', { m: 3, n: 16, k: 24 }, 'bf16'),
@@ -87,12 +112,16 @@ const matmuls: readonly KernelCase[] = [
   product('few rows, of an odd length, f32', { m: 3, n: 13, k: 37, transposeB: true }, 'f32'),
   product('dyᵀ·x, f32', { m: 16, n: 24, k: 9, transposeA: true }, 'f32'),
   product('odd sizes, f32', { m: 9, n: 7, k: 5, transposeB: true }, 'f32'),
-  // What GPUs get by size: more than one tile of 64, many of 128, and a long K of a few rows. Ends lie inside a tile.
-  product('large, x·Wᵀ, bf16', { m: 72, n: 136, k: 40, transposeB: true }, 'bf16'),
+  // What GPUs and SwiftShader get by size: more than one tile of 64, many of 128, and a long K of a few rows. Ends lie inside a tile.
+  product('large, x·Wᵀ, bf16', { m: 72, n: 200, k: 40, transposeB: true }, 'bf16'),
   product('large, odd sizes, f32', { m: 67, n: 69, k: 35, transposeA: true }, 'f32'),
-  product('very large, x·Wᵀ, bf16', { m: 68, n: 72, k: 24, batch: 64, transposeB: true }, 'bf16'),
-  product('very large, dyᵀ·x, f32', { m: 68, n: 72, k: 17, batch: 64, transposeA: true }, 'f32'),
+  product('very large, x·Wᵀ, bf16', { m: 68, n: 88, k: 24, batch: 64, transposeB: true }, 'bf16'),
+  product('very large, dyᵀ·x, f32', { m: 68, n: 88, k: 17, batch: 64, transposeA: true }, 'f32'),
   product('long and thin, dyᵀ·x, f32', { m: 8, n: 72, k: 520, transposeA: true }, 'f32'),
+  byMatrices('matrix64', { m: 72, n: 69, k: 40, transposeB: true }),
+  byMatrices('matrix64', { m: 72, n: 72, k: 33, transposeA: true }),
+  byMatrices('matrix128', { m: 136, n: 130, k: 40, transposeB: true }),
+  byMatrices('matrix128', { m: 136, n: 136, k: 33, transposeA: true }),
   {
     kernel: 'matmul',
     what: 'x·Wᵀ, q8_0',

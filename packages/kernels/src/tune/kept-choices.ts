@@ -13,10 +13,11 @@ export interface KeptChoice {
 }
 
 /** What measurements hold for: the adapter, with its driver's version where it tells it, and how shaders run on it. */
-export function deviceKey({ adapter, features, subgroupSize }: DeviceProfile): string {
+export function deviceKey({ adapter, features, subgroupSize, matmulPrecision }: DeviceProfile): string {
   const { backend, vendor, architecture, device, description } = adapter;
   const subgroups = `subgroups ${subgroupSize.min} to ${subgroupSize.max}`;
-  return [backend, vendor, architecture, device, description, subgroups, [...features].sort().join(' ')].join('; ');
+  const key = [backend, vendor, architecture, device, description, subgroups, [...features].sort().join(' ')];
+  return [...key, ...(matmulPrecision === 'float16' ? ['float16 products'] : [])].join('; ');
 }
 
 /** What is kept of a device. What cannot be read, or is something else, counts as nothing, with a notice. */

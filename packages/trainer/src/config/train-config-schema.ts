@@ -123,6 +123,7 @@ export const trainConfigSchema = v.object({
   trainable: orNull(patterns),
   gradientCheckpointing: withDefault(flag, false),
   kernelTuning: withDefault(choice(['auto', 'always', 'never']), 'auto'),
+  matmulPrecision: withDefault(choice(['float32', 'float16']), 'float32'),
   memoryBudget: orNull(integer(1)),
   evalEvery: orNull(integer(1)),
   saveEvery: orNull(integer(1)),

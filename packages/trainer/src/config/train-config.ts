@@ -1,4 +1,5 @@
 import type { ImagePreset } from '@lapidary/gemma';
+import type { MatmulPrecision } from '@lapidary/gpu';
 import type { JsonValue } from '../store/checkpoint-manifest.js';
 import type { WarmupRule } from '../schedule/schedule.js';
 
@@ -130,6 +131,11 @@ export interface ResolvedTrainConfig {
   readonly gradientCheckpointing: boolean;
   /** Whether variants of matrix products are measured, once a device, and the fastest used. `auto`: on GPUs. */
   readonly kernelTuning: 'auto' | 'always' | 'never';
+  /**
+   * What matrix products keep of the values that go in; sums are f32 in any case. `float16`: 11 digits, where the device has subgroup
+   * matrices (tensor cores: GPUs in Node; elsewhere it changes nothing). Faster; losses then differ from the third digit on.
+   */
+  readonly matmulPrecision: MatmulPrecision;
   /**
    * Bytes that training may take on the device; null: as many as it needs. Of as few blocks as possible activations are then computed
    * again in the backward pass.

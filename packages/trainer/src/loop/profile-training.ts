@@ -107,6 +107,7 @@ async function profile(
     const planWith = (profile: Gpu['profile']) => planRunMemory(profile, model, { ...data, held: [] }, run);
     const { plan: whole } = await planTuned(gpu, planWith, {
       mode: run.kernelTuning,
+      precision: run.matmulPrecision,
       ...(logger && { logger }),
       ...(signal && { signal }),
     });

@@ -297,6 +297,7 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
     const begun = resumes ? await readCheckpointState(store) : null;
     const { plan, used } = await planTuned(gpu, planWith, {
       mode: run.kernelTuning,
+      precision: run.matmulPrecision,
       before: (begun?.state as unknown as RunState | undefined)?.kernels,
       logger,
       ...(signal && { signal }),

@@ -39,7 +39,7 @@ export async function tuneTraining(
       for (const notice of data.notices) await logger?.onNotice?.(notice);
       const model = planModel(open, run);
       const make = (profile: Gpu['profile']) => planRunMemory(profile, model, data, run);
-      const { tuning } = await planTuned(gpu, make, { ...options, mode: 'always' });
+      const { tuning } = await planTuned(gpu, make, { ...options, mode: 'always', precision: run.matmulPrecision });
       return { ...tuning!, model: String(run.weightLoader.description ?? ''), adapter: adapterOf(gpu) };
     } finally {
       await open.weights.close();

@@ -13,6 +13,8 @@ export type UsedKernels = {
 
 export interface TunedPlanOptions extends Pick<TuneKernelsOptions, 'again' | 'signal' | 'store' | 'clock'> {
   readonly mode: ResolvedTrainConfig['kernelTuning'];
+  /** Default: `float32`. */
+  readonly precision?: ResolvedTrainConfig['matmulPrecision'];
   /** What the run used that goes on: on the same device it is used again, whatever is kept or measured by now. */
   readonly before?: UsedKernels | undefined;
   readonly logger?: Pick<RunLogger, 'onPhase' | 'onNotice'>;
@@ -22,8 +24,9 @@ export interface TunedPlanOptions extends Pick<TuneKernelsOptions, 'again' | 'si
 export async function planTuned<P extends TrainPlan>(
   gpu: Gpu,
   make: (profile: DeviceProfile) => P,
-  { mode, before, logger, ...options }: TunedPlanOptions,
+  { mode, precision = 'float32', before, logger, ...options }: TunedPlanOptions,
 ): Promise<{ readonly plan: P; readonly used: UsedKernels; readonly tuning: KernelTuning | null }> {
+  gpu.setMatmulPrecision(precision);
   const plan = make(gpu.profile);
   const products = productsOf(plan);
   const device = deviceKey(gpu.profile);
