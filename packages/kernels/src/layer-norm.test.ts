@@ -52,6 +52,39 @@ describe.each([
     expect(relativeError(await readF32(gpu, dBias, dim), grads.dBias)).toBeLessThan(3e-6);
   });
 
+  test.each([
+    { rows: 5, dim: 40, limit: 0 },
+    { rows: 130, dim: 13, limit: 4096 },
+  ])('added to something: $rows × $dim, bindings up to $limit', async ({ rows, dim, limit }) => {
+    const gpu = await testGpu();
+    const profile = limit ? withBindingLimit(as(gpu.profile), limit) : as(gpu.profile);
+    const shape = { rows, dim, eps: 1e-5 };
+    const [x, dOut, other] = [1, 2, 3].map((seed) => randomArray(rows * dim, seed)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const [weight, bias] = [randomArray(dim, 4), randomArray(dim, 5)];
+    const on = { x: upload(gpu, x), weight: upload(gpu, weight), bias: upload(gpu, bias) };
+    const back = { x: on.x, weight: on.weight, dOut: upload(gpu, dOut) };
+    const residual = upload(gpu, other);
+    const [out, dX] = [emptyOutput(gpu, rows * dim), emptyOutput(gpu, rows * dim)];
+    const [outOver, dXOver] = [upload(gpu, other), upload(gpu, other)];
+    await runKernels(gpu, [
+      ...layerNorm(profile, { ...shape, ...on, out, residual }),
+      ...layerNorm(profile, { ...shape, ...on, out: outOver, accumulate: true }),
+      ...layerNormBackward(profile, { ...shape, ...back, dX, residual }),
+      ...layerNormBackward(profile, { ...shape, ...back, dX: dXOver, accumulate: true }),
+    ]);
+    const plus = (values: ArrayLike<number>) => Float64Array.from(values, (v, i) => v + other[i]!);
+    const y = plus(layerNormReference(x, weight, bias, shape));
+    const grads = plus(layerNormBackwardReference(x, weight, dOut, shape).dX);
+    for (const made of [out, outOver])
+      expect(relativeError(await readF32(gpu, made, rows * dim), y)).toBeLessThan(5e-7);
+    for (const made of [dX, dXOver])
+      expect(relativeError(await readF32(gpu, made, rows * dim), grads)).toBeLessThan(3e-6);
+  });
+
   test('a row of one value is its own mean: the bias is left, and no gradient', async () => {
     const gpu = await testGpu();
     const [x, weight, bias] = [upload(gpu, [5, -7]), upload(gpu, [3]), upload(gpu, [0.25])];

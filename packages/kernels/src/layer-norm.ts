@@ -9,52 +9,63 @@ interface Rows {
   readonly eps: number;
 }
 
+/** What is added to a result: f32 [rows, dim], or what its memory holds. */
+interface Added<B> {
+  readonly residual?: Operand<B>;
+  readonly accumulate?: boolean;
+}
+
 /** Every operand f32; x and out [rows, dim], weight and bias [dim]. */
-export interface LayerNormArgs<B> extends Rows {
+export interface LayerNormArgs<B> extends Rows, Added<B> {
   readonly x: Operand<B>;
   readonly weight: Operand<B>;
   readonly bias: Operand<B>;
   readonly out: Operand<B>;
 }
 
-/** out = (x − mean) / √(var + eps) · weight + bias, row by row (`shaders/norm/layer_norm.wesl`). */
-export function layerNorm<B>(
-  profile: DeviceProfile,
-  { x, weight, bias, out, ...rows }: LayerNormArgs<B>,
-): KernelCall<B>[] {
-  return rowKernel(profile, { x, out, weight, bias, ...rows });
+/** out = (x − mean) / √(var + eps) · weight + bias (+ residual), row by row (`shaders/norm/layer_norm.wesl`). */
+export function layerNorm<B>(profile: DeviceProfile, args: LayerNormArgs<B>): KernelCall<B>[] {
+  return rowKernel(profile, args);
 }
 
-/** The gradient of `layerNorm` with respect to x; `dOut` and `dX` f32 [rows, dim]. */
+export interface LayerNormBackwardArgs<B> extends Rows, Added<B> {
+  readonly x: Operand<B>;
+  readonly weight: Operand<B>;
+  readonly dOut: Operand<B>;
+  readonly dX: Operand<B>;
+}
+
+/** The gradient of `layerNorm` with respect to x, (+ residual); `dOut` and `dX` f32 [rows, dim]. */
 export function layerNormBackward<B>(
   profile: DeviceProfile,
-  {
-    x,
-    weight,
-    dOut,
-    dX,
-    ...rows
-  }: Rows & { readonly x: Operand<B>; readonly weight: Operand<B>; readonly dOut: Operand<B>; readonly dX: Operand<B> },
+  { dX, ...args }: LayerNormBackwardArgs<B>,
 ): KernelCall<B>[] {
-  return rowKernel(profile, { x, out: dX, weight, dOut, ...rows });
+  return rowKernel(profile, { ...args, out: dX });
 }
 
 function rowKernel<B>(
   profile: DeviceProfile,
-  args: Rows & { x: Operand<B>; out: Operand<B>; weight: Operand<B>; bias?: Operand<B>; dOut?: Operand<B> },
+  args: Rows & Added<B> & { x: Operand<B>; out: Operand<B>; weight: Operand<B>; bias?: Operand<B>; dOut?: Operand<B> },
 ): KernelCall<B>[] {
-  const { x, out, weight, bias, dOut, rows, dim, eps } = args;
+  const { x, out, weight, bias, dOut, residual, accumulate = false, rows, dim, eps } = args;
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
     const bindings = [bind(x, 'read', bytes, at), bind(out, 'read_write', bytes, at), bind(weight, 'read', dim * 4)];
     if (bias) bindings.push(bind(bias, 'read', dim * 4));
     if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
+    if (residual) bindings.push(bind(residual, 'read', bytes, at));
     const team = teamCall(profile, 'layerNorm', count);
     return {
       ...team,
       shader: 'norm/layer_norm',
-      conditions: { ...team.conditions, VEC: dim % 4 === 0, BACKWARD: dOut !== undefined },
+      conditions: {
+        ...team.conditions,
+        VEC: dim % 4 === 0,
+        BACKWARD: dOut !== undefined,
+        RESIDUAL: residual !== undefined,
+        ACCUMULATE: accumulate,
+      },
       uniforms: words(count, dim, f32Bits(eps), 0),
       bindings,
     };

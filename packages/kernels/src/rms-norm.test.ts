@@ -77,6 +77,38 @@ describe.each([
     expect(relativeError(await readF32(gpu, dWeight, dim), grads.dWeight)).toBeLessThan(backward);
   });
 
+  test.each([
+    { rows: 5, dim: 40, limit: 0 },
+    { rows: 130, dim: 13, limit: 4096 },
+  ])('added to something: $rows × $dim, bindings up to $limit', async ({ rows, dim, limit }) => {
+    const gpu = await testGpu();
+    const profile = limit ? withBindingLimit(as(gpu.profile), limit) : as(gpu.profile);
+    const shape = { rows, dim, eps: 1e-6, weightOffset: 1 };
+    const [x, dOut, other] = [1, 2, 3].map((seed) => randomArray(rows * dim, seed)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const weight = randomArray(dim, 4);
+    const on = { x: upload(gpu, x), weight: upload(gpu, weight), dOut: upload(gpu, dOut) };
+    const residual = upload(gpu, other);
+    const [out, dX] = [emptyOutput(gpu, rows * dim), emptyOutput(gpu, rows * dim)];
+    const [outOver, dXOver] = [upload(gpu, other), upload(gpu, other)];
+    await runKernels(gpu, [
+      ...rmsNorm(profile, { ...shape, ...on, out, residual }),
+      ...rmsNorm(profile, { ...shape, ...on, out: outOver, accumulate: true }),
+      ...rmsNormBackward(profile, { ...shape, ...on, dX, residual }),
+      ...rmsNormBackward(profile, { ...shape, ...on, dX: dXOver, accumulate: true }),
+    ]);
+    const plus = (values: ArrayLike<number>) => Float64Array.from(values, (v, i) => v + other[i]!);
+    const y = plus(rmsNormReference(x, weight, shape));
+    const grads = plus(rmsNormBackwardReference(x, weight, dOut, shape).dX);
+    for (const made of [out, outOver])
+      expect(relativeError(await readF32(gpu, made, rows * dim), y)).toBeLessThan(forward);
+    for (const made of [dX, dXOver])
+      expect(relativeError(await readF32(gpu, made, rows * dim), grads)).toBeLessThan(backward);
+  });
+
   test('a row of zeros stays zero', async () => {
     const gpu = await testGpu();
     const out = emptyOutput(gpu, 8);

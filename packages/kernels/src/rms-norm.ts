@@ -12,6 +12,10 @@ export interface RmsNormArgs<B> {
   readonly weight: Operand<B>;
   /** f32 [rows, dim]. */
   readonly out: Operand<B>;
+  /** f32 [rows, dim], added to the result. */
+  readonly residual?: Operand<B>;
+  /** Adds to what `out` holds instead of overwriting it. */
+  readonly accumulate?: boolean;
   readonly rows: number;
   readonly dim: number;
   readonly eps: number;
@@ -19,12 +23,12 @@ export interface RmsNormArgs<B> {
   readonly weightOffset: number;
 }
 
-/** out = x · rsqrt(mean(x²) + eps) · (weight + weightOffset), row by row (`shaders/norm/rms_norm.wesl`). */
+/** out = x · rsqrt(mean(x²) + eps) · (weight + weightOffset) + residual, row by row (`shaders/norm/rms_norm.wesl`). */
 export function rmsNorm<B>(profile: DeviceProfile, args: RmsNormArgs<B>): KernelCall<B>[] {
   return rowKernel(profile, { ...args, dOut: undefined });
 }
 
-/** The gradient of `rmsNorm` with respect to x; `dOut` and `dX` f32 [rows, dim]. */
+/** The gradient of `rmsNorm` with respect to x, + residual; `dOut` and `dX` f32 [rows, dim]. */
 export function rmsNormBackward<B>(
   profile: DeviceProfile,
   { dX, ...args }: Omit<RmsNormArgs<B>, 'out'> & { readonly dOut: Operand<B>; readonly dX: Operand<B> },
@@ -36,7 +40,7 @@ function rowKernel<B>(
   profile: DeviceProfile,
   args: RmsNormArgs<B> & { readonly dOut: Operand<B> | undefined },
 ): KernelCall<B>[] {
-  const { x, weight, out, dOut, rows, dim, eps, weightOffset } = args;
+  const { x, weight, out, dOut, residual, accumulate = false, rows, dim, eps, weightOffset } = args;
   const vec = dim % 4 === 0;
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
@@ -47,6 +51,7 @@ function rowKernel<B>(
       bind(out, 'read_write', bytes, at),
     ];
     if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
+    if (residual) bindings.push(bind(residual, 'read', bytes, at));
     const team = teamCall(profile, dOut ? 'rmsNormBackward' : 'rmsNorm', count);
     return {
       ...team,
@@ -56,6 +61,8 @@ function rowKernel<B>(
         ...weightConditions(weight.dtype, vec ? 4 : 1),
         VEC: vec,
         BACKWARD: dOut !== undefined,
+        RESIDUAL: residual !== undefined,
+        ACCUMULATE: accumulate,
       },
       uniforms: words(count, dim, f32Bits(eps), f32Bits(weightOffset)),
       bindings,

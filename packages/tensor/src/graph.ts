@@ -10,13 +10,24 @@ export interface TensorType {
 /** A number standing for a piece of GPU memory that the planner has not placed yet. */
 export type StorageId = number;
 
+export type Activation = 'gelu' | 'silu';
+
+/** What a node's kernels do to its only output while they write it, in this order. */
+export interface Epilogue {
+  /** f32, as long as a row of the output; added to each. */
+  readonly bias?: Operand<StorageId>;
+  readonly activation?: Activation;
+  /** f32 of the output's size, added to it. It may be the output's own memory. Never beside an activation. */
+  readonly residual?: Operand<StorageId>;
+}
+
 /** What an op sees when it turns into kernels. */
 export interface LowerContext {
   readonly profile: DeviceProfile;
   readonly inputs: readonly Operand<StorageId>[];
   readonly outputs: readonly Operand<StorageId>[];
-  /** f32 of the output's size, to be added to it: only for nodes that say `addsResidual`. It may be the output's own memory. */
-  readonly residual?: Operand<StorageId>;
+  /** What to do to the output while it is written: only for nodes that say `takesEpilogue`. */
+  readonly epilogue?: Epilogue;
   /** Scratch memory that lives for this op only; `bytes` of it. */
   workspace(bytes: number): Operand<StorageId>;
 }
@@ -43,8 +54,8 @@ export interface GraphNode {
   readonly elementwise?: { readonly op: ElementwiseOp; readonly value?: number };
   /** The output shares the input's memory (reshape). */
   readonly alias?: true;
-  /** The node's kernels can add a tensor to its only output while they write it (`LowerContext.residual`). */
-  readonly addsResidual?: true;
+  /** The node's kernels can go on with its only output while they write it (`LowerContext.epilogue`), or only add a residual. */
+  readonly takesEpilogue?: 'whole' | 'residual';
   /** Number of an input that the only output may overwrite, element by element, where nobody reads it later. */
   readonly mayOverwrite?: number;
   /** Output number → input number it overwrites; the planner copies the input first if it is still needed. */
@@ -89,6 +100,15 @@ export class Tensor {
   get bytes(): number {
     return storageBytes(this.dtype, this.size);
   }
+}
+
+/** How kernels are told of a residual: apart from the output's own memory, or in it. */
+export function addedTo(
+  out: Operand<StorageId>,
+  residual: Operand<StorageId> | undefined,
+): { residual?: Operand<StorageId>; accumulate?: boolean } {
+  if (residual === undefined) return {};
+  return residual.buffer === out.buffer ? { accumulate: true } : { residual };
 }
 
 export function sizeOf(shape: readonly number[]): number {

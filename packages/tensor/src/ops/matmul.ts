@@ -1,5 +1,5 @@
 import { matmul as matmulKernel } from '@lapidary/kernels';
-import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { addedTo, addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
 import { mul } from './elementwise.js';
 import { reshape } from './shape.js';
 import { sum } from './reduce.js';
@@ -57,8 +57,8 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     name: 'matmul',
     inputs: residual ? [a, b, residual] : [a, b],
     outputs: [{ shape, dtype: 'f32' }],
-    ...(residual ? { mayOverwrite: 2 } : { addsResidual: true as const }),
-    lower: ({ profile, inputs, outputs, residual: added = inputs[2] }) =>
+    ...(residual ? { mayOverwrite: 2 } : { takesEpilogue: 'whole' as const }),
+    lower: ({ profile, inputs, outputs, epilogue: { bias, activation, residual: added = inputs[2] } = {} }) =>
       matmulKernel(profile, {
         a: inputs[0]!,
         b: inputs[1]!,
@@ -70,7 +70,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         transposeA,
         transposeB,
         alpha,
-        ...(added && (added.buffer === outputs[0]!.buffer ? { accumulate: true } : { residual: added })),
+        ...(bias && { bias }),
+        ...(activation && { activation }),
+        ...addedTo(outputs[0]!, added),
       }),
     vjp: ({ inputs, grads, needs }) => {
       const [x, w] = inputs as [Tensor, Tensor];
@@ -107,13 +109,14 @@ export function linear(
   { loraScale = 1, loraInput = x }: { loraScale?: number; loraInput?: Tensor } = {},
 ): Tensor {
   let y = matmul(x, weight, { transposeB: true });
+  if (bias) y = addBias(y, bias);
   if (lora)
     y = matmul(matmul(loraInput, lora.a, { transposeB: true }), lora.b, {
       transposeB: true,
       alpha: loraScale,
       residual: y,
     });
-  return bias ? addBias(y, bias) : y;
+  return y;
 }
 
 function addBias(y: Tensor, bias: Tensor): Tensor {

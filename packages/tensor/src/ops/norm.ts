@@ -6,7 +6,7 @@ import {
   rmsNormBackward,
   rmsNormWeightGrad,
 } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addedTo, addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
 import { cast } from './shape.js';
 
 export interface RmsNormOptions {
@@ -25,16 +25,24 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
     name: 'rms norm',
     inputs: [x, weight],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
-    lower: ({ profile, inputs, outputs }) =>
-      rmsNormKernel(profile, { x: inputs[0]!, weight: inputs[1]!, out: outputs[0]!, weightOffset, ...sizes }),
+    takesEpilogue: 'residual',
+    lower: ({ profile, inputs: [xs, w], outputs: [out], epilogue }) =>
+      rmsNormKernel(profile, {
+        ...{ x: xs!, weight: w!, out: out!, weightOffset, ...sizes },
+        ...addedTo(out!, epilogue?.residual),
+      }),
     vjp: ({ inputs, grads, needs }) => [
       needs[0]
         ? addNode({
             name: 'rms norm backward',
             inputs: [inputs[0]!, inputs[1]!, grads[0]!],
             outputs: [{ shape: x.shape, dtype: 'f32' }],
-            lower: ({ profile, inputs: [xs, w, dOut], outputs: [dX] }) =>
-              rmsNormBackward(profile, { x: xs!, weight: w!, dOut: dOut!, dX: dX!, weightOffset, ...sizes }),
+            takesEpilogue: 'residual',
+            lower: ({ profile, inputs: [xs, w, dOut], outputs: [dX], epilogue }) =>
+              rmsNormBackward(profile, {
+                ...{ x: xs!, weight: w!, dOut: dOut!, dX: dX!, weightOffset, ...sizes },
+                ...addedTo(dX!, epilogue?.residual),
+              }),
           })[0]
         : undefined,
       needs[1]
@@ -74,8 +82,12 @@ function layerNormF32(x: Tensor, weight: Tensor, bias: Tensor, eps: number): Ten
     name: 'layer norm',
     inputs: [x, weight, bias],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
-    lower: ({ profile, inputs, outputs }) =>
-      layerNormKernel(profile, { x: inputs[0]!, weight: inputs[1]!, bias: inputs[2]!, out: outputs[0]!, ...sizes }),
+    takesEpilogue: 'residual',
+    lower: ({ profile, inputs: [xs, w, b], outputs: [out], epilogue }) =>
+      layerNormKernel(profile, {
+        ...{ x: xs!, weight: w!, bias: b!, out: out!, ...sizes },
+        ...addedTo(out!, epilogue?.residual),
+      }),
     vjp: ({ inputs, grads, needs }) => {
       const params =
         needs[1] || needs[2]
@@ -102,8 +114,12 @@ function layerNormF32(x: Tensor, weight: Tensor, bias: Tensor, eps: number): Ten
             name: 'layer norm backward',
             inputs: [inputs[0]!, inputs[1]!, grads[0]!],
             outputs: [{ shape: x.shape, dtype: 'f32' }],
-            lower: ({ profile, inputs: [xs, w, dOut], outputs: [out] }) =>
-              layerNormBackward(profile, { x: xs!, weight: w!, dOut: dOut!, dX: out!, ...sizes }),
+            takesEpilogue: 'residual',
+            lower: ({ profile, inputs: [xs, w, dOut], outputs: [dX], epilogue }) =>
+              layerNormBackward(profile, {
+                ...{ x: xs!, weight: w!, dOut: dOut!, dX: dX!, ...sizes },
+                ...addedTo(dX!, epilogue?.residual),
+              }),
           })[0]
         : undefined;
       return [dX, params[0], params[1]];

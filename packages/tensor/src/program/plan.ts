@@ -5,7 +5,7 @@ import { formatType, Tensor, type GraphNode, type StorageId, type TensorType } f
 import { stridesOf } from '../ops/shape.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
-import { fuseResiduals } from './fuse-residual.js';
+import { fuseEpilogues, type FusedEpilogue } from './fuse-epilogue.js';
 import { place } from './place.js';
 
 /** Where a storage's bytes are: a variable's own buffer, one of the program's inputs or outputs, or a shared slot. */
@@ -55,9 +55,8 @@ interface Item {
   /** Whose outputs are made. */
   readonly node: GraphNode;
   readonly group?: FusedGroup;
-  /** Whose kernels make them, where not the node's own, and what they add. */
-  readonly producer?: GraphNode;
-  readonly residual?: Tensor;
+  /** Whose kernels make them, where not the node's own, and what these do beside. */
+  readonly epilogue?: FusedEpilogue;
   readonly reads: readonly Tensor[];
 }
 
@@ -81,16 +80,19 @@ export function planProgram(
   const roots = [...outputs, ...updates.map((u) => u.value)];
   const order = nodesBelow(...roots.map((t) => t.node));
   const kept = new Set(roots.map((t) => resolveAlias(t).node));
-  const sums = fuseResiduals(order, kept);
+  const epilogues = fuseEpilogues(order, kept);
   // A fused kernel reads at most as many tensors as fit beside its output and, in place, none more.
-  const groups = fuse(order, kept, Math.max(2, profile.limits.maxStorageBuffersPerShaderStage - 1), sums);
-  const absorbed = new Set([...sums.values()].map(({ producer }) => producer));
+  const groups = fuse(order, kept, Math.max(2, profile.limits.maxStorageBuffersPerShaderStage - 1), {
+    has: (node) => epilogues.of.has(node) || epilogues.absorbed.has(node),
+  });
   const items: Item[] = [];
   for (const node of order) {
-    if (node.alias || node.variable || node.input || absorbed.has(node)) continue;
-    const sum = sums.get(node);
-    if (sum) items.push({ node, ...sum, reads: [...sum.producer.inputs, sum.residual] });
-    else if (node.elementwise) {
+    if (node.alias || node.variable || node.input || epilogues.absorbed.has(node)) continue;
+    const epilogue = epilogues.of.get(node);
+    if (epilogue) {
+      const { producer, bias, residual } = epilogue;
+      items.push({ node, epilogue, reads: [...producer.inputs, bias, residual].filter((t) => t !== undefined) });
+    } else if (node.elementwise) {
       const group = groups.get(node);
       if (group && !(node.elementwise.op === 'constant' && onlyFused(node, order, groups, kept)))
         items.push({ node, group, reads: group.inputs });
@@ -183,7 +185,8 @@ export function planProgram(
   };
 
   items.forEach((item, i) => {
-    const { node, group, residual, producer = node } = item;
+    const { node, group, epilogue } = item;
+    const producer = epilogue?.producer ?? node;
     for (const read of item.reads) {
       const storage = storages[operand(read).buffer]!;
       storage.last = Math.max(storage.last, i);
@@ -217,7 +220,8 @@ export function planProgram(
     });
     const types = `${formatTypes(item.reads)} → ${formatTypes(node.outputs)}`;
     const inputOperands = producer.inputs.map((t) => (group ? undefined : operand(t)));
-    const residualOperand = residual && operand(residual);
+    const bias = epilogue?.bias && operand(epilogue.bias);
+    const residual = epilogue?.residual && operand(epilogue.residual);
     for (const { t, id } of outs) storageOf.set(key(t), id);
     if (group) {
       const shape = node.outputs[0]!.shape;
@@ -244,7 +248,13 @@ export function planProgram(
           profile,
           inputs: inputOperands as Operand<StorageId>[],
           outputs: outs.map(({ t, id }) => ({ buffer: id, offset: 0, dtype: t.dtype })),
-          ...(residualOperand && { residual: residualOperand }),
+          ...(epilogue && {
+            epilogue: {
+              ...(bias && { bias }),
+              ...(epilogue.activation && { activation: epilogue.activation }),
+              ...(residual && { residual }),
+            },
+          }),
           workspace,
         }),
       );
@@ -335,7 +345,8 @@ export function planProgram(
  * Inputs that an output may overwrite element by element: a fused kernel any of the same shape, others what they declare, unless they
  * read it elsewhere too.
  */
-function overwritable({ node, group, producer = node, residual }: Item, { shape }: TensorType): readonly Tensor[] {
+function overwritable({ node, group, epilogue }: Item, { shape }: TensorType): readonly Tensor[] {
+  const { producer = node, residual } = epilogue ?? {};
   if (group) return group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === shape.join());
   const candidate = residual ?? (node.mayOverwrite === undefined ? undefined : node.inputs[node.mayOverwrite]);
   if (candidate === undefined) return [];

@@ -1,8 +1,11 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { gradients } from '../autograd.js';
 import type { Tensor } from '../graph.js';
-import { add, constant, mul } from '../ops/elementwise.js';
+import { add, constant, gelu, mul, silu } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
+import { rmsNorm } from '../ops/norm.js';
+import { sum } from '../ops/reduce.js';
 import { reshape } from '../ops/shape.js';
 import { type Variable, variableFrom } from '../variable.js';
 import { Program } from './program.js';
@@ -58,8 +61,8 @@ it('adds up products in one memory', async () => {
   ]);
   expect(shaders).toEqual(['matmul', 'matmul', 'matmul', 'elementwise']);
   expect(plan.slotBytes).toEqual([size * size * 4]);
-  const sum = plus(plus(product(a, b), product(b, c)), product(c, a));
-  expect(output).toEqual(sum.map((v, i) => v * (a[i]! + b[i]!)));
+  const total = plus(plus(product(a, b), product(b, c)), product(c, a));
+  expect(output).toEqual(total.map((v, i) => v * (a[i]! + b[i]!)));
 });
 
 it('overwrites what nobody reads later, and nothing else', async () => {
@@ -124,4 +127,95 @@ it('leaves alone what others read, what is broadcast or constant, and a product 
   expect(filled.output).toEqual(product(a, b).map((v) => v + 2));
   const broadcast = await run((x, y, z) => [add(reshape(matmul(x!, y!), [1, size, size]), reshape(z!, [size, size]))]);
   expect(broadcast.output).toEqual(plus(product(a, b), c));
+});
+
+describe('a bias and an activation', () => {
+  const row = Float32Array.from({ length: size }, (_, i) => (i % 3) - 1);
+  const rowOf = (name: string) => variableFrom(gpu, row, [size], { category: 'trainable', name }).tensor;
+  const biased = product(a, b).map((v, i) => v + row[i % size]!);
+  const geluOf = (v: number) => (v / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)));
+  const close = (found: Float32Array, expected: Float32Array) =>
+    found.forEach((v, i) => expect(v).toBeCloseTo(expected[i]!, 4));
+
+  it('are added and applied while a product is written, through reshapes', async () => {
+    const { output, shaders, plan } = await run((x, y) => [
+      gelu(add(reshape(matmul(x!, y!), [2, size / 2, size]), rowOf('bias'))),
+    ]);
+    expect(shaders).toEqual(['matmul']);
+    expect(plan.callTypes[0]).toBe('f32[8, 8], f32[8, 8], f32[8] → f32[2, 4, 8]');
+    close(output, biased.map(geluOf));
+    const alone = await run((x, y) => [silu(matmul(x!, y!))]);
+    expect(alone.shaders).toEqual(['matmul']);
+    close(
+      alone.output,
+      product(a, b).map((v) => v / (1 + Math.exp(-v))),
+    );
+  });
+
+  it('a bias and a sum, in the place of the other term', async () => {
+    const { output, shaders, plan } = await run((x, y, z) => [
+      mul(add(mul(z!, 2), add(matmul(x!, y!), rowOf('bias'))), 1),
+    ]);
+    expect(shaders).toEqual(['elementwise', 'matmul', 'elementwise']);
+    expect(plan.slotBytes).toEqual([size * size * 4]);
+    expect(output).toEqual(
+      plus(
+        biased,
+        c.map((v) => v * 2),
+      ),
+    );
+  });
+
+  it('a second bias, and a sum after an activation, are kernels of their own', async () => {
+    const second = await run((x, y) => [add(add(matmul(x!, y!), rowOf('one')), rowOf('two'))]);
+    expect(second.shaders).toEqual(['matmul', 'elementwise']);
+    expect(second.output).toEqual(biased.map((v, i) => v + row[i % size]!));
+    const after = await run((x, y, z) => [add(gelu(matmul(x!, y!)), z!)]);
+    expect(after.shaders).toEqual(['matmul', 'elementwise']);
+    close(after.output, plus(product(a, b).map(geluOf), c));
+  });
+
+  it('what others read stays: the value before an activation', async () => {
+    const { output, shaders } = await run((x, y) => {
+      const before = add(matmul(x!, y!), rowOf('bias'));
+      return [mul(gelu(before), before)];
+    });
+    expect(shaders).toEqual(['matmul', 'elementwise']);
+    close(
+      output,
+      biased.map((v) => v * geluOf(v)),
+    );
+  });
+
+  it('a column, and a row of another length than those of the product, are no bias', async () => {
+    const column = variableFrom(gpu, row, [size, 1], { category: 'trainable', name: 'column' }).tensor;
+    const across = await run((x, y) => [add(matmul(x!, y!), column)]);
+    expect(across.shaders).toEqual(['matmul', 'elementwise']);
+    const half = variableFrom(gpu, row.subarray(0, 4), [4], { category: 'trainable', name: 'half' }).tensor;
+    const shorter = await run((x, y) => [add(reshape(matmul(x!, y!), [size * 2, 4]), half)]);
+    expect(shorter.shaders).toEqual(['matmul', 'elementwise']);
+    expect(shorter.output).toEqual(product(a, b).map((v, i) => v + row[i % 4]!));
+  });
+});
+
+it('adds a tensor to a norm, and to its gradient, while they are written', async () => {
+  const weight = new Float32Array(size).fill(1);
+  const weights = variableFrom(gpu, weight, [size], { category: 'trainable', name: 'weight' });
+  const normed = (x: Float32Array) =>
+    x.map((v, i) => {
+      const row = x.subarray(i - (i % size), i - (i % size) + size);
+      return v / Math.sqrt(row.reduce((sum, w) => sum + w * w, 0) / size + 1e-6);
+    });
+  const { output, shaders } = await run((x, y) => [add(y!, rmsNorm(x!, weights.tensor, { eps: 1e-6 }))]);
+  expect(shaders).toEqual(['norm']);
+  output.forEach((v, i) => expect(v).toBeCloseTo(b[i]! + normed(a)[i]!, 5));
+  // Its activation or bias is a kernel of its own.
+  const biased = await run((x) => [gelu(add(rmsNorm(x!, weights.tensor, { eps: 1e-6 }), weights.tensor))]);
+  expect(biased.shaders).toEqual(['norm', 'elementwise']);
+  const back = await run((x) => {
+    const loss = sum(mul(add(x!, rmsNorm(x!, weights.tensor, { eps: 1e-6 })), constant(2)));
+    return [gradients(loss, [x!])[0]!];
+  });
+  expect(back.shaders.filter((name) => name === 'norm')).toHaveLength(1);
+  expect(back.plan.callNames).not.toContain('add');
 });
