@@ -14,7 +14,8 @@ const never = ['**/node_modules/**', '**/dist/**'];
 
 // Packages see each other's sources through this export condition; the others are Vite's defaults, which a list replaces.
 const conditions = ['lapidary-source', 'module', 'development|production'];
-const common = { testTimeout: 120_000, hookTimeout: 120_000 };
+// Software adapters compile for seconds to minutes where nothing is cached.
+const common = { testTimeout: 300_000, hookTimeout: 120_000 };
 const nodeResolve = {
   resolve: { conditions: [...conditions, 'node'] },
   ssr: { resolve: { conditions: [...conditions, 'node'] } },
@@ -36,7 +37,6 @@ const swiftshader: TestProjectConfiguration = {
     exclude: [...never, browserOnly, oneAdapterOnly],
     setupFiles: ['test/setup/on-swiftshader.ts'],
     provide: { adapter: 'swiftshader' },
-    testTimeout: 300_000,
   },
 };
 
@@ -56,7 +56,6 @@ async function chromium(): Promise<TestProjectConfiguration> {
       include: everywhere,
       exclude: [...never, nodeOnly, oneAdapterOnly],
       provide: { adapter: '' },
-      testTimeout: 300_000,
       browser: {
         enabled: true,
         headless: true,

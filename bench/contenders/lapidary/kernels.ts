@@ -99,7 +99,7 @@ export const kernelOps = (gpu: Gpu): Record<string, Op> => ({
       out,
       lse,
       dOut,
-      stats: o.make(heads * tokens * 2),
+      workspace: o.make(k.attentionBackwardWorkspaceBytes(gpu.profile, { ...shape, tokens }) / 4),
     });
     return o.task([...forward, ...back], [grads.dq, grads.dk, grads.dv]);
   },

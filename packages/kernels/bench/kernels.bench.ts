@@ -97,7 +97,7 @@ const attentions = (name: string, seen: number, rule: Partial<k.AttentionRule>):
         out: q(),
         lse: values(heads * tokens),
         dOut: q(),
-        stats: values(heads * tokens * 2),
+        workspace: values(k.attentionBackwardWorkspaceBytes(profile, { ...attentionSizes, batch: 1, tokens }) / 4),
         dq: q(),
         dk: kv(),
         dv: kv(),

@@ -1,5 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import {
+  align,
+  ALIGNMENT,
   attentionVariant,
   batchRuns,
   batchWindow,
@@ -11,14 +13,18 @@ import {
   type AttentionRule,
   type AttentionVariant,
 } from './attention-plan.js';
-import { foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
 import { variantId } from './variants.js';
 
 /** Threads of the plain variant that keep a CPU busy: some lanes of some cores. */
 const FEWEST_THREADS = 16;
+/** Rows of a panel are a multiple of this: what any variant walks or owns at a time. */
+const PANEL_STEP = 32;
+/** A workspace of this size is no matter, however small the tensors. */
+const SMALL_BYTES = 4 * 2 ** 20;
 
 /** Self-attention only: as many keys as queries, of the same tokens. */
-export interface AttentionBackwardArgs<B> extends AttentionRule {
+export interface AttentionBackwardShape {
   /** B. */
   readonly batch: number;
   /** T. */
@@ -29,6 +35,9 @@ export interface AttentionBackwardArgs<B> extends AttentionRule {
   readonly kvHeads: number;
   /** D, a multiple of 4 up to 256. */
   readonly headDim: number;
+}
+
+export interface AttentionBackwardArgs<B> extends AttentionBackwardShape, AttentionRule {
   /** f32 [B, T, H, D]. */
   readonly q: Operand<B>;
   /** f32 [B, T, K, D]. */
@@ -43,8 +52,8 @@ export interface AttentionBackwardArgs<B> extends AttentionRule {
   readonly lse: Operand<B>;
   /** f32 [B, T, H, D], the gradient of `out`. */
   readonly dOut: Operand<B>;
-  /** f32 [B, H, T, 2], workspace: log-sum-exp and Σ dOut · out of every row, side by side to save a binding. */
-  readonly stats: Operand<B>;
+  /** f32, `attentionBackwardWorkspaceBytes` long. */
+  readonly workspace: Operand<B>;
   /** f32 [B, T, H, D], written. */
   readonly dq: Operand<B>;
   /** f32 [B, T, K, D], written: the sum over the query heads of each kv head. */
@@ -55,94 +64,169 @@ export interface AttentionBackwardArgs<B> extends AttentionRule {
   readonly variant?: AttentionVariant;
 }
 
+/** Some batch rows at a time, and of those as many rows (queries of a kv head's group) as the workspace has room for. */
+interface BackwardPlan {
+  /** [first, count] of batch rows. */
+  readonly runs: readonly (readonly [first: number, count: number])[];
+  /** Rows or keys of a block. */
+  readonly rowsOwned: number;
+  readonly keysOwned: number;
+  /** Rows of a kv head that are done at a time. */
+  readonly panelRows: number;
+  /** Where in the workspace what is kept of pairs begins, and bytes of one value of each; how long it is. */
+  readonly pairsStart: number;
+  readonly pairBytes: number;
+  readonly bytes: number;
+}
+
+function planBackward(profile: DeviceProfile, shape: AttentionBackwardShape, variant: AttentionVariant): BackwardPlan {
+  const { batch, tokens, heads, kvHeads, headDim } = shape;
+  checkShape({ batch, queries: tokens, keys: tokens, heads, kvHeads, headDim });
+  const { ownBackward, kept } = geometries[variant];
+  const rows = (tokens * heads) / kvHeads;
+  const qBytes = tokens * heads * headDim * 4;
+  const statsBytes = tokens * heads * 8;
+  // Padded to whole blocks of keys.
+  const rowBytes = kvHeads * align(tokens, ownBackward) * 4;
+  const leastBytes = align(statsBytes, ALIGNMENT) + kept * Math.min(rows, PANEL_STEP) * rowBytes;
+  const runs = batchRuns(profile, batch, Math.max(qBytes, tokens * 16, leastBytes));
+  const count = runs[0]![1];
+  // Fewer rows or keys a thread where there would be too few threads.
+  const owned = (total: number) =>
+    variant === 'plain' && count * kvHeads * total < ownBackward * FEWEST_THREADS ? ownBackward / 2 : ownBackward;
+  const [rowsOwned, keysOwned] = [owned(rows), owned(tokens)];
+  const pairsStart = align(count * statsBytes, ALIGNMENT);
+  // No more than the largest of the tensors takes: linear in the tokens.
+  const room = Math.min(Math.max(count * qBytes, SMALL_BYTES), profile.limits.maxStorageBufferBindingSize - pairsStart);
+  const fits = kept === 0 ? rows : Math.floor(room / (kept * count * rowBytes) / PANEL_STEP) * PANEL_STEP;
+  const panelRows = Math.min(rows, Math.max(fits, PANEL_STEP));
+  return {
+    runs,
+    rowsOwned,
+    keysOwned,
+    panelRows,
+    pairsStart,
+    pairBytes: count * panelRows * rowBytes,
+    bytes: pairsStart + kept * count * panelRows * rowBytes,
+  };
+}
+
+/** Bytes of workspace that `attentionBackward` needs: about as much as q at most. */
+export function attentionBackwardWorkspaceBytes(
+  profile: DeviceProfile,
+  shape: AttentionBackwardShape,
+  variant?: AttentionVariant,
+): number {
+  return planBackward(profile, shape, variant ?? attentionVariant(profile, 'attentionBackward')).bytes;
+}
+
 /**
- * Gradients of `attentionForward` in q, k and v; scores are made again tile by tile, nothing of size tokens × tokens. No
- * atomics: the same inputs give the same bits. Tokens that see or are seen by nothing get 0.
+ * Gradients of `attentionForward` in q, k and v; scores are made again tile by tile, nothing of size tokens × tokens.
+ * Adapters of the CPU keep the weights of some rows at a time, or their gradients, in the workspace: that halves the products.
+ * No atomics: the same inputs give the same bits. Tokens that see or are seen by nothing get 0.
  * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 256, or a batch row beyond one binding.
  */
 export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBackwardArgs<B>): KernelCall<B>[] {
-  const { batch, tokens, heads, kvHeads, headDim } = args;
-  checkShape({ batch, queries: tokens, keys: tokens, heads, kvHeads, headDim });
+  const { tokens, heads, kvHeads, headDim } = args;
+  const variant = args.variant ?? attentionVariant(profile, 'attentionBackward');
+  const plan = planBackward(profile, args, variant);
+  const { rowsOwned, keysOwned, panelRows } = plan;
+  const { suffix, ownBackward, blocksPerWorkgroup, boundBackward, kept } = geometries[variant];
   const qBytes = tokens * heads * headDim * 4;
   const kBytes = tokens * kvHeads * headDim * 4;
   const group = heads / kvHeads;
+  const rows = tokens * group;
   const { scale, softcap, window } = ruleWords(args);
-  const variant = args.variant ?? attentionVariant(profile, 'attentionBackward');
-  const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
-  const { suffix, ownBackward, blocksPerWorkgroup, boundBackward } = geometries[variant];
   const options = shaderOptions(profile, variant, args, headDim);
+  const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
 
-  return batchRuns(profile, batch, Math.max(qBytes, tokens * 16)).flatMap(([first, count]) => {
+  return plan.runs.flatMap(([first, count]) => {
     const ofQ = (operand: Operand<B>, access: 'read' | 'read_write' = 'read') =>
       batchWindow(operand, qBytes, 16, first, count, access);
     const ofK = (operand: Operand<B>, access: 'read' | 'read_write' = 'read') =>
       batchWindow(operand, kBytes, 16, first, count, access);
     const lse = batchWindow(args.lse, tokens * heads * 4, 4, first, count, 'read');
-    const stats = (access: 'read' | 'read_write') =>
-      batchWindow(args.stats, tokens * heads * 8, 8, first, count, access);
     const info = batchWindow(args.info, tokens * 16, 16, first, count, 'read');
+    const workspace = (access: 'read' | 'read_write'): Binding<B> => ({ ...args.workspace, size: plan.bytes, access });
     const q = ofQ(args.q);
     const k = ofK(args.k);
-    const inputs = [q, k, ofK(args.v), ofQ(args.dOut), stats('read'), info].map((w) => w.binding);
-    const uniforms = (blocks: number) =>
-      words(
-        tokens,
-        heads,
-        kvHeads,
-        group,
-        headDim / 4,
-        blocks,
-        count * kvHeads * blocks,
-        boundBackward,
-        scale,
-        softcap,
-        window,
-        info.start,
-        q.start,
-        k.start,
-        stats('read').start,
-        0,
-      );
-    // Fewer rows or keys a thread where there would be too few threads.
-    const owned = (total: number) =>
-      variant === 'plain' && count * kvHeads * total < ownBackward * FEWEST_THREADS ? ownBackward / 2 : ownBackward;
-    const [rowsOwned, keysOwned] = [owned(tokens * group), owned(tokens)];
-    const rowBlocks = Math.ceil((tokens * group) / rowsOwned);
-    const keyBlocks = Math.ceil(tokens / keysOwned);
-    const rows = count * tokens * heads;
     const shape = { batch: count, queries: tokens, keys: tokens, heads, kvHeads, headDim };
-    return [
+    const [dOut, dq] = [ofQ(args.dOut).binding, ofQ(args.dq, 'read_write').binding];
+    const [dk, dv] = [ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding];
+    const inputs = [q.binding, k.binding, ofK(args.v).binding, dOut, info.binding];
+    const calls: KernelCall<B>[] = [
       {
         shader: 'attention/row_stats',
-        uniforms: words(tokens, heads, headDim / 4, rows, q.start, lse.start, stats('read').start, 0),
-        bindings: [ofQ(args.out).binding, ofQ(args.dOut).binding, lse.binding, stats('read_write').binding],
-        workgroups: fold(Math.ceil(rows / 32)),
+        uniforms: words(tokens, heads, headDim / 4, count * tokens * heads, q.start, lse.start, 0, 0),
+        bindings: [ofQ(args.out).binding, dOut, lse.binding, workspace('read_write')],
+        workgroups: fold(Math.ceil((count * tokens * heads) / 32)),
         variant: 'plain',
       },
-      {
-        shader: `attention/backward_q${suffix}`,
-        ...options,
-        conditions: { ...options.conditions, OWN16: rowsOwned === 16 },
-        uniforms: uniforms(rowBlocks),
-        bindings: [...inputs, ofQ(args.dq, 'read_write').binding],
-        workgroups: fold(Math.ceil((count * kvHeads * rowBlocks) / blocksPerWorkgroup)),
-        variant,
-        ...variantId('attentionBackward', variant),
-        // Scores again, the gradient of the weights, and of q.
-        work: { flops: pairFlops(shape, args, 3) },
-      },
-      {
-        shader: `attention/backward_kv${suffix}`,
-        ...options,
-        conditions: { ...options.conditions, OWN16: keysOwned === 16 },
-        uniforms: uniforms(keyBlocks),
-        bindings: [...inputs, ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding],
-        workgroups: fold(Math.ceil((count * kvHeads * keyBlocks) / blocksPerWorkgroup)),
-        variant,
-        ...variantId('attentionBackward', variant),
-        // Scores and the gradient of the weights again, and the gradients of k and v.
-        work: { flops: pairFlops(shape, args, 4) },
-      },
     ];
+    for (let rowFirst = 0; rowFirst < rows; rowFirst += panelRows) {
+      const rowEnd = Math.min(rowFirst + panelRows, rows);
+      const call = (
+        of: 'q' | 'kv' | 'pairs',
+        products: number,
+        bindings: Binding<B>[],
+        pairsStart = plan.pairsStart,
+      ) => {
+        const owned = of === 'kv' ? keysOwned : rowsOwned;
+        const blocks = Math.ceil((of === 'kv' ? tokens : rowEnd - rowFirst) / owned);
+        return {
+          shader: `attention/backward_${of}${suffix}`,
+          ...options,
+          conditions: { ...options.conditions, OWN16: owned === 16 },
+          uniforms: words(
+            tokens,
+            heads,
+            kvHeads,
+            group,
+            headDim / 4,
+            blocks,
+            count * kvHeads * blocks,
+            boundBackward,
+            scale,
+            softcap,
+            window,
+            info.start,
+            q.start,
+            k.start,
+            pairsStart / 16,
+            align(tokens, ownBackward) / 4,
+            rowFirst,
+            rowEnd,
+            panelRows,
+            plan.pairBytes / 16,
+          ),
+          bindings,
+          workgroups: fold(Math.ceil((count * kvHeads * blocks) / blocksPerWorkgroup)),
+          variant,
+          ...variantId('attentionBackward', variant),
+          work: { flops: (pairFlops(shape, args, products) * (rowEnd - rowFirst)) / rows },
+        };
+      };
+      if (kept === 2) {
+        const ds = plan.pairsStart + plan.pairBytes;
+        calls.push(
+          // Scores again and the gradient of the weights; then each gradient is a product with what is kept of them.
+          call('pairs', 2, [...inputs, workspace('read_write')]),
+          call('kv', 1, [dOut, info.binding, workspace('read'), dv]),
+          call('kv', 1, [q.binding, info.binding, workspace('read'), dk], ds),
+          call('q', 1, [k.binding, info.binding, workspace('read'), dq], ds),
+        );
+      } else if (kept === 1) {
+        calls.push(
+          call('kv', 4, [...inputs, workspace('read_write'), dk, dv]),
+          call('q', 1, [k.binding, info.binding, workspace('read'), dq]),
+        );
+      } else {
+        calls.push(
+          call('kv', 4, [...inputs, workspace('read'), dk, dv]),
+          call('q', 3, [...inputs, workspace('read'), dq]),
+        );
+      }
+    }
+    return calls;
   });
 }

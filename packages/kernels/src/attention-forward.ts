@@ -1,5 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import {
+  align,
+  ALIGNMENT,
   attentionVariant,
   batchRuns,
   batchWindow,
@@ -44,10 +46,16 @@ interface Splits {
   readonly keysPerSplit: number;
 }
 
+/** Rows of a block: fewer where there are fewer (decoding). */
+function rowsOwned({ queries, heads, kvHeads }: AttentionShape, variant: AttentionVariant): number {
+  const { own } = geometries[variant];
+  return variant === 'subgroup' && (queries * heads) / kvHeads <= own / 2 ? own / 2 : own;
+}
+
 function chooseSplits(shape: AttentionShape, variant: AttentionVariant): Splits {
   const { batch, queries, keys, heads, kvHeads } = shape;
-  const { own, streamed, busy } = geometries[variant];
-  const blocks = batch * kvHeads * Math.ceil((queries * heads) / kvHeads / own);
+  const { streamed, busy } = geometries[variant];
+  const blocks = batch * kvHeads * Math.ceil((queries * heads) / kvHeads / rowsOwned(shape, variant));
   const wanted = Math.min(Math.ceil(busy / blocks), Math.ceil(keys / MIN_SPLIT_KEYS));
   const keysPerSplit = Math.ceil(keys / wanted / streamed) * streamed;
   return { splits: Math.ceil(keys / keysPerSplit), keysPerSplit };
@@ -60,10 +68,8 @@ export function attentionWorkspaceBytes(
   variant?: AttentionVariant,
 ): number {
   const { splits } = chooseSplits(shape, variant ?? attentionVariant(profile, 'attentionForward'));
-  return splits === 1 ? 0 : align(splits * rowBytes(shape).out) + splits * rowBytes(shape).lse;
+  return splits === 1 ? 0 : align(splits * rowBytes(shape).out, ALIGNMENT) + splits * rowBytes(shape).lse;
 }
-
-const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
 
 /** Bytes of the operands, whole. */
 function rowBytes({ batch, queries, heads, headDim }: AttentionShape): { out: number; lse: number } {
@@ -84,11 +90,13 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
   const runs = batchRuns(profile, batch, Math.max(qBytes, kBytes, queries * 16, keys * 16));
   const limit = profile.limits.maxStorageBufferBindingSize;
   let { splits, keysPerSplit } = chooseSplits(args, variant);
-  const splitBytes = align(splits * batch * qBytes);
+  const splitBytes = align(splits * batch * qBytes, ALIGNMENT);
   if (args.workspace === undefined || runs.length > 1 || splitBytes > limit) [splits, keysPerSplit] = [1, keys];
 
   const group = heads / kvHeads;
-  const { suffix, own, blocksPerWorkgroup, bound } = geometries[variant];
+  const { suffix, blocksPerWorkgroup, bound } = geometries[variant];
+  const own = rowsOwned(args, variant);
+  const options = shaderOptions(profile, variant, args, headDim);
   const rowBlocks = Math.ceil((queries * group) / own);
   const { scale, softcap, window } = ruleWords(args);
   const calls: KernelCall<B>[] = [];
@@ -117,7 +125,8 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
         : [out.binding, lse.binding];
     calls.push({
       shader: `attention/forward${suffix}`,
-      ...shaderOptions(profile, variant, args, headDim),
+      ...options,
+      conditions: { ...options.conditions, OWN16: own === 16 },
       uniforms: words(
         queries,
         keys,

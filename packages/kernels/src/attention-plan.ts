@@ -56,7 +56,7 @@ export class AttentionLimitError extends Error {
   }
 }
 
-const ALIGNMENT = 256;
+export const ALIGNMENT = 256;
 const NO_WINDOW = 0x7fffffff;
 
 /** @throws AttentionLimitError, RangeError */
@@ -96,6 +96,9 @@ export function pairFlops(shape: AttentionShape, { window }: AttentionRule, prod
   const { batch, queries, keys, heads, headDim } = shape;
   return products * 2 * batch * heads * queries * (window ? Math.min(keys, 2 * window - 1) : keys) * headDim;
 }
+
+/** The next multiple of `step`. */
+export const align = (n: number, step: number): number => Math.ceil(n / step) * step;
 
 /** Some batch rows of an operand: a binding, and where in it (in elements of the operand's shader type) they begin. */
 export interface BatchWindow<B> {
@@ -159,6 +162,8 @@ export interface AttentionGeometry {
   readonly own: number;
   /** Rows (or keys, for their gradients) of a block of the backward pass. */
   readonly ownBackward: number;
+  /** Values kept of pairs of a query and a key, so that scores are made again once and not twice: none, ds, or p and ds. */
+  readonly kept: 0 | 1 | 2;
   /** Keys (or rows) walked at a time. */
   readonly streamed: number;
   /** Blocks of a workgroup. */
@@ -175,6 +180,7 @@ export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> =
     suffix: '',
     own: 8,
     ownBackward: 16,
+    kept: 1,
     streamed: 8,
     blocksPerWorkgroup: 8,
     bound: 8,
@@ -183,8 +189,9 @@ export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> =
   },
   subgroup: {
     suffix: '_subgroup',
-    own: 8,
-    ownBackward: 8,
+    own: 16,
+    ownBackward: 16,
+    kept: 2,
     streamed: 32,
     blocksPerWorkgroup: 1,
     bound: 8,
@@ -195,6 +202,7 @@ export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> =
     suffix: '_tiled',
     own: 32,
     ownBackward: 32,
+    kept: 0,
     streamed: 64,
     blocksPerWorkgroup: 1,
     bound: 4,

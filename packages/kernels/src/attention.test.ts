@@ -209,6 +209,18 @@ describe.each(variants)('attention, %s', (variant) => {
     for (const key of ['dq', 'dk', 'dv'] as const) expect(partsBack[key]).toEqual(wholeBack[key]);
   });
 
+  test('rows beyond what the workspace has room for are done in turns', async () => {
+    const gpu = await testGpu();
+    const a = makeInput(self(40, { batch: 2, heads: 2, kvHeads: 1, headDim: 20, mask: 'documents', seed: 53 }));
+    const dOut = randomArray(a.q.length, 54);
+    const limits = { ...gpu.profile.limits, maxStorageBufferBindingSize: 16384 };
+    const forward = await gpuForward(gpu, a, { variant });
+    const whole = await gpuBackward(gpu, a, forward, dOut, { variant });
+    const parts = await gpuBackward(gpu, a, forward, dOut, { variant, profile: { ...gpu.profile, limits } });
+    if (variant !== 'workgroup') expect(parts.calls.length).toBeGreaterThan(whole.calls.length);
+    for (const key of ['dq', 'dk', 'dv'] as const) expect(relativeError(parts[key], whole[key])).toBeLessThan(1e-6);
+  });
+
   test('large scores neither overflow nor lose the softmax', async () => {
     const gpu = await testGpu();
     const a = makeInput(self(33, { heads: 2, headDim: 64, scale: 1, spread: 8, seed: 61, kvHeads: 1 }));
@@ -260,7 +272,15 @@ test('what cannot run is refused by name', async () => {
     limit: 'headDim',
   });
   expect(() => attentionForward(profile, { ...self(4, { heads: 3, kvHeads: 2 }), ...forward })).toThrow(RangeError);
-  const backward = { ...forward, info: operand, dOut: operand, stats: operand, dq: operand, dk: operand, dv: operand };
+  const backward = {
+    ...forward,
+    info: operand,
+    dOut: operand,
+    workspace: operand,
+    dq: operand,
+    dk: operand,
+    dv: operand,
+  };
   expect(refused(() => attentionBackward(tiny, { ...self(64, {}), tokens: 64, ...backward }))).toBeInstanceOf(
     AttentionLimitError,
   );

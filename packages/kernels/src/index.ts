@@ -2,7 +2,12 @@ export * from './dtype.js';
 export * from './kernel-call.js';
 export * from './run-kernels.js';
 export * from './adamw.js';
-export { attentionBackward, type AttentionBackwardArgs } from './attention-backward.js';
+export {
+  attentionBackward,
+  attentionBackwardWorkspaceBytes,
+  type AttentionBackwardArgs,
+  type AttentionBackwardShape,
+} from './attention-backward.js';
 export { attentionForward, attentionWorkspaceBytes, type AttentionForwardArgs } from './attention-forward.js';
 export {
   AttentionLimitError,

@@ -1,6 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { adamw } from '../adamw.js';
-import { attentionBackward } from '../attention-backward.js';
+import { attentionBackward, attentionBackwardWorkspaceBytes } from '../attention-backward.js';
 import { attentionForward, attentionWorkspaceBytes } from '../attention-forward.js';
 import { convert, dequantise } from '../convert.js';
 import { crossEntropyChunkBackward, crossEntropyChunkForward, crossEntropyFinish } from '../cross-entropy.js';
@@ -234,9 +234,9 @@ const backward = (what: string, sizes: AttentionSizes): KernelCase => ({
       dk: scratch.empty(dk.length),
       dv: scratch.empty(dv.length),
     };
+    const shape = { ...input, tokens: input.queries };
     const calls = attentionBackward(profile, {
-      ...input,
-      tokens: input.queries,
+      ...shape,
       q: scratch.put(input.q, 'f32'),
       k: scratch.put(input.k, 'f32'),
       v: scratch.put(input.v, 'f32'),
@@ -244,7 +244,7 @@ const backward = (what: string, sizes: AttentionSizes): KernelCase => ({
       out: scratch.put(Float32Array.from(out), 'f32'),
       lse: scratch.put(Float32Array.from(lse), 'f32'),
       dOut: scratch.put(dOut, 'f32'),
-      stats: scratch.empty(lse.length * 2),
+      workspace: scratch.empty(attentionBackwardWorkspaceBytes(profile, shape) / 4),
       ...operands,
     });
     return {

@@ -1,5 +1,5 @@
 import type { Gpu } from '@lapidary/gpu';
-import { attentionBackward } from '../attention-backward.js';
+import { attentionBackward, attentionBackwardWorkspaceBytes } from '../attention-backward.js';
 import { attentionForward, attentionWorkspaceBytes } from '../attention-forward.js';
 import type { AttentionRule, AttentionShape, AttentionVariant } from '../attention-plan.js';
 import type { KernelCall } from '../kernel-call.js';
@@ -99,9 +99,11 @@ export async function gpuBackward(
   const dq = emptyOutput(gpu, a.q.length);
   const dk = emptyOutput(gpu, a.k.length);
   const dv = emptyOutput(gpu, a.k.length);
-  const calls = attentionBackward(options.profile ?? gpu.profile, {
-    ...a,
-    tokens: a.queries,
+  const profile = options.profile ?? gpu.profile;
+  const sizes = { ...a, tokens: a.queries };
+  const bytes = attentionBackwardWorkspaceBytes(profile, sizes, options.variant);
+  const calls = attentionBackward(profile, {
+    ...sizes,
     q: upload(gpu, a.q),
     k: upload(gpu, a.k),
     v: upload(gpu, a.v),
@@ -109,7 +111,7 @@ export async function gpuBackward(
     out: upload(gpu, forward.out),
     lse: upload(gpu, forward.lse),
     dOut: upload(gpu, dOut),
-    stats: emptyOutput(gpu, forward.lse.length * 2),
+    workspace: emptyOutput(gpu, bytes / 4),
     dq,
     dk,
     dv,

@@ -1,4 +1,10 @@
-import { attentionBackward, attentionForward, attentionWorkspaceBytes, rope as ropeKernel } from '@lapidary/kernels';
+import {
+  attentionBackward,
+  attentionBackwardWorkspaceBytes,
+  attentionForward,
+  attentionWorkspaceBytes,
+  rope as ropeKernel,
+} from '@lapidary/kernels';
 import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
 import { constant } from './elementwise.js';
 import { concat, slice } from './shape.js';
@@ -80,8 +86,10 @@ export function attention(
         name: 'attention backward',
         inputs: [...inputs.slice(0, 4), outputs[0]!, outputs[1]!, grads[0]!],
         outputs: [q, k, v].map(({ shape: s }) => ({ shape: s, dtype: 'f32' as const })),
-        lower: ({ profile, inputs: [qs, ks, vs, info, o, lse, dOut], outputs: [dq, dk, dv], workspace }) =>
-          attentionBackward(profile, {
+        lower: ({ profile, inputs: [qs, ks, vs, info, o, lse, dOut], outputs: [dq, dk, dv], workspace }) => {
+          const sizes = { batch, tokens: queries, heads, kvHeads, headDim };
+          return attentionBackward(profile, {
+            ...sizes,
             q: qs!,
             k: ks!,
             v: vs!,
@@ -92,14 +100,10 @@ export function attention(
             dq: dq!,
             dk: dk!,
             dv: dv!,
-            stats: workspace(batch * heads * queries * 8),
-            batch,
-            tokens: queries,
-            heads,
-            kvHeads,
-            headDim,
+            workspace: workspace(attentionBackwardWorkspaceBytes(profile, sizes)),
             ...rule,
-          }),
+          });
+        },
       });
     },
   });
