@@ -1,29 +1,43 @@
-import type { Gpu, MatmulPrecision } from '@lapidary/gpu';
+import type { Gpu } from '@lapidary/gpu';
 import * as k from '@lapidary/kernels';
-import type { Op } from '../protocol.js';
+import type { Op, Task } from '../protocol.js';
 import { hashed, toBf16 } from '../values.js';
 import { Operands } from './kernel-task.js';
 import { tuned } from './tuned.js';
 
+interface ProductParams {
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly weights: 'f32' | 'bf16';
+}
+
+async function product(gpu: Gpu, { m, k: inner, n, weights }: ProductParams): Promise<Task> {
+  const o = new Operands(gpu);
+  const a = o.make(m * inner, hashed(m * inner, 1, 1));
+  const bf16 = weights === 'bf16';
+  const values = hashed(inner * n, 2, 1, 8);
+  const b = bf16 ? o.make(inner * n, toBf16(values), 'bf16') : o.make(inner * n, values);
+  const out = o.make(m * n);
+  const calls = await tuned(
+    gpu,
+    () => k.matmul(gpu.profile, { a, b, out, m, n, k: inner, transposeB: bf16 }),
+    (made) => made.flatMap(({ product: found }) => found ?? []),
+  );
+  return o.task(calls, [out]);
+}
+
 /** Single kernels, through @lapidary/kernels. */
 export const kernelOps = (gpu: Gpu): Record<string, Op> => ({
-  async matmul(params) {
-    const { m, k: inner, n } = params as { m: number; k: number; n: number };
-    const { weights, precision } = params as { weights: 'f32' | 'bf16'; precision: MatmulPrecision };
-    const o = new Operands(gpu);
-    const a = o.make(m * inner, hashed(m * inner, 1, 1));
-    const bf16 = weights === 'bf16';
-    const values = hashed(inner * n, 2, 1, 8);
-    const b = bf16 ? o.make(inner * n, toBf16(values), 'bf16') : o.make(inner * n, values);
-    const out = o.make(m * n);
-    gpu.setMatmulPrecision(precision);
-    const calls = await tuned(
-      gpu,
-      () => k.matmul(gpu.profile, { a, b, out, m, n, k: inner, transposeB: bf16 }),
-      (made) => made.flatMap(({ product }) => product ?? []),
-    );
-    gpu.setMatmulPrecision('float32');
-    return o.task(calls, [out]);
+  matmul: (params) => product(gpu, params as unknown as ProductParams),
+
+  async halfMatmul(params) {
+    gpu.setMatmulPrecision('float16');
+    try {
+      return await product(gpu, { ...(params as unknown as ProductParams), weights: 'bf16' });
+    } finally {
+      gpu.setMatmulPrecision('float32');
+    }
   },
 
   async softmax(params) {

@@ -24,8 +24,13 @@ def matmul(p):
         b = of([p["k"], p["n"]], 2, 1, 8)
     else:
         b = of([p["n"], p["k"]], 2, 1, 8).T.contiguous()
-    if p["precision"] == "float16":
-        a, b = a.half(), b.half()
+    return task(lambda: [a @ b])
+
+
+@torch.no_grad()
+def half_matmul(p):
+    a = of([p["m"], p["k"]], 1, 1).half()
+    b = of([p["n"], p["k"]], 2, 1, 8).T.contiguous().half()
     return task(lambda: [a @ b])
 
 
@@ -59,4 +64,11 @@ def attention(p):
     return task(run)
 
 
-OPS = {"matmul": matmul, "softmax": softmax, "rmsNorm": rms_norm, "layerNorm": layer_norm, "attention": attention}
+OPS = {
+    "matmul": matmul,
+    "halfMatmul": half_matmul,
+    "softmax": softmax,
+    "rmsNorm": rms_norm,
+    "layerNorm": layer_norm,
+    "attention": attention,
+}

@@ -40,7 +40,7 @@ export interface DeviceProfile {
    * has none, or subgroups of several sizes.
    */
   readonly subgroupMatrix?: { readonly m: number; readonly n: number; readonly k: number };
-  /** `float16`: values may lose digits beyond those of f16 (11) on their way into a matrix product. Default: as exact as f32. */
+  /** `float16`: values may lose digits beyond those of f16 (11) on their way into a matrix product. Default: about as exact as f32. */
   readonly matmulPrecision?: MatmulPrecision;
   /** Kernel variants that compute wrong numbers on this device (`attentionForward:workgroup`); kernels choose others. */
   readonly disabledVariants?: ReadonlySet<string>;

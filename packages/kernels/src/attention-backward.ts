@@ -88,7 +88,7 @@ function planBackward(profile: DeviceProfile, shape: AttentionBackwardShape, var
   const statsBytes = tokens * heads * 8;
   // Padded to whole blocks of keys.
   const rowBytes = kvHeads * align(tokens, ownBackward) * 4;
-  const leastBytes = align(statsBytes, ALIGNMENT) + kept * Math.min(rows, PANEL_STEP) * rowBytes;
+  const leastBytes = align(statsBytes, ALIGNMENT) + kept * align(Math.min(rows, PANEL_STEP) * rowBytes, ALIGNMENT);
   const runs = batchRuns(profile, batch, Math.max(qBytes, tokens * 16, leastBytes));
   const count = runs[0]![1];
   // Fewer rows or keys a thread where there would be too few threads.
@@ -100,18 +100,11 @@ function planBackward(profile: DeviceProfile, shape: AttentionBackwardShape, var
   const room = Math.min(Math.max(count * qBytes, SMALL_BYTES), profile.limits.maxStorageBufferBindingSize - pairsStart);
   const fits = kept === 0 ? rows : Math.floor(room / (kept * count * rowBytes) / PANEL_STEP) * PANEL_STEP;
   const panelRows = Math.min(rows, Math.max(fits, PANEL_STEP));
-  return {
-    runs,
-    rowsOwned,
-    keysOwned,
-    panelRows,
-    pairsStart,
-    pairBytes: count * panelRows * rowBytes,
-    bytes: pairsStart + kept * count * panelRows * rowBytes,
-  };
+  const pairBytes = align(count * panelRows * rowBytes, ALIGNMENT);
+  return { runs, rowsOwned, keysOwned, panelRows, pairsStart, pairBytes, bytes: pairsStart + kept * pairBytes };
 }
 
-/** Bytes of workspace that `attentionBackward` needs: about as much as q at most. */
+/** Bytes of workspace that `attentionBackward` needs: linear in the tokens, on GPUs 8 a row of q, else about as much as q where that is some MiB. */
 export function attentionBackwardWorkspaceBytes(
   profile: DeviceProfile,
   shape: AttentionBackwardShape,
@@ -122,7 +115,8 @@ export function attentionBackwardWorkspaceBytes(
 
 /**
  * Gradients of `attentionForward` in q, k and v; scores are made again tile by tile, nothing of size tokens × tokens.
- * Adapters of the CPU keep the weights of some rows at a time, or their gradients, in the workspace: that halves the products.
+ * Adapters of the CPU keep the gradients of some rows' scores, and with subgroups their weights, in the workspace: five products
+ * instead of seven.
  * No atomics: the same inputs give the same bits. Tokens that see or are seen by nothing get 0.
  * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 256, or a batch row beyond one binding.
  */
@@ -147,7 +141,14 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
       batchWindow(operand, kBytes, 16, first, count, access);
     const lse = batchWindow(args.lse, tokens * heads * 4, 4, first, count, 'read');
     const info = batchWindow(args.info, tokens * 16, 16, first, count, 'read');
-    const workspace = (access: 'read' | 'read_write'): Binding<B> => ({ ...args.workspace, size: plan.bytes, access });
+    const workspace = (access: Binding<B>['access'], start = 0, size = plan.bytes): Binding<B> => ({
+      buffer: args.workspace.buffer,
+      offset: args.workspace.offset + start,
+      size,
+      access,
+    });
+    /** Of one value kept: 0 or 1. */
+    const pairs = (value: number) => workspace('read', plan.pairsStart + value * plan.pairBytes, plan.pairBytes);
     const q = ofQ(args.q);
     const k = ofK(args.k);
     const shape = { batch: count, queries: tokens, keys: tokens, heads, kvHeads, headDim };
@@ -165,12 +166,7 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
     ];
     for (let rowFirst = 0; rowFirst < rows; rowFirst += panelRows) {
       const rowEnd = Math.min(rowFirst + panelRows, rows);
-      const call = (
-        of: 'q' | 'kv' | 'pairs',
-        products: number,
-        bindings: Binding<B>[],
-        pairsStart = plan.pairsStart,
-      ) => {
+      const call = (of: 'q' | 'kv' | 'pairs', products: number, bindings: Binding<B>[], pairsStart = 0) => {
         const owned = of === 'kv' ? keysOwned : rowsOwned;
         const blocks = Math.ceil((of === 'kv' ? tokens : rowEnd - rowFirst) / owned);
         return {
@@ -207,18 +203,17 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
         };
       };
       if (kept === 2) {
-        const ds = plan.pairsStart + plan.pairBytes;
         calls.push(
           // Scores again and the gradient of the weights; then each gradient is a product with what is kept of them.
-          call('pairs', 2, [...inputs, workspace('read_write')]),
-          call('kv', 1, [dOut, info.binding, workspace('read'), dv]),
-          call('kv', 1, [q.binding, info.binding, workspace('read'), dk], ds),
-          call('q', 1, [k.binding, info.binding, workspace('read'), dq], ds),
+          call('pairs', 2, [...inputs, workspace('read_write')], plan.pairsStart),
+          call('kv', 1, [dOut, info.binding, pairs(0), dv]),
+          call('kv', 1, [q.binding, info.binding, pairs(1), dk]),
+          call('q', 1, [k.binding, info.binding, pairs(1), dq]),
         );
       } else if (kept === 1) {
         calls.push(
-          call('kv', 4, [...inputs, workspace('read_write'), dk, dv]),
-          call('q', 1, [k.binding, info.binding, workspace('read'), dq]),
+          call('kv', 4, [...inputs, workspace('read_write'), dk, dv], plan.pairsStart),
+          call('q', 1, [k.binding, info.binding, pairs(0), dq]),
         );
       } else {
         calls.push(

@@ -36,6 +36,7 @@ test.each([
   ['far below it', 1e-9, 1e-10, 1],
   ['that grow from slice to slice', 1e-6, 1, 30],
   ['that shrink from slice to slice', 1e6, 1, 1 / 30],
+  ['of which one matrix undoes the other', 1e36, 1e-36, 1],
 ])('values %s', async (_, sizeA, sizeB, growth) => {
   const gpu = await testGpu();
   const { m, n, k } = { m: 16, n: 24, k: 136 };
@@ -49,12 +50,26 @@ test.each([
   expect(relativeError(await readF32(gpu, out, m * n), expected)).toBeLessThan(5e-7);
 });
 
+test('rows far smaller than those beside them keep digits that count from the largest', async () => {
+  const gpu = await testGpu();
+  const { m, n, k } = { m: 16, n: 24, k: 40 };
+  const a = randomArray(m * k, 1).map((v, i) => v * 2 ** -Math.floor(i / k));
+  const b = randomArray(n * k, 2);
+  const out = emptyOutput(gpu, m * n);
+  const args = { m, n, k, transposeB: true, variant: 'matrix64' as const };
+  await runKernels(gpu, matmul(gpu.profile, { ...args, a: upload(gpu, a), b: upload(gpu, b), out }));
+  const [found, expected] = [await readF32(gpu, out, m * n), matmulReference(a, b, args)];
+  for (let row = 0; row < m; row++) {
+    const cut = (x: ArrayLike<number>) => Array.from(x).slice(row * n, (row + 1) * n);
+    expect(relativeError(Float32Array.from(cut(found)), cut(expected))).toBeLessThan(1e-6);
+  }
+});
+
 describe('with values rounded to f16', () => {
   test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', (order) =>
     checkMatmul({ ...odd, ...order, variant: 'half64' }, 5e-4),
   );
-  test('what f16 holds stays exact', () =>
-    // Of a single product each: nothing is lost but in A.
+  test('B in bf16: nothing is lost but in A', () =>
     checkMatmul({ ...vectors, transposeB: true, dtype: 'bf16', variant: 'half64' }, 3e-4));
   test('tiles of 128', () => checkMatmul({ m: 136, n: 144, k: 40, transposeA: true, variant: 'half128' }, 5e-4));
 });

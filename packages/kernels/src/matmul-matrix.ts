@@ -26,7 +26,10 @@ export function matrixLayout(profile: DeviceProfile, variant: MatmulVariant, dty
   const slice = tile * (depth + 8) * 2;
   const bytes = slice * (2 + Number(splitA) + Number(splitB)) + subgroups * matrix.m * matrix.n * 4 + 32;
   if (bytes > limits.maxComputeWorkgroupStorageSize) return undefined;
-  if (subgroups * subgroupSize.max > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  const threads = subgroups * subgroupSize.max;
+  if (threads > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  // Threads bring eight values of a slice at a time, each as many.
+  if ((tile * depth) % (8 * threads) !== 0) return undefined;
   return {
     conditions: { SPLIT_A: splitA, SPLIT_B: splitB },
     constants: {

@@ -4,7 +4,7 @@ import { matrixLayout } from './matmul-matrix.js';
 import { hasQuads, hasSubgroupsOf8, isUsable } from './variants.js';
 
 /**
- * How a product is shared out; each is a shader of that name.
+ * How a product is shared out.
  * - `plain`: a tile of registers an invocation, straight from storage. Right on adapters of the CPU.
  * - `plain16`: the same with 16 × 16 results, half the loads; compiles for longer.
  * - `quad`: four invocations of `plain16` side by side share what they load: half the loads again.

@@ -166,16 +166,19 @@ describe.each([
 });
 
 // On SwiftShader: lavapipe takes half a minute to compile some.
-describe('quad', () => {
-  const check = async (c: MatmulCase) => {
-    const { profile } = await testGpu();
-    if (hasQuads(profile)) await checkMatmul({ ...c, variant: 'quad' });
-  };
-  test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', (order) =>
-    check({ m: 40, n: 72, k: 24, ...order }),
-  );
+describe.skipIf(!hasQuads((await testGpu()).profile))('quad', () => {
+  const variant = 'quad';
+  test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', async (order) => {
+    await checkMatmul({ m: 40, n: 72, k: 24, ...order, variant });
+    await checkInfinityStays({ m: 40, n: 72, k: 24, ...order, variant });
+  });
   test('odd sizes, B in bf16, a batch', () =>
-    check({ m: 37, n: 69, k: 19, batch: 3, transposeB: true, dtype: 'bf16', bias: true }));
+    checkMatmul({ m: 37, n: 69, k: 19, batch: 3, transposeB: true, dtype: 'bf16', bias: true, variant }));
+  test('B in blocks', () => checkQuantised({ dtype: 'q4_k', m: 5, rows: 6, transposeB: true, variant }));
+  test.each(epilogues.slice(1))('%o', (epilogue) =>
+    checkMatmul({ m: 40, n: 72, k: 24, transposeB: true, variant, ...epilogue }, 1e-6),
+  );
+  test('K in windows', () => checkMatmul({ m: 24, n: 72, k: 104, limit: 16_384, bias: true, variant }, 1e-6));
 });
 
 // For these the other tests of this file are SwiftShader's, or those of the smaller tile.

@@ -44,7 +44,7 @@ export interface DisabledVariant {
 }
 
 export interface CheckKernelsOptions {
-  /** Also on adapters that run on the CPU, which are otherwise left out: they run the plain variants, as every test does. */
+  /** Also on adapters that run on the CPU, which are otherwise left out: they are what every test runs on. */
   readonly force?: boolean;
   /** Told of each variant that is taken out of use. Default: `console.warn`. */
   readonly notice?: (message: string) => void;

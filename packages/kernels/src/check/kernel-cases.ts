@@ -83,24 +83,33 @@ function product(
   };
 }
 
-/** By subgroup matrices of f16, of values that f16 cannot hold; of nothing where a device has none. */
+/** By subgroup matrices of f16, of values that f16 cannot hold unless they are to be rounded; of nothing where a device has none. */
 function byMatrices(
   variant: MatmulVariant,
   shape: { m: number; n: number; k: number; transposeA?: boolean; transposeB?: boolean },
+  weights: 'f32' | 'bf16' = 'f32',
 ): KernelCase {
   return {
     kernel: 'matmul',
-    what: `${variant}, f32`,
+    what: `${variant}, ${weights}`,
     make: (scratch, profile) => {
-      const unusable = !isUsable(profile, `matmul:${variant}`) || matrixLayout(profile, variant, 'f32') === undefined;
+      const unusable = !isUsable(profile, `matmul:${variant}`) || matrixLayout(profile, variant, weights) === undefined;
       if (unusable) return { calls: [], expected: [] };
-      const [a, b] = [noise(shape.m * shape.k, 7), noise(shape.n * shape.k, 8)];
+      const rounds = variant.startsWith('half');
+      const values = rounds ? whole : noise;
+      const a = values(shape.m * shape.k, 7);
+      const exact = values(shape.n * shape.k, 8);
+      const { values: b, bytes } = weights === 'bf16' ? bf16(exact) : { values: exact, bytes: exact };
       const out = scratch.empty(shape.m * shape.n);
-      const calls = matmul(profile, { ...shape, a: scratch.put(a, 'f32'), b: scratch.put(b, 'f32'), out, variant });
-      return {
-        calls,
-        expected: [{ name: 'out', operand: out, values: matmulReference(a, b, shape), tolerance: 2e-6 }],
-      };
+      const calls = matmul(profile, {
+        ...shape,
+        a: scratch.put(a, 'f32'),
+        b: scratch.put(bytes, weights),
+        out,
+        variant,
+      });
+      const tolerance = rounds ? 0 : 2e-6;
+      return { calls, expected: [{ name: 'out', operand: out, values: matmulReference(a, b, shape), tolerance }] };
     },
   };
 }
@@ -122,6 +131,12 @@ const matmuls: readonly KernelCase[] = [
   byMatrices('matrix64', { m: 72, n: 72, k: 33, transposeA: true }),
   byMatrices('matrix128', { m: 136, n: 130, k: 40, transposeB: true }),
   byMatrices('matrix128', { m: 136, n: 136, k: 33, transposeA: true }),
+  byMatrices('matrix64', { m: 72, n: 80, k: 40, transposeB: true }, 'bf16'),
+  byMatrices('matrix128', { m: 136, n: 144, k: 40 }, 'bf16'),
+  byMatrices('half64', { m: 72, n: 69, k: 40, transposeB: true }),
+  byMatrices('half64', { m: 72, n: 80, k: 40 }, 'bf16'),
+  byMatrices('half128', { m: 136, n: 136, k: 33, transposeA: true }),
+  byMatrices('half128', { m: 136, n: 144, k: 72, transposeB: true }, 'bf16'),
   {
     kernel: 'matmul',
     what: 'x·Wᵀ, q8_0',

@@ -6,7 +6,7 @@ import { add, constant, gelu, mul, silu } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
 import { rmsNorm } from '../ops/norm.js';
 import { sum } from '../ops/reduce.js';
-import { reshape } from '../ops/shape.js';
+import { reshape, slice } from '../ops/shape.js';
 import { type Variable, variableFrom } from '../variable.js';
 import { Program } from './program.js';
 import { planProgram, type Update } from './plan.js';
@@ -63,6 +63,23 @@ it('adds up products in one memory', async () => {
   expect(plan.slotBytes).toEqual([size * size * 4]);
   const total = plus(plus(product(a, b), product(b, c)), product(c, a));
   expect(output).toEqual(total.map((v, i) => v * (a[i]! + b[i]!)));
+});
+
+it('leaves alone what is no f32, and a bias that is the other term too', async () => {
+  const whole = Int32Array.from({ length: size * size }, (_, i) => i);
+  const wholes = variableFrom(gpu, whole, [size, size], { name: 'whole numbers', dtype: 'i32' });
+  const mixed = await run((x, y) => [mul(add(matmul(x!, y!), wholes.tensor), 1)]);
+  expect(mixed.output).toEqual(product(a, b).map((v, i) => v + i));
+  const both = await run((x, y, z) => {
+    const bias = mul(slice(reshape(z!, [-1]), 0, 0, size), 2);
+    const row = matmul(slice(x!, 0, 0, 1), y!);
+    return [mul(add(add(row, bias), reshape(bias, [1, size])), 1)];
+  });
+  expect(both.output).toEqual(
+    product(a, b)
+      .slice(0, size)
+      .map((v, i) => v + 4 * c[i]!),
+  );
 });
 
 it('overwrites what nobody reads later, and nothing else', async () => {

@@ -65,7 +65,9 @@ export function fuseEpilogues(order: readonly GraphNode[], kept: ReadonlySet<Gra
     const terms = [
       { before, residual: b },
       { before: open(b), residual: a },
-    ].flatMap(({ before, residual }) => (before && liesInMemory(residual) ? [{ before, residual }] : []));
+    ].flatMap(({ before, residual }) =>
+      before && residual.dtype === 'f32' && liesInMemory(residual) ? [{ before, residual }] : [],
+    );
     terms.sort((x, y) => y.before.at.id - x.before.at.id);
     if (terms[0]) fuse(node, terms[0].before, { residual: terms[0].residual });
   }

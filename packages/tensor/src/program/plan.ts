@@ -346,11 +346,12 @@ export function planProgram(
  * read it elsewhere too.
  */
 function overwritable({ node, group, epilogue }: Item, { shape }: TensorType): readonly Tensor[] {
-  const { producer = node, residual } = epilogue ?? {};
+  const { producer = node, bias, residual } = epilogue ?? {};
   if (group) return group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === shape.join());
   const candidate = residual ?? (node.mayOverwrite === undefined ? undefined : node.inputs[node.mayOverwrite]);
-  if (candidate === undefined) return [];
+  if (candidate?.dtype !== 'f32') return [];
   const others = producer.inputs.filter((_, i) => residual !== undefined || i !== node.mayOverwrite);
+  if (bias) others.push(bias);
   const own = resolveAlias(candidate);
   return others.map(resolveAlias).some((t) => t.node === own.node && t.index === own.index) ? [] : [candidate];
 }

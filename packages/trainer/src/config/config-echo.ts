@@ -57,9 +57,12 @@ const harmless = new Set([
   'kernelTuning',
 ]);
 
+/** Fields that runs of earlier versions do not name, and what they did. */
+const since: ConfigEcho = { matmulPrecision: 'float32' };
+
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
-  return diff(saved, now, '').map((change) => ({ ...change, matters: matters(change.path, now) }));
+  return diff({ ...since, ...saved }, now, '').map((change) => ({ ...change, matters: matters(change.path, now) }));
 }
 
 function matters(path: string, now: ConfigEcho): boolean {

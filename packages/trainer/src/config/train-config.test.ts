@@ -194,6 +194,11 @@ test('the difference of two configs says which changes matter', () => {
       expect.objectContaining({ path: 'lora', now: null, matters: true }),
     ]),
   );
+  const half = { matmulPrecision: 'float16' } as const;
+  expect(changes({}, half)).toEqual([{ path: 'matmulPrecision', saved: 'float32', now: 'float16', matters: true }]);
+  // A run of a version that had no such field goes on.
+  const { matmulPrecision: _, ...old } = echoConfig(resolveTrainConfig(minimal));
+  expect(diffConfigs(old, echoConfig(resolveTrainConfig(minimal)))).toEqual([]);
   const constant = { schedule: { type: 'constant', warmupSteps: 2 } } as const;
   expect(changes({ steps: 10 }, { steps: 20 })).toMatchObject([{ path: 'steps', matters: true }]);
   expect(changes({ steps: 10, ...constant }, { steps: 20, ...constant })).toMatchObject([

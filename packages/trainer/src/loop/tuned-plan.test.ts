@@ -67,6 +67,17 @@ it('measures nothing on adapters of the CPU unless it must, and never when it mu
   expect(phases).toEqual([{ name: 'Choosing kernels', done: 0, total: 1 }]);
 });
 
+it('plans with the precision asked for, and leaves the device as it was', async () => {
+  made.length = 0;
+  const gpu = freshGpu();
+  const half = await planWith(gpu, { mode: 'never', precision: 'float16' });
+  expect(made.map(({ matmulPrecision }) => matmulPrecision)).toEqual(['float16']);
+  expect(gpu.profile.matmulPrecision).toBe('float32');
+  const full = await planWith(gpu, { mode: 'never' });
+  // Its choices are no choices for others.
+  expect(half.used.device).not.toBe(full.used.device);
+});
+
 it('plans once where the rule was right, and measures once a device', async () => {
   const store = memoryStore();
   const gpu = freshGpu();

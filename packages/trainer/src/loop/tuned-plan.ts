@@ -20,13 +20,34 @@ export interface TunedPlanOptions extends Pick<TuneKernelsOptions, 'again' | 'si
   readonly logger?: Pick<RunLogger, 'onPhase' | 'onNotice'>;
 }
 
+export interface TunedPlan<P> {
+  readonly plan: P;
+  readonly used: UsedKernels;
+  /** What was measured; null where nothing was. */
+  readonly tuning: KernelTuning | null;
+}
+
 /** A plan with the kernels that are fastest on this device, as far as `mode` allows to find out. */
 export async function planTuned<P extends TrainPlan>(
   gpu: Gpu,
   make: (profile: DeviceProfile) => P,
-  { mode, precision = 'float32', before, logger, ...options }: TunedPlanOptions,
-): Promise<{ readonly plan: P; readonly used: UsedKernels; readonly tuning: KernelTuning | null }> {
-  gpu.setMatmulPrecision(precision);
+  options: TunedPlanOptions,
+): Promise<TunedPlan<P>> {
+  const { matmulPrecision } = gpu.profile;
+  gpu.setMatmulPrecision(options.precision ?? 'float32');
+  try {
+    return await planNow(gpu, make, options);
+  } finally {
+    // What else is planned on the caller's device is the caller's.
+    gpu.setMatmulPrecision(matmulPrecision ?? 'float32');
+  }
+}
+
+async function planNow<P extends TrainPlan>(
+  gpu: Gpu,
+  make: (profile: DeviceProfile) => P,
+  { mode, before, logger, ...options }: TunedPlanOptions,
+): Promise<TunedPlan<P>> {
   const plan = make(gpu.profile);
   const products = productsOf(plan);
   const device = deviceKey(gpu.profile);
