@@ -36,7 +36,7 @@ test.each([
   ['far below it', 1e-9, 1e-10, 1],
   ['that grow from slice to slice', 1e-6, 1, 30],
   ['that shrink from slice to slice', 1e6, 1, 1 / 30],
-  ['of which one matrix undoes the other', 1e36, 1e-36, 1],
+  ['of which one matrix undoes the other', 1e33, 1e-33, 1],
 ])('values %s', async (_, sizeA, sizeB, growth) => {
   const gpu = await testGpu();
   const { m, n, k } = { m: 16, n: 24, k: 136 };
