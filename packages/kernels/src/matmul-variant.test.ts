@@ -109,14 +109,17 @@ describe('on a GPU with subgroup matrices', () => {
 });
 
 test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles for large results', () => {
-  expect(chooseMatmulVariant(cpu(8), large)).toBe('subgroup');
+  expect(chooseMatmulVariant(cpu(8), large)).toBe('subgroup16');
+  expect(chooseMatmulVariant(cpu(8), { ...large, m: 128 })).toBe('subgroup');
+  expect(chooseMatmulVariant(cpu(8), { ...large, m: 8, n: 131072 })).toBe('subgroup');
   expect(chooseMatmulVariant(cpu(4), large)).toBe('quad');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 40 })).toBe('plain16');
   expect(chooseMatmulVariant(cpu(0), large)).toBe('plain16');
   expect(chooseMatmulVariant({ ...cpu(4), disabledVariants: new Set(['matmul:quad']) }, large)).toBe('plain16');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 8 })).toBe('plain');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 112, n: 112 })).toBe('plain');
-  expect(chooseMatmulVariant({ ...cpu(8), disabledVariants: new Set(['matmul:subgroup']) }, large)).toBe('plain');
+  const without8 = new Set(['matmul:subgroup', 'matmul:subgroup16']);
+  expect(chooseMatmulVariant({ ...cpu(8), disabledVariants: without8 }, large)).toBe('plain');
 });
 
 describe('choices', () => {
@@ -159,7 +162,7 @@ describe('choices', () => {
     ['one token', gpu, { m: 1 }, ['sliced', 'workgroup64', 'plain']],
     ['a LoRA gradient', gpu, { m: 8, transposeB: false }, ['sliced', 'workgroup64', 'plain']],
     ['few tiles', gpu, { m: 128, n: 640 }, ['workgroup64', 'workgroup128', 'plain']],
-    ['subgroups of eight', cpu(8), {}, ['subgroup', 'plain', 'plain16']],
+    ['subgroups of eight', cpu(8), {}, ['subgroup16', 'subgroup', 'plain', 'plain16']],
     ['subgroups of four', cpu(4), {}, ['quad', 'plain', 'plain16']],
     ['subgroups of four, few rows', cpu(4), { m: 4 }, ['plain']],
     ['without two', without('workgroup64', 'sliced'), { m: 1 }, ['plain']],

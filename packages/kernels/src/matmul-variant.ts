@@ -9,6 +9,7 @@ import { hasQuads, hasSubgroupsOf8, isUsable } from './variants.js';
  * - `plain16`: the same with 16 × 16 results, half the loads; compiles for longer.
  * - `quad`: four invocations of `plain16` side by side share what they load: half the loads again.
  * - `subgroup`: eight invocations of an adapter of the CPU share what they load.
+ * - `subgroup16`: the same with 16 rows of results, which read B half as often; compiles for twice as long.
  * - `workgroup64`, `workgroup128`: 64 × 64 or 128 × 128 results a workgroup, from slices in workgroup memory. For GPUs.
  * - `sliced`: K is shared out among invocations. For GPUs and results of few rows or columns.
  * - `matrix64`, `matrix128`: 64 × 64 or 128 × 128 results a workgroup, by subgroup matrices (tensor cores); f32 values are two f16.
@@ -19,6 +20,7 @@ export type MatmulVariant =
   | 'plain16'
   | 'quad'
   | 'subgroup'
+  | 'subgroup16'
   | 'workgroup64'
   | 'workgroup128'
   | 'sliced'
@@ -62,6 +64,14 @@ export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> =
     tilesPerWorkgroup: 4,
     down: true,
   },
+  subgroup16: {
+    shader: 'matmul/matmul_subgroup',
+    name: 'subgroup',
+    rowsFor: () => 16,
+    columns: 32,
+    tilesPerWorkgroup: 4,
+    down: true,
+  },
   workgroup64: square('workgroup', 64),
   workgroup128: square('workgroup', 128),
   matrix64: square('matrix', 64),
@@ -80,6 +90,8 @@ export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> =
 
 /** Workgroups that keep a GPU busy, a guess at its cores; or invocations that keep a CPU busy. */
 const BUSY = 64;
+/** Multiplications from which a second of compiling is worth a few percent. */
+const LARGE = 2 ** 29;
 /** Rows up to which a product with rows of B is bound by reading B. */
 const FEW_ROWS = 4;
 /** Rows or columns up to which most of a 64 × 64 tile would be idle. */
@@ -135,7 +147,8 @@ function possible(profile: DeviceProfile, product: MatmulProduct): readonly Matm
   const { m, n, k, dtype } = product;
   const least = Math.min(m, n);
   if (profile.adapter.isSoftware) {
-    const subgroup = hasSubgroupsOf8(profile) ? (['subgroup'] as const) : [];
+    const eights = m > 8 ? (['subgroup', 'subgroup16'] as const) : (['subgroup'] as const);
+    const subgroup = hasSubgroupsOf8(profile) ? eights : [];
     const quad = hasQuads(profile) && !isWasteful(product, 32) ? (['quad'] as const) : [];
     return [...subgroup, 'plain', ...(least > 8 ? (['plain16'] as const) : []), ...quad];
   }
@@ -158,7 +171,7 @@ function suitable(profile: DeviceProfile, product: MatmulProduct): readonly Matm
   const { m, n, k, transposeB, dtype } = product;
   const tiles = (side: number) => tilesOf(product, side);
   // On the CPU a load costs more than what is done with it: subgroups, of eight or four, share them.
-  if (hasSubgroupsOf8(profile)) return ['subgroup'];
+  if (hasSubgroupsOf8(profile)) return m > 8 && m * n * k >= LARGE ? ['subgroup16', 'subgroup'] : ['subgroup'];
   if (profile.adapter.isSoftware) {
     if (Math.min(m, n) <= 8 || tiles(16) < BUSY) return [];
     return hasQuads(profile) && !isWasteful(product, 32) ? ['quad', 'plain16'] : ['plain16'];

@@ -165,6 +165,28 @@ describe.each([
   test('K in windows', () => checkMatmul({ m: 24, n: 72, k: 104, limit: 16_384, bias: true, variant }, 1e-6));
 });
 
+describe.skipIf((await testGpu()).profile.subgroupSize.max !== 8)('subgroup16', () => {
+  const variant = 'subgroup16';
+  test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', async (order) => {
+    await checkMatmul({ m: 24, n: 40, k: 24, ...order, variant });
+    await checkInfinityStays({ m: 24, n: 40, k: 24, ...order, variant });
+  });
+  test('odd sizes, B in bf16, a batch', () =>
+    checkMatmul({
+      m: 37,
+      n: 69,
+      k: 19,
+      batch: 3,
+      transposeB: true,
+      dtype: 'bf16',
+      bias: true,
+      residual: true,
+      variant,
+    }));
+  test('B in blocks', () => checkQuantised({ dtype: 'q4_k', m: 5, rows: 6, transposeB: true, variant }));
+  test('K in windows', () => checkMatmul({ m: 24, n: 72, k: 104, limit: 16_384, bias: true, variant }, 1e-6));
+});
+
 // On SwiftShader: lavapipe takes half a minute to compile some.
 describe.skipIf(!hasQuads((await testGpu()).profile))('quad', () => {
   const variant = 'quad';

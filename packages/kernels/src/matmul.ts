@@ -215,9 +215,11 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   const quantised = isQuantised(args.b.dtype);
   const product: MatmulProduct = { m: ms, n: ns, k: ks, batch, transposeA, transposeB, dtype: args.b.dtype };
   const variant = args.variant ?? chooseMatmulVariant(profile, product);
+  const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
+  const subgroup = shader === 'matmul/matmul_subgroup';
   const aVec =
     wide &&
-    variant !== 'subgroup' &&
+    !subgroup &&
     (transposeA
       ? [ms, lda, a.startElement, strideA].every((v) => v % 4 === 0)
       : [ks, lda, a.startElement, strideA].every((v) => v % 8 === 0));
@@ -227,7 +229,6 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
     throw new RangeError(`matmul: rows of a ${args.b.dtype} matrix must hold a multiple of 8 values, not ${ldb}`);
   }
   const cVec = wide && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
-  const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
   const layout = matrixLayout(profile, variant, args.b.dtype);
   if (layout === undefined && shader === 'matmul/matmul_matrix')
     throw new RangeError(`matmul: this device has no subgroup matrices, or not the workgroup memory, for '${variant}'`);
@@ -235,8 +236,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   const [tilesM, tilesN] = [Math.ceil(ms / rows), Math.ceil(ns / columns)];
   const tiles = tilesM * tilesN;
   const [x, y] = foldWorkgroups(Math.ceil(tiles / tilesPerWorkgroup), profile.limits.maxComputeWorkgroupsPerDimension);
-  const quads = variant === 'subgroup' && !transposeB;
-  const vec = [aVec || variant === 'subgroup', bVec, cVec];
+  const quads = subgroup && !transposeB;
+  const vec = [aVec || subgroup, bVec, cVec];
   const size = `${rows}x${columns}`;
 
   const cBytes = batch * ms * ns * 4;
