@@ -62,7 +62,8 @@ const since: ConfigEcho = { matmulPrecision: 'float32' };
 
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
-  return diff({ ...since, ...saved }, now, '').map((change) => ({ ...change, matters: matters(change.path, now) }));
+  const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
+  return diff({ ...unnamed, ...saved }, now, '').map((change) => ({ ...change, matters: matters(change.path, now) }));
 }
 
 function matters(path: string, now: ConfigEcho): boolean {
