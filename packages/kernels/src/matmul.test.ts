@@ -197,9 +197,7 @@ describe.skipIf(!hasQuads((await testGpu()).profile))('quad', () => {
   test('odd sizes, B in bf16, a batch', () =>
     checkMatmul({ m: 37, n: 69, k: 19, batch: 3, transposeB: true, dtype: 'bf16', bias: true, variant }));
   test('B in blocks', () => checkQuantised({ dtype: 'q4_k', m: 5, rows: 6, transposeB: true, variant }));
-  test.each(epilogues.slice(1))('%o', (epilogue) =>
-    checkMatmul({ m: 40, n: 72, k: 24, transposeB: true, variant, ...epilogue }, 1e-6),
-  );
+  test('an epilogue', () => checkMatmul({ m: 40, n: 72, k: 24, transposeB: true, variant, ...epilogues[2] }, 1e-6));
   test('K in windows', () => checkMatmul({ m: 24, n: 72, k: 104, limit: 16_384, bias: true, variant }, 1e-6));
 });
 
