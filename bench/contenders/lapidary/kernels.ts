@@ -5,12 +5,12 @@ import { hashed, toBf16 } from '../values.js';
 import { Operands } from './kernel-task.js';
 import { tuned } from './tuned.js';
 
-interface ProductParams {
+type ProductParams = {
   readonly m: number;
   readonly k: number;
   readonly n: number;
   readonly weights: 'f32' | 'bf16';
-}
+};
 
 async function product(gpu: Gpu, { m, k: inner, n, weights }: ProductParams): Promise<Task> {
   const o = new Operands(gpu);
@@ -29,12 +29,12 @@ async function product(gpu: Gpu, { m, k: inner, n, weights }: ProductParams): Pr
 
 /** Single kernels, through @lapidary/kernels. */
 export const kernelOps = (gpu: Gpu): Record<string, Op> => ({
-  matmul: (params) => product(gpu, params as unknown as ProductParams),
+  matmul: (params) => product(gpu, params as ProductParams),
 
   async halfMatmul(params) {
     gpu.setMatmulPrecision('float16');
     try {
-      return await product(gpu, { ...(params as unknown as ProductParams), weights: 'bf16' });
+      return await product(gpu, { ...(params as ProductParams), weights: 'bf16' });
     } finally {
       gpu.setMatmulPrecision('float32');
     }

@@ -104,7 +104,10 @@ function planBackward(profile: DeviceProfile, shape: AttentionBackwardShape, var
   return { runs, rowsOwned, keysOwned, panelRows, pairsStart, pairBytes, bytes: pairsStart + kept * pairBytes };
 }
 
-/** Bytes of workspace that `attentionBackward` needs: linear in the tokens, on GPUs 8 a row of q, else about as much as q where that is some MiB. */
+/**
+ * Bytes of workspace that `attentionBackward` needs, linear in the tokens: on GPUs 8 a row of q, else as much as q takes or 4 MiB, or what
+ * 32 rows need if that is more.
+ */
 export function attentionBackwardWorkspaceBytes(
   profile: DeviceProfile,
   shape: AttentionBackwardShape,
