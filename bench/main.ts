@@ -84,6 +84,7 @@ const quoted = (argument: string) => (/[^\w×=.,/:-]/.test(argument) ? `'${argum
 async function main(args: readonly string[]): Promise<void> {
   const options = readArguments(args);
   if (options.adapter !== undefined) await chooseAdapter(options.adapter);
+  if (options.patient) process.env.BENCH_PATIENT = '1';
   const contenders = await startAll(options);
   const [ours] = contenders;
   const { device: adapter, isSoftware } = ours!.hello!;
@@ -103,6 +104,7 @@ async function main(args: readonly string[]): Promise<void> {
     isSoftware,
     size,
     rounds: options.rounds,
+    patient: options.patient,
     command: ['npm run bench', ...(args.length > 0 ? ['--', ...args.map(quoted)] : [])].join(' '),
     contenders: contenders.map((c) => (c === ours ? { ...c.hello!, version: ownVersion() } : c.hello!)),
   };

@@ -10,6 +10,8 @@ export interface Circumstances {
   readonly isSoftware: boolean;
   readonly size: string;
   readonly rounds: number;
+  /** Whether the others waited as we do. */
+  readonly patient: boolean;
   /** What was typed. */
   readonly command: string;
   /** Name, version and device of everyone, ourselves first. */
@@ -48,6 +50,7 @@ export function renderMarkdown(results: readonly CaseResult[], about: Circumstan
     ...about.contenders.map(
       ({ name, version, device }) => `- ${[name, version].filter(Boolean).join(' ')} on ${device}`,
     ),
+    ...(about.patient ? ['- The others wait for the GPU as we do (`--patient`), without taking a core'] : []),
     '',
     "In brackets: their time over ours, the median of the rounds' own ratios; more than 1 is slower than we are.",
     ...(about.isSoftware
@@ -67,7 +70,7 @@ export function renderMarkdown(results: readonly CaseResult[], about: Circumstan
 
 /** Writes the table and the plot, and gives their paths. */
 export function writeReport(folder: string, results: readonly CaseResult[], about: Circumstances): string[] {
-  const slug = adapterSlug(about.adapter, about.size);
+  const slug = `${adapterSlug(about.adapter, about.size)}${about.patient ? '-patient' : ''}`;
   mkdirSync(folder, { recursive: true });
   const [table, plot] = [join(folder, `${slug}.md`), join(folder, `${slug}.svg`)];
   writeFileSync(table, renderMarkdown(results, about, `${slug}.svg`));

@@ -11,6 +11,7 @@ options
   --adapter NAME    the WebGPU adapter with this in its name; swiftshader is Google's for the CPU, from npm
   --size SIZE       small (default on adapters of the CPU) or full (default on GPUs)
   --only A,B        only these beside us: jax-js, tfjs, pytorch; none for ourselves alone
+  --patient         the others wait for the GPU as we do, without taking a core (see bench/README.md)
   --out FOLDER      where to write the table and the plot (default docs/benchmarks, if all cases are measured)
   --dry             writes nothing`;
 
@@ -21,6 +22,7 @@ export interface Arguments {
   readonly size?: Size;
   readonly only?: readonly string[];
   readonly out?: string;
+  readonly patient: boolean;
   readonly dry: boolean;
 }
 
@@ -45,6 +47,7 @@ export function readArguments(args: readonly string[]): Arguments {
   return {
     parts: positionals,
     rounds,
+    patient: values.patient ?? false,
     dry: values.dry ?? false,
     ...(values.adapter !== undefined && { adapter: values.adapter }),
     ...(values.size !== undefined && { size: values.size }),
@@ -63,6 +66,7 @@ function parse(args: readonly string[]) {
       size: { type: 'string' },
       only: { type: 'string' },
       out: { type: 'string' },
+      patient: { type: 'boolean' },
       dry: { type: 'boolean' },
       help: { type: 'boolean' },
     },

@@ -1,3 +1,4 @@
+import { platform } from '#platform';
 import { causeOf, lossOf } from './device-loss.js';
 import { type DeviceLostError, GpuOutOfMemoryError, GpuValidationError } from './errors.js';
 import { PipelineCache } from './pipelines.js';
@@ -125,7 +126,7 @@ export class Gpu {
 
   /** Waits until everything submitted so far has run, then reports errors as `check` does. */
   async idle(): Promise<void> {
-    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]);
+    await platform.wait(Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]));
     this.check();
   }
 
@@ -135,7 +136,7 @@ export class Gpu {
    */
   async readMapped(staging: GPUBuffer, size = staging.size): Promise<ArrayBuffer> {
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, size);
+      await platform.wait(staging.mapAsync(GPUMapMode.READ, 0, size));
     } catch (error) {
       const cause = await causeOf(error, this.lost);
       this.check();

@@ -1,3 +1,4 @@
+import { platform } from '#platform';
 import { causeOf, lossOf } from './device-loss.js';
 import { DeviceLostError, ShaderCompilationError } from './errors.js';
 import { linkShader, type ShaderSpec } from './link-shader.js';
@@ -85,11 +86,13 @@ export class PipelineCache {
       if (error !== undefined)
         throw new ShaderCompilationError({ ...linked.locate(error.offset), reason: error.message });
       const layout = this.#layout(spec.access);
-      const pipeline = await this.#device.createComputePipelineAsync({
-        label: spec.shader,
-        layout: layout.pipeline,
-        compute: { module, entryPoint: 'main' },
-      });
+      const pipeline = await platform.wait(
+        this.#device.createComputePipelineAsync({
+          label: spec.shader,
+          layout: layout.pipeline,
+          compute: { module, entryPoint: 'main' },
+        }),
+      );
       return { pipeline, layout: layout.group };
     } catch (error) {
       if (error instanceof ShaderCompilationError) throw error;

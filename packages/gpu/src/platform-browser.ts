@@ -31,4 +31,5 @@ export const platform: Platform = {
     }
     return { adapter, backend: 'webgpu', hold: () => undefined };
   },
+  wait: (pending) => pending,
 };

@@ -3,6 +3,7 @@ import { NoAdapterError } from './errors.js';
 import { holdDevice } from './live-devices-node.js';
 import type { DawnModule, OpenGpuOptions, Platform } from './platform.js';
 import { provisionSoftwareAdapter } from './software-node.js';
+import { waitForGpu } from './wait-node.js';
 
 const backends: Partial<Record<NodeJS.Platform, string>> = { linux: 'vulkan', darwin: 'metal', win32: 'd3d12' };
 
@@ -19,6 +20,7 @@ export const platform: Platform = {
     }
     return { adapter: found.adapter, backend: backends[process.platform] ?? 'webgpu', hold: holdDevice };
   },
+  wait: waitForGpu,
 };
 
 interface Request {

@@ -34,4 +34,6 @@ export interface AcquiredAdapter {
 export interface Platform {
   /** @throws WebGpuUnavailableError, NoAdapterError */
   acquireAdapter(options: OpenGpuOptions): Promise<AcquiredAdapter>;
+  /** What a promise of the device's comes to, or throws. Takes as little of the CPU as the platform allows. */
+  wait<T>(pending: Promise<T>): Promise<T>;
 }
