@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Tokenizer } from '@lapidary/gemma';
 import { createMemoryStore, resolveTrainConfig, runTraining } from '@lapidary/trainer';
@@ -18,8 +20,8 @@ interface Start {
   readonly megabytesPerSecond: number;
 }
 
-/** Drivers keep what they have compiled on disk: Mesa's and NVIDIA's are told not to. */
-const nothingCompiled = { MESA_SHADER_CACHE_DISABLE: 'true', __GL_SHADER_DISK_CACHE: '0' };
+/** Drivers keep what they have compiled on disk: Mesa's and NVIDIA's find an empty folder. */
+const nothingCompiled = (folder: string) => ({ MESA_SHADER_CACHE_DIR: folder, __GL_SHADER_DISK_CACHE_PATH: folder });
 
 export const startOps: Record<string, Op> = {
   /** A LoRA run of two steps from a folder, by @lapidary/trainer, in a process of its own. */
@@ -32,11 +34,12 @@ export const startOps: Record<string, Op> = {
     return {
       async run() {
         const [program] = process.argv.slice(1);
+        const caches = await mkdtemp(join(tmpdir(), 'lapidary-cold-'));
         const { stdout } = await promisify(execFile)(
           process.execPath,
           [...process.execArgv, program!, JSON.stringify(start)],
-          { env: { ...process.env, ...nothingCompiled } },
-        );
+          { env: { ...process.env, ...nothingCompiled(caches) } },
+        ).finally(() => rm(caches, { recursive: true, force: true }));
         runs.push(JSON.parse(stdout.trim().split('\n').at(-1)!) as StartTimes);
       },
       async result() {

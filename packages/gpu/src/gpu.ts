@@ -1,7 +1,8 @@
 import { platform } from '#platform';
 import { causeOf, lossOf } from './device-loss.js';
 import { type DeviceLostError, GpuOutOfMemoryError, GpuValidationError } from './errors.js';
-import { PipelineCache } from './pipelines.js';
+import { FirstUse } from './first-use.js';
+import { PipelineCache, type PipelineSpec } from './pipelines.js';
 import type { DeviceProfile, MatmulPrecision } from './profile.js';
 
 /** Counts of what was made on the device since it was opened; a training step must not move the first three. */
@@ -26,10 +27,14 @@ export class Gpu {
   #uncaptured: Error | undefined;
   readonly #sizes = new WeakMap<GPUBuffer, number>();
 
-  constructor(device: GPUDevice, profile: DeviceProfile) {
+  readonly #firstUse: FirstUse | undefined;
+
+  /** @param openAnother opens another device on the same adapter */
+  constructor(device: GPUDevice, profile: DeviceProfile, openAnother?: () => Promise<Gpu>) {
     this.device = device;
     this.#profile = profile;
     this.pipelines = new PipelineCache(device);
+    this.#firstUse = openAnother && new FirstUse(this, openAnother);
     this.lost = lossOf(device).then((error) => {
       this.#lostError = error;
       return error;
@@ -147,8 +152,17 @@ export class Gpu {
     return bytes;
   }
 
+  /**
+   * Compiles pipelines, all at once, down to what the device runs: some drivers leave that to their first use.
+   * @throws what `pipelines.get` throws
+   */
+  async compile(specs: readonly PipelineSpec[]): Promise<void> {
+    await Promise.all([this.#firstUse?.of(specs), ...specs.map((spec) => this.pipelines.get(spec))]);
+  }
+
   /** Gives the device back. Buffers and programs made on it are dead afterwards. */
   destroy(): void {
+    this.#firstUse?.stop();
     this.device.destroy();
   }
 }

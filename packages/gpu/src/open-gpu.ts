@@ -57,5 +57,5 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
     requiredLimits: Object.fromEntries(usefulLimits.map((name) => [name, adapter.limits[name]])),
   });
   hold(device);
-  return new Gpu(device, readProfile(device, adapter.info, backend));
+  return new Gpu(device, readProfile(device, adapter.info, backend), () => openGpu(options));
 }

@@ -31,5 +31,6 @@ export const platform: Platform = {
     }
     return { adapter, backend: 'webgpu', hold: () => undefined };
   },
+  processors: () => globalThis.navigator.hardwareConcurrency,
   wait: (pending) => pending,
 };

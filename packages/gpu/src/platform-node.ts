@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { createInstance, loadDawn } from './dawn-node.js';
 import { NoAdapterError } from './errors.js';
 import { holdDevice } from './live-devices-node.js';
@@ -20,6 +21,7 @@ export const platform: Platform = {
     }
     return { adapter: found.adapter, backend: backends[process.platform] ?? 'webgpu', hold: holdDevice };
   },
+  processors: availableParallelism,
   wait: waitForGpu,
 };
 

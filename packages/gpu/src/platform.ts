@@ -34,6 +34,8 @@ export interface AcquiredAdapter {
 export interface Platform {
   /** @throws WebGpuUnavailableError, NoAdapterError */
   acquireAdapter(options: OpenGpuOptions): Promise<AcquiredAdapter>;
+  /** Threads that run at the same time. */
+  processors(): number;
   /** What a promise of the device's comes to, or throws. Takes as little of the CPU as the platform allows. */
   wait<T>(pending: Promise<T>): Promise<T>;
 }

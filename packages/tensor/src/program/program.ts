@@ -1,4 +1,4 @@
-import type { CompiledPipeline, Gpu } from '@lapidary/gpu';
+import type { CompiledPipeline, Gpu, PipelineSpec } from '@lapidary/gpu';
 import { checkKernels, encodeDispatch, profileClock, timePasses, type Dispatch } from '@lapidary/kernels';
 import { formatType, type Tensor } from '../graph.js';
 import { uniformLayout, type Home, type ProgramPlan } from './plan.js';
@@ -88,7 +88,8 @@ export class Program {
    * ShaderCompilationError, DeviceLostError.
    */
   static async prepare(gpu: Gpu, plan: ProgramPlan): Promise<void> {
-    await compilePipelines(gpu, plan);
+    await checkPlan(gpu, plan);
+    await gpu.compile(plan.calls.map(pipelineOf));
   }
 
   /**
@@ -97,7 +98,8 @@ export class Program {
    * @throws what `prepare` throws.
    */
   static async create(gpu: Gpu, plan: ProgramPlan, pool?: SlotPool): Promise<Program> {
-    const compiled = await compilePipelines(gpu, plan);
+    await checkPlan(gpu, plan);
+    const compiled = await Promise.all(plan.calls.map((call) => gpu.pipelines.get(pipelineOf(call))));
     const owned: GPUBuffer[] = [];
     const make = (bytes: number, label: string, usage?: GPUBufferUsageFlags) => {
       const buffer = gpu.createBuffer(bytes, label, usage);
@@ -214,14 +216,16 @@ export class Program {
   }
 }
 
-async function compilePipelines(gpu: Gpu, plan: ProgramPlan): Promise<CompiledPipeline[]> {
+const pipelineOf = (call: ProgramPlan['calls'][number]): PipelineSpec => ({
+  ...call,
+  access: call.bindings.map((b) => b.access),
+});
+
+async function checkPlan(gpu: Gpu, plan: ProgramPlan): Promise<void> {
   await checkKernels(gpu);
   const { disabledVariants } = gpu.profile;
   const wrong = plan.calls.find(({ variantId }) => variantId !== undefined && disabledVariants?.has(variantId));
   if (wrong !== undefined) throw new DisabledVariantError(wrong.variantId!);
-  return Promise.all(
-    plan.calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
-  );
 }
 
 function makeSteps(
