@@ -7,7 +7,7 @@ export interface Contender extends Omit<Hello, 'ops'> {
   gpuBytes?(): number;
 }
 
-/** We wait in this way ourselves; others may be given it (`--patient`). */
+/** With `--patient`; we wait in this way for every result. */
 const wait = process.env.BENCH_PATIENT ? waitForGpu : (pending: Promise<void>) => pending;
 
 async function timed(run: () => Promise<void>, times = 1): Promise<number> {

@@ -11,7 +11,7 @@ options
   --adapter NAME    the WebGPU adapter with this in its name; swiftshader is Google's for the CPU, from npm
   --size SIZE       small (default on adapters of the CPU) or full (default on GPUs)
   --only A,B        only these beside us: jax-js, tfjs, pytorch; none for ourselves alone
-  --patient         the others wait for the GPU as we do, without taking a core (see bench/README.md)
+  --patient         the others wait for the GPU without taking a core, as we do (see bench/README.md)
   --out FOLDER      where to write the table and the plot (default docs/benchmarks, if all cases are measured)
   --dry             writes nothing`;
 

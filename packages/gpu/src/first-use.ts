@@ -1,13 +1,18 @@
 import { platform } from '#platform';
+import { GpuValidationError } from './errors.js';
 import type { Gpu } from './gpu.js';
 import { pipelineKey, type PipelineSpec } from './pipelines.js';
 
+/** Devices take memory and threads of their own. */
+const MOST_DEVICES = 8;
 /** More than any kernel binds. */
 const MOST_BINDINGS = 12;
 /** Enough for every kernel's uniforms, and for one element of whatever its storage holds. */
 const BINDING_BYTES = 4096;
-/** What must have taken so long, in milliseconds, tells whether it was shared. */
-const TELLING = 150;
+/** A pipeline that took so long, in milliseconds, was in no cache, and tells whether it is now. */
+const SLOW = 150;
+/** A busy machine may make it look as if one was not. */
+const MOST_FAILURES = 3;
 
 /**
  * Mesa's lavapipe makes machine code of a pipeline when it is first dispatched: for one device one after another, in the first
@@ -17,54 +22,68 @@ const TELLING = 150;
 export class FirstUse {
   readonly #gpu: Gpu;
   readonly #openAnother: () => Promise<Gpu>;
+  /** By `pipelineKey`. */
   readonly #asked = new Set<string>();
-  #waiting: PipelineSpec[] = [];
-  #isShared: boolean | undefined;
+  readonly #used = new Set<string>();
+  readonly #waiting: PipelineSpec[] = [];
   readonly #helpers = new Set<Promise<void>>();
+  #isShared = false;
+  #failures = 0;
+  #isStopped = false;
 
   constructor(gpu: Gpu, openAnother: () => Promise<Gpu>) {
     this.#gpu = gpu;
     this.#openAnother = openAnother;
+    void gpu.lost.then(() => this.stop());
   }
 
   /** Uses pipelines for the first time. What fails here fails again, and is told, where they are used in earnest. */
   async of(specs: readonly PipelineSpec[]): Promise<void> {
     const { description, device } = this.#gpu.profile.adapter;
-    if (this.#isShared === false || !/llvmpipe/.test(`${description} ${device}`)) return;
-    for (const spec of specs) {
-      const key = pipelineKey(spec);
-      if (!this.#asked.has(key)) this.#waiting.push(spec);
-      this.#asked.add(key);
-    }
-    while (this.#helpers.size < Math.min(platform.processors(), this.#waiting.length)) {
-      const helper: Promise<void> = this.#help()
-        .catch(() => undefined)
-        .finally(() => this.#helpers.delete(helper));
-      this.#helpers.add(helper);
+    if (!/llvmpipe/.test(`${description} ${device}`)) return;
+    this.#waiting.push(...unseen(specs, this.#asked));
+    while (this.#waiting.length > 0 && !this.#isStopped) {
+      const most = Math.min(platform.processors(), MOST_DEVICES, this.#helpers.size + this.#waiting.length);
+      while (this.#helpers.size < most) {
+        const helper: Promise<void> = this.#help()
+          .catch(() => this.stop())
+          .finally(() => this.#helpers.delete(helper));
+        this.#helpers.add(helper);
+      }
+      await Promise.race(this.#helpers);
     }
     await Promise.all(this.#helpers);
-    if (this.#isShared) await dispatchNothing(this.#gpu, specs).catch(() => 0);
+    if (this.#isShared && !this.#isStopped)
+      await dispatchNothing(this.#gpu, unseen(specs, this.#used)).catch(() => undefined);
   }
 
-  /** Leaves what has not begun. */
+  /** Leaves what has not begun, for good. */
   stop(): void {
-    this.#waiting = [];
+    this.#isStopped = true;
   }
 
   async #help(): Promise<void> {
     const other = await this.#openAnother();
     try {
-      for (let spec = this.#waiting.shift(); spec !== undefined; spec = this.#waiting.shift()) {
-        const ms = await dispatchNothing(other, [spec]);
-        if (this.#isShared !== undefined || ms < TELLING) continue;
-        const again = await dispatchNothing(this.#gpu, [spec]);
-        this.#isShared ??= again < ms / 2;
-        if (!this.#isShared) this.stop();
+      while (!this.#isStopped && this.#waiting.length > 0) {
+        const spec = this.#waiting.shift()!;
+        const ms = await dispatchNothing(other, [spec]).catch(() => 0);
+        if (this.#isShared || ms < SLOW) continue;
+        if ((await dispatchNothing(this.#gpu, [spec])) < ms / 2) this.#isShared = true;
+        else if (++this.#failures === MOST_FAILURES) this.stop();
       }
     } finally {
       other.destroy();
     }
   }
+}
+
+/** The specs, each once, that are not yet in `seen`, where they then are. */
+function unseen(specs: readonly PipelineSpec[], seen: Set<string>): PipelineSpec[] {
+  return specs.filter((spec) => {
+    const key = pipelineKey(spec);
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 /**
@@ -90,9 +109,11 @@ async function dispatchNothing(gpu: Gpu, specs: readonly PipelineSpec[]): Promis
   const from = performance.now();
   gpu.submit([encoder.finish()]);
   const error = gpu.device.popErrorScope();
-  await gpu.idle();
+  // Not `gpu.idle()`: what else went wrong on the device is not to be told here.
+  await platform.wait(Promise.race([gpu.device.queue.onSubmittedWorkDone(), gpu.lost]));
   const ms = performance.now() - from;
-  await error;
   for (const buffer of [none, uniforms, ...nothing]) gpu.destroyBuffer(buffer);
+  const wrong = await error;
+  if (wrong !== null) throw new GpuValidationError({ message: wrong.message });
   return ms;
 }

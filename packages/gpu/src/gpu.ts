@@ -34,11 +34,11 @@ export class Gpu {
     this.device = device;
     this.#profile = profile;
     this.pipelines = new PipelineCache(device);
-    this.#firstUse = openAnother && new FirstUse(this, openAnother);
     this.lost = lossOf(device).then((error) => {
       this.#lostError = error;
       return error;
     });
+    this.#firstUse = openAnother && new FirstUse(this, openAnother);
     device.addEventListener?.('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       const wrapped = /memory/i.test(error.constructor.name)
@@ -153,7 +153,7 @@ export class Gpu {
   }
 
   /**
-   * Compiles pipelines, all at once, down to what the device runs: some drivers leave that to their first use.
+   * Compiles pipelines, all at once, down to what the device runs where possible: lavapipe leaves that to their first use.
    * @throws what `pipelines.get` throws
    */
   async compile(specs: readonly PipelineSpec[]): Promise<void> {

@@ -25,7 +25,7 @@ it('gives what it waited for, or throws it', async () => {
 
 it('leaves the core to others while it waits', async () => {
   const waiting = later(300);
-  // Some 600 by the longest pause; without pauses hundreds of thousands.
+  // Some 1200 by the longest pause; without pauses hundreds of thousands.
   expect(await turnsOf(waitForGpu(waiting))).toBeLessThan(3000);
 });
 

@@ -1,5 +1,5 @@
 /** The longest pause, in milliseconds: what other work of the thread may have to wait. */
-const LONGEST = 0.5;
+const LONGEST = 0.25;
 /** What part of a wait so far a pause may take, and so how late its end may be noticed. */
 const PART = 1 / 32;
 /** A turn of the event loop longer than this, in milliseconds, had other work to do: there may be more. */

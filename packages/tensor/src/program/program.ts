@@ -93,7 +93,7 @@ export class Program {
   }
 
   /**
-   * Allocates a plan's memory, compiles its pipelines (as `prepare` does) and makes its bind groups.
+   * Allocates a plan's memory, compiles what pipelines `prepare` has not, and makes its bind groups.
    * Variables must be allocated already. Temporaries live in `pool`, if one is given that was made for this plan too.
    * @throws what `prepare` throws.
    */

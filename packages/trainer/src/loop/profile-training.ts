@@ -20,6 +20,7 @@ import { adapterOf, batchesOfStep, openData, planRunMemory } from './run-trainin
 import { destroyModel, loadModel, openModel, planModel } from './setup-model.js';
 import { Trainer } from './trainer.js';
 import { planTuned } from './tuned-plan.js';
+import { untilAborted } from './until-aborted.js';
 
 /** Where the time of one optimiser step goes. Plain data. */
 export interface TrainingProfile {
@@ -126,6 +127,7 @@ async function profile(
       const compiling = Trainer.prepare(gpu, plan);
       await loadModel(gpu, open, model, run, { onProgress, compiling, ...(signal && { signal }) });
       await logger?.onPhase?.({ name: 'Compiling' });
+      await untilAborted(compiling, signal);
       trainer = await Trainer.create(gpu, plan, run);
       let steps = 0;
       const next = () => [steps + 1, batches, schedule(steps++)] as const;

@@ -29,6 +29,7 @@ import { destroyModel, loadModel, openModel, planModel, type ModelPlan, type Ope
 import { type BudgetedPlan, describeRecomputed, planWithinBudget } from './plan-within-budget.js';
 import { Trainer } from './trainer.js';
 import { planTuned } from './tuned-plan.js';
+import { untilAborted } from './until-aborted.js';
 
 /** The data of a run as tokens. */
 export interface RunData {
@@ -322,10 +323,12 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
 
     let trainer: Trainer | undefined;
     try {
+      const compilingSampler = takesSamples ? sampler.prepare(samplePrompts) : Promise.resolve();
+      const compiling = Promise.all([compilingSampler, Trainer.prepare(gpu, plan)]);
       const report = await loadModel(gpu, open, model, run, {
         onProgress: (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
         // What is awaited later (samples, then the first step) is then made, or on its way.
-        compiling: Promise.all([takesSamples && sampler.prepare(samplePrompts), Trainer.prepare(gpu, plan)]),
+        compiling,
         ...(signal && { signal }),
       });
       if (report.initialised.length > 0) {
@@ -362,10 +365,14 @@ async function train(gpu: Gpu, run: ResolvedTrainConfig, context: Context): Prom
           unused: report.unused,
         },
       });
-      if (state === null) await takeSamples(gpu, open, model, data, run, 0, context);
+      if (state === null) {
+        await untilAborted(compilingSampler, signal);
+        await takeSamples(gpu, open, model, data, run, 0, context);
+      }
 
       signal?.throwIfAborted();
       await logger.onPhase({ name: 'Compiling' });
+      await untilAborted(compiling, signal);
       trainer = await Trainer.create(gpu, plan, run);
       const evaluate = async (step: number): Promise<number | null> => {
         if (data.held.length === 0) return null;
