@@ -53,8 +53,9 @@ export class FirstUse {
       await Promise.race(this.#helpers);
     }
     await Promise.all(this.#helpers);
-    if (this.#isShared && !this.#isStopped)
-      await dispatchNothing(this.#gpu, unseen(specs, this.#used)).catch(() => undefined);
+    if (!this.#isShared || this.#isStopped) return;
+    const unused = unseen(specs, this.#used);
+    if (unused.length > 0) await dispatchNothing(this.#gpu, unused).catch(() => undefined);
   }
 
   /** Leaves what has not begun, for good. */
