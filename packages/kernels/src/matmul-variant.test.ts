@@ -7,6 +7,7 @@ import {
   matmulByRule,
   matmulCandidates,
   productKey,
+  splitOfK,
   type MatmulProduct,
   type MatmulVariant,
 } from './matmul-variant.js';
@@ -43,9 +44,39 @@ describe('on a GPU', () => {
     ['the gradient of a LoRA matrix', { m: 8, n: 640, k: 4096, transposeB: false }, 'sliced'],
     ['the other one', { m: 640, n: 8, k: 4096, transposeB: false }, 'sliced'],
     ['its second half, of a short K', { m: 512, n: 640, k: 8 }, 'workgroup64'],
+    ['few tiles and a long K', { m: 128, n: 256, k: 4096 }, 'split'],
+    ['few tiles of a batch', { m: 128, n: 256, k: 4096, batch: 2 }, 'workgroup64'],
+    ['few tiles, but a K that is not so long', { m: 128, n: 256, k: 1023 }, 'workgroup64'],
     ['skinny, but enough tiles', { m: 16, n: 8192, k: 640 }, 'workgroup64'],
   ] as [string, object, MatmulVariant][])('%s', (_, sizes, variant) => {
     expect(chooseMatmulVariant(gpu, { ...large, ...sizes })).toBe(variant);
+  });
+
+  test('K is shared out only where there is memory for it, and in no more parts than keep a device busy', () => {
+    const long = { ...large, m: 128, n: 256, k: 4096 };
+    expect(chooseMatmulVariant(gpu, long, { canSplit: false })).toBe('workgroup64');
+    const kept = { ...gpu, kernelChoices: new Map([[productKey(long), 'split']]) };
+    expect(chooseMatmulVariant(kept, long, { canSplit: false })).toBe('workgroup64');
+    expect(splitOfK(long, 100)).toEqual({ parts: 16, depth: 256 });
+    expect(splitOfK({ ...long, m: 640 }, 100)).toEqual({ parts: 4, depth: 1024 });
+    expect(splitOfK(long, 3)).toEqual({ parts: 3, depth: 1368 });
+    expect(splitOfK({ ...long, k: 1000, dtype: 'q4_k' }, 100)).toEqual({ parts: 2, depth: 512 });
+    expect(splitOfK({ ...long, k: 100 }, 100)).toEqual({ parts: 1, depth: 104 });
+    expect(splitOfK({ ...long, k: 0 }, 100)).toEqual({ parts: 1, depth: 8 });
+    const x = { buffer: 'x', offset: 0, dtype: 'f32' as const };
+    const bytes: number[] = [];
+    const workspace = (n: number) => {
+      bytes.push(n);
+      return { ...x, buffer: 'sums' };
+    };
+    const calls = matmul(gpu, { ...long, k: 4100, a: x, b: x, out: x, workspace });
+    expect(calls.map(({ variant, workgroups }) => `${variant}: ${workgroups.join(' x ')}`)).toEqual([
+      'split 64x64 odd: 8 x 1 x 15',
+      'split 64x64 odd: 8 x 1 x 1',
+      'split sum of 16: 128 x 1 x 1',
+    ]);
+    expect(bytes).toEqual([16 * 128 * 256 * 4]);
+    expect(new Set(calls.map((call) => productKey(call.product!)))).toEqual(new Set(['128x256x4100 nt f32']));
   });
 
   test('what fails its self-test is not used', () => {
@@ -83,6 +114,7 @@ describe('on a GPU with subgroup matrices', () => {
       'workgroup64',
       'matrix64',
       'sliced',
+      'split',
       'plain',
     ]);
   });
@@ -160,8 +192,9 @@ describe('choices', () => {
   test.each([
     ['a large product', gpu, {}, ['workgroup128', 'workgroup64']],
     ['one token', gpu, { m: 1 }, ['sliced', 'workgroup64', 'plain']],
-    ['a LoRA gradient', gpu, { m: 8, transposeB: false }, ['sliced', 'workgroup64', 'plain']],
-    ['few tiles', gpu, { m: 128, n: 640 }, ['workgroup64', 'workgroup128', 'plain']],
+    ['a LoRA gradient', gpu, { m: 8, transposeB: false }, ['sliced', 'workgroup64', 'split', 'plain']],
+    ['few tiles', gpu, { m: 128, n: 640 }, ['workgroup64', 'workgroup128', 'split', 'plain']],
+    ['few tiles, short K', gpu, { m: 128, n: 640, k: 64 }, ['workgroup64', 'workgroup128', 'plain']],
     ['subgroups of eight', cpu(8), {}, ['subgroup16', 'subgroup', 'plain', 'plain16']],
     ['subgroups of four', cpu(4), {}, ['quad', 'plain', 'plain16']],
     ['subgroups of four, few rows', cpu(4), { m: 4 }, ['plain']],

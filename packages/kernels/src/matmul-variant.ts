@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import type { DType } from './dtype.js';
+import { dtypeInfo, type DType } from './dtype.js';
 import { matrixLayout } from './matmul-matrix.js';
 import { hasQuads, hasSubgroupsOf8, isUsable } from './variants.js';
 
@@ -12,6 +12,7 @@ import { hasQuads, hasSubgroupsOf8, isUsable } from './variants.js';
  * - `subgroup16`: the same with 16 rows of results, which read B half as often; compiles for twice as long.
  * - `workgroup64`, `workgroup128`: 64 × 64 or 128 × 128 results a workgroup, from slices in workgroup memory. For GPUs.
  * - `sliced`: K is shared out among invocations. For GPUs and results of few rows or columns.
+ * - `split`: K is shared out among workgroups of `workgroup64`, whose sums are then added up. For GPUs and small results of a long K.
  * - `matrix64`, `matrix128`: 64 × 64 or 128 × 128 results a workgroup, by subgroup matrices (tensor cores); f32 values are two f16.
  * - `half64`, `half128`: the same with values rounded to f16. Where `DeviceProfile.matmulPrecision` allows it.
  */
@@ -24,6 +25,7 @@ export type MatmulVariant =
   | 'workgroup64'
   | 'workgroup128'
   | 'sliced'
+  | 'split'
   | 'matrix64'
   | 'matrix128'
   | 'half64'
@@ -74,6 +76,7 @@ export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> =
   },
   workgroup64: square('workgroup', 64),
   workgroup128: square('workgroup', 128),
+  split: { ...square('workgroup', 64), name: 'split' },
   matrix64: square('matrix', 64),
   matrix128: square('matrix', 128),
   half64: square('half', 64),
@@ -98,6 +101,8 @@ const FEW_ROWS = 4;
 const SKINNY = 16;
 /** K from which it is worth sharing out: all 32 invocations of a tile have eight values. */
 const LONG = 256;
+/** Least K of a part that is worth a workgroup of its own, and a trip of its sums through memory. */
+const DEEP = 256;
 /** How many times as many results large tiles may compute, those past the edges with them, as tiles of half their side. */
 const MOST_WASTE = 1.25;
 
@@ -120,21 +125,57 @@ export function productKey({ m, n, k, batch, transposeA, transposeB, dtype }: Ma
 }
 
 /** The variant for a product on a device: the one chosen for it there, if it is among the candidates, or else that of the rule. */
-export function chooseMatmulVariant(profile: DeviceProfile, product: MatmulProduct): MatmulVariant {
+export function chooseMatmulVariant(
+  profile: DeviceProfile,
+  product: MatmulProduct,
+  options: MatmulConditions = {},
+): MatmulVariant {
   const choice = profile.kernelChoices?.get(productKey(product));
-  const chosen = choice && matmulCandidates(profile, product).find((variant) => variant === choice);
-  return chosen || matmulByRule(profile, product);
+  const chosen = choice && matmulCandidates(profile, product, options).find((variant) => variant === choice);
+  return chosen || matmulByRule(profile, product, options);
+}
+
+/** What a caller of a product has for it. */
+export interface MatmulConditions {
+  /** Whether there is memory for `split`. Default true. */
+  readonly canSplit?: boolean;
 }
 
 /** The variant that is taken where nothing was measured: the first that is usable of those that suit, or else the plain one. */
-export function matmulByRule(profile: DeviceProfile, product: MatmulProduct): MatmulVariant {
-  return suitable(profile, product).find((variant) => isUsable(profile, `matmul:${variant}`)) ?? 'plain';
+export function matmulByRule(
+  profile: DeviceProfile,
+  product: MatmulProduct,
+  options: MatmulConditions = {},
+): MatmulVariant {
+  return suitable(profile, product).find((variant) => canUse(profile, variant, options)) ?? 'plain';
 }
 
 /** Variants that are worth measuring for a product on a device and usable there, that of the rule first. */
-export function matmulCandidates(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
-  const usable = possible(profile, product).filter((variant) => isUsable(profile, `matmul:${variant}`));
-  return [...new Set([matmulByRule(profile, product), ...usable])];
+export function matmulCandidates(
+  profile: DeviceProfile,
+  product: MatmulProduct,
+  options: MatmulConditions = {},
+): readonly MatmulVariant[] {
+  const usable = possible(profile, product).filter((variant) => canUse(profile, variant, options));
+  return [...new Set([matmulByRule(profile, product, options), ...usable])];
+}
+
+function canUse(profile: DeviceProfile, variant: MatmulVariant, { canSplit = true }: MatmulConditions): boolean {
+  return isUsable(profile, `matmul:${variant}`) && (canSplit || variant !== 'split');
+}
+
+/**
+ * How `split` shares out K: in how many parts, `most` at most, of which depth (the last may be less deep). Each is as many workgroups
+ * as the result has tiles.
+ */
+export function splitOfK(product: MatmulProduct, most: number): { readonly parts: number; readonly depth: number } {
+  const { k, dtype } = product;
+  const wanted = Math.ceil((2 * BUSY) / tilesOf(product, 64));
+  const parts = Math.max(1, Math.min(wanted, most, Math.floor(k / DEEP)));
+  // Parts begin where rows can be read: at whole blocks, and for vectors at a multiple of 8.
+  const unit = Math.max(8, dtypeInfo[dtype].blockSize);
+  const depth = Math.max(1, Math.ceil(k / parts / unit)) * unit;
+  return { parts: Math.max(1, Math.ceil(k / depth)), depth };
 }
 
 /** Tiles of a side that cover all results. */
@@ -144,7 +185,7 @@ const isWasteful = (product: MatmulProduct, side: number) =>
   4 * tilesOf(product, side) > MOST_WASTE * tilesOf(product, side / 2);
 
 function possible(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
-  const { m, n, k, dtype } = product;
+  const { m, n, k, batch, dtype } = product;
   const least = Math.min(m, n);
   if (profile.adapter.isSoftware) {
     const eights = m > 8 ? (['subgroup', 'subgroup16'] as const) : (['subgroup'] as const);
@@ -153,6 +194,7 @@ function possible(profile: DeviceProfile, product: MatmulProduct): readonly Matm
     return [...subgroup, 'plain', ...(least > 8 ? (['plain16'] as const) : []), ...quad];
   }
   const few = least <= 64;
+  const idle = tilesOf(product, 64) < BUSY;
   const kinds = profile.matmulPrecision === 'float16' ? (['half', 'matrix'] as const) : (['matrix'] as const);
   const sides = few ? ([64] as const) : ([64, 128] as const);
   return [
@@ -162,13 +204,14 @@ function possible(profile: DeviceProfile, product: MatmulProduct): readonly Matm
       .flatMap((kind) => sides.map((side) => `${kind}${side}` as const))
       .filter((variant) => matrixLayout(profile, variant, dtype) !== undefined),
     ...(few && k >= 32 ? (['sliced'] as const) : []),
+    ...(idle && batch === 1 && least > FEW_ROWS && k >= 2 * DEEP ? (['split'] as const) : []),
     // Slow on GPUs, but where a few tiles would leave most of one idle.
-    ...(tilesOf(product, 64) < BUSY ? (['plain'] as const) : []),
+    ...(idle ? (['plain'] as const) : []),
   ];
 }
 
 function suitable(profile: DeviceProfile, product: MatmulProduct): readonly MatmulVariant[] {
-  const { m, n, k, transposeB, dtype } = product;
+  const { m, n, k, batch, transposeB, dtype } = product;
   const tiles = (side: number) => tilesOf(product, side);
   // On the CPU a load costs more than what is done with it: subgroups, of eight or four, share them.
   if (hasSubgroupsOf8(profile)) return m > 8 && m * n * k >= LARGE ? ['subgroup16', 'subgroup'] : ['subgroup'];
@@ -182,6 +225,7 @@ function suitable(profile: DeviceProfile, product: MatmulProduct): readonly Matm
   const half = profile.matmulPrecision === 'float16' ? sides.map((side) => `half${side}` as const) : [];
   return [
     ...half.filter((variant) => matrixLayout(profile, variant, dtype) !== undefined),
+    ...(batch === 1 && 4 * tiles(64) <= BUSY && k >= 4 * DEEP ? (['split'] as const) : []),
     ...sides.map((side) => `workgroup${side}` as const),
   ];
 }

@@ -1,3 +1,4 @@
+import { baselineProfile } from '@lapidary/gpu';
 import { describe, expect, test } from 'vitest';
 import type { QuantDType } from './dtype.js';
 import { matmul } from './matmul.js';
@@ -50,6 +51,29 @@ describe('results that get the largest tiles of a device', () => {
     { dtype: 'f16' },
     { transposeB: true, bias: true, activation: 'gelu', residual: true },
   ] as const)('%o', (c) => checkMatmul({ ...large, ...c }, 1e-6));
+});
+
+describe('K shared out among workgroups', () => {
+  const variant = 'split';
+  test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', async (order) => {
+    await checkMatmul({ m: 72, n: 80, k: 1032, ...order, variant });
+    await checkMatmul({ m: 67, n: 69, k: 1027, ...order, variant });
+    await checkInfinityStays({ m: 24, n: 72, k: 600, ...order, variant });
+  });
+  test('B in bf16', () => checkMatmul({ m: 20, n: 136, k: 1200, transposeB: true, dtype: 'bf16', variant }));
+  test.each(quantised)('B in %s', (dtype) => checkQuantised({ dtype, m: 5, rows: 2, transposeB: true, variant }));
+  test.each(epilogues)('%o', async (epilogue) => {
+    await checkMatmul({ m: 20, n: 24, k: 520, transposeB: true, variant, ...epilogue }, 1e-6);
+    await checkMatmul({ m: 20, n: 23, k: 523, transposeB: true, variant, ...epilogue }, 1e-6);
+  });
+  test('in windows of K', () => checkMatmul({ m: 24, n: 24, k: 1536, limit: 65_536, bias: true, variant }, 1e-6));
+  test('no part of it is too small: a short K is in one', () => checkMatmul({ m: 20, n: 24, k: 5, variant }));
+  test('takes one product, and memory for the sums', () => {
+    const x = { buffer: 0, offset: 0, dtype: 'f32' as const };
+    const args = { a: x, b: x, out: x, m: 24, n: 24, k: 512, variant } as const;
+    expect(() => matmul(baselineProfile, args)).toThrow(/needs a workspace/);
+    expect(() => matmul(baselineProfile, { ...args, batch: 2, workspace: () => x })).toThrow(/not a batch/);
+  });
 });
 
 describe('few rows', () => {

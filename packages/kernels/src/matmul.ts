@@ -2,7 +2,13 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from './dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from './kernel-call.js';
 import { matrixLayout } from './matmul-matrix.js';
-import { chooseMatmulVariant, matmulGeometries, type MatmulProduct, type MatmulVariant } from './matmul-variant.js';
+import {
+  chooseMatmulVariant,
+  matmulGeometries,
+  splitOfK,
+  type MatmulProduct,
+  type MatmulVariant,
+} from './matmul-variant.js';
 import { isUsable, variantId } from './variants.js';
 import { weightConditions } from './weight-conditions.js';
 import { BindingLimitError } from './windows.js';
@@ -38,6 +44,8 @@ export interface MatmulArgs<B> {
   readonly accumulate?: boolean;
   /** Default: what this device is fast with. */
   readonly variant?: MatmulVariant;
+  /** Gives scratch memory of so many bytes. Without it no product's K is shared out among workgroups (`split`). */
+  readonly workspace?: (bytes: number) => Operand<B>;
 }
 
 /** Bindings and element offsets are aligned so that every 16-byte load stays aligned. */
@@ -165,7 +173,7 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
           ns: Math.min(nStep, n - n0),
           ks: Math.min(kStep, k - k0),
         };
-        calls.push(matmulPart(profile, args, part, { lda, ldb, ldc, strideA, strideB, strideC, batch, firstRowB }));
+        calls.push(...matmulPart(profile, args, part, { lda, ldb, ldc, strideA, strideB, strideC, batch, firstRowB }));
       }
     }
   }
@@ -191,30 +199,175 @@ interface Strides {
   firstRowB: number;
 }
 
-function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, strides: Strides): KernelCall<B> {
-  const { transposeA = false, transposeB = false, bias, residual, activation } = args;
-  const { m0, n0, k0, ms, ns, ks } = part;
-  const { lda, ldb, ldc, strideA, strideB, strideC, batch, firstRowB } = strides;
-  const lastK = k0 + ks >= args.k;
+function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, strides: Strides): KernelCall<B>[] {
+  const { transposeA = false, transposeB = false } = args;
+  const { ms: m, ns: n, ks: k } = part;
+  const product: MatmulProduct = { m, n, k, batch: strides.batch, transposeA, transposeB, dtype: args.b.dtype };
+  const variant = args.variant ?? chooseMatmulVariant(profile, product, { canSplit: args.workspace !== undefined });
+  const result = resultOf(profile, args, part, strides);
+  const calls =
+    variant === 'split'
+      ? splitCalls(profile, args, part, strides, product, result)
+      : [productCall(profile, args, part, strides, variant, result)];
+  return args.variant === undefined ? calls.map((call) => ({ ...call, product })) : calls;
+}
 
+/** C of a part: where it lies and what happens to the product on its way there. */
+type Result<B> = ReturnType<typeof resultOf<B>>;
+
+function resultOf<B>(
+  profile: DeviceProfile,
+  args: Pick<MatmulArgs<B>, 'out' | 'k' | 'alpha' | 'bias' | 'activation' | 'residual' | 'accumulate'>,
+  { m0, n0, k0, ms, ns, ks }: Part,
+  { ldc, strideC, batch }: Pick<Strides, 'ldc' | 'strideC' | 'batch'>,
+) {
+  const { bias, residual, activation, accumulate = false, alpha = 1 } = args;
+  const lastK = k0 + ks >= args.k;
+  const first = m0 * ldc + n0;
+  const end = strideC * (batch - 1) + (m0 + ms - 1) * ldc + n0 + ns;
+  const c = windowOf(args.out, first, end, 'read_write');
+  const biasWindow = bias && lastK ? windowOf(bias, n0, n0 + ns, 'read') : undefined;
+  const residualWindow = residual && lastK ? windowOf(residual, first, end, 'read') : undefined;
+  const isVec = isUsable(profile, 'matmul:vec') && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
+  const times = 1 + Number(k0 > 0 || accumulate) + Number(residualWindow !== undefined);
+  return {
+    isVec,
+    conditions: {
+      C_VEC: isVec,
+      BIAS: biasWindow !== undefined,
+      ACT_GELU: lastK && activation === 'gelu',
+      ACT_SILU: lastK && activation === 'silu',
+      RESIDUAL: residualWindow !== undefined,
+      CONTINUE: k0 > 0,
+      ACCUMULATE: accumulate && k0 === 0,
+    },
+    bindings: [c, biasWindow, residualWindow].flatMap((window) => (window ? [window.binding] : [])),
+    start: c.startElement,
+    biasStart: biasWindow?.startElement ?? 0,
+    ldc,
+    stride: strideC,
+    alpha,
+    /** Bytes read and written. */
+    bytes: (biasWindow?.binding.size ?? 0) + batch * ms * ns * 4 * times,
+  };
+}
+
+/**
+ * Variant `split`: the products over parts of K, side by side in a workspace, and their sum (`shaders/matmul/combine.wesl`). What is
+ * left of K where it is no multiple is a part of its own.
+ */
+function splitCalls<B>(
+  profile: DeviceProfile,
+  args: MatmulArgs<B>,
+  part: Part,
+  strides: Strides,
+  product: MatmulProduct,
+  result: Result<B>,
+): KernelCall<B>[] {
+  const { transposeA = false, transposeB = false } = args;
+  const { ms, ns, k0, ks } = part;
+  const { lda, ldb } = strides;
+  if (args.workspace === undefined) throw new RangeError("matmul: 'split' needs a workspace");
+  if (strides.batch > 1) throw new RangeError("matmul: 'split' takes one product, not a batch");
+  const limits = profile.limits;
+  const strideC = Math.ceil((ms * ns) / 64) * 64;
+  const { parts, depth } = splitOfK(product, Math.floor(limits.maxStorageBufferBindingSize / (4 * strideC)));
+  const sums = args.workspace(parts * strideC * 4);
+  const partial = (from: number, deep: number, batch: number) => {
+    const out = { ...sums, offset: sums.offset + (from / depth) * strideC * 4 };
+    const own = { ldc: ns, strideC, batch };
+    const whole = { m0: 0, n0: 0, k0: 0, ms, ns, ks: deep };
+    return productCall(
+      profile,
+      args,
+      { ...part, k0: k0 + from, ks: deep },
+      {
+        ...{ ...strides, ...own },
+        strideA: transposeA ? depth * lda : depth,
+        strideB: transposeB ? depth : depth * ldb,
+      },
+      'split',
+      resultOf(profile, { out, k: deep }, whole, own),
+    );
+  };
+  const read = { buffer: sums.buffer, offset: sums.offset, size: parts * strideC * 4, access: 'read' } as const;
+  const full = Math.floor(ks / depth);
+  const quads = ms * Math.ceil(ns / 4);
+  return [
+    ...(full > 0 ? [partial(0, depth, full)] : []),
+    ...(full < parts ? [partial(full * depth, ks - full * depth, 1)] : []),
+    {
+      shader: 'matmul/combine',
+      conditions: result.conditions,
+      uniforms: shapeWords({
+        ...result,
+        m: ms,
+        n: ns,
+        k: parts,
+        across: Math.ceil(ns / 4),
+        tiles: quads,
+        strideA: strideC,
+      }),
+      // Once more in the place of B, so that C has the binding that it has after a product.
+      bindings: [read, read, ...result.bindings],
+      workgroups: foldWorkgroups(Math.ceil(quads / 64), limits.maxComputeWorkgroupsPerDimension),
+      variant: `split sum of ${parts}`,
+      ...variantId('matmul', 'split'),
+      work: { flops: 0, bytes: parts * ms * ns * 4 + result.bytes },
+    },
+  ];
+}
+
+/** `Shape` of `shaders/matmul/result.wesl`. */
+function shapeWords(shape: {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly across: number;
+  readonly tiles: number;
+  readonly lda?: number;
+  readonly ldb?: number;
+  readonly ldc: number;
+  readonly aStart?: number;
+  readonly bStart?: number;
+  readonly start: number;
+  readonly biasStart: number;
+  readonly strideA: number;
+  readonly strideB?: number;
+  readonly stride: number;
+  readonly alpha: number;
+}): Uint32Array {
+  const { m, n, k, across, tiles, lda = 0, ldb = 0, ldc, aStart = 0, bStart = 0, start, biasStart } = shape;
+  const { strideA, strideB = 0, stride, alpha } = shape;
+  return words(
+    ...[m, n, k, across],
+    ...[lda, ldb, ldc, tiles],
+    ...[aStart, bStart, start, biasStart],
+    ...[strideA, strideB, stride, f32Bits(alpha)],
+  );
+}
+
+function productCall<B>(
+  profile: DeviceProfile,
+  args: MatmulArgs<B>,
+  { m0, n0, k0, ms, ns, ks }: Part,
+  { lda, ldb, strideA, strideB, batch, firstRowB }: Strides,
+  variant: MatmulVariant,
+  result: Result<B>,
+): KernelCall<B> {
+  const { transposeA = false, transposeB = false } = args;
   const aFirst = transposeA ? k0 * lda + m0 : m0 * lda + k0;
   const aEnd = strideA * (batch - 1) + (transposeA ? (k0 + ks - 1) * lda + m0 + ms : (m0 + ms - 1) * lda + k0 + ks);
   const bRow = firstRowB + (transposeB ? n0 : k0);
   const bFirst = bRow * ldb + (transposeB ? k0 : n0);
-  const bEnd = strideB * (batch - 1) + (bRow + (transposeB ? ns : ks)) * ldb;
-  const cFirst = m0 * ldc + n0;
-  const cEnd = strideC * (batch - 1) + (m0 + ms - 1) * ldc + n0 + ns;
+  // Matrices of a batch that lie beside each other in the same rows end with them.
+  const bEnd = (strideB < ldb ? 0 : strideB * (batch - 1)) + (bRow + (transposeB ? ns : ks)) * ldb;
   const a = windowOf(args.a, aFirst, aEnd, 'read');
   const b = windowOf(args.b, bFirst, bEnd, 'read');
-  const c = windowOf(args.out, cFirst, cEnd, 'read_write');
-  const biasWindow = bias && lastK ? windowOf(bias, n0, n0 + ns, 'read') : undefined;
-  const residualWindow = residual && lastK ? windowOf(residual, cFirst, cEnd, 'read') : undefined;
 
   // 16-byte loads where rows allow them; blocks of quantised weights are read in no other way.
   const wide = isUsable(profile, 'matmul:vec');
   const quantised = isQuantised(args.b.dtype);
-  const product: MatmulProduct = { m: ms, n: ns, k: ks, batch, transposeA, transposeB, dtype: args.b.dtype };
-  const variant = args.variant ?? chooseMatmulVariant(profile, product);
   const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
   const subgroup = shader === 'matmul/matmul_subgroup';
   const aVec =
@@ -228,7 +381,6 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   if (!bVec && quantised) {
     throw new RangeError(`matmul: rows of a ${args.b.dtype} matrix must hold a multiple of 8 values, not ${ldb}`);
   }
-  const cVec = wide && [ns, ldc, c.startElement, strideC].every((v) => v % 4 === 0);
   const layout = matrixLayout(profile, variant, args.b.dtype);
   if (layout === undefined && shader === 'matmul/matmul_matrix')
     throw new RangeError(`matmul: this device has no subgroup matrices, or not the workgroup memory, for '${variant}'`);
@@ -237,14 +389,8 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
   const tiles = tilesM * tilesN;
   const [x, y] = foldWorkgroups(Math.ceil(tiles / tilesPerWorkgroup), profile.limits.maxComputeWorkgroupsPerDimension);
   const quads = subgroup && !transposeB;
-  const vec = [aVec || subgroup, bVec, cVec];
+  const vec = [aVec || subgroup, bVec, result.isVec];
   const size = `${rows}x${columns}`;
-
-  const cBytes = batch * ms * ns * 4;
-  const readsC = k0 > 0 || args.accumulate === true;
-  const bindings = [a.binding, b.binding, c.binding];
-  if (biasWindow) bindings.push(biasWindow.binding);
-  if (residualWindow) bindings.push(residualWindow.binding);
   return {
     shader,
     conditions: {
@@ -254,56 +400,31 @@ function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, 
       A_VEC: aVec,
       B_VEC: bVec,
       B_QUADS: quads,
-      C_VEC: cVec,
       ROWS4: rows === 4,
       ROWS8: rows === 8,
       ROWS16: rows === 16 || variant === 'quad',
       QUAD: variant === 'quad',
       LARGE: variant === 'workgroup128',
-      BIAS: biasWindow !== undefined,
-      ACT_GELU: lastK && activation === 'gelu',
-      ACT_SILU: lastK && activation === 'silu',
-      RESIDUAL: residualWindow !== undefined,
-      CONTINUE: k0 > 0,
-      ACCUMULATE: args.accumulate === true && k0 === 0,
+      ...result.conditions,
       ...layout?.conditions,
     },
     ...(layout && { constants: layout.constants }),
-    uniforms: words(
-      ms,
-      ns,
-      ks,
-      down ? tilesM : tilesN,
-      lda,
-      ldb,
-      ldc,
-      tiles,
-      a.startElement,
-      b.startElement,
-      c.startElement,
-      biasWindow?.startElement ?? 0,
-      strideA,
-      strideB,
-      strideC,
-      f32Bits(args.alpha ?? 1),
-    ),
-    bindings,
+    uniforms: shapeWords({
+      ...{ ...result, m: ms, n: ns, k: ks, across: down ? tilesM : tilesN, tiles },
+      ...{ lda, ldb, aStart: a.startElement, bStart: b.startElement, strideA, strideB },
+    }),
+    bindings: [a.binding, b.binding, ...result.bindings],
     workgroups: [x, y, batch],
     variant:
       name === ''
         ? `${vec.every(Boolean) ? 'vec' : vec.some(Boolean) ? 'part vec' : 'scalar'} ${size}`
         : `${name} ${size}${vec.every(Boolean) ? '' : ' odd'}`,
     ...(name === ''
-      ? (aVec || cVec || (bVec && !quantised)) && variantId('matmul', 'vec')
+      ? (aVec || result.isVec || (bVec && !quantised)) && variantId('matmul', 'vec')
       : variantId('matmul', variant)),
-    ...(args.variant === undefined && { product }),
     work: {
       flops: 2 * batch * ms * ns * ks,
-      bytes:
-        a.binding.size +
-        b.binding.size +
-        (biasWindow?.binding.size ?? 0) +
-        cBytes * (1 + Number(readsC) + Number(residualWindow !== undefined)),
+      bytes: a.binding.size + b.binding.size + result.bytes,
     },
   };
 }

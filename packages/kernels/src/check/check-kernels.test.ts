@@ -143,7 +143,10 @@ describe('checkKernels', () => {
     const { disabled, passed } = await runKernelCases(broken, casesOf('matmul'), () => undefined);
     expect(disabled.map(({ variantId }) => variantId)).toEqual(['matmul:workgroup128']);
     expect(new Set(passed[0]!.variants)).toEqual(
-      new Set(['workgroup 64x64', 'workgroup 64x64 odd', 'sliced 1x8', 'sliced 4x8', 'sliced 4x8 odd']),
+      new Set([
+        ...['workgroup 64x64', 'workgroup 64x64 odd', 'sliced 1x8', 'sliced 4x8', 'sliced 4x8 odd'],
+        ...['split 64x64', 'split 64x64 odd', 'split sum of 4'],
+      ]),
     );
     expect(variantOf.matmul(broken, 1024)).toBe('workgroup 64x64');
   });

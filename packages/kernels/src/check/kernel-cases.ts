@@ -77,6 +77,7 @@ function product(
         a: scratch.put(a, 'f32'),
         b: scratch.put(weights === 'bf16' ? bf16(b).bytes : b, weights),
         out,
+        workspace: (bytes) => scratch.empty(bytes / 4),
       });
       return { calls, expected: [{ name: 'out', operand: out, values: matmulReference(a, b, shape), tolerance: 0 }] };
     },
@@ -127,6 +128,8 @@ const matmuls: readonly KernelCase[] = [
   product('very large, x·Wᵀ, bf16', { m: 68, n: 88, k: 24, batch: 64, transposeB: true }, 'bf16'),
   product('very large, dyᵀ·x, f32', { m: 68, n: 88, k: 17, batch: 64, transposeA: true }, 'f32'),
   product('long and thin, dyᵀ·x, f32', { m: 8, n: 72, k: 520, transposeA: true }, 'f32'),
+  product('small, of a long K, x·Wᵀ, bf16', { m: 20, n: 72, k: 1032, transposeB: true }, 'bf16'),
+  product('small, of a long and odd K, f32', { m: 17, n: 21, k: 1027, transposeA: true }, 'f32'),
   byMatrices('matrix64', { m: 72, n: 69, k: 40, transposeB: true }),
   byMatrices('matrix64', { m: 72, n: 72, k: 33, transposeA: true }),
   byMatrices('matrix128', { m: 136, n: 130, k: 40, transposeB: true }),

@@ -53,6 +53,7 @@ export async function checkMatmul(c: MatmulCase, tolerance = 5e-7): Promise<void
     a: upload(gpu, a),
     b: uploadBytes(gpu, b.bytes, dtype),
     out,
+    workspace: (bytes) => emptyOutput(gpu, bytes / 4),
     ...(hasBias && { bias: upload(gpu, bias) }),
     ...(hasResidual && { residual: upload(gpu, residual) }),
   };
@@ -90,7 +91,11 @@ export async function checkQuantised({ dtype, m, rows, firstRow = 0, ...c }: Qua
   const a = randomArray(m * k, 1);
   const out = emptyOutput(gpu, m * n);
   const b = uploadBytes(gpu, blocks.bytes, dtype);
-  await runKernels(gpu, matmul(gpu.profile, { ...c, a: upload(gpu, a), b, out, m, n, k, bFirstRow: firstRow }));
+  const workspace = (bytes: number) => emptyOutput(gpu, bytes / 4);
+  await runKernels(
+    gpu,
+    matmul(gpu.profile, { ...c, a: upload(gpu, a), b, out, m, n, k, bFirstRow: firstRow, workspace }),
+  );
   const expected = matmulReference(a, blocks.values.subarray(firstRow * length), { m, n, k, transposeB: c.transposeB });
   expect(relativeError(await readF32(gpu, out, m * n), expected)).toBeLessThan(5e-7);
 }
@@ -109,7 +114,8 @@ export async function checkInfinityStays(
     b[transposeB ? column * k + i : i * n + column] = Infinity;
   }
   const out = emptyOutput(gpu, m * n);
-  await runKernels(gpu, matmul(gpu.profile, { ...c, a: upload(gpu, a), b: upload(gpu, b), out }));
+  const workspace = (bytes: number) => emptyOutput(gpu, bytes / 4);
+  await runKernels(gpu, matmul(gpu.profile, { ...c, a: upload(gpu, a), b: upload(gpu, b), out, workspace }));
   const found = await readF32(gpu, out, m * n);
   const finite = Array.from(found, Number.isFinite);
   expect(finite).toEqual(finite.map((_, i) => Math.floor(i / n) !== row && i % n !== column));

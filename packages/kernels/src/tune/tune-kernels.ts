@@ -154,7 +154,9 @@ async function compileAhead(gpu: Gpu, tuned: readonly TunedProduct[]): Promise<v
     const small = measurable(product);
     const operands = { a: { ...x, dtype: 'f32' as const }, b: { ...x, dtype: product.dtype } };
     return candidates.flatMap(({ variant }) =>
-      small === null ? [] : matmul(gpu.profile, { ...small, ...operands, out: operands.a, variant }),
+      small === null
+        ? []
+        : matmul(gpu.profile, { ...small, ...operands, out: operands.a, variant, workspace: () => operands.a }),
     );
   });
   await Promise.allSettled(
@@ -189,13 +191,14 @@ async function measure(
   const runners: Runner[] = [];
   try {
     const operands = productOperands(scratch, small);
+    const workspace = (bytes: number) => scratch.empty(bytes / 4);
     const nothing = new Uint8Array(operands.out.buffer.size).fill(0xff);
     let right: Float32Array | undefined;
     // Exact ones first: their result is what the others are to come near.
     const variants = byRule.candidates.map(({ variant }) => variant);
     for (const variant of [...variants.filter((v) => !isRounded(v)), ...variants.filter(isRounded)]) {
       try {
-        const calls = matmul(gpu.profile, { ...small, ...operands, variant });
+        const calls = matmul(gpu.profile, { ...small, ...operands, variant, workspace });
         // NaNs, so that what a variant leaves out is not what the one before it wrote.
         gpu.device.queue.writeBuffer(operands.out.buffer, 0, nothing);
         await runKernels(gpu, calls);

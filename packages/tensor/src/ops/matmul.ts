@@ -58,7 +58,13 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     inputs: residual ? [a, b, residual] : [a, b],
     outputs: [{ shape, dtype: 'f32' }],
     ...(residual ? { mayOverwrite: 2 } : { takesEpilogue: 'whole' as const }),
-    lower: ({ profile, inputs, outputs, epilogue: { bias, activation, residual: added = inputs[2] } = {} }) =>
+    lower: ({
+      profile,
+      inputs,
+      outputs,
+      workspace,
+      epilogue: { bias, activation, residual: added = inputs[2] } = {},
+    }) =>
       matmulKernel(profile, {
         a: inputs[0]!,
         b: inputs[1]!,
@@ -70,6 +76,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         transposeA,
         transposeB,
         alpha,
+        workspace,
         ...(bias && { bias }),
         ...(activation && { activation }),
         ...addedTo(outputs[0]!, added),
