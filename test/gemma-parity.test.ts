@@ -1,6 +1,6 @@
 // Gemma 1, 2 and 3 against transformers in f32, on random checkpoints that transformers wrote (test/fixtures/models).
 import { gemmaHidden, gemmaLogits, modelLoss, Generator, paramTree, type GemmaParams } from '@lapidary/gemma';
-import { openGpu, type Gpu } from '@lapidary/gpu';
+import { Gpu, openGpu } from '@lapidary/gpu';
 import { evaluate, gradients, reshape, variableFrom } from '@lapidary/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { causalInfo, gemmaFixture, hfName, shiftedTargets } from './support/gemma-fixture.js';
@@ -58,12 +58,15 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     }
   });
 
-  it('generates greedily what transformers generates', async () => {
-    const { config, variables } = await gemmaFixture(gpu, name);
+  it.each(['', ', with the kernels of a GPU'])('generates greedily what transformers generates%s', async (kernels) => {
+    const { profile } = gpu;
+    const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
+    const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
+    const { config, variables } = await gemmaFixture(device, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
-    const generator = new Generator(gpu, paramTree(variables), config, { maxLength: 24 });
+    const generator = new Generator(device, paramTree(variables), config, { maxLength: 24 });
     const found: number[] = [];
     for await (const token of generator.generate(
       { tokens: greedy.prompt },

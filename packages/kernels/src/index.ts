@@ -32,6 +32,7 @@ export * from './geglu.js';
 export * from './layer-norm.js';
 export { matmulCandidates, productKey, type MatmulProduct, type MatmulVariant } from './matmul-variant.js';
 export * from './matmul.js';
+export type { MatmulArgs, MatmulNorm } from './matmul-args.js';
 export * from './reduce.js';
 export * from './rms-norm.js';
 export * from './rope.js';

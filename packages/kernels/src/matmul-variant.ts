@@ -139,6 +139,8 @@ export function chooseMatmulVariant(
 export interface MatmulConditions {
   /** Whether there is memory for `split`. Default true. */
   readonly canSplit?: boolean;
+  /** Whether A is normalised first. Default false. */
+  readonly isNormed?: boolean;
 }
 
 /** The variant that is taken where nothing was measured: the first that is usable of those that suit, or else the plain one. */
@@ -160,9 +162,15 @@ export function matmulCandidates(
   return [...new Set([matmulByRule(profile, product, options), ...usable])];
 }
 
-function canUse(profile: DeviceProfile, variant: MatmulVariant, { canSplit = true }: MatmulConditions): boolean {
-  return isUsable(profile, `matmul:${variant}`) && (canSplit || variant !== 'split');
+function canUse(profile: DeviceProfile, variant: MatmulVariant, options: MatmulConditions): boolean {
+  const { canSplit = true, isNormed = false } = options;
+  return (
+    isUsable(profile, `matmul:${variant}`) && (canSplit || variant !== 'split') && (!isNormed || takesNorm(variant))
+  );
 }
+
+/** Whether a variant can normalise A first (`MatmulNorm`). */
+export const takesNorm = (variant: MatmulVariant): boolean => variant === 'plain' || variant === 'sliced';
 
 /**
  * How `split` shares out K: in how many parts, `most` at most, of which depth (the last may be less deep). Each is as many workgroups

@@ -76,6 +76,31 @@ describe('K shared out among workgroups', () => {
   });
 });
 
+describe('one row that is normalised first', () => {
+  const row = { m: 1, transposeB: true };
+  test.each([undefined, 'plain', 'sliced'] as const)('variant %s', async (variant) => {
+    const forced = variant && { variant };
+    await checkMatmul({ ...row, n: 40, k: 640, norm: 'f32', dtype: 'bf16', ...forced });
+    await checkMatmul({ ...row, n: 31, k: 1032, norm: 'bf16', ...forced });
+    await checkMatmul({ ...row, n: 33, k: 37, norm: 'bf16', dtype: 'f16', ...forced });
+  });
+  test('an activation; gains in f16, an odd K', () =>
+    checkMatmul({ ...row, n: 33, k: 301, norm: 'f16', alpha: 0.5, activation: 'gelu' }, 1e-6));
+  test('added to what is there', () => checkMatmul({ ...row, n: 24, k: 64, norm: 'f32', accumulate: true }, 1e-6));
+  test('in windows of B', () => checkMatmul({ ...row, n: 160, k: 64, norm: 'f32', limit: 16_384 }));
+  test.each([
+    { m: 2 },
+    { transposeB: false },
+    { transposeA: true },
+    { batch: 2 },
+    { bias: true },
+    { residual: true },
+    { variant: 'workgroup64' },
+  ] as Partial<MatmulCase>[])('nothing else: %o', async (other) => {
+    await expect(checkMatmul({ ...row, n: 8, k: 8, norm: 'f32', ...other })).rejects.toThrow(/only a single row/);
+  });
+});
+
 describe('few rows', () => {
   test.each([1, 2, 4, 5])('%i × 31 × 64', (m) => checkMatmul({ m, n: 31, k: 64, transposeB: true }));
 });

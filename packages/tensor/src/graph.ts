@@ -1,5 +1,12 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { storageBytes, type DType, type ElementwiseOp, type KernelCall, type Operand } from '@lapidary/kernels';
+import {
+  storageBytes,
+  type DType,
+  type ElementwiseOp,
+  type KernelCall,
+  type MatmulNorm,
+  type Operand,
+} from '@lapidary/kernels';
 import type { Variable } from './variable.js';
 
 export interface TensorType {
@@ -28,6 +35,8 @@ export interface LowerContext {
   readonly outputs: readonly Operand<StorageId>[];
   /** What to do to the output while it is written: only for nodes that say `takesEpilogue`. */
   readonly epilogue?: Epilogue;
+  /** How the first input, a single row, is normalised first: only for nodes that say `takesNorm`, and beside no bias and no residual. */
+  readonly norm?: MatmulNorm<StorageId>;
   /** Scratch memory that lives for this op only; `bytes` of it. */
   workspace(bytes: number): Operand<StorageId>;
 }
@@ -56,6 +65,10 @@ export interface GraphNode {
   readonly alias?: true;
   /** The node's kernels can go on with its only output while they write it (`LowerContext.epilogue`), or only add a residual. */
   readonly takesEpilogue?: 'whole' | 'residual';
+  /** An RMSNorm of the first input over its last axis, by the second. */
+  readonly norm?: { readonly eps: number; readonly weightOffset: number };
+  /** The node's kernels can normalise its first input themselves (`LowerContext.norm`). */
+  readonly takesNorm?: boolean;
   /** Number of an input that the only output may overwrite, element by element, where nobody reads it later. */
   readonly mayOverwrite?: number;
   /** Output number → input number it overwrites; the planner copies the input first if it is still needed. */

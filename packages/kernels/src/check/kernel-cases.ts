@@ -142,6 +142,29 @@ const matmuls: readonly KernelCase[] = [
   byMatrices('half128', { m: 136, n: 144, k: 72, transposeB: true }, 'bf16'),
   {
     kernel: 'matmul',
+    what: 'one row, normalised first',
+    make: (scratch, profile) => {
+      const shape = { m: 1, n: 24, k: 520, transposeB: true };
+      const norm = { eps: 1e-6, weightOffset: 1 };
+      const [x, gain, b] = [noise(shape.k, 9), bf16(noise(shape.k, 10)), bf16(whole(shape.n * shape.k, 11))];
+      const out = scratch.empty(shape.n);
+      const calls = matmul(profile, {
+        ...shape,
+        a: scratch.put(x, 'f32'),
+        b: scratch.put(b.bytes, 'bf16'),
+        out,
+        norm: { ...norm, weight: scratch.put(gain.bytes, 'bf16') },
+      });
+      const values = matmulReference(
+        rmsNormReference(x, gain.values, { rows: 1, dim: shape.k, ...norm }),
+        b.values,
+        shape,
+      );
+      return { calls, expected: [{ name: 'out', operand: out, values, tolerance: 2e-6 }] };
+    },
+  },
+  {
+    kernel: 'matmul',
     what: 'x·Wᵀ, q8_0',
     make: (scratch, profile) => {
       const shape = { m: 9, n: 8, k: 64, transposeB: true };

@@ -1,9 +1,11 @@
 import { expect } from 'vitest';
 import type { DType, QuantDType } from '../dtype.js';
-import { matmul, type MatmulArgs } from '../matmul.js';
+import { matmul } from '../matmul.js';
+import type { MatmulArgs } from '../matmul-args.js';
 import type { MatmulVariant } from '../matmul-variant.js';
 import { geluReference } from '../reference/geglu.js';
 import { matmulReference } from '../reference/matmul.js';
+import { rmsNormReference } from '../reference/rms-norm.js';
 import { runKernels } from '../run-kernels.js';
 import { ggufBlocks } from './gguf-blocks.js';
 import { randomStored } from './half-floats.js';
@@ -23,6 +25,8 @@ export interface MatmulCase {
   readonly activation?: 'gelu' | 'silu';
   readonly residual?: boolean;
   readonly accumulate?: boolean;
+  /** Type of the weight of an RMSNorm of A. */
+  readonly norm?: Extract<DType, 'f32' | 'bf16' | 'f16'>;
   /** Bytes of the largest binding; the product must then take more than one call. */
   readonly limit?: number;
   /** Default: the device's. */
@@ -47,13 +51,16 @@ export async function checkMatmul(c: MatmulCase, tolerance = 5e-7): Promise<void
   const b = randomStored(batch * n * k, 2, dtype);
   const [bias, residual, before] = [randomArray(n, 3), randomArray(size, 4), randomArray(size, 5)];
   const out = c.accumulate ? upload(gpu, before) : emptyOutput(gpu, size);
-  const { bias: hasBias, residual: hasResidual, limit, ...shape } = c;
+  const { bias: hasBias, residual: hasResidual, norm: gains, limit, ...shape } = c;
+  const norm = { eps: 0.01, weightOffset: 1 };
+  const gain = gains && randomStored(k, 6, gains);
   const args: MatmulArgs<GPUBuffer> = {
     ...shape,
     a: upload(gpu, a),
     b: uploadBytes(gpu, b.bytes, dtype),
     out,
     workspace: (bytes) => emptyOutput(gpu, bytes / 4),
+    ...(gains && gain && { norm: { ...norm, weight: uploadBytes(gpu, gain.bytes, gains) } }),
     ...(hasBias && { bias: upload(gpu, bias) }),
     ...(hasResidual && { residual: upload(gpu, residual) }),
   };
@@ -61,7 +68,8 @@ export async function checkMatmul(c: MatmulCase, tolerance = 5e-7): Promise<void
   expect(bindingFaults(calls, profile.limits.maxStorageBufferBindingSize)).toEqual([]);
   if (limit) expect(calls.length).toBeGreaterThan(1);
   await runKernels(gpu, calls);
-  const expected = matmulReference(a, b.values, { ...c, batch }).map((product, i) => {
+  const left = gain ? rmsNormReference(a, gain.values, { rows: m, dim: k, ...norm }) : a;
+  const expected = matmulReference(left, b.values, { ...c, batch }).map((product, i) => {
     let v = product * (c.alpha ?? 1);
     if (hasBias) v += bias[i % n]!;
     if (c.activation === 'gelu') v = geluReference(v).value;

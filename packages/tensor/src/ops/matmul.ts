@@ -57,12 +57,15 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     name: 'matmul',
     inputs: residual ? [a, b, residual] : [a, b],
     outputs: [{ shape, dtype: 'f32' }],
-    ...(residual ? { mayOverwrite: 2 } : { takesEpilogue: 'whole' as const }),
+    ...(residual
+      ? { mayOverwrite: 2 }
+      : { takesEpilogue: 'whole' as const, takesNorm: m === 1 && batch === 1 && !transposeA && transposeB }),
     lower: ({
       profile,
       inputs,
       outputs,
       workspace,
+      norm,
       epilogue: { bias, activation, residual: added = inputs[2] } = {},
     }) =>
       matmulKernel(profile, {
@@ -77,6 +80,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         transposeB,
         alpha,
         workspace,
+        ...(norm && { norm }),
         ...(bias && { bias }),
         ...(activation && { activation }),
         ...addedTo(outputs[0]!, added),

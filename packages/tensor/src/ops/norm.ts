@@ -26,6 +26,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
     inputs: [x, weight],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
     takesEpilogue: 'residual',
+    norm: { eps, weightOffset },
     lower: ({ profile, inputs: [xs, w], outputs: [out], epilogue }) =>
       rmsNormKernel(profile, {
         ...{ x: xs!, weight: w!, out: out!, weightOffset, ...sizes },

@@ -6,6 +6,7 @@ import { stridesOf } from '../ops/shape.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
 import { fuseEpilogues, type FusedEpilogue } from './fuse-epilogue.js';
+import { fuseNorms, type FusedNorm } from './fuse-norm.js';
 import { place } from './place.js';
 
 /** Where a storage's bytes are: a variable's own buffer, one of the program's inputs or outputs, or a shared slot. */
@@ -57,6 +58,8 @@ interface Item {
   readonly group?: FusedGroup;
   /** Whose kernels make them, where not the node's own, and what these do beside. */
   readonly epilogue?: FusedEpilogue;
+  /** What these do to their first input before. */
+  readonly norm?: FusedNorm;
   readonly reads: readonly Tensor[];
 }
 
@@ -81,17 +84,22 @@ export function planProgram(
   const order = nodesBelow(...roots.map((t) => t.node));
   const kept = new Set(roots.map((t) => resolveAlias(t).node));
   const epilogues = fuseEpilogues(order, kept);
+  const norms = fuseNorms(profile, order, kept, epilogues.of);
   // A fused kernel reads at most as many tensors as fit beside its output and, in place, none more.
   const groups = fuse(order, kept, Math.max(2, profile.limits.maxStorageBuffersPerShaderStage - 1), {
     has: (node) => epilogues.of.has(node) || epilogues.absorbed.has(node),
   });
   const items: Item[] = [];
   for (const node of order) {
-    if (node.alias || node.variable || node.input || epilogues.absorbed.has(node)) continue;
+    if (node.alias || node.variable || node.input) continue;
+    if (epilogues.absorbed.has(node) || norms.absorbed.has(node)) continue;
     const epilogue = epilogues.of.get(node);
-    if (epilogue) {
-      const { producer, bias, residual } = epilogue;
-      items.push({ node, epilogue, reads: [...producer.inputs, bias, residual].filter((t) => t !== undefined) });
+    const producer = epilogue?.producer ?? node;
+    const norm = norms.of.get(producer);
+    if (epilogue || norm) {
+      const { bias, residual } = epilogue ?? {};
+      const reads = [...inputsOf(producer, norm), norm?.weight, bias, residual].filter((t) => t !== undefined);
+      items.push({ node, reads, ...(epilogue && { epilogue }), ...(norm && { norm }) });
     } else if (node.elementwise) {
       const group = groups.get(node);
       if (group && !(node.elementwise.op === 'constant' && onlyFused(node, order, groups, kept)))
@@ -185,7 +193,7 @@ export function planProgram(
   };
 
   items.forEach((item, i) => {
-    const { node, group, epilogue } = item;
+    const { node, group, epilogue, norm } = item;
     const producer = epilogue?.producer ?? node;
     for (const read of item.reads) {
       const storage = storages[operand(read).buffer]!;
@@ -219,7 +227,7 @@ export function planProgram(
       return { t, id };
     });
     const types = `${formatTypes(item.reads)} → ${formatTypes(node.outputs)}`;
-    const inputOperands = producer.inputs.map((t) => (group ? undefined : operand(t)));
+    const inputOperands = inputsOf(producer, norm).map((t) => (group ? undefined : operand(t)));
     const bias = epilogue?.bias && operand(epilogue.bias);
     const residual = epilogue?.residual && operand(epilogue.residual);
     for (const { t, id } of outs) storageOf.set(key(t), id);
@@ -242,7 +250,7 @@ export function planProgram(
         dtype: 'f32',
       });
       emit(
-        producer.name,
+        norm ? `norm + ${producer.name}` : producer.name,
         types,
         producer.lower!({
           profile,
@@ -254,6 +262,9 @@ export function planProgram(
               ...(epilogue.activation && { activation: epilogue.activation }),
               ...(residual && { residual }),
             },
+          }),
+          ...(norm && {
+            norm: { weight: operand(norm.weight), eps: norm.eps, weightOffset: norm.weightOffset },
           }),
           workspace,
         }),
@@ -354,6 +365,11 @@ function overwritable({ node, group, epilogue }: Item, { shape }: TensorType): r
   if (bias) others.push(bias);
   const own = resolveAlias(candidate);
   return others.map(resolveAlias).some((t) => t.node === own.node && t.index === own.index) ? [] : [candidate];
+}
+
+/** What a node's kernels read: in the place of a norm that they take in, what it normalises. */
+function inputsOf({ inputs }: GraphNode, norm: FusedNorm | undefined): readonly Tensor[] {
+  return norm ? [norm.x, ...inputs.slice(1)] : inputs;
 }
 
 /** Follows reshapes to the tensor whose memory is meant. */

@@ -9,6 +9,9 @@ import { fileSource } from './file-node.js';
 import { fetchWithRetries, type HttpOptions, reason } from './http.js';
 import type { HubFile } from './platform.js';
 
+/** Bytes of a download that are written at once. */
+const writeBytes = 2 ** 20;
+
 type CacheOptions = HttpOptions & { readonly cacheDir?: string };
 
 /** What the hub says of a file before it sends it. */
@@ -135,9 +138,9 @@ async function fetchRest(url: string, partial: string, options: HttpOptions): Pr
       expected = Number(range?.[2]);
       written = size;
     } else if (size > 0) await handle.truncate(0);
-    for await (const chunk of response.body ?? []) {
-      await handle.appendFile(chunk);
-      written += chunk.length;
+    for await (const batch of batches(response.body ?? [])) {
+      await handle.appendFile(batch);
+      written += batch.length;
     }
     if (Number.isFinite(expected) && !response.headers.get('content-encoding') && written !== expected) {
       throw new Error(`${written} of ${expected} bytes arrived`);
@@ -146,6 +149,27 @@ async function fetchRest(url: string, partial: string, options: HttpOptions): Pr
   } finally {
     await handle.close();
   }
+}
+
+/** Chunks together until they are worth a write: a file of gigabytes arrives in some hundred thousand. */
+async function* batches(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let waiting: Uint8Array[] = [];
+  let bytes = 0;
+  let broken: { readonly error: unknown } | undefined;
+  try {
+    for await (const chunk of chunks) {
+      waiting.push(chunk);
+      bytes += chunk.length;
+      if (bytes < writeBytes) continue;
+      yield Buffer.concat(waiting);
+      [waiting, bytes] = [[], 0];
+    }
+  } catch (error) {
+    broken = { error };
+  }
+  // Also what came before the connection broke: the next attempt goes on from there.
+  if (bytes > 0) yield Buffer.concat(waiting);
+  if (broken) throw broken.error;
 }
 
 async function checkHash(partial: string, expected: string, url: string): Promise<void> {
