@@ -156,6 +156,7 @@ export function productCall<B>(
   const wide = isUsable(profile, 'matmul:vec');
   const quantised = isQuantised(args.b.dtype);
   const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
+  const tall = shader === 'matmul/matmul_subgroup_tall';
   const subgroup = shader === 'matmul/matmul_subgroup';
   const aVec =
     wide &&
@@ -176,7 +177,7 @@ export function productCall<B>(
   const [tilesM, tilesN] = [Math.ceil(ms / rows), Math.ceil(ns / columns)];
   const tiles = tilesM * tilesN;
   const [x, y] = foldWorkgroups(Math.ceil(tiles / tilesPerWorkgroup), profile.limits.maxComputeWorkgroupsPerDimension);
-  const quads = subgroup && !transposeB;
+  const quads = tall || (subgroup && !transposeB);
   const vec = [aVec || subgroup, bVec, result.isVec];
   const size = `${rows}x${columns}`;
   return {
@@ -191,6 +192,7 @@ export function productCall<B>(
       ROWS4: rows === 4,
       ROWS8: rows === 8,
       ROWS16: rows === 16 || variant === 'quad',
+      ROWS32: tall && rows === 32,
       QUAD: variant === 'quad',
       LARGE: variant === 'workgroup128',
       ...result.conditions,

@@ -140,9 +140,9 @@ describe('on a GPU with subgroup matrices', () => {
   });
 });
 
-test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles for large results', () => {
-  expect(chooseMatmulVariant(cpu(8), large)).toBe('subgroup16');
-  expect(chooseMatmulVariant(cpu(8), { ...large, m: 128 })).toBe('subgroup');
+test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles for more than eight rows', () => {
+  expect(chooseMatmulVariant(cpu(8), large)).toBe('subgroup32');
+  expect(chooseMatmulVariant(cpu(8), { ...large, m: 9 })).toBe('subgroup32');
   expect(chooseMatmulVariant(cpu(8), { ...large, m: 8, n: 131072 })).toBe('subgroup');
   expect(chooseMatmulVariant(cpu(4), large)).toBe('quad');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 40 })).toBe('plain16');
@@ -150,7 +150,7 @@ test('on the CPU: no workgroup memory, subgroups of eight only, and large tiles 
   expect(chooseMatmulVariant({ ...cpu(4), disabledVariants: new Set(['matmul:quad']) }, large)).toBe('plain16');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 8 })).toBe('plain');
   expect(chooseMatmulVariant(cpu(4), { ...large, m: 112, n: 112 })).toBe('plain');
-  const without8 = new Set(['matmul:subgroup', 'matmul:subgroup16']);
+  const without8 = new Set(['matmul:subgroup', 'matmul:subgroup32']);
   expect(chooseMatmulVariant({ ...cpu(8), disabledVariants: without8 }, large)).toBe('plain');
 });
 
@@ -195,7 +195,7 @@ describe('choices', () => {
     ['a LoRA gradient', gpu, { m: 8, transposeB: false }, ['sliced', 'workgroup64', 'split', 'plain']],
     ['few tiles', gpu, { m: 128, n: 640 }, ['workgroup64', 'workgroup128', 'split', 'plain']],
     ['few tiles, short K', gpu, { m: 128, n: 640, k: 64 }, ['workgroup64', 'workgroup128', 'plain']],
-    ['subgroups of eight', cpu(8), {}, ['subgroup16', 'subgroup', 'plain', 'plain16']],
+    ['subgroups of eight', cpu(8), {}, ['subgroup32', 'subgroup', 'plain', 'plain16']],
     ['subgroups of four', cpu(4), {}, ['quad', 'plain', 'plain16']],
     ['subgroups of four, few rows', cpu(4), { m: 4 }, ['plain']],
     ['without two', without('workgroup64', 'sliced'), { m: 1 }, ['plain']],

@@ -9,7 +9,7 @@ import { hasQuads, hasSubgroupsOf8, isUsable } from './variants.js';
  * - `plain16`: the same with 16 × 16 results, half the loads; compiles for longer.
  * - `quad`: four invocations of `plain16` side by side share what they load: half the loads again.
  * - `subgroup`: eight invocations of an adapter of the CPU share what they load.
- * - `subgroup16`: the same with 16 rows of results, which read B half as often; compiles for twice as long.
+ * - `subgroup32`: the same with 32 or 16 rows of results, which read B that much less often; for more than 8 rows.
  * - `workgroup64`, `workgroup128`: 64 × 64 or 128 × 128 results a workgroup, from slices in workgroup memory. For GPUs.
  * - `sliced`: K is shared out among invocations. For GPUs and results of few rows or columns.
  * - `split`: K is shared out among workgroups of `workgroup64`, whose sums are then added up. For GPUs and small results of a long K.
@@ -21,7 +21,7 @@ export type MatmulVariant =
   | 'plain16'
   | 'quad'
   | 'subgroup'
-  | 'subgroup16'
+  | 'subgroup32'
   | 'workgroup64'
   | 'workgroup128'
   | 'sliced'
@@ -45,6 +45,8 @@ export interface MatmulGeometry {
 
 const upTo4 = (m: number) => (m === 1 ? 1 : 4);
 const upTo8 = (m: number) => (m > 4 ? 8 : upTo4(m));
+/** 48 rows are three tiles of 16, not two of 32. */
+const upTo32 = (m: number) => (m <= 16 || (m > 32 && m <= 48) ? 16 : 32);
 const square = (name: 'workgroup' | 'matrix' | 'half', side: number): MatmulGeometry => ({
   shader: name === 'workgroup' ? 'matmul/matmul_workgroup' : 'matmul/matmul_matrix',
   name,
@@ -66,10 +68,10 @@ export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> =
     tilesPerWorkgroup: 4,
     down: true,
   },
-  subgroup16: {
-    shader: 'matmul/matmul_subgroup',
+  subgroup32: {
+    shader: 'matmul/matmul_subgroup_tall',
     name: 'subgroup',
-    rowsFor: () => 16,
+    rowsFor: upTo32,
     columns: 32,
     tilesPerWorkgroup: 4,
     down: true,
@@ -93,8 +95,6 @@ export const matmulGeometries: Readonly<Record<MatmulVariant, MatmulGeometry>> =
 
 /** Workgroups that keep a GPU busy, a guess at its cores; or invocations that keep a CPU busy. */
 const BUSY = 64;
-/** Multiplications from which a second of compiling is worth a few percent. */
-const LARGE = 2 ** 29;
 /** Rows up to which a product with rows of B is bound by reading B. */
 const FEW_ROWS = 4;
 /** Rows or columns up to which most of a 64 × 64 tile would be idle. */
@@ -196,7 +196,7 @@ function possible(profile: DeviceProfile, product: MatmulProduct): readonly Matm
   const { m, n, k, batch, dtype } = product;
   const least = Math.min(m, n);
   if (profile.adapter.isSoftware) {
-    const eights = m > 8 ? (['subgroup', 'subgroup16'] as const) : (['subgroup'] as const);
+    const eights = m > 8 ? (['subgroup', 'subgroup32'] as const) : (['subgroup'] as const);
     const subgroup = hasSubgroupsOf8(profile) ? eights : [];
     const quad = hasQuads(profile) && !isWasteful(product, 32) ? (['quad'] as const) : [];
     return [...subgroup, 'plain', ...(least > 8 ? (['plain16'] as const) : []), ...quad];
@@ -222,7 +222,7 @@ function suitable(profile: DeviceProfile, product: MatmulProduct): readonly Matm
   const { m, n, k, batch, transposeB, dtype } = product;
   const tiles = (side: number) => tilesOf(product, side);
   // On the CPU a load costs more than what is done with it: subgroups, of eight or four, share them.
-  if (hasSubgroupsOf8(profile)) return m > 8 && m * n * k >= LARGE ? ['subgroup16', 'subgroup'] : ['subgroup'];
+  if (hasSubgroupsOf8(profile)) return m > 8 ? ['subgroup32', 'subgroup'] : ['subgroup'];
   if (profile.adapter.isSoftware) {
     if (Math.min(m, n) <= 8 || tiles(16) < BUSY) return [];
     return hasQuads(profile) && !isWasteful(product, 32) ? ['quad', 'plain16'] : ['plain16'];

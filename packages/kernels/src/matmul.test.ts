@@ -214,8 +214,8 @@ describe.each([
   test('K in windows', () => checkMatmul({ m: 24, n: 72, k: 104, limit: 16_384, bias: true, variant }, 1e-6));
 });
 
-describe.skipIf((await testGpu()).profile.subgroupSize.max !== 8)('subgroup16', () => {
-  const variant = 'subgroup16';
+describe.skipIf((await testGpu()).profile.subgroupSize.max !== 8)('subgroup32', () => {
+  const variant = 'subgroup32';
   test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', async (order) => {
     await checkMatmul({ m: 24, n: 40, k: 24, ...order, variant });
     await checkInfinityStays({ m: 24, n: 40, k: 24, ...order, variant });

@@ -30,7 +30,7 @@ function clockOf(times: Partial<Record<MatmulVariant, number>>): TuneClock & { r
   return Object.assign(clock, { asked });
 }
 const ms = (subgroup: number, plain: number, plain16: number) =>
-  clockOf({ subgroup, subgroup16: subgroup, plain, plain16 });
+  clockOf({ subgroup, subgroup32: subgroup, plain, plain16 });
 const failOn = (message: string) => {
   throw new Error(message);
 };
@@ -53,7 +53,7 @@ it('measures each candidate of each product, takes the fastest, and gives the me
     [0, 2],
     [1, 2],
   ]);
-  const times = { subgroup: 9e6, subgroup16: 9e6, plain: 3e6, plain16: 5e6 } as Record<MatmulVariant, number>;
+  const times = { subgroup: 9e6, subgroup32: 9e6, plain: 3e6, plain16: 5e6 } as Record<MatmulVariant, number>;
   expect(products).toEqual(
     [small, other].map((product) => ({
       key: productKey(product),
@@ -95,7 +95,7 @@ it('keeps to the rule where another variant is hardly faster', async () => {
 });
 
 it('passes over what is disabled, does not compile, or computes other numbers, and says so', async () => {
-  const plain = freshGpu({ disabledVariants: new Set(['matmul:subgroup', 'matmul:subgroup16']) });
+  const plain = freshGpu({ disabledVariants: new Set(['matmul:subgroup', 'matmul:subgroup32']) });
   const notices: string[] = [];
   const notice = (message: string) => void notices.push(message);
   const get = plain.pipelines.get.bind(plain.pipelines);
@@ -110,7 +110,7 @@ it('passes over what is disabled, does not compile, or computes other numbers, a
   ]);
   expect(notices).toEqual([`matmul:plain16 is not used for ${productKey(small)}: no such pipeline`]);
 
-  const wrong = freshGpu({ disabledVariants: new Set(['matmul:subgroup', 'matmul:subgroup16']) });
+  const wrong = freshGpu({ disabledVariants: new Set(['matmul:subgroup', 'matmul:subgroup32']) });
   const right = wrong.pipelines.get.bind(wrong.pipelines);
   // One that leaves half of its work out: 16 × 16 tiles are then written as if they had eight rows.
   wrong.pipelines.get = (spec) => right({ ...spec, conditions: { ...spec.conditions, ROWS16: false, ROWS8: true } });
@@ -168,7 +168,7 @@ it('does not measure what is kept, on that adapter', async () => {
   expect(third.products.map(({ from }) => from)).toEqual(['kept', 'kept']);
   // Disabled since: as if it had not been measured.
   const disabled = freshGpu({
-    disabledVariants: new Set(['matmul:subgroup', 'matmul:subgroup16']),
+    disabledVariants: new Set(['matmul:subgroup', 'matmul:subgroup32']),
     subgroupSize: { min: 8, max: 8 },
   });
   const kept = await tuneKernels(disabled, [other], { store, clock: ms(0, 1, 9) });
