@@ -147,8 +147,7 @@ export function productCall<B>(
   const aEnd = strideA * (batch - 1) + (transposeA ? (k0 + ks - 1) * lda + m0 + ms : (m0 + ms - 1) * lda + k0 + ks);
   const bRow = firstRowB + (transposeB ? n0 : k0);
   const bFirst = bRow * ldb + (transposeB ? k0 : n0);
-  // Matrices of a batch that lie beside each other in the same rows end with them.
-  const bEnd = (strideB < ldb ? 0 : strideB * (batch - 1)) + (bRow + (transposeB ? ns : ks)) * ldb;
+  const bEnd = strideB * (batch - 1) + (transposeB ? (bRow + ns - 1) * ldb + k0 + ks : (bRow + ks - 1) * ldb + n0 + ns);
   const a = windowOf(args.a, aFirst, aEnd, 'read');
   const b = windowOf(args.b, bFirst, bEnd, 'read');
 
