@@ -2,7 +2,7 @@
 import { gemmaHidden, gemmaLogits, modelLoss, Generator, paramTree, type GemmaParams } from '@lapidary/gemma';
 import { Gpu, openGpu } from '@lapidary/gpu';
 import { evaluate, gradients, reshape, variableFrom } from '@lapidary/tensor';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { causalInfo, gemmaFixture, hfName, shiftedTargets } from './support/gemma-fixture.js';
 import { relativeError } from './support/relative-error.js';
 import { fixtureJson } from './support/safetensors-fixture.js';
@@ -62,6 +62,7 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const { profile } = gpu;
     const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
     const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
+    const compiled = vi.spyOn(device.pipelines, 'get');
     const { config, variables } = await gemmaFixture(device, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
@@ -74,6 +75,10 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     ))
       found.push(token);
     expect(found).toEqual(greedy.new);
+    // On GPUs a token's projections normalise it themselves.
+    const takesNorm = compiled.mock.calls.some(([{ conditions }]) => conditions?.NORM);
+    expect(takesNorm).toBe(!device.profile.adapter.isSoftware);
+    compiled.mockRestore();
     await generator.destroy();
   });
 });

@@ -34,6 +34,7 @@ export { matmulCandidates, productKey, type MatmulProduct, type MatmulVariant } 
 export * from './matmul.js';
 export type { MatmulArgs, MatmulNorm } from './matmul-args.js';
 export * from './reduce.js';
+export { reuseWorkspace } from './reuse-workspace.js';
 export * from './rms-norm.js';
 export * from './rope.js';
 export * from './scatter-rows.js';

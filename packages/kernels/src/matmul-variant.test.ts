@@ -77,6 +77,13 @@ describe('on a GPU', () => {
     ]);
     expect(bytes).toEqual([16 * 128 * 256 * 4]);
     expect(new Set(calls.map((call) => productKey(call.product!)))).toEqual(new Set(['128x256x4100 nt f32']));
+    // In windows of B, one after the other, in the same memory.
+    const windows = { ...long, m: 64, k: 262_144, n: 1024, transposeB: false, a: x, b: x, out: x, workspace };
+    const { limits } = gpu;
+    bytes.length = 0;
+    const many = matmul({ ...gpu, limits: { ...limits, maxStorageBufferBindingSize: 2 ** 27 } }, windows);
+    expect(many.filter(({ shader }) => shader === 'matmul/combine').length).toBeGreaterThan(4);
+    expect(bytes).toHaveLength(1);
   });
 
   test('what fails its self-test is not used', () => {

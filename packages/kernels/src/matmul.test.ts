@@ -61,7 +61,10 @@ describe('K shared out among workgroups', () => {
     await checkInfinityStays({ m: 24, n: 72, k: 600, ...order, variant });
   });
   test('B in bf16', () => checkMatmul({ m: 20, n: 136, k: 1200, transposeB: true, dtype: 'bf16', variant }));
-  test.each(quantised)('B in %s', (dtype) => checkQuantised({ dtype, m: 5, rows: 2, transposeB: true, variant }));
+  test.each(quantised)('B in %s', async (dtype) => {
+    await checkQuantised({ dtype, m: 5, rows: 2, transposeB: true, times: 7, variant });
+    await checkQuantised({ dtype, m: 5, rows: 600, transposeB: false, times: 100, variant });
+  });
   test.each(epilogues)('%o', async (epilogue) => {
     await checkMatmul({ m: 20, n: 24, k: 520, transposeB: true, variant, ...epilogue }, 1e-6);
     await checkMatmul({ m: 20, n: 23, k: 523, transposeB: true, variant, ...epilogue }, 1e-6);
@@ -98,6 +101,11 @@ describe('one row that is normalised first', () => {
     { variant: 'workgroup64' },
   ] as Partial<MatmulCase>[])('nothing else: %o', async (other) => {
     await expect(checkMatmul({ ...row, n: 8, k: 8, norm: 'f32', ...other })).rejects.toThrow(/only a single row/);
+  });
+  test('by no weight in blocks', () => {
+    const x = { buffer: 0, offset: 0, dtype: 'f32' as const };
+    const norm = { weight: { ...x, dtype: 'q8_0' as const }, eps: 0, weightOffset: 0 };
+    expect(() => matmul(baselineProfile, { ...row, a: x, b: x, out: x, n: 8, k: 32, norm })).toThrow(/not q8_0/);
   });
 });
 

@@ -5,6 +5,7 @@ import type { MatmulArgs } from './matmul-args.js';
 import { ALIGNMENT, productCall, resultOf, type Part, type Strides } from './matmul-call.js';
 import { splitCalls } from './matmul-split.js';
 import { chooseMatmulVariant, takesNorm, type MatmulProduct } from './matmul-variant.js';
+import { reuseWorkspace } from './reuse-workspace.js';
 import { BindingLimitError } from './windows.js';
 
 /** The fewest rows of `rowElements` after which a window may start: 256-byte aligned, at a whole block, a multiple of 8. */
@@ -88,6 +89,7 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
       `matmul: a product of K = ${k} in parts of ${kStep} cannot be activated and added to what is there; use two steps`,
     );
   }
+  const shared = { ...args, ...(args.workspace && { workspace: reuseWorkspace(args.workspace) }) };
   const calls: KernelCall<B>[] = [];
   for (let m0 = 0; m0 < m; m0 += mStep) {
     for (let n0 = 0; n0 < n; n0 += nStep) {
@@ -100,7 +102,9 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
           ns: Math.min(nStep, n - n0),
           ks: Math.min(kStep, k - k0),
         };
-        calls.push(...matmulPart(profile, args, part, { lda, ldb, ldc, strideA, strideB, strideC, batch, firstRowB }));
+        calls.push(
+          ...matmulPart(profile, shared, part, { lda, ldb, ldc, strideA, strideB, strideC, batch, firstRowB }),
+        );
       }
     }
   }
@@ -108,6 +112,7 @@ export function matmul<B>(profile: DeviceProfile, args: MatmulArgs<B>): KernelCa
 }
 
 function checkNormed({
+  norm,
   m,
   batch = 1,
   transposeA,
@@ -119,6 +124,8 @@ function checkNormed({
   const isLine = m === 1 && batch === 1 && !transposeA && transposeB;
   if (!isLine || bias || residual || !takesNorm(variant))
     throw new RangeError('matmul: only a single row is normalised first, by a transposed B, with no bias or residual');
+  if (norm && isQuantised(norm.weight.dtype))
+    throw new RangeError(`matmul: the weight of a norm must be f32, f16 or bf16, not ${norm.weight.dtype}`);
 }
 
 function matmulPart<B>(profile: DeviceProfile, args: MatmulArgs<B>, part: Part, strides: Strides): KernelCall<B>[] {

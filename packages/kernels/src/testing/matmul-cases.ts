@@ -86,25 +86,35 @@ export interface QuantisedCase {
   /** Rows of B that are used, and how many lie before them; they share out the blocks that ggml wrote. */
   readonly rows: number;
   readonly firstRow?: number;
+  /** How often the blocks are repeated. Default 1. */
+  readonly times?: number;
   readonly transposeB: boolean;
   readonly variant?: MatmulVariant;
 }
 
 /** The same with B in blocks as ggml wrote them. */
-export async function checkQuantised({ dtype, m, rows, firstRow = 0, ...c }: QuantisedCase): Promise<void> {
+export async function checkQuantised({ dtype, m, rows, firstRow = 0, times = 1, ...c }: QuantisedCase): Promise<void> {
   const gpu = await testGpu();
   const blocks = await ggufBlocks(dtype);
-  const length = (blocks.rows * blocks.dim) / (rows + firstRow);
+  const values = Float32Array.from(
+    { length: times * blocks.values.length },
+    (_, i) => blocks.values[i % blocks.values.length]!,
+  );
+  const bytes = Uint8Array.from(
+    { length: times * blocks.bytes.length },
+    (_, i) => blocks.bytes[i % blocks.bytes.length]!,
+  );
+  const length = values.length / (rows + firstRow);
   const [n, k] = c.transposeB ? [rows, length] : [length, rows];
   const a = randomArray(m * k, 1);
   const out = emptyOutput(gpu, m * n);
-  const b = uploadBytes(gpu, blocks.bytes, dtype);
+  const b = uploadBytes(gpu, bytes, dtype);
   const workspace = (bytes: number) => emptyOutput(gpu, bytes / 4);
   await runKernels(
     gpu,
     matmul(gpu.profile, { ...c, a: upload(gpu, a), b, out, m, n, k, bFirstRow: firstRow, workspace }),
   );
-  const expected = matmulReference(a, blocks.values.subarray(firstRow * length), { m, n, k, transposeB: c.transposeB });
+  const expected = matmulReference(a, values.subarray(firstRow * length), { m, n, k, transposeB: c.transposeB });
   expect(relativeError(await readF32(gpu, out, m * n), expected)).toBeLessThan(5e-7);
 }
 

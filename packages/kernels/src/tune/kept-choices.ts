@@ -2,7 +2,7 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import type { ChoiceStore } from './choice-store.js';
 
 /** Goes up when kernels change so much that older measurements say nothing. */
-const version = 1;
+const version = 2;
 const format = 'lapidary-kernel-choices';
 
 /** What was once measured of a product. */

@@ -5,6 +5,7 @@ import {
   crossEntropyFinish,
   isQuantised,
   matmul,
+  reuseWorkspace,
   type DType,
   type KernelCall,
 } from '@lapidary/kernels';
@@ -59,6 +60,7 @@ export function linearCrossEntropy(
     ],
     lower: ({ profile, inputs: [h, w, t], outputs: [lossOut, lse], workspace }) => {
       const logits = workspace(rows * chunk * 4);
+      const parts = reuseWorkspace(workspace);
       const state = workspace(rows * 16);
       const calls: KernelCall<StorageId>[] = chunks.flatMap(({ chunkStart, chunkSize }, i) => [
         ...matmul(profile, {
@@ -70,6 +72,7 @@ export function linearCrossEntropy(
           k: dim,
           transposeB: true,
           bFirstRow: chunkStart,
+          workspace: parts,
         }),
         ...crossEntropyChunkForward(profile, {
           logits,
@@ -97,6 +100,7 @@ export function linearCrossEntropy(
         outputs: types,
         lower: ({ profile, inputs: [h, w, t, lse, dLoss], outputs: out, workspace }) => {
           const logits = workspace(rows * chunk * 4);
+          const parts = reuseWorkspace(workspace);
           const dHidden = needs[0] ? out[0] : undefined;
           const dWeight = needs[1] ? out.at(-1) : undefined;
           return chunks.flatMap(({ chunkStart, chunkSize }, i) => [
@@ -109,6 +113,7 @@ export function linearCrossEntropy(
               k: dim,
               transposeB: true,
               bFirstRow: chunkStart,
+              workspace: parts,
             }),
             ...crossEntropyChunkBackward(profile, {
               logits,
@@ -131,6 +136,7 @@ export function linearCrossEntropy(
                   k: chunkSize,
                   bFirstRow: chunkStart,
                   accumulate: i > 0,
+                  workspace: parts,
                 })
               : []),
             ...(dWeight
@@ -142,6 +148,7 @@ export function linearCrossEntropy(
                   n: dim,
                   k: rows,
                   transposeA: true,
+                  workspace: parts,
                 })
               : []),
           ]);

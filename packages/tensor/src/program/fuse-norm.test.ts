@@ -1,13 +1,13 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { gradients } from '../autograd.js';
+import { checkpoint, gradients } from '../autograd.js';
 import type { Tensor } from '../graph.js';
 import { add, gelu, mul } from '../ops/elementwise.js';
 import { linear, matmul } from '../ops/matmul.js';
 import { rmsNorm } from '../ops/norm.js';
 import { sum } from '../ops/reduce.js';
 import { reshape } from '../ops/shape.js';
-import { variableFrom } from '../variable.js';
+import { Variable, variableFrom } from '../variable.js';
 import { Program } from './program.js';
 import { planProgram } from './plan.js';
 
@@ -117,6 +117,29 @@ it.each([
     1,
   ],
   ['a matrix that is not transposed', () => [matmul(normOfLeaves(), leaf([dim, 8], 3))], 1],
+  [
+    'what is multiplied by, not what multiplies',
+    () => [matmul(leaf([1, dim], 4), normOfLeaves(), { transposeB: true })],
+    1,
+  ],
+  ['that as a matrix', () => [matmul(leaf([1, 4], 4), reshape(normOfLeaves(), [4, 4]), { transposeB: true })], 1],
+  [
+    'what is recomputed for a gradient',
+    () => {
+      const w = leaf([8, dim], 3);
+      const loss = checkpoint(() => sum(matmul(normOfLeaves(), w, { transposeB: true })))();
+      return [loss, gradients(loss, [w])[0]!];
+    },
+    2,
+  ],
+  [
+    'a weight in blocks',
+    () => {
+      const gains = new Variable('gains', { shape: [32], dtype: 'q8_0' }, 'weights').tensor;
+      return [matmul(rmsNorm(leaf([1, 32], 1), gains, options), leaf([8, 32], 3), { transposeB: true })];
+    },
+    1,
+  ],
   [
     'a product with a residual or a bias',
     () => [

@@ -1,4 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
+import { isQuantised } from '@lapidary/kernels';
 import type { GraphNode, Tensor } from '../graph.js';
 import { readersOf } from './fuse.js';
 import type { FusedEpilogue } from './fuse-epilogue.js';
@@ -40,15 +41,19 @@ export function fuseNorms(
     [...(readers.get(node) ?? [])].flatMap((reader) => (reader.alias ? readersThrough(reader) : [reader]));
   const takesIn = (reader: GraphNode, norm: GraphNode) => {
     const { bias, residual } = epilogueOf.get(reader) ?? {};
-    return reader.takesNorm && !bias && !residual && reader.inputs.filter((t) => behind(t) === norm).length === 1;
+    const [first, ...others] = reader.inputs.map(behind);
+    return reader.takesNorm && !bias && !residual && first === norm && !others.includes(norm);
   };
 
   for (const node of order) {
     if (node.norm === undefined || kept.has(node) || epilogueOf.has(node)) continue;
+    // What is recomputed for a gradient must come out the same as here, where others than products read it.
+    if (node.region) continue;
     const [x, weight] = node.inputs as [Tensor, Tensor];
     const all = readersThrough(node);
     // Of several rows a reshape can make one.
-    if (x.size !== weight.size || all.length === 0 || !all.every((reader) => takesIn(reader, node))) continue;
+    if (x.size !== weight.size || isQuantised(weight.dtype)) continue;
+    if (all.length === 0 || !all.every((reader) => takesIn(reader, node))) continue;
     for (const reader of all) of.set(reader, { x, weight, ...node.norm });
     absorbed.add(node);
   }

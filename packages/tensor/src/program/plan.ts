@@ -356,12 +356,13 @@ export function planProgram(
  * Inputs that an output may overwrite element by element: a fused kernel any of the same shape, others what they declare, unless they
  * read it elsewhere too.
  */
-function overwritable({ node, group, epilogue }: Item, { shape }: TensorType): readonly Tensor[] {
+function overwritable({ node, group, epilogue, norm }: Item, { shape }: TensorType): readonly Tensor[] {
   const { producer = node, bias, residual } = epilogue ?? {};
   if (group) return group.inputs.filter((x) => x.dtype === 'f32' && x.shape.join() === shape.join());
   const candidate = residual ?? (node.mayOverwrite === undefined ? undefined : node.inputs[node.mayOverwrite]);
   if (candidate?.dtype !== 'f32') return [];
-  const others = producer.inputs.filter((_, i) => residual !== undefined || i !== node.mayOverwrite);
+  const others = inputsOf(producer, norm).filter((_, i) => residual !== undefined || i !== node.mayOverwrite);
+  if (norm) others.push(norm.weight);
   if (bias) others.push(bias);
   const own = resolveAlias(candidate);
   return others.map(resolveAlias).some((t) => t.node === own.node && t.index === own.index) ? [] : [candidate];

@@ -108,6 +108,17 @@ it('a run that goes on uses the kernels it began with, on its device', async () 
   expect(variantOf(other.plan)).toBe(variantOf(byRule.plan));
 });
 
+it('a run that began with a kernel that is there no more goes on with another, and says so', async () => {
+  const { used } = await planWith(freshGpu(), { mode: 'never' });
+  const before = { ...used, choices: { [productKey(product)]: 'subgroup16' } };
+  const notices: string[] = [];
+  const logger = { onNotice: (message: string) => void notices.push(message) };
+  expect((await planWith(freshGpu(), { mode: 'never', before, logger })).used).toEqual(used);
+  expect(notices).toEqual([expect.stringMatching(/24x40x16 nt f32 by 'subgroup16', now '\w+'\): it goes on/)]);
+  await planWith(freshGpu(), { mode: 'never', before: used, logger });
+  expect(notices).toHaveLength(1);
+});
+
 it('tuneTraining chooses for the products of a run, and loads no weight', async () => {
   const config = resolveTrainConfig({
     weightLoader: gemmaWeightLoader({ from: await chatModelSources() }),

@@ -54,8 +54,11 @@ async function planNow<P extends TrainPlan>(
   const usedNow = () => choicesOf(gpu.profile, products);
   const byRule = JSON.stringify(usedNow());
   let tuning: KernelTuning | null = null;
-  if (before?.device === device) gpu.chooseVariants(Object.entries(before.choices));
-  else if (mode === 'always' || (mode === 'auto' && !gpu.profile.adapter.isSoftware)) {
+  if (before?.device === device) {
+    gpu.chooseVariants(Object.entries(before.choices));
+    const changed = changedKernels(before.choices, usedNow());
+    if (changed !== undefined) await logger?.onNotice?.(changed);
+  } else if (mode === 'always' || (mode === 'auto' && !gpu.profile.adapter.isSoftware)) {
     const notices: string[] = [];
     tuning = await tuneKernels(gpu, products, {
       ...options,
@@ -67,6 +70,16 @@ async function planNow<P extends TrainPlan>(
   const choices = usedNow();
   const used = { device, choices };
   return { plan: JSON.stringify(choices) === byRule ? plan : make(gpu.profile), used, tuning };
+}
+
+/** What to say where kernels that a run began with are no longer there: results differ in their last digits. */
+function changedKernels(before: UsedKernels['choices'], now: UsedKernels['choices']): string | undefined {
+  const changed = Object.entries(before).filter(([key, variant]) => now[key] !== undefined && now[key] !== variant);
+  const [first] = changed;
+  if (first === undefined) return undefined;
+  const [key, variant] = first;
+  const others = changed.length > 1 ? ` and ${changed.length - 1} other product${changed.length > 2 ? 's' : ''}` : '';
+  return `This run began with kernels that are not used here any more (${key} by '${variant}', now '${now[key]}'${others}): it goes on, but its losses may differ in their last digits.`;
 }
 
 const productsOf = ({ steps, evals, update }: TrainPlan) =>
