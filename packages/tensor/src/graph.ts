@@ -115,6 +115,13 @@ export class Tensor {
   }
 }
 
+/** Follows reshapes to the tensor whose memory is meant. */
+export function resolveAlias(t: Tensor): Tensor {
+  let at = t;
+  while (at.node.alias) at = at.node.inputs[0]!;
+  return at;
+}
+
 /** How kernels are told of a residual: apart from the output's own memory, or in it. */
 export function addedTo(
   out: Operand<StorageId>,

@@ -1,4 +1,4 @@
-import type { Activation, GraphNode, Tensor } from '../graph.js';
+import { resolveAlias, type Activation, type GraphNode, type Tensor } from '../graph.js';
 import { readersOf } from './fuse.js';
 
 /** What the kernels of a node do to its value while they write it, in this order. */
@@ -90,7 +90,5 @@ function isBiasOf(t: Tensor, { producer, bias }: FusedEpilogue, shape: readonly 
 
 /** Constants do not: kernels that read one make it themselves. */
 function liesInMemory(t: Tensor): boolean {
-  let { node } = t;
-  while (node.alias) node = node.inputs[0]!.node;
-  return node.elementwise?.op !== 'constant';
+  return resolveAlias(t).node.elementwise?.op !== 'constant';
 }

@@ -1,6 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { isQuantised } from '@lapidary/kernels';
-import type { GraphNode, Tensor } from '../graph.js';
+import { resolveAlias, type GraphNode, type Tensor } from '../graph.js';
 import { readersOf } from './fuse.js';
 import type { FusedEpilogue } from './fuse-epilogue.js';
 
@@ -41,7 +41,7 @@ export function fuseNorms(
     [...(readers.get(node) ?? [])].flatMap((reader) => (reader.alias ? readersThrough(reader) : [reader]));
   const takesIn = (reader: GraphNode, norm: GraphNode) => {
     const { bias, residual } = epilogueOf.get(reader) ?? {};
-    const [first, ...others] = reader.inputs.map(behind);
+    const [first, ...others] = reader.inputs.map((t) => resolveAlias(t).node);
     return reader.takesNorm && !bias && !residual && first === norm && !others.includes(norm);
   };
 
@@ -58,11 +58,4 @@ export function fuseNorms(
     absorbed.add(node);
   }
   return { of, absorbed };
-}
-
-/** The node whose value a tensor is, through reshapes. */
-function behind(t: Tensor): GraphNode {
-  let { node } = t;
-  while (node.alias) node = node.inputs[0]!.node;
-  return node;
 }

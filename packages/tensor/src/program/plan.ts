@@ -1,7 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { elementwise, stridedCopy, type KernelCall, type Operand } from '@lapidary/kernels';
 import { nodesBelow } from '../autograd.js';
-import { formatType, Tensor, type GraphNode, type StorageId, type TensorType } from '../graph.js';
+import { formatType, resolveAlias, Tensor, type GraphNode, type StorageId, type TensorType } from '../graph.js';
 import { stridesOf } from '../ops/shape.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
@@ -371,13 +371,6 @@ function overwritable({ node, group, epilogue, norm }: Item, { shape }: TensorTy
 /** What a node's kernels read: in the place of a norm that they take in, what it normalises. */
 function inputsOf({ inputs }: GraphNode, norm: FusedNorm | undefined): readonly Tensor[] {
   return norm ? [norm.x, ...inputs.slice(1)] : inputs;
-}
-
-/** Follows reshapes to the tensor whose memory is meant. */
-function resolveAlias(t: Tensor): Tensor {
-  let at = t;
-  while (at.node.alias) at = at.node.inputs[0]!;
-  return at;
 }
 
 /** Types in few words: of many tensors the first ones. */
