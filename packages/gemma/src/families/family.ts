@@ -1,0 +1,211 @@
+import type { Tensor, Tree } from '@lapidary/tensor';
+import type { RgbImage } from '../image/rgb-image.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { ChatMessage } from '../text/chat-template.js';
+import type { Layout } from './layout.js';
+
+// What everything above asks of an architecture. A family is a value that says all of it; to add one is to add a folder here and
+// a line in `registry.ts`.
+
+/** Any model's configuration: plain data that can be written down. Which fields it has beside `family` is its family's business. */
+export interface ModelConfig {
+  /** `id` of the family that it is of. */
+  readonly family: string;
+}
+
+/**
+ * What a parameter is, for all that treat parameters alike: a `linear` [out, in] can have a LoRA; a `table` holds a row for each word or
+ * place; a `norm` scales what it normalises; a `bias` is added; a `kernel` is any other weight (a patch embedding, a layer's scalar).
+ */
+export type ParamRole = 'linear' | 'table' | 'norm' | 'bias' | 'kernel';
+
+/** Starting values of a parameter that no file holds: all of one value, or normal with this standard deviation. */
+export type Initial = { readonly value: number } | { readonly std: number };
+
+/** One parameter of a model. */
+export interface ParamSpec {
+  /** `layers.3.attn.qProj.weight`. */
+  readonly path: string;
+  /** Row-major; a linear's weight is [out, in]. */
+  readonly shape: readonly number[];
+  readonly role: ParamRole;
+  /** Part of the model that it belongs to: `language`, `vision`, `projector`. A text model is all `language`. */
+  readonly tower: string;
+  /** Layer of its tower; undefined outside of layers. */
+  readonly layer?: number;
+  /**
+   * Number of the block that computes with it, counted over all towers: blocks can be computed again in the backward pass, the first ones
+   * first. Undefined outside of blocks.
+   */
+  readonly block?: number;
+  readonly initial: Initial;
+}
+
+/** How positions turn queries and keys of a layer. */
+export interface RopeGeometry {
+  readonly theta: number;
+  /** Positions are divided by this. */
+  readonly scalingFactor: number;
+}
+
+/** One layer of a decoder: any two may differ. */
+export interface LayerGeometry {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  /** A query sees itself and `window − 1` tokens before it; null for all. */
+  readonly window: number | null;
+  readonly rope: RopeGeometry;
+  /** The layer whose keys and values it attends to: its own number, or that of an earlier layer. */
+  readonly kvFrom: number;
+}
+
+/** What a vision tower takes. */
+export interface VisionGeometry {
+  /** Pixels a side. */
+  readonly imageSize: number;
+  readonly patchSize: number;
+  /** Places that one picture takes among the tokens. */
+  readonly tokensPerImage: number;
+  /** Values of one patch: channels · patchSize². */
+  readonly patchValues: number;
+}
+
+/** How a model is spoken to. */
+export interface PromptForm {
+  /** Token ids that an answer to a plain prompt follows, beginning-of-sequence included. */
+  encodePrompt(prompt: string, tokenizer: Tokenizer): number[];
+  /** Whether the tokens of pictures and prompt see each other in both directions, as one block. */
+  readonly isPrefixBidirectional: boolean;
+  /** How a conversation is written; null for a model that knows none and answers single prompts. */
+  readonly chat: ChatForm | null;
+  /** Whether every row must be a prompt with at least one picture. */
+  readonly needsPictures: boolean;
+  /** What its rows look like, for messages: `{"prompt": "…", "completion": "…"}`. */
+  readonly rowExample: string;
+  /** Tokens beside the configuration's and the tokenizer's that end an answer: `<end_of_turn>`. */
+  stopTokens(tokenizer: Tokenizer): readonly number[];
+}
+
+export interface ChatForm {
+  /** Token ids of a conversation, and which of them the model is to learn: its own turns with their ends. @throws ChatTemplateError */
+  encode(
+    tokenizer: Tokenizer,
+    messages: readonly ChatMessage[],
+  ): { readonly tokens: number[]; readonly lossMask: boolean[] };
+  /** Token ids of a conversation that the model is to go on with. @throws ChatTemplateError */
+  encodePrompt(tokenizer: Tokenizer, messages: readonly ChatMessage[]): number[];
+}
+
+/** A tree of parameters as a model's functions take it; adapters stand as `lora` beside the weight of their linear. */
+export type ParamTree = Tree<Tensor>;
+
+export interface ModelInputs {
+  /** i32 [B, T]: the text alone; the images' tokens come before it. */
+  readonly inputIds: Tensor;
+  /** i32 [B, P + T, 4]: (segment, block, position, 0) of the P patches' tokens and the text's; see `attention` of @lapidary/tensor. */
+  readonly tokenInfo: Tensor;
+  /** f32 [B, P, patchValues]: patches of the images of each row. Left out: none, or seen before (generation). */
+  readonly patches?: Tensor;
+}
+
+/** Keys and values of earlier tokens, for generation. */
+export interface KvCache {
+  /** f32 [B·S, K·D] each: for every layer that has keys and values of its own (`kvFrom` is itself), in order. */
+  readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
+  /** i32 [B·T]: rows of the cache that the new tokens' keys and values go to. */
+  readonly slots: Tensor;
+  /** i32 [B, S, 4]: records of the cached tokens, the new ones included; segment 0 where there is none yet. */
+  readonly keyInfo: Tensor;
+}
+
+/** How a forward pass runs. */
+export interface ForwardOptions {
+  /** Multiplies embeddings. Default √d unrounded, as in an f32 run of transformers; the bf16 run rounds it to bf16. */
+  readonly embedScale?: number;
+  /** Multiplies every low-rank update: alpha / rank, or alpha / √rank with rslora. Default 1. */
+  readonly loraScale?: number;
+  /** Share of a low-rank update's inputs that is dropped, with the step's seed (i32 [1]). Default none. */
+  readonly loraDropout?: { readonly rate: number; readonly seed: Tensor };
+  /** Computes blocks again in the backward pass instead of keeping their values: all of them, or the first so many. */
+  readonly gradientCheckpointing?: boolean | number;
+  readonly cache?: KvCache;
+}
+
+/** A part of a model that is a model itself, and may be loaded from files of its own: PaliGemma's decoder. */
+export interface ModelPart {
+  /** What the paths of its parameters begin with in the whole model: `language.`. */
+  readonly prefix: string;
+  readonly model: Model;
+}
+
+/** Which files: `safetensors` with a config.json, a GGUF, or an npz. */
+export type WeightFormat = 'safetensors' | 'gguf' | 'npz';
+
+/** A model of some configuration: everything that loading, training, generation and export ask of it. Plain data and pure functions. */
+export interface Model<C extends ModelConfig = ModelConfig> {
+  readonly config: C;
+  /** `gemma3 with 18 layers`, for messages. */
+  readonly title: string;
+  /** Every parameter, in the order a forward pass meets them. */
+  readonly params: readonly ParamSpec[];
+  /** The decoder's layers. */
+  readonly layers: readonly LayerGeometry[];
+  /** Blocks of all towers that can be computed again: `ParamSpec.block` is below it. */
+  readonly numBlocks: number;
+  readonly hiddenSize: number;
+  /** Words that the tokenizer may give. */
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  readonly eosTokenIds: readonly number[];
+  /** Undefined for a model that sees no pictures. */
+  readonly vision?: VisionGeometry;
+  /** Patches f32 [tokensPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset. */
+  readonly preparePicture?: (image: RgbImage, how: { readonly format: WeightFormat; readonly preset?: string }) => Float32Array;
+  readonly prompt: PromptForm;
+  /** Path of the table of words, which is the output projection too. */
+  readonly embeddingPath: string;
+  /** Parts that may come from files of their own, by what a loader calls them. */
+  readonly parts: Readonly<Record<string, ModelPart>>;
+  /** How files of a format hold the parameters; undefined where there are no such files. */
+  readonly layouts: Readonly<Partial<Record<WeightFormat, Layout>>>;
+  /** Settings for people, by name: `inspect` prints them. */
+  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+
+  /** The residual stream after the last norm, f32 [B, P + T, d], and the caches with the new keys and values in them. */
+  forward(
+    params: ParamTree,
+    inputs: ModelInputs,
+    options?: ForwardOptions,
+  ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] };
+  /** Logits f32 [R, V] of rows of the hidden stream, f32 [R, d]. For a few rows: V is large. */
+  logits(params: ParamTree, rows: Tensor): Tensor;
+  /** Cross-entropy in nats f32 [R] of rows of the hidden stream, f32 [R, d], with `targets` i32 [R]; 0 where a target is negative. */
+  tokenLosses(params: ParamTree, rows: Tensor, targets: Tensor, options?: { readonly labelSmoothing?: number }): Tensor;
+  /** The model's config.json in Hugging Face's form, without a dtype. */
+  toHf(): Record<string, unknown>;
+}
+
+/** Where a family's configurations are read from, and everything it knows by itself. */
+export interface ModelFamily<C extends ModelConfig = ModelConfig> {
+  /** `ModelConfig.family` of its configurations. */
+  readonly id: string;
+  /** Its released sizes by name. */
+  readonly presets: Readonly<Record<string, C>>;
+  /** Last names of its linears that can have a LoRA: `qProj`. */
+  readonly linears: readonly string[];
+  /** Parts of its models, see `ParamSpec.tower`. */
+  readonly towers: readonly string[];
+  /** Names of ways to prepare pictures, beside the published one. */
+  readonly imagePresets?: readonly string[];
+  /** From a config.json: the `model_type`s that are its own, and the reading. @throws ConfigError naming the field */
+  readonly hf?: { readonly modelTypes: readonly string[]; read(json: unknown): C };
+  /** From a GGUF's metadata: the `general.architecture`s that are its own. @throws ConfigError naming the key */
+  readonly gguf?: { readonly architectures: readonly string[]; read(metadata: Readonly<Record<string, unknown>>): C };
+  /** From the shapes of an npz's arrays by name, which say the configuration. @throws ArrayShapesError, ConfigError */
+  readonly npz?: { read(shapes: ReadonlyMap<string, readonly number[]>): C };
+  /** The model of a configuration. */
+  describe(config: C): Model<C>;
+}
+
