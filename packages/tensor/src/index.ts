@@ -20,9 +20,11 @@ export {
   trace,
   type CompiledFunction,
   type HostTensor,
+  type InputsOf,
+  type OutputNames,
   type Traced,
 } from './program/compile.js';
-export { planProgram, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
+export { planProgram, type InputTypes, type MemoryPlan, type ProgramPlan, type Update } from './program/plan.js';
 export { copySpeed, leastNanoseconds, measureCeiling, type Ceiling } from './program/ceiling.js';
 export {
   sumByKernel,
@@ -39,6 +41,7 @@ export {
   sharedSlotBytes,
   SlotPool,
   type HostData,
+  type HostInputs,
 } from './program/program.js';
 export { profileClock, type ProfileClock } from '@lapidary/kernels';
 export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';

@@ -162,7 +162,10 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   /** Undefined for a model that sees no pictures. */
   readonly vision?: VisionGeometry;
   /** Patches f32 [tokensPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset. */
-  readonly preparePicture?: (image: RgbImage, how: { readonly format: WeightFormat; readonly preset?: string }) => Float32Array;
+  readonly preparePicture?: (
+    image: RgbImage,
+    how: { readonly format: WeightFormat; readonly preset?: string },
+  ) => Float32Array;
   readonly prompt: PromptForm;
   /** Path of the table of words, which is the output projection too. */
   readonly embeddingPath: string;
@@ -208,4 +211,3 @@ export interface ModelFamily<C extends ModelConfig = ModelConfig> {
   /** The model of a configuration. */
   describe(config: C): Model<C>;
 }
-

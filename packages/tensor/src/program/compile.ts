@@ -1,9 +1,9 @@
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType } from '@lapidary/kernels';
 import { addNode, type Tensor, type TensorType } from '../graph.js';
-import { treeEntries, treeFromEntries, type Tree } from '../tree.js';
+import { treeEntries, type Tree } from '../tree.js';
 import type { Variable } from '../variable.js';
-import { planProgram, type ProgramPlan, type Update } from './plan.js';
+import { planProgram, type InputTypes, type ProgramPlan, type Update } from './plan.js';
 import { Program, type HostData } from './program.js';
 
 /** Values for one input of a compiled function. */
@@ -29,23 +29,30 @@ function dtypeOf({ data, dtype }: HostTensor): DType {
   return dtype ?? (data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'u32');
 }
 
-/** Traces `fn` for inputs of these types and plans its memory: kernels, buffers and bytes, with no device touched. */
-export function trace<I extends Tree<Tensor>, O extends Tree<Tensor>>(
+/** What a traced function is given: a tensor for each of its types. */
+export type InputsOf<T extends InputTypes> = { readonly [K in keyof T]: Tensor };
+
+/** Names of a flat record of outputs; of a nested tree any path. */
+export type OutputNames<O> = O extends Readonly<Record<string, Tensor>> ? keyof O & string : string;
+
+/**
+ * Traces `fn` for inputs of these types and plans its memory: kernels, buffers and bytes, with no device touched. The plan knows its
+ * inputs and outputs by name.
+ */
+export function trace<T extends InputTypes, O extends Tree<Tensor>>(
   profile: DeviceProfile,
-  fn: (inputs: I) => Traced<O>,
-  types: Tree<TensorLike>,
-): { plan: ProgramPlan; outputPaths: string[] } {
-  const leaves = treeEntries<Tensor>(buildInputs(types));
-  const { outputs, updates = [] } = fn(treeFromEntries(leaves) as I);
+  fn: (inputs: InputsOf<T>) => Traced<O>,
+  types: T,
+): { plan: ProgramPlan<T, OutputNames<O>> } {
+  const leaves = Object.entries(types).flatMap(([name, type]) => (type ? [[name, input(name, type)] as const] : []));
+  const { outputs, updates = [] } = fn(Object.fromEntries(leaves) as InputsOf<T>);
   const named = treeEntries<Tensor>(outputs);
-  return {
-    plan: planProgram(
-      profile,
-      named.map(([, t]) => t),
-      updates,
-    ),
-    outputPaths: named.map(([path]) => path),
-  };
+  const plan = planProgram(
+    profile,
+    named.map(([, t]) => t),
+    updates,
+  );
+  return { plan: { ...plan, inputTypes: types, outputNames: named.map(([path]) => path as OutputNames<O>) } };
 }
 
 /** A shape and dtype as a leaf of a tree (a class, so that trees do not take it for a branch). */
@@ -58,25 +65,20 @@ export class TensorLike implements TensorType {
   }
 }
 
-function buildInputs(types: Tree<TensorLike>): Tree<Tensor> {
-  return treeFromEntries(treeEntries<TensorLike>(types).map(([path, type]) => [path, input(path, type)] as const));
-}
-
 /** What one run gives: its outputs, read when asked for. */
 export class RunResult {
   readonly #program: Program;
-  readonly #paths: readonly string[];
 
-  constructor(program: Program, paths: readonly string[]) {
+  constructor(program: Program) {
     this.#program = program;
-    this.#paths = paths;
   }
 
-  /** The values of an f32 output by its path in the tree that the function returned (`''` for a single tensor). */
+  /**
+   * The values of an f32 output by its path in the tree that the function returned (`''` for a single tensor).
+   * @throws RangeError for a path that is no output's
+   */
   read(path = ''): Promise<Float32Array> {
-    const index = this.#paths.indexOf(path);
-    if (index < 0) throw new RangeError(`no output '${path}'; there are: ${this.#paths.join(', ')}`);
-    return this.#program.read(index);
+    return this.#program.read(path);
   }
 }
 
@@ -94,7 +96,7 @@ export function compile<O extends Tree<Tensor>>(
   gpu: Gpu,
   fn: (inputs: Record<string, Tensor>) => Traced<O>,
 ): CompiledFunction {
-  const programs = new Map<string, Promise<{ program: Program; paths: string[] }>>();
+  const programs = new Map<string, Promise<Program>>();
   const get = (types: Readonly<Record<string, TensorLike>>) => {
     const key = Object.entries(types)
       .map(([name, t]) => `${name}:${t.dtype}[${t.shape.join()}]`)
@@ -105,8 +107,7 @@ export function compile<O extends Tree<Tensor>>(
       made = (async () => {
         // Before planning, so that the plan does without variants that fail.
         await checkKernels(gpu);
-        const { plan, outputPaths } = trace<Record<string, Tensor>, O>(gpu.profile, fn, types);
-        return { program: await Program.create(gpu, plan), paths: outputPaths };
+        return Program.create(gpu, trace(gpu.profile, fn, types).plan);
       })();
       programs.set(key, made);
       made.catch(() => programs.delete(key));
@@ -117,16 +118,16 @@ export function compile<O extends Tree<Tensor>>(
     const types = Object.fromEntries(
       Object.entries(inputs).map(([name, t]) => [name, new TensorLike(dtypeOf(t), t.shape)]),
     );
-    const { program, paths } = await get(types);
+    const program = await get(types);
     program.run(Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.data])));
-    return new RunResult(program, paths);
+    return new RunResult(program);
   };
   return Object.assign(compiled, {
-    program: async (types: Readonly<Record<string, TensorLike>>) => (await get(types)).program,
+    program: (types: Readonly<Record<string, TensorLike>>) => get(types),
     destroy: () => {
       for (const made of programs.values())
         made.then(
-          ({ program }) => program.destroy(),
+          (program) => program.destroy(),
           () => undefined,
         );
       programs.clear();

@@ -30,7 +30,13 @@ export interface MemoryPlan {
   readonly largestBuffer: number;
 }
 
-export interface ProgramPlan {
+/** Types of a program's inputs by name; undefined ones are not there. */
+export type InputTypes = { readonly [name: string]: TensorType | undefined };
+
+/** `T`: its inputs by name, `O`: names of its outputs. */
+export interface ProgramPlan<T extends InputTypes = InputTypes, O extends string = string> {
+  /** Of all inputs, those included that nothing reads. */
+  readonly inputTypes: T;
   readonly calls: readonly KernelCall<StorageId>[];
   /** Name of the op that emitted each call. */
   readonly callNames: readonly string[];
@@ -40,6 +46,8 @@ export interface ProgramPlan {
   readonly slotBytes: readonly number[];
   readonly inputs: readonly { readonly name: string; readonly tensor: Tensor }[];
   readonly outputs: readonly Tensor[];
+  /** In the order of `outputs`. */
+  readonly outputNames: readonly O[];
   readonly variables: readonly Variable[];
   readonly memory: MemoryPlan;
   /** Every temporary tensor, for inspection: what it is and its bytes. */
@@ -329,6 +337,7 @@ export function planProgram(
   temporary.forEach((id, n) => homes.set(id, { kind: 'slot', slot: slot[n]! }));
 
   return {
+    inputTypes: Object.fromEntries(inputs.map(({ name, tensor }) => [name, tensor])),
     calls,
     callNames,
     callTypes,
@@ -336,6 +345,7 @@ export function planProgram(
     slotBytes,
     inputs,
     outputs,
+    outputNames: outputs.map((_, i) => String(i)),
     variables,
     memory: memoryPlan(
       calls,

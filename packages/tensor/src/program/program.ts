@@ -1,11 +1,18 @@
 import type { CompiledPipeline, Gpu, PipelineSpec } from '@lapidary/gpu';
 import { checkKernels, encodeDispatch, profileClock, timePasses, type Dispatch } from '@lapidary/kernels';
 import { formatType, type Tensor } from '../graph.js';
-import { uniformLayout, type Home, type ProgramPlan } from './plan.js';
+import { uniformLayout, type Home, type InputTypes, type ProgramPlan } from './plan.js';
 import { sumByKernel, timedDispatches, type ProfileOptions, type ProgramProfile } from './profile.js';
 
 /** What the host writes into an input: the dtype's own bytes. */
 export type HostData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
+
+/** Values for a program's inputs, by name. */
+export type HostInputs<T extends InputTypes> = { readonly [K in keyof T]: HostData };
+
+/** Inputs may only be left out where there need be none. */
+type RunArguments<T extends InputTypes> =
+  Record<never, never> extends HostInputs<T> ? [inputs?: HostInputs<T>] : [inputs: HostInputs<T>];
 
 /** A program was run with missing or wrong inputs, or after it was destroyed. */
 export class ProgramInputError extends Error {
@@ -56,8 +63,8 @@ const DISPATCHES_PER_SUBMIT = 256;
  * A plan with its memory, pipelines and bind groups made: runs any number of times without making more. Results stay on the
  * GPU until read; the next run overwrites them.
  */
-export class Program {
-  readonly plan: ProgramPlan;
+export class Program<T extends InputTypes = InputTypes, O extends string = string> {
+  readonly plan: ProgramPlan<T, O>;
   readonly #gpu: Gpu;
   readonly #steps: readonly Dispatch[];
   readonly #inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>;
@@ -67,7 +74,7 @@ export class Program {
 
   private constructor(
     gpu: Gpu,
-    plan: ProgramPlan,
+    plan: ProgramPlan<T, O>,
     steps: readonly Dispatch[],
     inputs: ReadonlyMap<string, { buffer: GPUBuffer; tensor: Tensor }>,
     outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[],
@@ -97,7 +104,11 @@ export class Program {
    * Variables must be allocated already. Temporaries live in `pool`, if one is given that was made for this plan too.
    * @throws what `prepare` throws.
    */
-  static async create(gpu: Gpu, plan: ProgramPlan, pool?: SlotPool): Promise<Program> {
+  static async create<T extends InputTypes, O extends string>(
+    gpu: Gpu,
+    plan: ProgramPlan<T, O>,
+    pool?: SlotPool,
+  ): Promise<Program<T, O>> {
     await checkPlan(gpu, plan);
     const compiled = await Promise.all(plan.calls.map((call) => gpu.pipelines.get(pipelineOf(call))));
     const owned: GPUBuffer[] = [];
@@ -137,8 +148,8 @@ export class Program {
   }
 
   /** Writes the inputs and submits every kernel. Does not wait; read an output or call `gpu.idle()` for that. */
-  run(inputs: Readonly<Record<string, HostData>> = {}): void {
-    this.#write(inputs);
+  run(...[inputs]: RunArguments<T>): void {
+    this.#write(inputs ?? {});
     const { device } = this.#gpu;
     for (let first = 0; first < this.#steps.length; first += DISPATCHES_PER_SUBMIT) {
       const encoder = device.createCommandEncoder();
@@ -155,7 +166,7 @@ export class Program {
    * @throws TimestampsUnavailableError where `clock: 'gpu'` is asked of a device that has no timestamps.
    */
   async profile(
-    inputs: Readonly<Record<string, HostData>> = {},
+    inputs: HostInputs<T>,
     { clock = profileClock(this.#gpu), ceiling }: ProfileOptions = {},
   ): Promise<ProgramProfile> {
     this.#write(inputs);
@@ -169,12 +180,13 @@ export class Program {
     };
   }
 
-  #write(inputs: Readonly<Record<string, HostData>>): void {
+  #write(inputs: Readonly<Record<string, HostData | undefined>>): void {
     this.#gpu.check();
-    for (const name of Object.keys(inputs)) {
-      if (!this.#inputs.has(name))
+    const { inputTypes } = this.plan;
+    for (const [name, data] of Object.entries(inputs)) {
+      if (data !== undefined && !Object.hasOwn(inputTypes, name))
         throw new ProgramInputError(
-          `this program has no input '${name}'; it has: ${[...this.#inputs.keys()].join(', ')}`,
+          `this program has no input '${name}'; it has: ${Object.keys(inputTypes).join(', ')}`,
         );
     }
     for (const [name, { buffer, tensor }] of this.#inputs) {
@@ -205,9 +217,15 @@ export class Program {
     return read;
   }
 
-  /** The values of one f32 output of the last run. Waits for the GPU. */
-  async read(output: number): Promise<Float32Array> {
-    return new Float32Array(await this.readBytes(output), 0, this.plan.outputs[output]!.size);
+  /**
+   * The values of one f32 output of the last run, by its name or its number. Waits for the GPU.
+   * @throws RangeError for a name that is no output's
+   */
+  async read(output: O | number): Promise<Float32Array> {
+    const { outputs, outputNames } = this.plan;
+    const index = typeof output === 'number' ? output : outputNames.indexOf(output);
+    if (index < 0) throw new RangeError(`no output '${output}'; there are: ${outputNames.join(', ')}`);
+    return new Float32Array(await this.readBytes(index), 0, outputs[index]!.size);
   }
 
   /** Gives back the program's own memory; variables stay. */
