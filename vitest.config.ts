@@ -4,12 +4,14 @@ import { findChromium } from './scripts/find-chromium.mjs';
 // The shader package is generated: tests run what the .wesl files say now.
 import './shaders/build.mjs';
 
-// Four kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, *.browser.test.ts in Chromium only, and
-// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only.
+// Kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, *.browser.test.ts in Chromium only, and
+// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.slow.test.ts (more than a few seconds: many
+// shaders to compile, whole runs) run wherever the others do, but not in the fast lane.
 const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 const nodeOnly = '**/*.node.test.ts';
 const browserOnly = '**/*.browser.test.ts';
 const oneAdapterOnly = '**/*.e2e.test.ts';
+const slow = '**/*.slow*.test.ts';
 const never = ['**/node_modules/**', '**/dist/**'];
 
 // Packages see each other's sources through this export condition; the others are Vite's defaults, which a list replaces.
@@ -25,6 +27,18 @@ const nodeResolve = {
 const node: TestProjectConfiguration = {
   ...nodeResolve,
   test: { ...common, name: 'node', include: everywhere, exclude: [...never, browserOnly], provide: { adapter: '' } },
+};
+
+/** The inner loop, `npm run check`: what is fast of the above. */
+const fast: TestProjectConfiguration = {
+  ...nodeResolve,
+  test: {
+    ...common,
+    name: 'fast',
+    include: everywhere,
+    exclude: [...never, browserOnly, oneAdapterOnly, slow],
+    provide: { adapter: '' },
+  },
 };
 
 /** Node on SwiftShader: no shader-f16, subgroups of 4, large bindings; as Chromium without a GPU has it. */
@@ -85,6 +99,7 @@ export default defineConfig(async () => ({
     maxWorkers: 2,
     projects: [
       node,
+      ...(wants('fast') ? [fast] : []),
       ...(wants('node-swiftshader') ? [swiftshader] : []),
       ...(wants('chromium') ? [await chromium()] : []),
     ],

@@ -1,5 +1,5 @@
 // The README's commands come through here: installs what is missing, then runs them. Needs only Node and npm.
-//   node scripts/bootstrap.mjs test [step …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]
+//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -73,6 +73,8 @@ const source = ['--import', tsx, '--conditions=lapidary-source'];
 
 if (command === 'test') {
   process.exitCode = await run(process.execPath, ['scripts/test.mjs', ...args]);
+} else if (command === 'check') {
+  process.exitCode = await run(process.execPath, ['scripts/check.mjs', ...args]);
 } else if (command === 'example' && args.length > 0) {
   const [name, ...rest] = args;
   const folder = join('examples', name);
@@ -86,7 +88,7 @@ if (command === 'test') {
   process.exitCode = await bench(args);
 } else {
   console.error(
-    'usage: node scripts/bootstrap.mjs test [step …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]',
+    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]',
   );
   process.exitCode = 2;
 }

@@ -1,13 +1,14 @@
 // 20 steps of AdamW on PaliGemma, full, LoRA on either tower, and the vision side alone, against PyTorch and PEFT
 // (test/fixtures/curves).
-import { loraScale, loraSpecs, paramTree, type PaliGemmaConfig } from '@lapidary/gemma';
+import { loraScale, loraSpecs, modelOf, type PaliGemmaConfig } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Program, Variable } from '@lapidary/tensor';
-import { hyperInput, planStep, planTrained, type StepModel } from '@lapidary/trainer';
+import { planStep, type StepModel, type StepProgram } from '@lapidary/trainer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shiftedTargets } from './support/gemma-fixture.js';
 import { paliGemmaFixture, paliGemmaHfName, paliGemmaInputs } from './support/paligemma-fixture.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
+import { adamwHyper, allocateKept, stepModel } from './support/step-model.js';
 
 interface Curve {
   learningRate: number[];
@@ -46,6 +47,7 @@ const kinds = {
 
 async function setUp(name: string, kind: keyof typeof kinds) {
   const { config, variables } = await paliGemmaFixture(gpu, name);
+  const paliGemma = modelOf(config);
   const { lora, trained: isTrained } = kinds[kind];
   let trainedParams = new Map([...variables].filter(([path]) => isTrained(path)));
   let options: StepModel['options'] = {};
@@ -53,7 +55,7 @@ async function setUp(name: string, kind: keyof typeof kinds) {
     const rank = { rank: 4, alpha: 8 };
     const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
     trainedParams = new Map();
-    for (const [path, spec] of loraSpecs(config, { ...rank, targets: isTrained })) {
+    for (const [path, spec] of loraSpecs(paliGemma.params, { ...rank, targets: ({ path }) => isTrained(path) })) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
       const hf = paliGemmaHfName(`${spec.linear}.weight`, config).replace('language_model.model.', 'language_model.');
       variable.write(
@@ -66,9 +68,8 @@ async function setUp(name: string, kind: keyof typeof kinds) {
     expect(trainedParams.size).toBe(adapter.size);
     options = { loraScale: loraScale(rank) };
   }
-  const trained = planTrained(trainedParams, false);
-  for (const t of trained) for (const state of [t.m, t.v]) state.allocate(gpu);
-  const model: StepModel = { params: paramTree(variables), config, trained, options };
+  const model = stepModel(paliGemma, variables, trainedParams, { options });
+  allocateKept(gpu, model);
   return { model, config };
 }
 
@@ -84,7 +85,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
     const curve = await fixtureJson<Curve>(`curves/${name}/${file}.json`);
     const { model, config } = await setUp(name, kind);
     const data = await batches(name, config);
-    const programs = new Map<string, Program>();
+    const programs = new Map<string, StepProgram>();
     for (let step = 0; step < 20; step++) {
       const { shape, inputs } = data[step % 4]!;
       const key = JSON.stringify(shape);
@@ -92,10 +93,10 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
       programs.set(key, program);
       program.run({
         ...inputs,
-        hyper: hyperInput({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }),
+        hyper: adamwHyper({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }),
       });
-      const [loss] = await program.read(0);
-      const [norm2] = await program.read(1);
+      const [loss] = await program.read('loss');
+      const [norm2] = await program.read('gradNormSquared');
       expect(Math.abs(loss! / curve.loss[step]! - 1), `loss of step ${step}`).toBeLessThan(1e-3);
       expect(Math.abs(Math.sqrt(norm2!) / curve.gradNorm[step]! - 1), `gradient norm of step ${step}`).toBeLessThan(
         5e-3,

@@ -1,9 +1,8 @@
 // One layer of each tower of PaliGemma 3B at full width on the device: bf16 base, LoRA on everything, recomputed blocks.
 import {
   loraSpecs,
-  paliGemmaParamSpecs,
+  modelOf,
   paliGemmaPresets,
-  paramTree,
   patchCount,
   planVariables,
   type ParamPlan,
@@ -11,8 +10,9 @@ import {
 import { openGpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import { Program } from '@lapidary/tensor';
-import { hyperInput, planStep, planTrained, type StepModel } from '@lapidary/trainer';
+import { planStep } from '@lapidary/trainer';
 import { expect, it } from 'vitest';
+import { adamwHyper, allocateKept, stepModel } from './support/step-model.js';
 
 it('trains one layer of each tower at full width', { timeout: 600_000 }, async () => {
   const gpu = await openGpu();
@@ -23,11 +23,12 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
     vision: { ...official.vision, numLayers: 1, imageSize: 112 },
     text: { ...official.text, numLayers: 1, layerTypes: ['global' as const], vocabSize: 512 },
   };
+  const paliGemma = modelOf(config);
   const count = patchCount(config.vision);
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape }] of paliGemmaParamSpecs(config))
+  for (const { path, shape } of paliGemma.params)
     plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
-  const lora = loraSpecs(config, { rank: 16, alpha: 16 });
+  const lora = loraSpecs(paliGemma.params, { rank: 16, alpha: 16 });
   for (const [path, { shape }] of lora) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables) {
@@ -41,14 +42,11 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
         Uint16Array.from({ length: byteLength('bf16', size) / 2 }, (_, i) => (i % 5 < 2 ? 0x3c00 : 0xbc00)),
       );
   }
-  const trained = planTrained(new Map([...variables].filter(([path]) => path.includes('.lora.'))), false);
-  for (const { m, v } of trained) for (const state of [m, v]) state.allocate(gpu);
-  const model: StepModel = {
-    params: paramTree(variables),
-    config,
-    trained,
+  const trained = new Map([...variables].filter(([path]) => path.includes('.lora.')));
+  const model = stepModel(paliGemma, variables, trained, {
     options: { gradientCheckpointing: true, loraScale: 1 },
-  };
+  });
+  allocateKept(gpu, model);
   const shape = { batch: 1, length: 16, patches: count, targets: 16 };
   const program = await Program.create(gpu, planStep(gpu.profile, model, shape));
   const records = Int32Array.from(
@@ -64,9 +62,9 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
       rows: Int32Array.from({ length: 16 }, (_, i) => (i < 7 ? count + 8 + i : -1)),
       targets: Int32Array.from({ length: 16 }, (_, i) => (i < 7 ? i + 14 : -1)),
       weight: Float32Array.of(1 / 7),
-      hyper: hyperInput({ learningRate: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, step, clipNorm: 1 }),
+      hyper: adamwHyper({ learningRate: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, step, clipNorm: 1 }),
     });
-    losses.push((await program.read(0))[0]!);
+    losses.push((await program.read('loss'))[0]!);
   }
   expect(losses.every(Number.isFinite)).toBe(true);
   expect(losses[1]!).toBeLessThan(losses[0]!);

@@ -1,12 +1,13 @@
 // 20 steps of AdamW, full and LoRA, against PyTorch and PEFT (test/fixtures/curves).
-import { loraSpecs, loraScale, paramTree } from '@lapidary/gemma';
+import { loraSpecs, loraScale, modelOf } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Program, Variable } from '@lapidary/tensor';
-import { hyperInput, planMicroStep, planStep, planTrained, planUpdate, type StepModel } from '@lapidary/trainer';
+import { planMicroStep, planStep, planUpdate, type StepModel, type StepProgram } from '@lapidary/trainer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { causalInfo, gemmaFixture, hfName, shiftedTargets } from './support/gemma-fixture.js';
 import { relativeError } from './support/relative-error.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
+import { adamwHyper, allocateKept, stepModel } from './support/step-model.js';
 
 interface Curve {
   learningRate: number[];
@@ -43,13 +44,14 @@ async function batches(name: string) {
 /** The model with its adapter (from PEFT's files) and optimiser state on the device. */
 async function setUp(name: string, kind: 'full' | 'lora' | 'rslora', accumulate = false) {
   const { config, variables } = await gemmaFixture(gpu, name);
+  const gemma = modelOf(config);
   let trainedParams = new Map(variables);
   let options: StepModel['options'] = {};
   if (kind !== 'full') {
     const lora = { rank: 4, alpha: 8, rslora: kind === 'rslora' };
     const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
     trainedParams = new Map();
-    for (const [path, spec] of loraSpecs(config, lora)) {
+    for (const [path, spec] of loraSpecs(gemma.params, lora)) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
       const hf = hfName(`${spec.linear}.weight`, config).replace(
         /\.weight$/,
@@ -61,9 +63,8 @@ async function setUp(name: string, kind: 'full' | 'lora' | 'rslora', accumulate 
     }
     options = { loraScale: loraScale(lora) };
   }
-  const trained = planTrained(trainedParams, accumulate);
-  for (const t of trained) for (const state of [t.m, t.v, t.sum]) state?.allocate(gpu);
-  const model: StepModel = { params: paramTree(variables), config, trained, options };
+  const model = stepModel(gemma, variables, trainedParams, { options, accumulate });
+  allocateKept(gpu, model);
   return { model, variables, config };
 }
 
@@ -82,7 +83,7 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
       const curve = await fixtureJson<Curve>(`curves/${name}/${file}.json`);
       const { model, variables, config } = await setUp(name, kind);
       const data = await batches(name);
-      const programs = new Map<string, Program>();
+      const programs = new Map<string, StepProgram>();
       const counted = { ...gpu.counters, pipelines: 0 };
       for (let step = 0; step < 20; step++) {
         const { shape, inputs } = data[step % 4]!;
@@ -91,10 +92,10 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
         programs.set(key, program);
         program.run({
           ...inputs,
-          hyper: hyperInput({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }),
+          hyper: adamwHyper({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }),
         });
-        const [loss] = await program.read(0);
-        const [norm2] = await program.read(1);
+        const [loss] = await program.read('loss');
+        const [norm2] = await program.read('gradNormSquared');
         expect(Math.abs(loss! / curve.loss[step]! - 1), `loss of step ${step}`).toBeLessThan(1e-3);
         expect(Math.abs(Math.sqrt(norm2!) / curve.gradNorm[step]! - 1), `gradient norm of step ${step}`).toBeLessThan(
           5e-3,
@@ -128,7 +129,7 @@ it('accumulates gradients over micro-batches as one large batch would', async ()
   const total = first!.shape.targets + second!.shape.targets;
   const whole = await setUp(name, 'lora');
   const parts = await setUp(name, 'lora', true);
-  const hyper = hyperInput({ ...fixed, learningRate: 1e-2, step: 1 });
+  const hyper = adamwHyper({ ...fixed, learningRate: 1e-2, step: 1 });
 
   const { batch, length } = first!.shape;
   const program = await Program.create(
@@ -151,11 +152,11 @@ it('accumulates gradients over micro-batches as one large batch would', async ()
   }
   const update = await Program.create(gpu, planUpdate(gpu.profile, parts.model));
   update.run({ hyper });
-  expect(Math.abs((await update.read(0))[0]! / (await program.read(1))[0]! - 1)).toBeLessThan(1e-5);
+  expect(Math.abs((await update.read('gradNormSquared'))[0]! / (await program.read('gradNormSquared'))[0]! - 1)).toBeLessThan(1e-5);
   for (const [path, variable] of whole.variables) {
     if (!path.includes('.lora.')) continue;
     // Adam's first step is lr · sign(g): where a gradient is almost 0 its sign may differ, so the sums are compared through m.
-    const m = (v: typeof whole) => v.model.trained.find((t) => t.path === path)!.m.read();
+    const m = (v: typeof whole) => v.model.trained.find((t) => t.path === path)!.state['m']!.read();
     expect(relativeError(await m(parts), await m(whole)), path).toBeLessThan(1e-5);
     expect(variable.type.shape.length).toBe(2);
   }

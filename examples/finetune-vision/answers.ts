@@ -1,7 +1,7 @@
 // What a model says about held-out pictures, and how often that is exactly right.
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { readJsonl } from '@lapidary/trainer';
+import { parseRow, readJsonl } from '@lapidary/trainer';
 import type { TextModel } from 'lapidary';
 
 /** A question about a picture, and its answer. */
@@ -16,7 +16,7 @@ export interface Question {
 /** The rows of a JSONL file, pictures read. */
 export async function readQuestions(file: string): Promise<Question[]> {
   const questions: Question[] = [];
-  for (const row of readJsonl(await readFile(file, 'utf8'), file)) {
+  for (const row of readJsonl(await readFile(file, 'utf8'), file, parseRow)) {
     if (!('prompt' in row) || typeof row.image !== 'string')
       throw new TypeError(`${file}, line ${row.line}: a row of {image, prompt, completion} is needed`);
     const png = new Uint8Array(await readFile(resolve(dirname(file), row.image)));

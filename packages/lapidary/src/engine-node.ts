@@ -1,26 +1,21 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { modelPresets, textConfigOf, visionConfigOf } from '@lapidary/gemma';
-import { baselineProfile, openGpu, type DeviceProfile, type Gpu } from '@lapidary/gpu';
+import { modelPresets } from '@lapidary/gemma';
+import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
-  describeRecomputed,
-  openData,
-  openModel,
-  planModel,
-  planPreset,
-  planRun,
-  planRunMemory,
+  countParameters,
+  planRelease,
+  prepareRun,
   profileTraining,
   runTraining,
   tryFit,
   tuneTraining,
-  type ModelPlan,
-  type ResolvedTrainConfig,
+  type PlannedRun,
 } from '@lapidary/trainer';
 import { modelWeightLoader, type HubOptions, type WeightLoader } from '@lapidary/weights';
-import type { Engine, GenerateRequest } from './engine.js';
+import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
 import { UsageError } from './usage-error.js';
@@ -29,65 +24,34 @@ import { UsageError } from './usage-error.js';
 export const engine: Engine = {
   openModel: async (model) => loaderOf(model),
   runTraining,
-  planTraining: async (config) => {
-    const open = await openModel(config.weightLoader);
-    try {
-      const data = await openData(config, open);
-      const model = planModel(open, config);
-      return await withAdapter(async (profile, gpu) => {
-        const plan = planRunMemory(profile, model, data, config);
-        return {
-          ...countsOf(model, config),
-          totalSteps: planRun(config, data.train.length).totalSteps,
-          memory: plan.memory,
-          recomputed: describeRecomputed(plan, config.memoryBudget),
-          fit: gpu && (await tryFit(gpu, plan, config)),
-        };
-      });
-    } finally {
-      await open.weights.close();
-    }
-  },
+  planTraining: (config) =>
+    withAdapter(async (gpu) => {
+      const prepared = await prepareRun(config, gpu, { tuning: { mode: 'never' }, refuse: false });
+      await prepared.close();
+      return describePlan(prepared, prepared.schedule.totalSteps, gpu);
+    }),
   planRelease: (name, config) =>
-    withAdapter(async (profile, gpu) => {
-      const { model, plan } = planPreset(profile, modelPresets[name], config);
-      return {
-        ...countsOf(model, config),
-        totalSteps: config.steps,
-        memory: plan.memory,
-        recomputed: describeRecomputed(plan, config.memoryBudget),
-        fit: gpu && (await tryFit(gpu, plan, config)),
-      };
+    withAdapter((gpu) => {
+      const planned = planRelease(modelPresets[name], config, gpu ? { profile: gpu.profile } : {});
+      return describePlan(planned, config.steps, gpu);
     }),
   profileTraining,
   tuneTraining,
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
-      const { layerTypes, eosTokenIds, ...settings } = textConfigOf(weights.config);
-      const vision = visionConfigOf(weights.config);
-      const tensors = [...weights.entries].map(([name, { dtype, shape }]) => ({
-        name,
-        dtype,
-        shape,
-        bytes: byteLength(
-          dtype,
-          shape.reduce((a, b) => a * b, 1),
-        ),
-      }));
+      const tensors = [...weights.entries].map(([name, { dtype, shape }]) => {
+        const size = shape.reduce((a, b) => a * b, 1);
+        return { name, dtype, shape, size, bytes: byteLength(dtype, size) };
+      });
       return {
         source: model,
         format: weights.format,
         family: weights.config.family,
-        parameters: tensors.reduce((n, t) => n + t.shape.reduce((a, b) => a * b, 1), 0),
-        bytes: tensors.reduce((n, t) => n + t.bytes, 0),
-        config: {
-          ...settings,
-          globalLayers: layerTypes.filter((t) => t === 'global').length,
-          eosTokenIds: eosTokenIds.join(', '),
-          ...(vision && Object.fromEntries(Object.entries(vision).map(([key, value]) => [`vision.${key}`, value]))),
-        },
-        tensors,
+        parameters: tensors.reduce((n, { size }) => n + size, 0),
+        bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
+        config: weights.model.settings,
+        tensors: tensors.map(({ size: _, ...tensor }) => tensor),
       };
     } finally {
       await weights.close();
@@ -96,11 +60,17 @@ export const engine: Engine = {
   generate,
 };
 
-function countsOf(model: ModelPlan, config: ResolvedTrainConfig) {
+async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu: Gpu | null): Promise<TrainingPlan> {
+  const { config, model, plan, budgetNotices } = planned;
+  const { all, trained } = countParameters(model);
   return {
-    parameters: [...model.variables.values()].reduce((n, v) => n + v.tensor.size, 0),
-    trainableParameters: model.step.trained.reduce((n, t) => n + t.param.tensor.size, 0),
+    parameters: all,
+    trainableParameters: trained,
+    totalSteps,
     tokensPerStep: config.batchSize * config.maxLength * config.gradientAccumulation,
+    memory: plan.memory,
+    budgetNotices,
+    fit: gpu && (await tryFit(gpu, plan, config)),
   };
 }
 
@@ -121,11 +91,11 @@ export function loaderOf(
   };
 }
 
-/** Plans for the adapter that a run would use; for WebGPU's baseline, and without a device, where there is none. */
-async function withAdapter<T>(plan: (profile: DeviceProfile, gpu: Gpu | null) => Promise<T>): Promise<T> {
+/** Plans for the device that a run would use; null where there is none. */
+async function withAdapter<T>(plan: (gpu: Gpu | null) => Promise<T>): Promise<T> {
   const gpu = await openGpu().catch(() => null);
   try {
-    return await plan(gpu?.profile ?? baselineProfile, gpu);
+    return await plan(gpu);
   } finally {
     gpu?.destroy();
   }

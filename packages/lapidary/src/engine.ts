@@ -1,13 +1,6 @@
 import type { ModelPresetName } from '@lapidary/gemma';
-import type {
-  Fit,
-  MemoryEntry,
-  profileTraining,
-  ResolvedTrainConfig,
-  RunTraining,
-  tuneTraining,
-  WeightLoader,
-} from '@lapidary/trainer';
+import type { Fit, MemoryEntry, profileTraining, ResolvedTrainConfig, RunTraining, tuneTraining } from '@lapidary/trainer';
+import type { WeightLoader } from '@lapidary/weights';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -17,8 +10,8 @@ export interface TrainingPlan {
   readonly totalSteps: number | null;
   readonly tokensPerStep: number;
   readonly memory: readonly MemoryEntry[];
-  /** Which blocks are computed again to stay within `memoryBudget`, in a sentence; null where none are. */
-  readonly recomputed: string | null;
+  /** What the run does to stay within `memoryBudget`, in sentences: blocks computed again, samples left out. */
+  readonly budgetNotices: readonly string[];
   /** Whether it fits, as far as that can be known; null where there is no adapter to ask. */
   readonly fit: Fit | null;
 }

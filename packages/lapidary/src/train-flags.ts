@@ -87,11 +87,18 @@ export const trainFlags: readonly TrainFlag[] = [
   ]),
   ...group('Optimizer', [
     {
+      name: '--optimizer',
+      value: '<type>',
+      path: 'optimizer.type',
+      kind: 'text',
+      help: 'adamw, sgd, lion or adafactor (default: adamw)',
+    },
+    {
       name: '--learning-rate',
       value: '<x>',
       path: 'optimizer.learningRate',
       kind: 'number',
-      help: 'at its peak (default: 2e-4 with LoRA, 2.5e-5 with --full)',
+      help: 'at its peak (default: as suits the optimizer; of adamw 2e-4 with LoRA, 2.5e-5 with --full)',
     },
     {
       name: '--schedule',
@@ -135,6 +142,27 @@ export const trainFlags: readonly TrainFlag[] = [
       path: 'optimizer.clipGradNorm',
       kind: 'number',
       help: 'largest gradient norm (default: 1)',
+    },
+    {
+      name: '--momentum',
+      value: '<x>',
+      path: 'optimizer.momentum',
+      kind: 'number',
+      help: 'of sgd (default: 0.9)',
+    },
+    {
+      name: '--ema-decay',
+      value: '<x>',
+      path: 'emaDecay',
+      kind: 'number',
+      help: 'such as 0.999: evaluate and export an average of what is trained, of which each step keeps this much',
+    },
+    {
+      name: '--label-smoothing',
+      value: '<x>',
+      path: 'objective.labelSmoothing',
+      kind: 'number',
+      help: "share of each target's probability that is spread over all words (default: 0)",
     },
   ]),
   ...group('What is trained', [

@@ -1,36 +1,62 @@
 // Configuration of a run
 export { diffConfigs, echoConfig, type ConfigChange, type ConfigEcho } from './config/config-echo.js';
 export { closest, describeValue } from './config/find-problems.js';
-export { createLoraTargetFilter, createPathFilter, createTrainableFilter } from './config/path-patterns.js';
-export { planRun, type RunPlan } from './config/plan-run.js';
+export {
+  createLoraTargetFilter,
+  createPathFilter,
+  createTrainableFilter,
+  type ParamPlace,
+} from './config/path-patterns.js';
+export { planRun, type RunSchedule } from './config/plan-run.js';
 export { resolveTrainConfig } from './config/resolve-train-config.js';
 export type { RunTraining, TrainingOptions } from './config/run-types.js';
 export * from './config/train-config.js';
 export * from './errors/errors.js';
 export { createSchedule, type Schedule, type ScheduleOptions, type WarmupRule } from './schedule/schedule.js';
 
-// What a run tells
-export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './metrics/format.js';
-export { combineLoggers, type RunLogger } from './metrics/logger.js';
+// What a run learns, and how
+export { planAnswers, type SamplePrompt } from './objectives/answers.js';
 export {
-  createMetricsLogger,
-  metricsFile,
-  readMetrics,
-  readSamples,
-  samplesFile,
-  summaryFile,
-} from './metrics/metrics-file.js';
+  batchShapes,
+  bucketLength,
+  makeBatch,
+  type CompletionBatch,
+  type CompletionShape,
+} from './objectives/completion/batch.js';
+export {
+  bindCompletion,
+  completion,
+  type CompletionInputs,
+  type CompletionSettings,
+  type CompletionTask,
+} from './objectives/completion/completion.js';
+export { imagesOf, parseRow, type RowFormat, type TextualRow } from './objectives/completion/rows.js';
+export {
+  promptTokens,
+  tokeniseRows,
+  type CompletionExample,
+  type TokeniseOptions,
+} from './objectives/completion/tokenise.js';
+export type * from './objectives/objective.js';
+export { objectiveOf, objectives, type ObjectiveConfig } from './objectives/registry.js';
+export { hyperInput, type Optimizer } from './optimizers/optimizer.js';
+export { optimizerOf, optimizers, type OptimizerConfig, type OptimizerInput } from './optimizers/registry.js';
+
+// What a run tells
+export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './format/format.js';
+export { combineLoggers, type RunLogger } from './metrics/logger.js';
+export { createMetricsLogger, readMetrics, readSamples } from './metrics/metrics-file.js';
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
 export { renderLossChart } from './report/loss-chart.js';
-export { createReportLogger, reportFile } from './report/report-logger.js';
+export { createReportLogger } from './report/report-logger.js';
 export { profileTable, type ProfileTable } from './report/profile-table.js';
 export { renderProfile } from './report/render-profile.js';
 export { renderReport, type ReportData } from './report/render-report.js';
 
 // What a run keeps
-export type { JsonValue } from './store/checkpoint-manifest.js';
+export * from './store/file-names.js';
 export { readText, type ByteRange, type FileContent, type FileStore, type StoredFile } from './store/file-store.js';
 export {
   loadLatestCheckpoint,
@@ -41,35 +67,55 @@ export {
 } from './store/load-checkpoint.js';
 export { createMemoryStore } from './store/memory-store.js';
 export { createDirectoryHandleStore, openOpfsStore } from './store/opfs-store.js';
-export { prepareRunFolder, runFile, type RowsForm, type RunFolder } from './store/run-folder.js';
-export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
 export {
-  hyperInput,
+  parseRunFile,
+  prepareRunFolder,
+  readRunFile,
+  type RowsForm,
+  type RunFile,
+  type RunFolder,
+} from './store/run-folder.js';
+export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
+
+// Data
+export { decodeText } from './data/decode-text.js';
+export { DatasetError, EmptyDatasetError } from './data/errors.js';
+export { epochOrder, splitRows } from './data/order.js';
+export { readJsonl, rowsOf, type RowParser } from './data/read-jsonl.js';
+
+// The run itself
+export { ExportError } from './run/export/export-run.js';
+export { judgeFit, tryFit, type Fit, type MachineMemory } from './run/prepare/check-fit.js';
+export type { UsedKernels } from './run/prepare/choose-kernels.js';
+export { openModel, type OpenModel } from './run/prepare/open-model.js';
+export { countParameters, planModel, type ModelPlan, type StoredTypes } from './run/prepare/plan-model.js';
+export type { StepPrograms, TrainPlan } from './run/prepare/plan-programs.js';
+export { describeRecomputed, type RunPlan } from './run/prepare/plan-within-budget.js';
+export {
+  planRelease,
+  prepareRun,
+  type PlannedRun,
+  type PreparedRun,
+  type PrepareRunOptions,
+} from './run/prepare/prepare-run.js';
+export {
+  keptOf,
   planEval,
   planMicroStep,
   planStep,
   planTrained,
   planUpdate,
-  type BatchShape,
-  type HyperParameters,
+  type ChosenOptimizer,
+  type EvalPlan,
+  type MicroStepPlan,
+  type PlanTrainedOptions,
   type StepModel,
+  type StepPlan,
+  type StepProgram,
   type Trained,
-} from './loop/train-programs.js';
-
-// The run itself
-export { batchShapes, bucketLength, makeBatch, type Batch } from './data/batch.js';
-export { decodeText } from './data/decode-text.js';
-export { DatasetError, EmptyDatasetError } from './data/errors.js';
-export { epochOrder, splitRows } from './data/order.js';
-export { publishedImagePreset } from './data/pictures.js';
-export { parseRow, readJsonl, rowsOf, type Row, type RowFormat } from './data/read-rows.js';
-export { promptTokens, tokeniseRows, type Example, type TokeniseOptions } from './data/tokenise.js';
-export { judgeFit, tryFit, type Fit, type MachineMemory } from './loop/check-fit.js';
-export { ExportError } from './loop/export-run.js';
-export { planPreset } from './loop/plan-preset.js';
-export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './loop/profile-training.js';
-export { openData, planRunMemory, runTraining } from './loop/run-training.js';
-export { type BudgetedPlan, describeRecomputed } from './loop/plan-within-budget.js';
-export { createDeviceSink, openModel, planModel, type ModelPlan, type OpenModel } from './loop/setup-model.js';
-export type { TrainPlan } from './loop/train-plan.js';
-export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './loop/tune-training.js';
+  type UpdatePlan,
+} from './run/prepare/programs.js';
+export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './run/profile/profile-training.js';
+export { createDeviceSink } from './run/train/load-model.js';
+export { runTraining } from './run/train/run-training.js';
+export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

@@ -1,10 +1,5 @@
-import {
-  decodeText,
-  readJsonl,
-  resolveTrainConfig,
-  type ResolvedTrainConfig,
-  type WeightLoader,
-} from '@lapidary/trainer';
+import { decodeText, parseRow, readJsonl, resolveTrainConfig, type ResolvedTrainConfig } from '@lapidary/trainer';
+import type { WeightLoader } from '@lapidary/weights';
 import { Problem } from './problem.js';
 import type { DataChoice, RunRequest } from './protocol.js';
 
@@ -15,7 +10,7 @@ const checkpoints = 20;
 const mostUnsaved = 50;
 
 /** Rows with the pictures themselves in the place of their names. @throws Problem for pictures that are not there */
-async function rowsOf({ name, rows, pictures }: DataChoice): Promise<object> {
+async function rowsOf({ name, rows, pictures }: DataChoice): Promise<File | object[]> {
   const text = decodeText(new Uint8Array(await rows.arrayBuffer()), name);
   if (pictures.length === 0 && !/"images?"\s*:/.test(text)) return new File([rows], name);
   const pathOf = new Map<string, string>();
@@ -44,7 +39,7 @@ async function rowsOf({ name, rows, pictures }: DataChoice): Promise<object> {
     pathOf.set(base, path);
     return picture;
   };
-  return readJsonl(text, name).map(({ line, ...rest }) => {
+  return readJsonl(text, name, parseRow).map(({ line, ...rest }) => {
     if (!('prompt' in rest)) return rest;
     return {
       ...rest,

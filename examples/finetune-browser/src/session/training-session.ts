@@ -1,12 +1,10 @@
-import { textConfigOf, visionConfigOf, type Tokenizer } from '@lapidary/gemma';
+import type { Tokenizer } from '@lapidary/gemma';
 import { describeAdapter, openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
-  openData,
+  countParameters,
   openModel,
-  planModel,
-  planRun,
-  planRunMemory,
+  prepareRun,
   runTraining,
   tryFit,
   type OpenModel,
@@ -44,7 +42,7 @@ export class TrainingSession {
   #stop: AbortController | undefined;
   /** Of the model that was opened last: Gemma's has hundreds of thousands of words, too many to read for each plan. */
   #tokenizer: { readonly key: string; readonly tokenizer: Tokenizer } | undefined;
-  /** Models are opened one after the other, so that their headers do not pile up. */
+  /** What is being opened. */
   #opening: Promise<unknown> = Promise.resolve();
 
   /** The device, opened once; once more after it was lost. */
@@ -67,19 +65,15 @@ export class TrainingSession {
     return { ...loaderOf(model, options), ...(known?.key === keyOf(model) && { tokenizer: known.tokenizer }) };
   }
 
-  /** Opens a model, does something with its headers, and closes it. */
-  #withModel<T>(model: ModelChoice, work: (open: OpenModel) => T | Promise<T>): Promise<T> {
-    const result = this.#opening.then(async () => {
-      const open = await openModel(this.#loaderOf(model));
-      this.#tokenizer = { key: keyOf(model), tokenizer: open.tokenizer };
-      try {
-        return await work(open);
-      } finally {
-        await open.weights.close();
-      }
-    });
+  /** Models are opened one after the other, so that their headers do not pile up. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#opening.then(work);
     this.#opening = result.catch(() => undefined);
     return result;
+  }
+
+  #remember(model: ModelChoice, { tokenizer }: OpenModel): void {
+    this.#tokenizer = { key: keyOf(model), tokenizer };
   }
 
   async device(): Promise<DeviceReport> {
@@ -93,39 +87,42 @@ export class TrainingSession {
 
   /** What a model is, from the headers of its files. */
   inspect(model: ModelChoice): Promise<ModelReport> {
-    return this.#withModel(model, ({ weights, config }) => {
+    return this.#inTurn(async () => {
+      const open = await openModel(this.#loaderOf(model));
+      this.#remember(model, open);
+      const { weights } = open;
       const tensors = [...weights.entries.values()].map(({ dtype, shape }) => {
         const size = shape.reduce((a, b) => a * b, 1);
         return { size, bytes: byteLength(dtype, size) };
       });
-      const { numLayers, hiddenSize } = textConfigOf(config);
+      await weights.close();
       return {
         name: nameOfModel(model),
         format: weights.format,
         parameters: tensors.reduce((n, { size }) => n + size, 0),
         bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
-        layers: numLayers,
-        hiddenSize,
-        seesPictures: visionConfigOf(config) !== undefined,
+        layers: open.model.layers.length,
+        hiddenSize: open.model.hiddenSize,
+        seesPictures: open.model.vision !== undefined,
       };
     });
   }
 
   /** What a run would take, and whether it fits, from the headers and the rows: no weight is read. */
   plan(request: Omit<RunRequest, 'seesPictures'>): Promise<PlanReport> {
-    return this.#withModel(request.model, async (open) => {
+    return this.#inTurn(async () => {
       const gpu = await this.#device();
       const config = await trainConfigOf(request, this.#loaderOf(request.model));
-      const data = await openData(config, open);
-      const model = planModel(open, config);
-      const plan = planRunMemory(gpu.profile, model, data, config);
-      const { totalSteps, stepsPerEpoch } = planRun(config, data.train.length);
+      const prepared = await prepareRun(config, gpu, { tuning: { mode: 'never' }, refuse: false });
+      await prepared.close();
+      this.#remember(request.model, prepared.open);
+      const { data, model, plan, schedule } = prepared;
       return {
         trainRows: data.train.length,
         heldRows: data.held.length,
-        steps: totalSteps,
-        epochs: totalSteps / stepsPerEpoch,
-        trainableParameters: model.step.trained.reduce((n, { param }) => n + param.tensor.size, 0),
+        steps: schedule.totalSteps,
+        epochs: schedule.totalSteps / schedule.stepsPerEpoch,
+        trainableParameters: countParameters(model).trained,
         memory: plan.memory,
         totalBytes: plan.totalBytes,
         fit: await tryFit(gpu, plan, config),

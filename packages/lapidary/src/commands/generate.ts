@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, runFile, type ConfigProblem, type RowsForm } from '@lapidary/trainer';
+import { ConfigError, describeValue, parseRunFile, runFile, type ConfigProblem, type RowsForm } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
 import { UsageError } from '../usage-error.js';
@@ -106,7 +106,8 @@ async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context:
       hint: 'lapidary generate --help shows all options.',
     });
   if (raw || chat || adapter === undefined) return raw !== true;
-  const form = rowForms[(await readRowsForm(adapter, context)) as RowsForm] ?? {
+  const rowsForm = await readRowsForm(adapter, context);
+  const form = (rowsForm && rowForms[rowsForm]) ?? {
     chat: true,
     rows: `There is no ${runFile} beside the adapter, so what it was trained on is not known`,
   };
@@ -117,10 +118,9 @@ async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context:
   return form.chat;
 }
 
-async function readRowsForm(adapter: string, context: CliContext): Promise<unknown> {
+async function readRowsForm(adapter: string, context: CliContext): Promise<RowsForm | undefined> {
   try {
-    const run: unknown = JSON.parse(await context.readFile(`${adapter}/${runFile}`));
-    return (run as { rows?: unknown } | null)?.rows;
+    return parseRunFile(await context.readFile(`${adapter}/${runFile}`), adapter).rows;
   } catch {
     return undefined;
   }

@@ -30,7 +30,8 @@ export async function plan(values: FlagValues, context: CliContext): Promise<voi
       ['Tokens a step', count(planned.tokensPerStep)],
     ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n`,
   );
-  context.out(`\n${planned.recomputed === null ? '' : `${planned.recomputed}\n`}${describeFit(planned.fit)}`);
+  const notices = planned.budgetNotices.map((notice) => `${inFlagNames(notice)}\n`).join('');
+  context.out(`\n${notices}${describeFit(planned.fit)}`);
 }
 
 function describeFit(fit: TrainingPlan['fit']): string {

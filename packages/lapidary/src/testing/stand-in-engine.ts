@@ -10,7 +10,10 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
   const configs: ResolvedTrainConfig[] = [];
   const requests: GenerateRequest[] = [];
   const engine: Engine = {
-    openModel: async (model) => ({ open: () => undefined, description: { model } }),
+    openModel: async (model) => ({
+      open: () => Promise.reject(new Error('the stand-in opens nothing')),
+      description: { model },
+    }),
     runTraining: async (config) => {
       configs.push(config);
       return { name: config.name, steps: 3 } as TrainingSummary;
@@ -27,7 +30,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         totalSteps: 12,
         tokensPerStep: 2048,
         memory,
-        recomputed: null,
+        budgetNotices: [],
         fit: {
           fits: false,
           refused: true,

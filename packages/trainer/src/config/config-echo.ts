@@ -1,4 +1,4 @@
-import type { JsonValue } from '../store/checkpoint-manifest.js';
+import type { JsonValue } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from './train-config.js';
 
 export type ConfigEcho = { readonly [key: string]: JsonValue };
@@ -58,7 +58,12 @@ const harmless = new Set([
 ]);
 
 /** Fields that runs of earlier versions do not name, and what they did. */
-const since: ConfigEcho = { matmulPrecision: 'float32' };
+const since: ConfigEcho = {
+  matmulPrecision: 'float32',
+  objective: { type: 'completion', labelSmoothing: 0 },
+  paramGroups: [],
+  emaDecay: null,
+};
 
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {

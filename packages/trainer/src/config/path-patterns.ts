@@ -20,38 +20,61 @@ export function createPathFilter(patterns: readonly PathPattern[]): (path: strin
   return (path) => compiled.some((pattern) => pattern.test(path));
 }
 
+/** What the filters below ask of a parameter. */
+export interface ParamPlace {
+  /** `layers.3.attn.qProj.weight`. */
+  readonly path: string;
+  /** Part of the model. */
+  readonly tower: string;
+  readonly layer?: number | undefined;
+}
+
 /**
- * Which parameters a run trains: with LoRA the adapter's leaves (`….lora.a`, `….lora.b`), without it what `trainable` names
- * (null: everything); except what `freeze` names.
+ * Which parameters a run trains: with LoRA the adapter's, without it what `trainable` names (null: everything); except what `freeze`
+ * names.
  */
 export function createTrainableFilter({
   lora,
   freeze,
   trainable,
-}: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (path: string) => boolean {
+}: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (param: {
+  readonly path: string;
+  readonly isAdapter: boolean;
+}) => boolean {
   const isFrozen = createPathFilter(freeze);
-  const isNamed = lora ? (path: string) => /\.lora\.[ab]$/.test(path) : createPathFilter(trainable ?? ['**']);
-  return (path) => isNamed(path) && !isFrozen(path);
+  const isNamed = createPathFilter(trainable ?? ['**']);
+  return ({ path, isAdapter }) => (lora ? isAdapter : isNamed(path)) && !isFrozen(path);
 }
 
-/** Whether a linear (by its path without `.weight`, as `layers.3.attn.qProj`) gets an adapter. */
+/** The path of a linear, which an adapter stands beside: that of its weight without `.weight`. */
+export const linearOf = ({ path }: Pick<ParamPlace, 'path'>): string => path.replace(/\.weight$/, '');
+
+/** Whether a linear, by the place of its weight, gets an adapter. */
 export function createLoraTargetFilter({
   targets,
   towers,
   layers,
-}: Pick<NonNullable<ResolvedTrainConfig['lora']>, 'targets' | 'towers' | 'layers'>): (path: string) => boolean {
+}: Pick<NonNullable<ResolvedTrainConfig['lora']>, 'targets' | 'towers' | 'layers'>): (weight: ParamPlace) => boolean {
   const pattern = targets instanceof RegExp ? compilePathPattern(targets) : null;
-  return (path) => {
-    const layer = /(?:^|\.)layers\.(\d+)\./.exec(path)?.[1];
-    if (layers !== null && (layer === undefined || !layers.includes(Number(layer)))) return false;
+  return (weight) => {
+    const { tower, layer } = weight;
+    const linear = linearOf(weight);
+    if (layers !== null && (layer === undefined || !layers.includes(layer))) return false;
     return pattern
-      ? pattern.test(path)
-      : (towers as readonly string[]).includes(towerOf(path)) &&
-          (targets as readonly string[]).includes(path.slice(path.lastIndexOf('.') + 1));
+      ? pattern.test(linear)
+      : (towers as readonly string[]).includes(tower) &&
+          (targets as readonly string[]).includes(linear.slice(linear.lastIndexOf('.') + 1));
   };
 }
 
-/** Which part of a model a path belongs to. */
-function towerOf(path: string): string {
-  return /^(vision|projector)(?=\.|$)/.exec(path)?.[1] ?? 'language';
+/** What the learning rate and the weight decay of a parameter are multiplied by. */
+export function createScaleOf(groups: ResolvedTrainConfig['paramGroups']): (path: string) => {
+  readonly learningRate: number;
+  readonly weightDecay: number;
+} {
+  const compiled = groups.map((group) => ({ group, isIn: createPathFilter(group.paths) }));
+  return (path) => {
+    const found = compiled.find(({ isIn }) => isIn(path))?.group;
+    return { learningRate: found?.learningRateScale ?? 1, weightDecay: found?.weightDecayScale ?? 1 };
+  };
 }

@@ -2,7 +2,7 @@ import { createSchedule, type Schedule } from '../schedule/schedule.js';
 import type { ResolvedTrainConfig } from './train-config.js';
 
 /** What the config leaves open until the number of rows is known. Counts are optimizer steps. */
-export interface RunPlan {
+export interface RunSchedule {
   readonly totalSteps: number;
   readonly stepsPerEpoch: number;
   readonly warmupSteps: number;
@@ -15,7 +15,7 @@ export interface RunPlan {
  * Fixes the length of a run over `rows` training rows and everything that depends on it. An epoch is the rows divided by
  * batchSize × gradientAccumulation, rounded up.
  */
-export function planRun(config: ResolvedTrainConfig, rows: number): RunPlan {
+export function planRun(config: ResolvedTrainConfig, rows: number): RunSchedule {
   const stepsPerEpoch = Math.max(1, Math.ceil(rows / (config.batchSize * config.gradientAccumulation)));
   const totalSteps = config.steps ?? Math.max(1, Math.round(stepsPerEpoch * (config.epochs ?? 1)));
   const { type, warmupRule, timescale, endLearningRate, ...given } = config.schedule;

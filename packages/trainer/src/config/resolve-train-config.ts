@@ -1,11 +1,9 @@
 import * as v from 'valibot';
 import { ConfigError, type ConfigProblem } from '../errors/errors.js';
+import { optimizerOf } from '../optimizers/registry.js';
 import { describeValue, findProblems } from './find-problems.js';
 import { trainConfigSchema } from './train-config-schema.js';
 import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
-
-/** openpi's rate for all parameters; adapters start from zero and take about ten times as much. */
-const defaultLearningRate = { full: 2.5e-5, lora: 2e-4 };
 
 /**
  * Checks a config and fills in the defaults (openpi's where a laptop can have them).
@@ -20,7 +18,10 @@ export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
     epochs: parsed.steps === null ? (parsed.epochs ?? 1) : parsed.epochs,
     optimizer: {
       ...parsed.optimizer,
-      learningRate: parsed.optimizer.learningRate ?? defaultLearningRate[parsed.lora ? 'lora' : 'full'],
+      // An adapter starts from zero and takes about ten times as much.
+      learningRate:
+        parsed.optimizer.learningRate ??
+        optimizerOf(parsed.optimizer.type).defaultLearningRate[parsed.lora ? 'lora' : 'full'],
     },
   };
   const conflicts = findConflicts(config, input);

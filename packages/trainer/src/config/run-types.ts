@@ -1,3 +1,4 @@
+import type { Gpu } from '@lapidary/gpu';
 import type { RunLogger } from '../metrics/logger.js';
 import type { TrainingSummary } from '../metrics/run-records.js';
 import type { FileStore } from '../store/file-store.js';
@@ -10,8 +11,8 @@ export interface TrainingOptions {
   readonly signal?: AbortSignal;
   /** Where the run's files go; by default the folder `config.outDir` (Node). */
   readonly store?: FileStore;
-  /** An open device (`Gpu` of @lapidary/gpu); by default the best one is opened, and destroyed at the end. */
-  readonly gpu?: unknown;
+  /** An open device; by default the best one is opened, and destroyed at the end. */
+  readonly gpu?: Gpu;
 }
 
 /** Trains from a config to the files in its output folder: adapter, checkpoints, metrics, summary, report. */

@@ -1,13 +1,10 @@
+import { loraTargets, towers, type LoraTarget, type Tower } from '@lapidary/gemma';
+import type { WeightLoader } from '@lapidary/weights';
 import * as v from 'valibot';
+import { objectiveSchema } from '../objectives/registry.js';
+import { optimizerSchema } from '../optimizers/registry.js';
 import { choice, flag, integer, listOf, orNull, real, text, withDefault } from './rules.js';
-import {
-  loraTargets,
-  towers,
-  type LoraTarget,
-  type PathPattern,
-  type Tower,
-  type WeightLoader,
-} from './train-config.js';
+import type { DataSource, PathPattern } from './train-config.js';
 
 const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
 const patterns = listOf<PathPattern>(
@@ -16,9 +13,9 @@ const patterns = listOf<PathPattern>(
 );
 const targetNames = loraTargets.map((name) => `'${name}'`).join(', ');
 
-const source = v.custom<string | readonly unknown[] | object>(
-  (value) => (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null),
-  'a path, a URL, a list of rows, or an object that the data module opens',
+const source = v.custom<DataSource>(
+  (value) => (typeof value === 'string' && value !== '') || Array.isArray(value) || value instanceof Blob,
+  'a path, a URL, a list of rows, or a File',
 );
 
 export const dataSchema = v.object(
@@ -31,27 +28,17 @@ export const dataSchema = v.object(
   'an object with `source`: { source, format, lossOn, tooLong }',
 );
 
-/** openpi's AdamW; `learningRate` depends on LoRA and gets its default later. */
-const optimizerSchema = v.object(
+const paramGroupSchema = v.object(
   {
-    type: withDefault(choice(['adamw']), 'adamw'),
-    learningRate: v.optional(real({ above: 0 })),
-    betas: withDefault(
-      v.custom<readonly [number, number]>(
-        (value) =>
-          Array.isArray(value) &&
-          value.length === 2 &&
-          value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
-        'two numbers from 0 to below 1',
-      ),
-      [0.9, 0.95],
-    ),
-    eps: withDefault(real({ above: 0 }), 1e-8),
-    weightDecay: withDefault(real({ min: 0 }), 1e-10),
-    clipGradNorm: v.optional(v.nullable(real({ above: 0 })), 1),
+    paths: listOf<PathPattern>(isPattern, "a list of path patterns: texts such as '**Norm.weight', or RegExps", {
+      minLength: 1,
+    }),
+    learningRateScale: withDefault(real({ min: 0 }), 1),
+    weightDecayScale: withDefault(real({ min: 0 }), 1),
   },
-  'an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }',
+  'an object: { paths, learningRateScale, weightDecayScale }',
 );
+const paramGroupsMessage = 'a list of groups: { paths, learningRateScale, weightDecayScale }';
 
 const scheduleSchema = v.object(
   {
@@ -115,7 +102,10 @@ export const trainConfigSchema = v.object({
   steps: orNull(integer(1)),
   epochs: orNull(real({ above: 0 })),
   seed: withDefault(integer(0, 2 ** 32 - 1), 42),
+  objective: v.optional(objectiveSchema, {}),
   optimizer: v.optional(optimizerSchema, {}),
+  paramGroups: v.optional(v.array(paramGroupSchema, paramGroupsMessage), []),
+  emaDecay: orNull(real({ min: 0, below: 1 })),
   schedule: v.optional(scheduleSchema, {}),
   lora: v.optional(v.nullable(loraSchema), {}),
   freeze: withDefault(patterns, []),

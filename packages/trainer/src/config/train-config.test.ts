@@ -3,16 +3,15 @@ import { ConfigError } from '../errors/errors.js';
 import { diffConfigs, echoConfig } from './config-echo.js';
 import { createLoraTargetFilter, createTrainableFilter } from './path-patterns.js';
 import { planRun } from './plan-run.js';
+import { unopenedLoader } from '../testing/unopened-loader.js';
 import { resolveTrainConfig } from './resolve-train-config.js';
 import type { TrainConfig } from './train-config.js';
 
 class FileLoader {
   readonly kind = 'safetensors';
   readonly cache = new Map();
+  readonly open = unopenedLoader().open;
   constructor(readonly path: string) {}
-  open(): Promise<void> {
-    return Promise.resolve();
-  }
 }
 const minimal: TrainConfig = { weightLoader: new FileLoader('/models/gemma'), data: { source: 'rows.jsonl' } };
 
@@ -102,7 +101,7 @@ test('missing and misshapen objects', () => {
     data: 'nothing | an object with `source`: { source, format, lossOn, tooLong }',
   });
   expect(problemsOf({ ...minimal, data: {}, optimizer: 'adam', lora: 8 })).toEqual({
-    'data.source': 'nothing | a path, a URL, a list of rows, or an object that the data module opens',
+    'data.source': 'nothing | a path, a URL, a list of rows, or a File',
     optimizer: "'adam' | an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }",
     lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, towers, layers }',
   });
@@ -141,7 +140,8 @@ test('trainable and LoRA filters', () => {
     'layers.10.mlp.upProj.weight',
     'layers.0.attn.qProj.lora.a',
   ];
-  const chosen = (filter: (path: string) => boolean) => paths.map((path) => (filter(path) ? 1 : 0)).join('');
+  const chosen = (filter: ReturnType<typeof createTrainableFilter>) =>
+    paths.map((path) => (filter({ path, isAdapter: path.includes('.lora.') }) ? 1 : 0)).join('');
   const lora = resolveTrainConfig(minimal).lora;
   expect(chosen(createTrainableFilter(base))).toBe('1111');
   expect(chosen(createTrainableFilter({ ...base, freeze: ['layers.*.attn.**'] }))).toBe('1010');
@@ -151,9 +151,14 @@ test('trainable and LoRA filters', () => {
   expect(chosen(createTrainableFilter({ ...base, lora }))).toBe('0001');
   expect(chosen(createTrainableFilter({ ...base, lora, freeze: ['layers.0.**'] }))).toBe('0000');
 
-  const linears = ['layers.0.attn.qProj', 'layers.1.mlp.gateProj', 'layers.12.attn.qProj', 'embedTokens'];
+  const linears = [
+    { path: 'layers.0.attn.qProj.weight', tower: 'language', layer: 0 },
+    { path: 'layers.1.mlp.gateProj.weight', tower: 'language', layer: 1 },
+    { path: 'layers.12.attn.qProj.weight', tower: 'language', layer: 12 },
+    { path: 'embedTokens.weight', tower: 'language' },
+  ];
   const targets = (config: object) =>
-    linears.map((path) => (createLoraTargetFilter({ ...lora!, ...config })(path) ? 1 : 0)).join('');
+    linears.map((place) => (createLoraTargetFilter({ ...lora!, ...config })(place) ? 1 : 0)).join('');
   expect(targets({})).toBe('1110');
   expect(targets({ targets: ['qProj'], layers: [12] })).toBe('0010');
   expect(targets({ targets: /layers\.\d\.(attn|mlp)\..*/ })).toBe('1100');
@@ -173,9 +178,10 @@ test('the echo is JSON, without functions or rows', () => {
     evalData: { source: '500 rows' },
   });
   expect(echo['weightLoader']).not.toHaveProperty('cache');
-  const described = { open() {}, description: { hub: 'google/gemma-3-270m', revision: 'abc' }, secret: 'token' };
+  const description = { hub: 'google/gemma-3-270m', revision: 'abc' };
+  const described = { ...unopenedLoader({ description }), secret: 'token' };
   expect(echoConfig(resolveTrainConfig({ ...minimal, weightLoader: described }))['weightLoader']).toEqual(
-    described.description,
+    description,
   );
 });
 
@@ -197,7 +203,9 @@ test('the difference of two configs says which changes matter', () => {
   const half = { matmulPrecision: 'float16' } as const;
   expect(changes({}, half)).toEqual([{ path: 'matmulPrecision', saved: 'float32', now: 'float16', matters: true }]);
   // A run of a version that had no such field goes on.
-  const { matmulPrecision: _, ...old } = echoConfig(resolveTrainConfig(minimal));
+  const { matmulPrecision: _, objective: __, paramGroups: ___, emaDecay: ____, ...old } = echoConfig(
+    resolveTrainConfig(minimal),
+  );
   expect(diffConfigs(old, echoConfig(resolveTrainConfig(minimal)))).toEqual([]);
   const constant = { schedule: { type: 'constant', warmupSteps: 2 } } as const;
   expect(changes({ steps: 10 }, { steps: 20 })).toMatchObject([{ path: 'steps', matters: true }]);

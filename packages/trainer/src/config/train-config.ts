@@ -1,18 +1,9 @@
-import type { ImagePreset } from '@lapidary/gemma';
+import type { ImagePreset, LoraTarget, Tower } from '@lapidary/gemma';
 import type { MatmulPrecision } from '@lapidary/gpu';
-import type { JsonValue } from '../store/checkpoint-manifest.js';
+import type { WeightLoader } from '@lapidary/weights';
+import type { ObjectiveConfig } from '../objectives/registry.js';
+import type { OptimizerConfig, OptimizerInput } from '../optimizers/registry.js';
 import type { WarmupRule } from '../schedule/schedule.js';
-
-/** Where a model's weights come from. The trainer only opens it; what it gives is between the loader and the loop. */
-export interface WeightLoader {
-  open(...args: never[]): unknown;
-  /** A tokenizer (`Tokenizer` of @lapidary/gemma) that is at hand; where absent, the one beside the weights is read. */
-  readonly tokenizer?: unknown;
-  /** What goes into run metadata: file or hub id, revision, hashes. Without it the loader's own JSON-able fields do. */
-  readonly description?: JsonValue;
-  /** What an exported adapter names as its base; where absent, a `description` that is a text. */
-  readonly baseModel?: string;
-}
 
 /**
  * Which parameters: names matched against whole paths such as `layers.3.attn.qProj.weight`. In a string `*` stands for any
@@ -22,8 +13,8 @@ export type PathPattern = string | RegExp;
 
 export type DataFormat = 'auto' | 'completion' | 'messages' | 'text';
 
-/** A path, a URL, rows in memory, or anything that the data module can open. */
-export type DataSource = string | readonly unknown[] | object;
+/** A path or URL, a file at hand, or rows in memory. */
+export type DataSource = string | Blob | readonly object[];
 
 export interface DataOptions {
   readonly source: DataSource;
@@ -35,16 +26,13 @@ export interface DataOptions {
   readonly tooLong: 'error' | 'truncate' | 'skip';
 }
 
-export interface OptimizerConfig {
-  readonly type: 'adamw';
-  /** The rate at the end of the warm-up. */
-  readonly learningRate: number;
-  readonly betas: readonly [number, number];
-  readonly eps: number;
-  /** Decoupled, on every trained parameter; openpi's 1e-10 stands for none. */
-  readonly weightDecay: number;
-  /** Largest global L2 norm of the gradients; null for no clipping. */
-  readonly clipGradNorm: number | null;
+/** Parameters that learn at another rate, or decay at another. The first group that a parameter is in counts. */
+export interface ParamGroup {
+  readonly paths: readonly PathPattern[];
+  /** Multiplies the schedule's learning rate. Default 1. */
+  readonly learningRateScale: number;
+  /** Multiplies the optimiser's weight decay: 0 for norms and biases that are not to decay. Default 1. */
+  readonly weightDecayScale: number;
 }
 
 /** null: decided when the number of steps is known (`planRun`). Steps are optimizer steps. */
@@ -60,26 +48,6 @@ export interface ScheduleConfig {
   /** rsqrt only. */
   readonly timescale: number;
 }
-
-/** Of the decoder; of a vision tower; and what lies between. */
-export const loraTargets = [
-  'qProj',
-  'kProj',
-  'vProj',
-  'oProj',
-  'gateProj',
-  'upProj',
-  'downProj',
-  'outProj',
-  'fc1',
-  'fc2',
-  'projector',
-] as const;
-export type LoraTarget = (typeof loraTargets)[number];
-
-/** Parts of a vision-language model. A text model is all `language`. */
-export const towers = ['language', 'vision', 'projector'] as const;
-export type Tower = (typeof towers)[number];
 
 export interface LoraConfig {
   readonly rank: number;
@@ -117,7 +85,16 @@ export interface ResolvedTrainConfig {
   /** Passes over the data, or null when `steps` says it. */
   readonly epochs: number | null;
   readonly seed: number;
+  /** What the run learns. */
+  readonly objective: ObjectiveConfig;
   readonly optimizer: OptimizerConfig;
+  /** Default none: all parameters alike. */
+  readonly paramGroups: readonly ParamGroup[];
+  /**
+   * An exponential moving average is kept of what is trained, of which each step keeps this much; evaluations, samples and the export
+   * are of the average. null: none.
+   */
+  readonly emaDecay: number | null;
   readonly schedule: ScheduleConfig;
   /** null: the parameters themselves are trained. */
   readonly lora: LoraConfig | null;
@@ -137,8 +114,8 @@ export interface ResolvedTrainConfig {
    */
   readonly matmulPrecision: MatmulPrecision;
   /**
-   * Bytes that training may take on the device; null: as many as it needs. Of as few blocks as possible activations are then computed
-   * again in the backward pass.
+   * Bytes that the run may take on the device, evaluations and samples included; null: as many as it needs. Of as few blocks as possible
+   * activations are then computed again in the backward pass; samples that would go beyond it are not taken.
    */
   readonly memoryBudget: number | null;
   /** Steps between evaluations; null: a tenth of the run. */
@@ -164,12 +141,17 @@ type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 /** What a user writes: `weightLoader` and `data.source`; the rest has defaults. */
 export type TrainConfig = Loose<
-  Omit<ResolvedTrainConfig, 'weightLoader' | 'data' | 'evalData' | 'optimizer' | 'schedule' | 'lora'>
+  Omit<
+    ResolvedTrainConfig,
+    'weightLoader' | 'data' | 'evalData' | 'objective' | 'optimizer' | 'paramGroups' | 'schedule' | 'lora'
+  >
 > & {
   readonly weightLoader: WeightLoader;
   readonly data: { readonly source: DataSource } & Loose<DataOptions>;
   readonly evalData?: ({ readonly source: DataSource } & Loose<DataOptions>) | null | undefined;
-  readonly optimizer?: Loose<OptimizerConfig> | undefined;
+  readonly objective?: Loose<ObjectiveConfig> | undefined;
+  readonly optimizer?: OptimizerInput | undefined;
+  readonly paramGroups?: readonly (Pick<ParamGroup, 'paths'> & Loose<ParamGroup>)[] | undefined;
   readonly schedule?: Loose<ScheduleConfig> | undefined;
   readonly lora?: Loose<LoraConfig> | null | undefined;
 };

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { unopenedLoader } from '../testing/unopened-loader.js';
 import { resolveTrainConfig } from './resolve-train-config.js';
 import type { TrainConfig } from './train-config.js';
 import { findUnmatched } from './unmatched-patterns.js';
@@ -6,11 +7,16 @@ import { findUnmatched } from './unmatched-patterns.js';
 const linears = [0, 1, 2].flatMap((layer) =>
   ['attn.qProj', 'attn.oProj', 'mlp.upProj'].map((linear) => `layers.${layer}.${linear}`),
 );
+const places = linears.map((linear) => ({
+  path: `${linear}.weight`,
+  tower: 'language',
+  layer: Number(linear.split('.')[1]),
+}));
 const parameters = ['embedTokens.weight', ...linears.map((linear) => `${linear}.weight`), 'norm.weight'];
 
 function problemsOf(over: Partial<TrainConfig>) {
-  const config = resolveTrainConfig({ weightLoader: { open() {} }, data: { source: 'x' }, ...over });
-  return findUnmatched(config, { parameters, linears }).map(
+  const config = resolveTrainConfig({ weightLoader: unopenedLoader(), data: { source: 'x' }, ...over });
+  return findUnmatched(config, { parameters, linears: places, trained: parameters }).map(
     ({ path, found, allowed }) => `${path}: ${found}; ${allowed}`,
   );
 }

@@ -1,44 +1,45 @@
 import type { ConfigProblem } from '../errors/errors.js';
 import { editDistance } from './find-problems.js';
-import { compilePathPattern, createLoraTargetFilter } from './path-patterns.js';
+import { compilePathPattern, createLoraTargetFilter, linearOf, type ParamPlace } from './path-patterns.js';
 import type { PathPattern, ResolvedTrainConfig } from './train-config.js';
 
 /** What a model has that patterns can name. */
 export interface ModelPaths {
   /** Parameters, adapters included. */
   readonly parameters: readonly string[];
-  /** Linears that can have an adapter. */
-  readonly linears: readonly string[];
+  /** Weights of the linears that can have an adapter. */
+  readonly linears: readonly ParamPlace[];
+  /** Those that are trained. */
+  readonly trained: readonly string[];
 }
 
 /** Patterns and layers of a config that name nothing in the model: a run with them would train something else than was meant. */
 export function findUnmatched(
-  { freeze, trainable, lora }: Pick<ResolvedTrainConfig, 'freeze' | 'trainable' | 'lora'>,
-  { parameters, linears }: ModelPaths,
+  { freeze, trainable, lora, paramGroups }: Pick<ResolvedTrainConfig, 'freeze' | 'trainable' | 'lora' | 'paramGroups'>,
+  { parameters, linears, trained }: ModelPaths,
 ): ConfigProblem[] {
-  const problems = [...unmatched('freeze', freeze, parameters), ...unmatched('trainable', trainable ?? [], parameters)];
+  const problems = [
+    ...unmatched('freeze', freeze, parameters),
+    ...unmatched('trainable', trainable ?? [], parameters),
+    ...paramGroups.flatMap(({ paths }, i) => unmatched(`paramGroups.${i}.paths`, paths, trained)),
+  ];
   if (lora === null) return problems;
   const isTarget = createLoraTargetFilter({ ...lora, layers: null });
   const reached = linears.filter(isTarget);
-  if (lora.targets instanceof RegExp) problems.push(...unmatched('lora.targets', [lora.targets], linears));
+  if (lora.targets instanceof RegExp) problems.push(...unmatched('lora.targets', [lora.targets], linears.map(linearOf)));
   else if (reached.length === 0)
     problems.push({
       path: 'lora.targets',
       found: `${lora.targets.join(', ')}, which the model does not have in ${lora.towers.join(', ')}`,
-      allowed: `linears of the model, such as ${linears[0]}`,
+      allowed: `linears of the model, such as ${linears.slice(0, 1).map(linearOf).join()}`,
     });
-  const layers = [...new Set(reached.flatMap((path) => layerOf(path) ?? []))];
+  const layers = [...new Set(reached.flatMap(({ layer }) => layer ?? []))];
   for (const layer of reached.length > 0 ? (lora.layers ?? []) : []) {
     if (layers.includes(layer)) continue;
     const allowed = layers.length === 0 ? 'null: these targets are in no layer' : describeLayers(layers);
     problems.push({ path: 'lora.layers', found: String(layer), allowed });
   }
   return problems;
-}
-
-function layerOf(path: string): number | undefined {
-  const [, layer] = /(?:^|\.)layers\.(\d+)\./.exec(path) ?? [];
-  return layer === undefined ? undefined : Number(layer);
 }
 
 function describeLayers(layers: readonly number[]): string {

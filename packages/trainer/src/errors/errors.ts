@@ -1,4 +1,4 @@
-import { formatBytes } from '../metrics/format.js';
+import { formatBytes } from '../format/format.js';
 
 /** One field of a config that cannot be used. */
 export interface ConfigProblem {
@@ -54,6 +54,19 @@ export class ResumeMismatchError extends Error {
     super(`The run in ${location} cannot be resumed with these settings:\n${lines.join('\n')}`);
     this.location = location;
     this.changes = changes;
+  }
+}
+
+/** A `run.json` that says nothing of a run: cut short, or of another kind. */
+export class RunFileError extends Error {
+  override readonly name = 'RunFileError';
+  readonly location: string;
+  readonly reason: string;
+  readonly hint = 'Train into another folder, or pass `overwrite` (--overwrite) to start again in this one.';
+  constructor({ location, reason }: { location: string; reason: string }, options?: ErrorOptions) {
+    super(`run.json in ${location} cannot be used: ${reason}.`, options);
+    this.location = location;
+    this.reason = reason;
   }
 }
 

@@ -1,10 +1,8 @@
+import { metricsFile, samplesFile, summaryFile } from '../store/file-names.js';
 import { readText, type FileStore } from '../store/file-store.js';
 import type { RunLogger } from './logger.js';
 import type { SampleRecord, StepRecord } from './run-records.js';
 
-export const metricsFile = 'metrics.jsonl';
-export const samplesFile = 'samples.jsonl';
-export const summaryFile = 'summary.json';
 
 const lineOf = (record: object) => `${JSON.stringify(record)}\n`;
 

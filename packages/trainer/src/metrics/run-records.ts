@@ -20,6 +20,8 @@ export interface StepRecord {
   readonly stepMs: number;
   /** Most GPU memory held so far. */
   readonly peakBytes: number;
+  /** What else the objective measures, by name; left out where it measures nothing else. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /** One evaluation. Step 0 is the base model. */
@@ -29,6 +31,8 @@ export interface EvalRecord {
   readonly loss: number;
   readonly rows: number;
   readonly seconds: number;
+  /** What else the objective measures, by name; left out where it measures nothing else. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /** What the model answers to a held-out row at a step; step 0 is the base model. */

@@ -1,4 +1,4 @@
-import { formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
+import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { StepRecord } from '../metrics/run-records.js';
 
 export interface ProgressState {

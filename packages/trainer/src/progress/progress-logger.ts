@@ -1,4 +1,4 @@
-import { formatAdapter, formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
+import { formatAdapter, formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { RunLogger } from '../metrics/logger.js';
 import type { RunStart, SampleRecord, StepRecord } from '../metrics/run-records.js';
 import { formatLogLine, formatProgressLine } from './progress-line.js';

@@ -1,5 +1,5 @@
 import { ticks } from 'd3-array';
-import { formatNumber } from '../metrics/format.js';
+import { formatNumber } from '../format/format.js';
 import { html, type Html } from './html.js';
 import { thin, type Point } from './thin.js';
 

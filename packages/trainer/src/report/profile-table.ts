@@ -1,6 +1,6 @@
 import { copySpeed, type KernelTime } from '@lapidary/tensor';
-import type { TrainingProfile } from '../loop/profile-training.js';
-import { formatAdapter, formatBytes } from '../metrics/format.js';
+import type { TrainingProfile } from '../run/profile/profile-training.js';
+import { formatAdapter, formatBytes } from '../format/format.js';
 
 /** A profile as text: what was measured, and a table of its kernels, slowest first. Columns from `numbersFrom` on are numbers. */
 export interface ProfileTable {

@@ -1,8 +1,8 @@
 import { boxesToSvg, parseBoxes } from '@lapidary/gemma';
-import { formatBytes, formatNumber, formatSeconds } from '../metrics/format.js';
+import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { RunRecording } from '../metrics/record-run.js';
 import type { SampleRecord } from '../metrics/run-records.js';
-import type { JsonValue } from '../store/checkpoint-manifest.js';
+import type { JsonValue } from '@lapidary/weights';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
 import { renderLossChart } from './loss-chart.js';

@@ -1,10 +1,9 @@
 import type { RunLogger } from '../metrics/logger.js';
 import { readMetrics, readSamples } from '../metrics/metrics-file.js';
 import { createRunRecorder } from '../metrics/record-run.js';
+import { reportFile } from '../store/file-names.js';
 import type { FileStore } from '../store/file-store.js';
 import { renderReport } from './render-report.js';
-
-export const reportFile = 'report.html';
 
 /**
  * Writes `report.html` when a run ends. When it fails or is interrupted after its first step, the report of what was done is written,

@@ -1,6 +1,5 @@
+import type { JsonValue } from '@lapidary/weights';
 import { sha256OfText } from './sha256.js';
-
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** What a checkpoint's JSON file says. A checkpoint exists when this file does and everything in it is true. */
 export interface CheckpointManifest {

@@ -1,7 +1,7 @@
 import type { DType } from '@lapidary/kernels';
-import { dtypeOf, openSafetensors, type ByteSource } from '@lapidary/weights';
+import { dtypeOf, openSafetensors, type ByteSource, type JsonValue } from '@lapidary/weights';
 import { CheckpointCorruptError, StoredFileMissingError } from '../errors/errors.js';
-import { manifestName, parseManifest, type CheckpointManifest, type JsonValue } from './checkpoint-manifest.js';
+import { manifestName, parseManifest, type CheckpointManifest } from './checkpoint-manifest.js';
 import { readText, type FileStore } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 import { createSha256 } from './sha256.js';
@@ -59,10 +59,11 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
  * How far the newest checkpoint is, and what it knows beside its tensors: from its manifest alone, whose own hash is checked.
  * Null where there is none that is whole.
  */
-export async function readCheckpointState(store: FileStore): Promise<Pick<LoadedCheckpoint, 'step' | 'state'> | null> {
+export async function readCheckpointState(store: FileStore): Promise<Pick<LoadedCheckpoint, 'step' | 'state' | 'manifest'> | null> {
   for (const step of await listCheckpoints(store)) {
-    const manifest = parseManifest(await readText(store, manifestName(step)));
-    if (!('reason' in manifest)) return { step: manifest.step, state: manifest.state };
+    const file = manifestName(step);
+    const manifest = parseManifest(await readText(store, file));
+    if (!('reason' in manifest)) return { step: manifest.step, state: manifest.state, manifest: file };
   }
   return null;
 }

@@ -1,13 +1,53 @@
+import type { JsonValue } from '@lapidary/weights';
+import * as v from 'valibot';
 import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
-import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
-import { metricsFile, samplesFile, summaryFile } from '../metrics/metrics-file.js';
-import { reportFile } from '../report/report-logger.js';
+import { ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
-import type { Example } from '../data/tokenise.js';
+import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
-export const runFile = 'run.json';
+const rowsForms = ['messages', 'completion', 'text', 'mixed'] as const;
+const jsonSchema: v.GenericSchema<JsonValue> = v.lazy(() =>
+  v.union([
+    v.string(),
+    v.number(),
+    v.boolean(),
+    v.null(),
+    v.array(jsonSchema),
+    v.record(v.string(), jsonSchema),
+  ]),
+);
+const runSchema = v.looseObject({
+  format: v.literal('lapidary-run-1'),
+  config: v.record(v.string(), jsonSchema),
+  rows: v.optional(v.picklist(rowsForms)),
+});
+
+/** What `run.json` says. */
+export type RunFile = v.InferOutput<typeof runSchema>;
+
+/** What `run.json` of a folder says; null where there is none. @throws RunFileError for one that is cut short or of another kind */
+export async function readRunFile(store: FileStore): Promise<RunFile | null> {
+  const files = await store.list(runFile);
+  if (!files.some(({ name }) => name === runFile)) return null;
+  return parseRunFile(await readText(store, runFile), store.location);
+}
+
+/** The same of its text. @throws RunFileError */
+export function parseRunFile(text: string, location: string): RunFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new RunFileError({ location, reason: 'is no JSON: cut short?' }, { cause });
+  }
+  const parsed = v.safeParse(runSchema, json);
+  if (parsed.success) return parsed.output;
+  const issue = parsed.issues[0];
+  throw new RunFileError({ location, reason: `${v.getDotPath(issue) ?? 'the file'}: ${issue.message}` });
+}
+
 /** What a run writes; overwriting removes these and nothing else. */
 const ownFiles = [
   runFile,
@@ -61,15 +101,15 @@ export async function prepareRunFolder(
 }
 
 /** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
-export type RowsForm = 'messages' | 'completion' | 'text' | 'mixed';
+export type RowsForm = (typeof rowsForms)[number];
 
 /** Notes in the run's file, beside the adapter, what its rows were. */
-export async function recordRows(store: FileStore, examples: readonly Pick<Example, 'row'>[]): Promise<void> {
+export async function recordRows(store: FileStore, examples: readonly { readonly row: object }[]): Promise<void> {
   const forms = new Set(
     examples.map(({ row }): RowsForm => ('messages' in row ? 'messages' : 'text' in row ? 'text' : 'completion')),
   );
   const rows: RowsForm = forms.size === 1 ? [...forms][0]! : 'mixed';
-  const run = JSON.parse(await readText(store, runFile)) as object;
+  const run = await readRunFile(store);
   await store.write(runFile, `${JSON.stringify({ ...run, rows }, null, 2)}\n`);
 }
 
@@ -82,8 +122,8 @@ async function compareWithSaved(
     return [
       `${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`,
     ];
-  const saved = (JSON.parse(await readText(store, runFile)) as { config: ConfigEcho }).config;
-  const changes = diffConfigs(saved, config);
+  const saved = parseRunFile(await readText(store, runFile), store.location);
+  const changes = diffConfigs(saved.config, config);
   const grave = changes.filter(({ matters }) => matters);
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });
   return changes

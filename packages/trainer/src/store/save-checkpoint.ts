@@ -1,4 +1,4 @@
-import { encodeSafetensors, type TensorData } from '@lapidary/weights';
+import { encodeSafetensors, type JsonValue, type TensorData } from '@lapidary/weights';
 import type { FileStore } from './file-store.js';
 import {
   checkpointFolder,
@@ -6,7 +6,6 @@ import {
   manifestName,
   parseManifest,
   stepOfManifest,
-  type JsonValue,
 } from './checkpoint-manifest.js';
 import { readText } from './file-store.js';
 import { createSha256 } from './sha256.js';

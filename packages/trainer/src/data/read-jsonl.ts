@@ -1,0 +1,38 @@
+import { DatasetError, EmptyDatasetError } from './errors.js';
+
+/** Makes a row of a value on a line. @throws DatasetError */
+export type RowParser<R> = (value: unknown, file: string, line: number) => R;
+
+/** Rows of a JSONL text: one JSON object a line; blank lines are passed over. @throws DatasetError */
+export function readJsonl<R>(text: string, file: string, parse: RowParser<R>): R[] {
+  const rows: R[] = [];
+  text
+    .replace(/^\ufeff/, '')
+    .split('\n')
+    .forEach((raw, i) => {
+      const content = raw.trim();
+      if (content === '') return;
+      let value: unknown;
+      try {
+        value = JSON.parse(content);
+      } catch (error) {
+        const at = Number(/position (\d+)/.exec((error as Error).message)?.[1] ?? 0);
+        const excerpt = content.slice(Math.max(0, at - 20), at + 20);
+        throw new DatasetError({
+          file,
+          line: i + 1,
+          column: at + 1,
+          message: `this line is no valid JSON near «${excerpt}» (${(error as Error).message}). Every line must hold one JSON object.`,
+        });
+      }
+      rows.push(parse(value, file, i + 1));
+    });
+  if (rows.length === 0) throw new EmptyDatasetError({ file, message: 'there are no rows' });
+  return rows;
+}
+
+/** Rows that are at hand as objects. @throws DatasetError */
+export function rowsOf<R>(values: readonly object[], parse: RowParser<R>, name = 'data'): R[] {
+  if (values.length === 0) throw new EmptyDatasetError({ file: name, message: 'there are no rows' });
+  return values.map((value, i) => parse(value, name, i + 1));
+}

@@ -1,0 +1,100 @@
+import type { HostInputs } from '@lapidary/tensor';
+import type { Batch, BatchShape } from '../objective.js';
+import type { CompletionExample } from './tokenise.js';
+import type { CompletionInputs } from './completion.js';
+
+export interface CompletionShape extends BatchShape {
+  /** Places for targets. */
+  readonly targets: number;
+}
+
+/**
+ * One micro-batch of completions. Inputs, with P patches a row and R places for targets:
+ * - `inputIds` i32 [B, T]: the text, padded on the right with 0;
+ * - `tokenInfo` i32 [B, P + T, 4]: (segment, block, position, 0) of patches and text; padding in segment 0;
+ * - `patches` f32 [B, P, 3·p·p]: patches of the rows' pictures; left out where there are none;
+ * - `rows` i32 [R]: rows of the flattened batch that predict a target; −1 fills up;
+ * - `targets` i32 [R]: the token each row predicts; −1 fills up.
+ */
+export type CompletionBatch = Batch<CompletionShape, CompletionInputs>;
+
+/** A length rounded up to one of few: 16, 32, 64, 96, 128, then multiples of 128; at most `limit`. */
+export function bucketLength(length: number, limit: number): number {
+  const up =
+    length <= 16 ? 16 : length <= 32 ? 32 : length <= 128 ? Math.ceil(length / 32) * 32 : Math.ceil(length / 128) * 128;
+  return Math.min(up, Math.max(limit, length));
+}
+
+const targetsOf = ({ lossMask }: CompletionExample) => lossMask.subarray(1).reduce((n, l) => n + l, 0);
+
+/**
+ * One shape for every length that batches of `rows` examples can have: so few that all their programs can be planned before
+ * training begins. Places for targets suffice for the `rows` examples with the most of them.
+ */
+export function batchShapes(
+  examples: readonly CompletionExample[],
+  rows: number,
+  maxLength: number,
+): CompletionShape[] {
+  const patches = examples[0]?.patches ?? 0;
+  const lengths = [...new Set(examples.map((e) => bucketLength(e.length, maxLength)))].sort((a, b) => a - b);
+  return lengths.map((length) => {
+    const most = examples
+      .filter((e) => e.length <= length)
+      .map(targetsOf)
+      .sort((a, b) => b - a)
+      .slice(0, rows);
+    const sum = most.reduce((a, b) => a + b, 0);
+    const targets = Math.min(bucketLength(sum, rows * length), rows * length);
+    return { batch: rows, length, targets, ...(patches > 0 && { patches }) };
+  });
+}
+
+/** Puts examples into the smallest of the shapes that holds them; missing rows are padding. `pictures`: the patches of each. */
+export function makeBatch(
+  examples: readonly CompletionExample[],
+  shapes: readonly CompletionShape[],
+  pictures: readonly Float32Array[] = [],
+): CompletionBatch {
+  const longest = Math.max(...examples.map((e) => e.length));
+  const shape = shapes.find((s) => s.length >= longest);
+  if (shape === undefined || examples.length > shape.batch)
+    throw new RangeError(`no batch shape holds ${examples.length} rows of ${longest} tokens`);
+  const { batch, length, targets: places, patches: seen = 0 } = shape;
+  const width = seen + length;
+  const inputIds = new Int32Array(batch * length);
+  const tokenInfo = new Int32Array(batch * width * 4);
+  const rows = new Int32Array(places).fill(-1);
+  const targets = new Int32Array(places).fill(-1);
+  let numTargets = 0;
+  let numTokens = 0;
+  examples.forEach(({ tokens, lossMask, prefix }, b) => {
+    // A prefix, pictures and all, is one block that sees itself in both directions.
+    const record = (position: number) => {
+      const block = position < seen + prefix ? 0 : position;
+      tokenInfo.set([1, block, position, 0], (b * width + position) * 4);
+    };
+    for (let i = 0; i < seen; i++) record(i);
+    tokens.forEach((token, t) => {
+      inputIds[b * length + t] = token;
+      record(seen + t);
+      if (t + 1 < tokens.length && lossMask[t + 1]) {
+        rows[numTargets] = b * width + seen + t;
+        targets[numTargets++] = tokens[t + 1]!;
+      }
+    });
+    numTokens += seen + tokens.length;
+  });
+  const patches = seen > 0 ? joinPictures(pictures, examples.length, batch) : undefined;
+  const inputs: HostInputs<CompletionInputs> = { inputIds, tokenInfo, rows, targets, ...(patches && { patches }) };
+  return { shape, inputs, weight: numTargets, numTokens };
+}
+
+function joinPictures(pictures: readonly Float32Array[], examples: number, batch: number): Float32Array {
+  const values = pictures[0]?.length ?? 0;
+  if (pictures.length !== examples || pictures.some((picture) => picture.length !== values))
+    throw new RangeError(`${examples} rows need as many pictures of one size, not ${pictures.length}`);
+  const patches = new Float32Array(batch * values);
+  pictures.forEach((picture, b) => patches.set(picture, b * values));
+  return patches;
+}

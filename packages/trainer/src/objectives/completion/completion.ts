@@ -1,0 +1,174 @@
+import type { Model } from '@lapidary/gemma';
+import { embedding, reshape, sum, TensorLike, type InputsOf } from '@lapidary/tensor';
+import { real, withDefault } from '../../config/rules.js';
+import { planAnswers } from '../answers.js';
+import type {
+  EncodeContext,
+  Loss,
+  LossContext,
+  Objective,
+  RowSource,
+  RunData,
+  SampleContext,
+  SamplePlan,
+  Task,
+  TaskLimits,
+} from '../objective.js';
+import { batchShapes, makeBatch, type CompletionBatch, type CompletionShape } from './batch.js';
+import { countPictures, Pictures } from './pictures.js';
+import { parseRow, type TextualRow } from './rows.js';
+import { promptTokens, tokeniseRows, type CompletionExample } from './tokenise.js';
+
+export interface CompletionSettings {
+  /** Share of a target's probability that is spread over the vocabulary, while training (Szegedy et al. 2015, arXiv:1512.00567). */
+  readonly labelSmoothing: number;
+}
+
+/** Types of a batch's inputs; what they hold is told at `CompletionBatch`. */
+export type CompletionInputs = {
+  readonly inputIds: TensorLike;
+  readonly tokenInfo: TensorLike;
+  readonly patches?: TensorLike;
+  readonly rows: TensorLike;
+  readonly targets: TensorLike;
+};
+
+export type CompletionTask = Task<CompletionShape, CompletionInputs, CompletionExample, TextualRow>;
+
+/** Learns the answers to prompts, the model's turns of conversations, or texts: cross-entropy of the next token, a mean over targets. */
+export const completion = {
+  type: 'completion',
+  settings: { labelSmoothing: withDefault(real({ min: 0, below: 1 }), 0) },
+  parseRow,
+  bind: bindCompletion,
+} as const satisfies Objective<CompletionSettings, TextualRow>;
+
+/** Cross-entropy of completions for a model, with the settings of a run. */
+export function bindCompletion(
+  model: Model,
+  {
+    settings,
+    limits,
+    weightFormat,
+  }: {
+    readonly settings: CompletionSettings;
+    readonly limits: TaskLimits;
+    readonly weightFormat: 'safetensors' | 'gguf' | 'npz';
+  },
+): CompletionTask {
+  const shapes = (examples: readonly CompletionExample[]) =>
+    batchShapes(examples, limits.batchSize, limits.maxLength);
+  return {
+    encode: (train, held, context) => encode(model, limits, weightFormat, { train, held, context }),
+    assumed: () => assumedExamples(model, limits),
+    shapes,
+    types: (shape) => typesOf(model, shape),
+    collate: collateExamples,
+    loss: (inputs, context) => completionLoss(inputs, context, settings),
+    planSamples: (examples, context) => planCompletionSamples(examples, context, limits),
+  };
+}
+
+/** Types of a batch's inputs. @throws TypeError for pictures where the model sees none */
+function typesOf({ vision }: Model, { batch, length, targets, patches = 0 }: CompletionShape): CompletionInputs {
+  if (patches > 0 && vision === undefined)
+    throw new TypeError('a batch has pictures, but the model has no vision tower');
+  return {
+    inputIds: new TensorLike('i32', [batch, length]),
+    tokenInfo: new TensorLike('i32', [batch, patches + length, 4]),
+    ...(patches > 0 && vision && { patches: new TensorLike('f32', [batch, patches, vision.patchValues]) }),
+    rows: new TensorLike('i32', [targets]),
+    targets: new TensorLike('i32', [targets]),
+  };
+}
+
+/** Σ cross-entropy of the targets (nats). Only rows with a target meet the vocabulary. */
+function completionLoss(
+  { rows, targets, ...inputs }: InputsOf<CompletionInputs>,
+  { model, params, options, training }: LossContext,
+  { labelSmoothing }: CompletionSettings,
+): Loss {
+  const { hidden } = model.forward(params, inputs, options);
+  const flat = reshape(hidden, [-1, model.hiddenSize]);
+  const smoothing = training && labelSmoothing > 0 ? { labelSmoothing } : {};
+  return { loss: sum(model.tokenLosses(params, embedding(flat, rows), targets, smoothing)) };
+}
+
+async function collateExamples(
+  examples: readonly CompletionExample[],
+  shapes: readonly CompletionShape[],
+): Promise<CompletionBatch> {
+  const pictures = await Promise.all(examples.flatMap(({ row, pictures: all }) => (all ? [all.patchesOf(row)] : [])));
+  return makeBatch(examples, shapes, pictures);
+}
+
+async function encode(
+  model: Model,
+  limits: TaskLimits,
+  format: 'safetensors' | 'gguf' | 'npz',
+  parts: {
+    readonly train: RowSource<TextualRow>;
+    readonly held: RowSource<TextualRow>;
+    readonly context: EncodeContext;
+  },
+): Promise<RunData<CompletionExample>> {
+  const { train, held, context } = parts;
+  const count = countPictures([...train.rows, ...held.rows], train.file, model);
+  const notices: string[] = [];
+  const examplesOf = ({ rows, file, options }: RowSource<TextualRow>): CompletionExample[] => {
+    const { examples, skipped, truncated } = tokeniseRows(rows, context.tokenizer, {
+      ...options,
+      maxLength: limits.maxLength,
+      file,
+      model,
+    });
+    if (skipped > 0) notices.push(`${file}: ${skipped} rows of more than ${limits.maxLength} tokens were left out.`);
+    if (truncated > 0) notices.push(`${file}: ${truncated} rows were cut to ${limits.maxLength} tokens.`);
+    const { vision, preparePicture } = model;
+    if (count === 0 || vision === undefined || preparePicture === undefined) return examples;
+    const how = { format, ...(limits.imagePreset !== null && { preset: limits.imagePreset }) };
+    const pictures = new Pictures({
+      prepare: (image) => preparePicture(image, how),
+      file,
+      read: (path) => context.readImage(path, file),
+    });
+    return examples.map((example) => ({ ...example, pictures, patches: count * vision.tokensPerImage }));
+  };
+  return {
+    train: examplesOf(train),
+    held: held.rows.length > 0 ? examplesOf(held) : [],
+    notices,
+  };
+}
+
+/** Rows as long as may be, all of it learned, with one picture each where the model sees pictures. */
+function assumedExamples({ vision }: Model, { maxLength, batchSize }: TaskLimits): CompletionExample[] {
+  const example: CompletionExample = {
+    row: { text: '', line: 0 },
+    length: maxLength,
+    patches: vision?.tokensPerImage ?? 0,
+    tokens: new Int32Array(maxLength),
+    lossMask: new Uint8Array(maxLength).fill(1),
+    prefix: 0,
+    pictures: undefined,
+  };
+  return Array.from({ length: batchSize }, () => example);
+}
+
+/** Answers to the prompts of the first examples. */
+function planCompletionSamples(
+  examples: readonly CompletionExample[],
+  context: SampleContext,
+  { sampleCount, sampleTokens, maxLength }: TaskLimits,
+): SamplePlan | null {
+  const { tokenizer, model } = context;
+  const prompts = examples.slice(0, sampleCount).map(({ row, tokens, patches, pictures }) => ({
+    id: `line ${row.line}`,
+    tokens: tokenizer ? promptTokens(row, tokenizer, model.prompt).slice(0, maxLength) : [...tokens],
+    patchCount: patches,
+    expected: 'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null,
+    patches: async () => pictures?.patchesOf(row),
+    pictures: async () => pictures?.dataUrlsOf(row) ?? [],
+  }));
+  return prompts.length === 0 || sampleTokens === 0 ? null : planAnswers(prompts, sampleTokens, context);
+}

@@ -1,0 +1,109 @@
+import { decodeImage, type Model, type RgbImage } from '@lapidary/gemma';
+import { DatasetError } from '../../data/errors.js';
+import { imagesOf, type ImageReference, type TextualRow } from './rows.js';
+
+export interface PictureOptions {
+  /** Patches of a picture as the model takes them. */
+  readonly prepare: (image: RgbImage) => Float32Array;
+  /** The file that rows come from, for messages. */
+  readonly file: string;
+  /** Bytes of a picture by its path or URL. */
+  readonly read: (path: string) => Promise<Uint8Array>;
+  /** Most bytes of prepared pictures that are kept. Default 256 MiB. */
+  readonly cacheBytes?: number;
+}
+
+const defaultCacheBytes = 256 * 2 ** 20;
+const largestDataUrl = 2 ** 20;
+
+/** The pictures of a data set as a vision tower takes them. The last ones used are kept; the others are decoded again. */
+export class Pictures {
+  readonly #options: PictureOptions;
+  readonly #kept = new Map<ImageReference, Float32Array>();
+
+  constructor(options: PictureOptions) {
+    this.#options = options;
+  }
+
+  /** f32 [I·N, 3·p·p] of a row's I pictures. @throws DatasetError naming the line and the picture */
+  async patchesOf(row: TextualRow): Promise<Float32Array> {
+    const parts: Float32Array[] = [];
+    for (const reference of imagesOf(row)) parts.push(await this.#prepare(reference, row.line));
+    const joined = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      joined.set(part, at);
+      at += part.length;
+    }
+    return joined;
+  }
+
+  /** The pictures of a row as they are, for a report; those of more than a megabyte are left out. */
+  async dataUrlsOf(row: TextualRow): Promise<string[]> {
+    const urls: string[] = [];
+    for (const reference of imagesOf(row)) {
+      const bytes = await this.#bytesOf(reference);
+      if (bytes.length <= largestDataUrl) urls.push(toDataUrl(bytes));
+    }
+    return urls;
+  }
+
+  async #bytesOf(reference: ImageReference): Promise<Uint8Array> {
+    if (typeof reference === 'string') return this.#options.read(reference);
+    return reference instanceof Blob ? new Uint8Array(await reference.arrayBuffer()) : reference;
+  }
+
+  async #prepare(reference: ImageReference, line: number): Promise<Float32Array> {
+    const before = this.#kept.get(reference);
+    if (before !== undefined) {
+      // To the end: the first are given up first.
+      this.#kept.delete(reference);
+      this.#kept.set(reference, before);
+      return before;
+    }
+    const { prepare, file, cacheBytes = defaultCacheBytes } = this.#options;
+    try {
+      const name = typeof reference === 'string' ? { name: reference } : {};
+      const image = await decodeImage(await this.#bytesOf(reference), name);
+      const patches = prepare(image);
+      this.#kept.set(reference, patches);
+      const [oldest] = this.#kept.keys();
+      if (this.#kept.size * patches.byteLength > cacheBytes && oldest !== undefined) this.#kept.delete(oldest);
+      return patches;
+    } catch (error) {
+      throw new DatasetError({ file, line, message: (error as Error).message }, { cause: error });
+    }
+  }
+}
+
+/**
+ * How many pictures every row has. @throws DatasetError naming the first row that has another number, or that has some where the
+ * model sees none, or none where its prompts need one.
+ */
+export function countPictures(
+  rows: readonly TextualRow[],
+  file: string,
+  { vision, prompt }: Pick<Model, 'vision' | 'prompt'>,
+): number {
+  const count = rows[0] === undefined ? 0 : imagesOf(rows[0]).length;
+  for (const row of rows) {
+    const found = imagesOf(row).length;
+    const refuse = (message: string): never => {
+      throw new DatasetError({ file, line: row.line, message });
+    };
+    if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
+    if (found === 0 && prompt.needsPictures)
+      refuse(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
+    if (found !== count)
+      refuse(`this row has ${found} pictures, the first row ${count}; every row of a data set must have as many`);
+  }
+  return count;
+}
+
+/** A PNG, JPEG or WebP as a URL that holds it. */
+function toDataUrl(bytes: Uint8Array): string {
+  const type = bytes[0] === 0x89 ? 'png' : bytes[0] === 0xff ? 'jpeg' : 'webp';
+  let binary = '';
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return `data:image/${type};base64,${btoa(binary)}`;
+}

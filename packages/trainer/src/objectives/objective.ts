@@ -1,0 +1,153 @@
+import type { ForwardOptions, Model, ParamTree, Tokenizer } from '@lapidary/gemma';
+import type { DeviceProfile, Gpu } from '@lapidary/gpu';
+import type { HostInputs, InputsOf, InputTypes, Tensor } from '@lapidary/tensor';
+import type { ObjectEntries } from 'valibot';
+import type { DataOptions } from '../config/train-config.js';
+import type { RunLogger } from '../metrics/logger.js';
+
+/** A row as it was read, and the line it stands on (or its number in a list). */
+export interface Row {
+  readonly line: number;
+}
+
+/** A row as an objective learns from it. */
+export interface Example {
+  readonly row: Row;
+  /** Tokens of its text. */
+  readonly length: number;
+  /** Patches of its pictures, which come before the text. */
+  readonly patches: number;
+}
+
+/** Sizes of one kind of batch: programs are made for each. An objective adds sizes of its own. */
+export interface BatchShape {
+  /** Rows. */
+  readonly batch: number;
+  /** Tokens of a row's text, padding included. */
+  readonly length: number;
+  /** Patches of a row's pictures, which come before its text. Default 0. */
+  readonly patches?: number;
+}
+
+/** One micro-batch on the host. */
+export interface Batch<S extends BatchShape = BatchShape, T extends InputTypes = InputTypes> {
+  readonly shape: S;
+  /** Values of the objective's inputs. */
+  readonly inputs: HostInputs<T>;
+  /** What the losses of the batch are divided by, all batches of a step together: tokens to predict, pairs, … */
+  readonly weight: number;
+  /** Tokens that are no padding. */
+  readonly numTokens: number;
+}
+
+/** What a loss is computed with. */
+export interface LossContext {
+  readonly model: Model;
+  readonly params: ParamTree;
+  /** The model as it was before training: without its adapter. Only with a LoRA. */
+  readonly reference?: ParamTree;
+  readonly options: ForwardOptions;
+  /** False while evaluating. */
+  readonly training: boolean;
+}
+
+/** Sums over a batch, f32 with one element; they are divided by the weight of all batches together. */
+export interface Loss {
+  readonly loss: Tensor;
+  /** What else is measured, by name: `accuracy`, `reward margin`. */
+  readonly metrics?: Readonly<Record<string, Tensor>>;
+}
+
+/** Rows of one source. */
+export interface RowSource<R extends Row = Row> {
+  readonly rows: readonly R[];
+  /** The file that they come from, for messages. */
+  readonly file: string;
+  readonly options: Pick<DataOptions, 'lossOn' | 'tooLong'>;
+}
+
+/** What rows become examples with. */
+export interface EncodeContext {
+  readonly tokenizer: Tokenizer;
+  /** Bytes of a picture by the path or URL that a row of `file` names. @throws DatasetError */
+  readonly readImage: (path: string, file: string) => Promise<Uint8Array>;
+}
+
+/** The rows of a run as examples. */
+export interface RunData<E extends Example = Example> {
+  readonly train: readonly E[];
+  /** Held out for evaluation and samples. */
+  readonly held: readonly E[];
+  /** Rows left out or cut, in sentences. */
+  readonly notices: readonly string[];
+}
+
+/** Where samples of a run come from. */
+export interface SampleContext {
+  readonly profile: DeviceProfile;
+  readonly model: Model;
+  /** As they are evaluated: the averages, where a run keeps them. */
+  readonly params: ParamTree;
+  readonly options: ForwardOptions;
+  /** Undefined where only memory is planned and no model is open. */
+  readonly tokenizer?: Tokenizer;
+}
+
+/** Samples as they will be taken. */
+export interface SamplePlan {
+  /** Most bytes on the device while they are taken, the model's parameters not counted. */
+  readonly bytes: number;
+  /** Compiles what they take; the parameters need not be there yet. */
+  prepare(gpu: Gpu): Promise<void>;
+  /** Takes them after `step` steps, and gives their memory back. A signal ends them early, without an error. */
+  take(gpu: Gpu, step: number, told: { readonly logger: RunLogger; readonly signal?: AbortSignal }): Promise<void>;
+}
+
+/** Limits of a run that an objective keeps to. */
+export interface TaskLimits {
+  /** Longest row in tokens of text. */
+  readonly maxLength: number;
+  /** Rows in a micro-batch. */
+  readonly batchSize: number;
+  /** Rows that are answered when samples are taken, and the longest answer in tokens. */
+  readonly sampleCount: number;
+  readonly sampleTokens: number;
+  /** How pictures are prepared; null: as the weights' publisher does it. */
+  readonly imagePreset: string | null;
+}
+
+/** An objective for one model and one run. `S` are its batch shapes, `T` its inputs by name, `E` its examples, `R` its rows. */
+export interface Task<
+  S extends BatchShape = BatchShape,
+  T extends InputTypes = InputTypes,
+  E extends Example = Example,
+  R extends Row = Row,
+> {
+  /** Rows as examples; `held` may be empty. @throws DatasetError naming file and line */
+  encode(train: RowSource<R>, held: RowSource<R>, context: EncodeContext): Promise<RunData<E>>;
+  /** The largest batch of examples that a run may meet: what is planned with where there are no rows. */
+  assumed(): readonly E[];
+  /** A shape for every length of batches of these examples: so few that all programs can be planned before training begins. */
+  shapes(examples: readonly E[]): readonly S[];
+  /** Types of the inputs of a shape. */
+  types(shape: S): T;
+  /** Examples in the smallest of the shapes that holds them. @throws RangeError where none does; DatasetError for pictures */
+  collate(examples: readonly E[], shapes: readonly S[]): Promise<Batch<S, T>>;
+  /** The loss of a batch. Called once for each shape, while its program is traced. */
+  loss(inputs: InputsOf<T>, context: LossContext): Loss;
+  /** Samples of what the model does with some of these examples; null where the objective has none, or the run wants none. */
+  planSamples(examples: readonly E[], context: SampleContext): SamplePlan | null;
+}
+
+/** What a run learns. To add one: a folder here, and a line in `registry.ts`. */
+export interface Objective<C extends object = object, R extends Row = Row> {
+  /** `objective.type` of a config. */
+  readonly type: string;
+  /** Fields of `objective` beside `type`, each with its default. */
+  readonly settings: ObjectEntries;
+  /** A value of a data set as a row. @throws DatasetError naming file, line and field */
+  parseRow(value: unknown, file: string, line: number, format: DataOptions['format']): R;
+  /** The objective for a model. `weightFormat` says how its publisher prepared pictures. */
+  bind(model: Model, about: { readonly settings: C; readonly limits: TaskLimits; readonly weightFormat: 'safetensors' | 'gguf' | 'npz' }): Task;
+}
+

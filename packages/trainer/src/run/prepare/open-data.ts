@@ -1,0 +1,30 @@
+import { openRunData, openRunImage } from '#run-files';
+import type { DataOptions, ResolvedTrainConfig } from '../../config/train-config.js';
+import { splitRows } from '../../data/order.js';
+import { readJsonl, rowsOf } from '../../data/read-jsonl.js';
+import type { Objective, RowSource, RunData, Task } from '../../objectives/objective.js';
+import type { OpenModel } from './open-model.js';
+
+/** Reads the data of a config and makes examples of its rows. @throws DatasetError, EmptyDatasetError */
+export async function openData(
+  run: Pick<ResolvedTrainConfig, 'data' | 'evalData' | 'evalFraction' | 'seed'>,
+  objective: Pick<Objective, 'parseRow'>,
+  task: Pick<Task, 'encode'>,
+  { tokenizer }: Pick<OpenModel, 'tokenizer'>,
+): Promise<RunData> {
+  const read = async (options: DataOptions): Promise<RowSource> => {
+    const { source, format } = options;
+    const parse = (value: unknown, file: string, line: number) => objective.parseRow(value, file, line, format);
+    if (isList(source)) return { rows: rowsOf(source, parse), file: 'data', options };
+    const { text, name } = await openRunData(source);
+    return { rows: readJsonl(text, name, parse), file: name, options };
+  };
+  const all = await read(run.data);
+  const apart = run.evalData && (await read(run.evalData));
+  const split = splitRows(all.rows, apart ? 0 : run.evalFraction, run.seed);
+  const train = { ...all, rows: split.train };
+  const held = apart ?? { ...all, rows: split.held };
+  return task.encode(train, held, { tokenizer, readImage: openRunImage });
+}
+
+const isList = (source: DataOptions['source']): source is readonly object[] => Array.isArray(source);

@@ -1,0 +1,128 @@
+import {
+  loraScale,
+  loraSpecs,
+  paramTree,
+  planVariables,
+  type LoraSpec,
+  type Model,
+  type ParamPlan,
+  type ParamSpec,
+} from '@lapidary/gemma';
+import type { DType } from '@lapidary/kernels';
+import type { Variable } from '@lapidary/tensor';
+import {
+  createLoraTargetFilter,
+  createScaleOf,
+  createTrainableFilter,
+} from '../../config/path-patterns.js';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import { findUnmatched } from '../../config/unmatched-patterns.js';
+import { ConfigError } from '../../errors/errors.js';
+import type { Task } from '../../objectives/objective.js';
+import { optimizerOf } from '../../optimizers/registry.js';
+import { keptOf, planTrained, type StepModel } from './programs.js';
+
+/** A parameter of the base as a run has it on the device. */
+export interface BaseParam extends ParamPlan {
+  readonly spec: ParamSpec;
+}
+
+/** The model of a run: abstract variables for every parameter, and which of them are trained. */
+export interface ModelPlan {
+  /** Every parameter by path, adapters included. */
+  readonly variables: ReadonlyMap<string, Variable>;
+  readonly base: ReadonlyMap<string, BaseParam>;
+  readonly lora: ReadonlyMap<string, LoraSpec>;
+  readonly step: StepModel;
+}
+
+/** Parameters of a model, and which of them are trained, as counts. */
+export function countParameters({ variables, step }: ModelPlan): { readonly all: number; readonly trained: number } {
+  const sizes = (list: Iterable<Variable>) => [...list].reduce((n, { tensor }) => n + tensor.size, 0);
+  return { all: sizes(variables.values()), trained: sizes(step.trained.map(({ param }) => param)) };
+}
+
+/** What a plan asks of weights: how each parameter is stored. */
+export type StoredTypes = ReadonlyMap<string, { readonly dtype: DType }>;
+
+/**
+ * Decides what is trained, and what training keeps of it. Frozen parameters stay as published; trained ones are f32.
+ * @throws ConfigError for patterns that match nothing, and where nothing is left to train
+ */
+export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrainConfig, task: Task): ModelPlan {
+  const isTrained = createTrainableFilter(run);
+  const base = new Map<string, BaseParam>();
+  for (const spec of model.params) {
+    const trained = isTrained({ path: spec.path, isAdapter: false });
+    // What the file lacks is f32: whether it may be missing is the load's to say.
+    const dtype = trained ? 'f32' : (entries.get(spec.path)?.dtype ?? 'f32');
+    base.set(spec.path, { spec, shape: spec.shape, dtype, category: trained ? 'trainable' : 'weights' });
+  }
+  const lora = planLora(model, run);
+  const plans = new Map<string, ParamPlan>(base);
+  for (const [path, { shape }] of lora.specs) {
+    const category = isTrained({ path, isAdapter: true }) ? 'trainable' : 'weights';
+    plans.set(path, { shape, dtype: 'f32', category });
+  }
+  const variables = planVariables(plans);
+  const trainedParams = new Map([...variables].filter(([, { category }]) => category === 'trainable'));
+  checkPatterns(model, run, { parameters: [...plans.keys()], trained: [...trainedParams.keys()] });
+  const trained = planTrained(trainedParams, {
+    optimizer: optimizerOf(run.optimizer.type),
+    settings: run.optimizer,
+    accumulate: run.gradientAccumulation > 1,
+    averages: run.emaDecay !== null,
+    scaleOf: createScaleOf(run.paramGroups),
+  });
+  const averages = new Map(trained.flatMap(({ path, average }) => (average ? [[path, average] as const] : [])));
+  const step: StepModel = {
+    model,
+    task,
+    params: paramTree(variables),
+    evaluated: paramTree(new Map([...variables].map(([path, variable]) => [path, averages.get(path) ?? variable]))),
+    reference: paramTree(new Map([...variables].filter(([path]) => base.has(path)))),
+    trained,
+    optimizer: optimizerOf(run.optimizer.type),
+    settings: run.optimizer,
+    options: {
+      gradientCheckpointing: run.gradientCheckpointing,
+      ...(lora.scale !== undefined && { loraScale: lora.scale }),
+      ...(run.lora && run.lora.dropout > 0 && { loraDropout: run.lora.dropout }),
+    },
+    ...(run.emaDecay !== null && { emaDecay: run.emaDecay }),
+  };
+  return { variables, base, lora: lora.specs, step };
+}
+
+function planLora(model: Model, { lora }: ResolvedTrainConfig): { specs: Map<string, LoraSpec>; scale?: number } {
+  if (lora === null) return { specs: new Map() };
+  const { rank, alpha, rslora } = lora;
+  const options = { rank, alpha, rslora, targets: createLoraTargetFilter(lora) };
+  return { specs: loraSpecs(model.params, options), scale: loraScale(options) };
+}
+
+function checkPatterns(
+  model: Model,
+  run: ResolvedTrainConfig,
+  paths: { readonly parameters: readonly string[]; readonly trained: readonly string[] },
+): void {
+  const linears = model.params.filter(({ role }) => role === 'linear');
+  const problems = findUnmatched(run, { ...paths, linears });
+  if (problems.length > 0) throw new ConfigError({ problems });
+  if (paths.trained.length > 0) return;
+  const found = 'patterns that leave no parameter to train';
+  const allowed = 'patterns that match something, or lora';
+  throw new ConfigError({ problems: [{ path: 'trainable', found, allowed }] });
+}
+
+/** What a run ends with, by path: averages in the place of what was trained, where they are kept. */
+export function resultOf({ variables, step }: ModelPlan): Map<string, Variable> {
+  const result = new Map(variables);
+  for (const { path, average } of step.trained) if (average) result.set(path, average);
+  return result;
+}
+
+/** Gives back everything that a model holds on the device. */
+export function destroyModel({ variables, step }: ModelPlan): void {
+  for (const variable of [...variables.values(), ...step.trained.flatMap(keptOf)]) variable.destroy();
+}

@@ -1,0 +1,88 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+import { sharedSlotBytes, type ProgramPlan } from '@lapidary/tensor';
+import type { BatchShape } from '../../objectives/objective.js';
+import type { MemoryEntry } from '../../metrics/run-records.js';
+import type { ModelPlan } from './plan-model.js';
+import {
+  keptOf,
+  planEval,
+  planMicroStep,
+  planStep,
+  planUpdate,
+  type EvalPlan,
+  type MicroStepPlan,
+  type StepPlan,
+  type UpdatePlan,
+} from './programs.js';
+
+/** How a run's steps are taken: in one program, or as micro-batches whose gradients are summed, and an update. */
+export type StepPrograms =
+  | { readonly kind: 'whole'; readonly steps: ReadonlyMap<string, StepPlan> }
+  | { readonly kind: 'micro'; readonly steps: ReadonlyMap<string, MicroStepPlan>; readonly update: UpdatePlan };
+
+/** Every program of a run, traced and planned: nothing is on the device yet. Programs of batches go by `shapeKey`. */
+export interface TrainPlan {
+  readonly training: StepPrograms;
+  readonly evals: ReadonlyMap<string, EvalPlan>;
+  readonly memory: readonly MemoryEntry[];
+  /** What training holds on the device at the same time, bytes. */
+  readonly totalBytes: number;
+  /** The part of `totalBytes` that outlives the programs: parameters and optimiser state. */
+  readonly modelBytes: number;
+  readonly largestBuffer: number;
+}
+
+/** What the programs of a shape go by. */
+export const shapeKey = (shape: BatchShape): string =>
+  Object.entries(shape)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, size]) => `${name} ${size}`)
+    .join(', ');
+
+/** All programs of a plan. */
+export function programsOf({ training, evals }: Pick<TrainPlan, 'training' | 'evals'>): ProgramPlan[] {
+  return [...training.steps.values(), ...evals.values(), ...(training.kind === 'micro' ? [training.update] : [])];
+}
+
+export interface RunShapes {
+  readonly train: readonly BatchShape[];
+  readonly held: readonly BatchShape[];
+  /** Whether a step has several micro-batches. */
+  readonly accumulate: boolean;
+}
+
+/** Plans a run's programs and adds up their memory; temporaries are shared by all of them. */
+export function planTraining(
+  profile: DeviceProfile,
+  model: ModelPlan,
+  { train, held, accumulate }: RunShapes,
+): TrainPlan {
+  const { step } = model;
+  const each = <P>(shapes: readonly BatchShape[], plan: (shape: BatchShape) => P) =>
+    new Map(shapes.map((shape) => [shapeKey(shape), plan(shape)]));
+  const training: StepPrograms = accumulate
+    ? {
+        kind: 'micro',
+        steps: each(train, (shape) => planMicroStep(profile, step, shape)),
+        update: planUpdate(profile, step),
+      }
+    : { kind: 'whole', steps: each(train, (shape) => planStep(profile, step, shape)) };
+  const evals = each(held, (shape) => planEval(profile, step, shape));
+  const plans = programsOf({ training, evals });
+  const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+  const category = (name: string) =>
+    sum([...model.variables.values()].filter((v) => v.category === name).map((v) => v.bytes));
+  const optimizer = sum(step.trained.flatMap(keptOf).map(({ bytes }) => bytes));
+  const temporaries = sum(sharedSlotBytes(plans));
+  const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead));
+  const memory = [
+    { category: 'Weights, as published', bytes: category('weights') },
+    { category: 'Trained parameters', bytes: category('trainable') },
+    { category: 'Optimiser state', bytes: optimizer },
+    { category: 'Activations, gradients and workspace', bytes: temporaries },
+    { category: 'Inputs, outputs and constants', bytes: inOut },
+  ];
+  const modelBytes = memory[0]!.bytes + memory[1]!.bytes + memory[2]!.bytes;
+  const largestBuffer = Math.max(...plans.map((plan) => plan.memory.largestBuffer));
+  return { training, evals, memory, totalBytes: sum(memory.map(({ bytes }) => bytes)), modelBytes, largestBuffer };
+}

@@ -1,0 +1,183 @@
+import { modelOf, type Model, type ModelConfig } from '@lapidary/gemma';
+import { baselineProfile, type DeviceProfile, type Gpu } from '@lapidary/gpu';
+import { checkKernels, type DType, type KernelTuning } from '@lapidary/kernels';
+import type { WeightFormat } from '@lapidary/gemma';
+import { planRun, type RunSchedule } from '../../config/plan-run.js';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import { objectiveOf } from '../../objectives/registry.js';
+import type { Example, RunData, Task } from '../../objectives/objective.js';
+import type { RunLogger } from '../../metrics/logger.js';
+import { checkContext } from './check-context.js';
+import { checkFit } from './check-fit.js';
+import { chooseKernels, type ChooseKernelsOptions, type UsedKernels } from './choose-kernels.js';
+import { openData } from './open-data.js';
+import { openModel, type OpenModel } from './open-model.js';
+import { planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
+import { programsOf } from './plan-programs.js';
+import { describeBudget, planWithinBudget, type RunPlan } from './plan-within-budget.js';
+
+/** What a run would take: planned, nothing allocated. */
+export interface PlannedRun {
+  readonly config: ResolvedTrainConfig;
+  readonly model: ModelPlan;
+  readonly plan: RunPlan;
+  /** What the run does to stay within its memory budget, in sentences. */
+  readonly budgetNotices: readonly string[];
+}
+
+/** A run whose model and data are open, with everything decided: what is trained, in which programs, with which kernels. */
+export interface PreparedRun extends PlannedRun {
+  readonly open: OpenModel;
+  readonly task: Task;
+  readonly data: RunData;
+  readonly schedule: RunSchedule;
+  /** What everything of the run is planned from. */
+  readonly profile: DeviceProfile;
+  readonly used: UsedKernels;
+  /** What was measured to choose kernels; null where nothing was. */
+  readonly tuning: KernelTuning | null;
+  /** Gives the files back. */
+  close(): Promise<void>;
+}
+
+export interface PrepareRunOptions {
+  readonly logger?: Pick<RunLogger, 'onPhase' | 'onNotice'>;
+  readonly signal?: AbortSignal;
+  /** Kernels that the run began with, where it goes on. */
+  readonly before?: UsedKernels | undefined;
+  /** In place of the config's `kernelTuning`; with how to measure, and where choices are kept. */
+  readonly tuning?: Partial<Pick<ChooseKernelsOptions, 'mode' | 'again' | 'store' | 'clock'>>;
+  /** Whether what cannot fit is refused. Default true. */
+  readonly refuse?: boolean;
+  /** Steps alone, or with evaluations and samples. Default all. */
+  readonly parts?: 'all' | 'steps';
+}
+
+/**
+ * Opens model and data, plans memory, evaluations and samples included, and decides on kernels. Everything that runs takes what this
+ * gives. Nothing is allocated; without a device (`gpu` null) it is planned for WebGPU's baseline. `close` it when done.
+ * @throws what the loader and the data throw; ConfigError for rows beyond the model's context and patterns that match nothing;
+ * RunTooLargeError beyond `memoryBudget`, and unless `refuse` is false where the device or the machine cannot hold it.
+ */
+export async function prepareRun(
+  config: ResolvedTrainConfig,
+  gpu: Gpu | null,
+  options: PrepareRunOptions = {},
+): Promise<PreparedRun> {
+  const { logger } = options;
+  if (gpu !== null) {
+    // Before anything is planned: a variant that fails on this device is not used, and named.
+    const { disabled } = await checkKernels(gpu, { notice: () => undefined });
+    for (const { message } of disabled) await logger?.onNotice?.(message);
+  }
+  await logger?.onPhase?.({ name: 'Opening model and data' });
+  const open = await openModel(config.weightLoader);
+  try {
+    const objective = objectiveOf(config.objective);
+    const task = bindTask(config, open.model, open.weights.format);
+    const data = await openData(config, objective, task, open);
+    for (const notice of data.notices) await logger?.onNotice?.(notice);
+    const model = planModel(open.model, open.weights.entries, config, task);
+    const make = planner(config, model, task, data, options.parts, open);
+    const chosen = await decide(config, gpu, make, options);
+    const budgetNotices = describeBudget(chosen.plan, config.memoryBudget);
+    if (gpu !== null && options.refuse !== false) {
+      const tight = checkFit(chosen.profile, chosen.plan, config);
+      if (tight !== null) await logger?.onNotice?.(tight);
+    }
+    for (const notice of budgetNotices) await logger?.onNotice?.(notice);
+    const schedule = planRun(config, data.train.length);
+    return { config, open, task, data, model, schedule, ...chosen, budgetNotices, close: () => open.weights.close() };
+  } catch (error) {
+    await open.weights.close();
+    throw error;
+  }
+}
+
+/**
+ * What a run on a model would take, from its configuration alone: nothing is read or downloaded. Rows are taken to be as long as
+ * `maxLength` allows, all of it learned, with one picture each where the model sees pictures. Weights are of `dtype`, bf16 as published.
+ * @throws ConfigError, RunTooLargeError as `prepareRun`
+ */
+export function planRelease(
+  modelConfig: ModelConfig,
+  config: ResolvedTrainConfig,
+  { profile = baselineProfile, dtype = 'bf16' }: { readonly profile?: DeviceProfile; readonly dtype?: DType } = {},
+): PlannedRun {
+  const released = modelOf(modelConfig);
+  const entries: StoredTypes = new Map(released.params.map(({ path }) => [path, { dtype }]));
+  const task = bindTask(config, released, 'safetensors');
+  const model = planModel(released, entries, config, task);
+  const train = task.assumed();
+  const isEvaluated = config.evalData !== null || config.evalFraction > 0;
+  const data = { train, held: isEvaluated ? train : [], notices: [] };
+  const plan = planner(config, model, task, data)(profile);
+  return { config, model, plan, budgetNotices: describeBudget(plan, config.memoryBudget) };
+}
+
+function bindTask(config: ResolvedTrainConfig, model: Model, weightFormat: WeightFormat): Task {
+  return objectiveOf(config.objective).bind(model, { settings: config.objective, limits: config, weightFormat });
+}
+
+/** Plans a run from a device's profile: its programs for all lengths of batches, and its samples. */
+function planner(
+  config: ResolvedTrainConfig,
+  model: ModelPlan,
+  task: Task,
+  data: RunData,
+  parts: PrepareRunOptions['parts'] = 'all',
+  open?: OpenModel,
+): (profile: DeviceProfile) => RunPlan {
+  const held = parts === 'steps' ? [] : data.held;
+  const patches = Math.max(0, ...[...data.train, ...held].map((example) => example.patches));
+  checkContext(config, model.step.model, patches);
+  const shapes = {
+    train: task.shapes(data.train),
+    held: held.length > 0 ? task.shapes(held) : [],
+    accumulate: config.gradientAccumulation > 1,
+  };
+  const { params, evaluated = params, options } = model.step;
+  return (profile) => {
+    const context = {
+      profile,
+      model: model.step.model,
+      params: evaluated,
+      options: samplingOptions(options),
+      ...(open && { tokenizer: open.tokenizer }),
+    };
+    const samples = parts === 'steps' ? null : task.planSamples(sampledOf(data), context);
+    return planWithinBudget(profile, model, shapes, samples, config);
+  };
+}
+
+const samplingOptions = ({ loraDropout: _, ...options }: ModelPlan['step']['options']) => options;
+
+/** The rows that samples are taken of. */
+const sampledOf = ({ train, held }: RunData): readonly Example[] => (held.length > 0 ? held : train);
+
+async function decide(
+  config: ResolvedTrainConfig,
+  gpu: Gpu | null,
+  make: (profile: DeviceProfile) => RunPlan,
+  { logger, signal, before, tuning = {}, refuse = true }: PrepareRunOptions,
+): Promise<Pick<PreparedRun, 'plan' | 'profile' | 'used' | 'tuning'>> {
+  if (gpu === null) {
+    const used = { device: '', choices: {} };
+    return { plan: make(baselineProfile), profile: baselineProfile, used, tuning: null };
+  }
+  const { kernelTuning, matmulPrecision } = config;
+  const checked = (profile: DeviceProfile) => {
+    const plan = make(profile);
+    // What does not fit is refused before kernels are measured.
+    if (refuse) checkFit(profile, plan, config);
+    return plan;
+  };
+  return chooseKernels(gpu, checked, programsOf, {
+    mode: kernelTuning,
+    ...tuning,
+    precision: matmulPrecision,
+    before,
+    ...(logger && { logger }),
+    ...(signal && { signal }),
+  });
+}

@@ -1,0 +1,33 @@
+import { epochOrder } from '../../data/order.js';
+import type { Batch, BatchShape } from '../../objectives/objective.js';
+import type { PreparedRun } from '../prepare/prepare-run.js';
+
+type Prepared = Pick<PreparedRun, 'config' | 'data' | 'task' | 'schedule'>;
+
+/** The micro-batches of optimiser step `step` (from 0): a pure function of the step, so that a resumed run sees the same rows. */
+export async function batchesOfStep(
+  step: number,
+  { config, data: { train }, task, schedule: { stepsPerEpoch } }: Prepared,
+  shapes: readonly BatchShape[],
+): Promise<Batch[]> {
+  const { batchSize, gradientAccumulation, seed } = config;
+  const epoch = Math.floor(step / stepsPerEpoch);
+  const first = (step % stepsPerEpoch) * batchSize * gradientAccumulation;
+  const order = epochOrder(train.length, seed, epoch);
+  const batches: Batch[] = [];
+  for (let i = 0; i < gradientAccumulation; i++) {
+    const chosen = [...order.subarray(first + i * batchSize, first + (i + 1) * batchSize)].map((n) => train[n]!);
+    if (chosen.length > 0) batches.push(await task.collate(chosen, shapes));
+  }
+  return batches;
+}
+
+/** The held-out rows, a batch at a time. */
+export async function* heldBatches({ config, data: { held }, task }: Prepared): AsyncGenerator<Batch> {
+  const { batchSize } = config;
+  const shapes = task.shapes(held);
+  // Similar lengths together: less padding.
+  const sorted = [...held].sort((a, b) => a.length - b.length);
+  for (let at = 0; at < sorted.length; at += batchSize)
+    yield await task.collate(sorted.slice(at, at + batchSize), shapes);
+}

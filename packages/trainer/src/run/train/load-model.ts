@@ -1,0 +1,89 @@
+import { createRandom, initialLora, initialParam } from '@lapidary/gemma';
+import type { Gpu } from '@lapidary/gpu';
+import { byteLength } from '@lapidary/kernels';
+import type { Variable } from '@lapidary/tensor';
+import { encodeFloats, type LoadReport, type OpenedWeights, type WeightSink } from '@lapidary/weights';
+import { joinPathPatterns } from '../../config/path-patterns.js';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import type { ModelPlan } from '../prepare/plan-model.js';
+import { keptOf } from '../prepare/programs.js';
+import { fingerprintWeights, fnv1a } from './fingerprint.js';
+
+/** Bytes that uploads may take on the host before they are waited for: the driver copies each. */
+const mostUnsent = 64 * 2 ** 20;
+
+/** Takes streamed weights into allocated variables. */
+export function createDeviceSink(gpu: Gpu, variables: ReadonlyMap<string, Variable>): WeightSink {
+  let sinceWait = 0;
+  return {
+    write: async (path, offset, bytes) => {
+      variables.get(path)!.write(bytes, offset);
+      sinceWait += bytes.byteLength;
+      if (sinceWait > mostUnsent) {
+        sinceWait = 0;
+        await gpu.idle();
+      }
+    },
+  };
+}
+
+export interface LoadModelOptions {
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+  /** Goes on meanwhile, and is not waited for; where it fails, loading ends with its error. */
+  readonly compiling?: Promise<unknown>;
+}
+
+/** Allocates every variable, streams the weights in, and gives adapters and averages their starting values. */
+export async function loadModel(
+  gpu: Gpu,
+  weights: OpenedWeights,
+  plan: ModelPlan,
+  { seed, allowMissing }: Pick<ResolvedTrainConfig, 'seed' | 'allowMissing'>,
+  { onProgress, signal, compiling }: LoadModelOptions = {},
+): Promise<LoadReport & { readonly fingerprint: string }> {
+  const stop = new AbortController();
+  compiling?.catch((error: unknown) => stop.abort(error));
+  for (const variable of [...plan.variables.values(), ...plan.step.trained.flatMap(keptOf)]) variable.allocate(gpu);
+  // A device without the memory says so here, before a byte of weights is fetched.
+  await gpu.idle();
+  const sink = fingerprintWeights({
+    ...createDeviceSink(gpu, plan.variables),
+    initialise: (path, { shape, dtype }, firstRow) => {
+      const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
+      const values = initialParam(plan.base.get(path)!.spec, rows, createRandom(seedOf(seed, path)));
+      const rowBytes = byteLength(
+        dtype,
+        shape.slice(1).reduce((a, b) => a * b, 1),
+      );
+      plan.variables.get(path)!.write(encodeFloats(values, dtype), firstRow * rowBytes);
+    },
+  });
+  const loading = weights.load(plan.base, sink, {
+    ...(allowMissing.length > 0 && { allowMissing: joinPathPatterns(allowMissing) }),
+    ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }),
+    signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
+  });
+  const report = await loading.catch((error: unknown) => {
+    throw stop.signal.aborted ? stop.signal.reason : error;
+  });
+  for (const [path, spec] of plan.lora)
+    plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
+  for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
+  await gpu.idle();
+  return { ...report, fingerprint: sink.fingerprint() };
+}
+
+function copyVariable(gpu: Gpu, from: Variable, to: Variable): void {
+  const encoder = gpu.device.createCommandEncoder();
+  encoder.copyBufferToBuffer(from.buffer, 0, to.buffer, 0, from.buffer.size);
+  gpu.submit([encoder.finish()]);
+}
+
+/** A seed of its own for every path, whatever else is initialised. */
+function seedOf(seed: number, path: string): number {
+  return fnv1a(
+    [...path].map((character) => character.charCodeAt(0)),
+    0x811c9dc5 ^ seed,
+  );
+}

@@ -1,0 +1,186 @@
+import { openGpu, type Gpu } from '@lapidary/gpu';
+import type { LoadReport } from '@lapidary/weights';
+import { openRunStore } from '#run-files';
+import { echoConfig } from '../../config/config-echo.js';
+import type { RunTraining } from '../../config/run-types.js';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import { TrainingInterruptedError } from '../../errors/errors.js';
+import { formatBytes } from '../../format/format.js';
+import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
+import { createMetricsLogger } from '../../metrics/metrics-file.js';
+import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
+import { createReportLogger } from '../../report/report-logger.js';
+import { prepareRunFolder, recordRows } from '../../store/run-folder.js';
+import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
+import { exportRun } from '../export/export-run.js';
+import { countParameters, destroyModel } from '../prepare/plan-model.js';
+import { prepareRun } from '../prepare/prepare-run.js';
+import { untilAborted } from '../until-aborted.js';
+import { loadModel } from './load-model.js';
+import { adapterOf, nameOfModel, takeSamples, type Session } from './session.js';
+import { Trainer } from './trainer.js';
+import { TrainingLoop, type LoopResult } from './training-loop.js';
+
+/**
+ * Trains from a config to the files in its output folder. See `RunTraining`.
+ * @throws what the config, data, weights, device and disk throw; TrainingInterruptedError; NonFiniteLossError.
+ */
+export const runTraining: RunTraining = async (config, options = {}) => {
+  const began = performance.now();
+  const startedAt = new Date().toISOString();
+  const { signal } = options;
+  const store = options.store ?? (await openRunStore(config.outDir));
+  const { resumes, notices } = await prepareRunFolder(store, {
+    config: echoConfig(config),
+    resume: config.resume,
+    overwrite: config.overwrite,
+  });
+  const logger = combineLoggers(
+    await createReportLogger(store),
+    createMetricsLogger(store),
+    ...(options.logger ? [options.logger] : []),
+  );
+  for (const notice of notices) await logger.onNotice(notice);
+  let gpu: Gpu | undefined;
+  try {
+    gpu = options.gpu ?? (await openGpu());
+    const about = { store, resumes, logger, began, startedAt, ...(signal && { signal }) };
+    const summary = await train(gpu, config, about);
+    await logger.onEnd(summary);
+    return summary;
+  } catch (error) {
+    const reason =
+      signal?.aborted && (error as Error | null)?.name === 'AbortError'
+        ? new TrainingInterruptedError({ step: 0, checkpoint: null }, { cause: error })
+        : error;
+    await logger.onFail(reason);
+    throw reason;
+  } finally {
+    if (options.gpu === undefined) gpu?.destroy();
+  }
+};
+
+async function train(
+  gpu: Gpu,
+  config: ResolvedTrainConfig,
+  about: Omit<Session, 'gpu' | 'prepared' | 'foreignBytes'>,
+): Promise<TrainingSummary> {
+  const { store, resumes, logger, signal } = about;
+  const begun = resumes ? await readRunState(store) : null;
+  const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
+  try {
+    await recordRows(store, prepared.data.train);
+    const foreignBytes = gpu.counters.bytes;
+    gpu.counters.peakBytes = foreignBytes;
+    try {
+      return await trainPrepared({ ...about, gpu, prepared, foreignBytes });
+    } finally {
+      destroyModel(prepared.model);
+    }
+  } finally {
+    await prepared.close();
+  }
+}
+
+async function trainPrepared(session: Session): Promise<TrainingSummary> {
+  const { gpu, prepared, store, resumes, logger, signal } = session;
+  const { config, open, model, plan } = prepared;
+  const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
+  const compiling = Promise.all([compilingSamples, Trainer.prepare(gpu, plan)]);
+  const report = await loadModel(gpu, open.weights, model, config, {
+    onProgress: (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
+    // What is awaited later (samples, then the first step) is then made, or on its way.
+    compiling,
+    ...(signal && { signal }),
+  });
+  await tellFresh(report, logger);
+  // Those of this device, where it is another than before.
+  const found = resumes ? await restoreRun(store, model.step.trained, report.fingerprint, logger.onNotice) : null;
+  const restored = found && { ...found, kernels: prepared.used };
+  await logger.onStart(startOf(session, report, restored));
+  if (restored === null) {
+    await untilAborted(compilingSamples, signal);
+    await takeSamples(session, 0);
+  }
+  signal?.throwIfAborted();
+  await logger.onPhase({ name: 'Compiling' });
+  await untilAborted(compiling, signal);
+  const fresh = { step: 0, tokens: 0, weights: report.fingerprint, kernels: prepared.used };
+  const result = await takeSteps(session, restored, fresh);
+  await takeSamples(session, prepared.schedule.totalSteps);
+  const exported = await exportRun(store, open.weights, model, config);
+  return summaryOf(session, result, exported);
+}
+
+/** All steps, by programs that are given back at the end. */
+async function takeSteps(
+  session: Session,
+  restored: RunState | null,
+  fresh: Omit<RunState, 'baseEvalLoss'>,
+): Promise<LoopResult> {
+  const { gpu, prepared } = session;
+  const trainer = await Trainer.create(gpu, prepared.plan, prepared.config);
+  try {
+    const loop = await TrainingLoop.begin(session, trainer, restored, fresh);
+    return await loop.run();
+  } finally {
+    trainer.destroy();
+  }
+}
+
+async function tellFresh({ initialised, freshBytes }: LoadReport, logger: Required<RunLogger>): Promise<void> {
+  if (initialised.length === 0) return;
+  const names = `${initialised.slice(0, 5).join(', ')}${initialised.length > 5 ? ', …' : ''}`;
+  await logger.onNotice(
+    `${initialised.length} parameters (${formatBytes(freshBytes)}) are not in the weights and begin anew: ${names}.`,
+  );
+}
+
+function startOf(session: Session, report: LoadReport, restored: RunState | null): RunStart {
+  const { gpu, prepared, startedAt } = session;
+  const { config, data, model, open, plan, schedule } = prepared;
+  const { all, trained } = countParameters(model);
+  return {
+    config: echoConfig(config),
+    totalSteps: schedule.totalSteps,
+    startStep: restored?.step ?? 0,
+    baseEvalLoss: restored?.baseEvalLoss ?? null,
+    trainRows: data.train.length,
+    evalRows: data.held.length,
+    adapter: adapterOf(gpu),
+    memory: plan.memory,
+    startedAt,
+    load: {
+      source: nameOfModel(config.weightLoader),
+      format: open.weights.format,
+      parameters: all,
+      trainableParameters: trained,
+      loaded: report.loaded.length,
+      converted: report.converted.length,
+      initialised: [...model.lora.keys(), ...report.initialised],
+      unused: report.unused,
+    },
+  };
+}
+
+function summaryOf(session: Session, result: LoopResult, exported: readonly string[]): TrainingSummary {
+  const { gpu, prepared, began, startedAt, foreignBytes } = session;
+  const { config, plan } = prepared;
+  const { state, finalLoss, finalEvalLoss, secondsToFirstStep } = result;
+  return {
+    name: config.name,
+    steps: state.step,
+    baseEvalLoss: state.baseEvalLoss,
+    finalEvalLoss,
+    finalLoss,
+    peakBytesPlanned: plan.totalBytes,
+    peakBytesAllocated: gpu.counters.peakBytes - foreignBytes,
+    adapter: adapterOf(gpu),
+    secondsToFirstStep,
+    seconds: (performance.now() - began) / 1000,
+    tokens: state.tokens,
+    startedAt,
+    exported,
+    outDir: config.outDir,
+  };
+}

@@ -1,0 +1,207 @@
+import type { Gpu } from '@lapidary/gpu';
+import {
+  Program,
+  SlotPool,
+  type HostData,
+  type ProfileOptions,
+  type ProgramProfile,
+} from '@lapidary/tensor';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import type { Batch } from '../../objectives/objective.js';
+import { hyperInput } from '../../optimizers/optimizer.js';
+import { optimizerOf } from '../../optimizers/registry.js';
+import { NonFiniteLossError } from '../../errors/errors.js';
+import { programsOf, shapeKey, type StepPrograms, type TrainPlan } from '../prepare/plan-programs.js';
+import type { EvalPlan, Made, MicroStepPlan, StepPlan, UpdatePlan } from '../prepare/programs.js';
+
+type MadeSteps =
+  | { readonly kind: 'whole'; readonly steps: ReadonlyMap<string, Made<StepPlan>> }
+  | {
+      readonly kind: 'micro';
+      readonly steps: ReadonlyMap<string, Made<MicroStepPlan>>;
+      readonly update: Made<UpdatePlan>;
+    };
+
+/** Means over a batch, or over several. */
+export interface Losses {
+  readonly loss: number;
+  /** What the objective measures beside, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** What one optimiser step told. */
+export interface StepResult extends Losses {
+  /** Global L2 norm of the gradients, before clipping. */
+  readonly gradNorm: number;
+}
+
+/** Runs a program: as training does, or with its kernels timed. */
+type RunProgram = <P extends Program>(program: P, inputs: Readonly<Record<string, HostData>>) => void | Promise<void>;
+
+/** The programs of a run on the device. */
+export class Trainer {
+  readonly #pool: SlotPool;
+  readonly #training: MadeSteps;
+  readonly #evals: ReadonlyMap<string, Made<EvalPlan>>;
+  readonly #config: ResolvedTrainConfig;
+
+  private constructor(
+    pool: SlotPool,
+    training: MadeSteps,
+    evals: ReadonlyMap<string, Made<EvalPlan>>,
+    config: ResolvedTrainConfig,
+  ) {
+    this.#pool = pool;
+    this.#training = training;
+    this.#evals = evals;
+    this.#config = config;
+  }
+
+  /** Compiles every program's pipelines, all at once; see `Program.prepare`. */
+  static async prepare(gpu: Gpu, plan: Pick<TrainPlan, 'training' | 'evals'>): Promise<void> {
+    await Promise.all(programsOf(plan).map((program) => Program.prepare(gpu, program)));
+  }
+
+  /** Makes every program, once its pipelines are there. The model's variables must be allocated. */
+  static async create(gpu: Gpu, plan: TrainPlan, config: ResolvedTrainConfig): Promise<Trainer> {
+    await Trainer.prepare(gpu, plan);
+    const pool = new SlotPool(gpu, programsOf(plan));
+    const [training, evals] = await Promise.all([
+      makeSteps(gpu, pool, plan.training),
+      makeAll(plan.evals, (each) => Program.create(gpu, each, pool)),
+    ]);
+    await gpu.idle();
+    return new Trainer(pool, training, evals, config);
+  }
+
+  /**
+   * One optimiser step (counted from 1) over its micro-batches.
+   * @throws NonFiniteLossError; the parameters are then as they were before the step.
+   */
+  step(step: number, batches: readonly Batch[], learningRate: number): Promise<StepResult> {
+    return this.#step(step, batches, learningRate, (program, inputs) => program.run(inputs));
+  }
+
+  /**
+   * As `step`, with every kernel timed: the profile of each program that the step ran, in order.
+   * @throws NonFiniteLossError
+   */
+  async profile(
+    step: number,
+    batches: readonly Batch[],
+    learningRate: number,
+    options: ProfileOptions,
+  ): Promise<ProgramProfile[]> {
+    const profiles: ProgramProfile[] = [];
+    await this.#step(step, batches, learningRate, async (program, inputs) => {
+      profiles.push(await program.profile(inputs, options));
+    });
+    return profiles;
+  }
+
+  async #step(
+    step: number,
+    batches: readonly Batch[],
+    learningRate: number,
+    run: RunProgram,
+  ): Promise<StepResult> {
+    const training = this.#training;
+    const { optimizer } = this.#config;
+    const at = { learningRate, step, clipNorm: optimizer.clipGradNorm ?? 0 };
+    const hyper = hyperInput(optimizerOf(optimizer.type), optimizer, at);
+    const weight = Float32Array.of(1 / batches.reduce((n, batch) => n + batch.weight, 0));
+    const sums = new Sums();
+    let squared: Float32Array = Float32Array.of(Number.NaN);
+    for (const [i, batch] of batches.entries()) {
+      const key = shapeKey(batch.shape);
+      const inputs = { ...batch.inputs, weight, ...this.#seedOf(step, i) };
+      if (training.kind === 'micro') {
+        const program = training.steps.get(key)!;
+        await run(program, { ...inputs, keep: Float32Array.of(i === 0 ? 0 : 1) });
+        await sums.add(program);
+      } else {
+        const program = training.steps.get(key)!;
+        await run(program, { ...inputs, hyper });
+        await sums.add(program);
+        squared = await program.read('gradNormSquared');
+      }
+    }
+    if (training.kind === 'micro') {
+      await run(training.update, { hyper });
+      squared = await training.update.read('gradNormSquared');
+    }
+    const { loss, metrics } = sums;
+    const gradNorm = Math.sqrt(squared[0]!);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw new NonFiniteLossError({ step, loss, gradNorm });
+    return { loss, metrics, gradNorm };
+  }
+
+  /** The seed of a micro-batch's dropout. */
+  #seedOf(step: number, microBatch: number): { readonly seed?: Int32Array } {
+    const { seed, lora } = this.#config;
+    return lora !== null && lora.dropout > 0
+      ? { seed: Int32Array.of((seed * 1_000_003 + step * 97 + microBatch) | 0) }
+      : {};
+  }
+
+  /** Means over all batches; null if the signal ended it. */
+  async evaluate(batches: AsyncIterable<Batch>, signal?: AbortSignal): Promise<Losses | null> {
+    const sums = new Sums();
+    let weight = 0;
+    for await (const batch of batches) {
+      if (signal?.aborted) return null;
+      const program = this.#evals.get(shapeKey(batch.shape))!;
+      program.run({ ...batch.inputs, weight: Float32Array.of(1) });
+      await sums.add(program);
+      weight += batch.weight;
+    }
+    return sums.dividedBy(weight);
+  }
+
+  destroy(): void {
+    const { steps, ...rest } = this.#training;
+    const update = 'update' in rest ? [rest.update] : [];
+    for (const program of [...steps.values(), ...this.#evals.values(), ...update]) program.destroy();
+    this.#pool.destroy();
+  }
+}
+
+/** What of a program tells losses: its outputs `loss` and `metrics.…`. */
+interface LossProgram {
+  readonly plan: { readonly outputNames: readonly string[] };
+  read(output: string | number): Promise<Float32Array>;
+}
+
+/** Sums of the losses of several programs. */
+class Sums implements Losses {
+  loss = 0;
+  metrics: Record<string, number> = {};
+
+  async add(program: LossProgram): Promise<void> {
+    this.loss += (await program.read('loss'))[0]!;
+    for (const output of program.plan.outputNames) {
+      if (!output.startsWith('metrics.')) continue;
+      const name = output.slice('metrics.'.length);
+      this.metrics[name] = (this.metrics[name] ?? 0) + (await program.read(output))[0]!;
+    }
+  }
+
+  dividedBy(weight: number): Losses {
+    const metrics = Object.fromEntries(Object.entries(this.metrics).map(([name, sum]) => [name, sum / weight]));
+    return { loss: this.loss / weight, metrics };
+  }
+}
+
+async function makeAll<P, M>(plans: ReadonlyMap<string, P>, make: (plan: P) => Promise<M>): Promise<Map<string, M>> {
+  return new Map(await Promise.all([...plans].map(async ([key, plan]) => [key, await make(plan)] as const)));
+}
+
+async function makeSteps(gpu: Gpu, pool: SlotPool, training: StepPrograms): Promise<MadeSteps> {
+  if (training.kind === 'whole')
+    return { kind: 'whole', steps: await makeAll(training.steps, (plan) => Program.create(gpu, plan, pool)) };
+  const [steps, update] = await Promise.all([
+    makeAll(training.steps, (plan) => Program.create(gpu, plan, pool)),
+    Program.create(gpu, training.update, pool),
+  ]);
+  return { kind: 'micro', steps, update };
+}

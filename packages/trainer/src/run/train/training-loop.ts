@@ -1,0 +1,179 @@
+import type { Variable } from '@lapidary/tensor';
+import { NonFiniteLossError, TrainingInterruptedError } from '../../errors/errors.js';
+import { readMetrics } from '../../metrics/metrics-file.js';
+import type { Batch } from '../../objectives/objective.js';
+import { saveRun, type RunState } from '../checkpoints/run-checkpoints.js';
+import type { ModelPlan } from '../prepare/plan-model.js';
+import { batchesOfStep, heldBatches } from './batches.js';
+import { findNonFinite } from './find-non-finite.js';
+import { takeSamples, type Session } from './session.js';
+import type { StepResult, Trainer } from './trainer.js';
+
+/** What a run has come to. */
+export interface LoopResult {
+  readonly state: RunState;
+  readonly finalLoss: number | null;
+  readonly finalEvalLoss: number | null;
+  readonly secondsToFirstStep: number | null;
+}
+
+/** Takes the steps of a run, with evaluations, samples and checkpoints between them. */
+export class TrainingLoop {
+  readonly #session: Session;
+  readonly #trainer: Trainer;
+  #state: RunState;
+  /** Step of the newest checkpoint. */
+  #saved: number;
+  #finalLoss: number | null = null;
+  #finalEvalLoss: number | null = null;
+  #secondsToFirstStep: number | null = null;
+
+  private constructor(session: Session, trainer: Trainer, state: RunState) {
+    this.#session = session;
+    this.#trainer = trainer;
+    this.#state = state;
+    this.#saved = state.step;
+  }
+
+  /**
+   * Goes on from a checkpoint's state, or begins: `fresh` is then the state without the loss of the base model, which is measured first.
+   * @throws NonFiniteLossError where the model computes no finite loss; AbortError
+   */
+  static async begin(
+    session: Session,
+    trainer: Trainer,
+    restored: RunState | null,
+    fresh: Omit<RunState, 'baseEvalLoss'>,
+  ): Promise<TrainingLoop> {
+    const { signal, prepared } = session;
+    signal?.throwIfAborted();
+    const loop = new TrainingLoop(session, trainer, restored ?? { ...fresh, baseEvalLoss: null });
+    if (restored === null) loop.#state = { ...loop.#state, baseEvalLoss: await loop.#evaluate(0) };
+    const { step, baseEvalLoss } = loop.#state;
+    if (step === 0 && baseEvalLoss !== null && !Number.isFinite(baseEvalLoss)) {
+      const firstAt = await findNonFinite(suspects(prepared.model, 0));
+      throw new NonFiniteLossError({ step: 0, loss: baseEvalLoss, firstAt });
+    }
+    signal?.throwIfAborted();
+    return loop;
+  }
+
+  /** All steps that are left. @throws TrainingInterruptedError, NonFiniteLossError; what is saved then stays. */
+  async run(): Promise<LoopResult> {
+    const { data, task, schedule } = this.#session.prepared;
+    if (this.#state.step >= schedule.totalSteps) await this.#readEnd();
+    const shapes = task.shapes(data.train);
+    while (this.#state.step < schedule.totalSteps) {
+      const from = performance.now();
+      const batches = await batchesOfStep(this.#state.step, this.#session.prepared, shapes).catch(
+        (error: unknown) => this.#keepAndThrow(error),
+      );
+      const rate = schedule.schedule(this.#state.step);
+      const result = await this.#step(batches, rate);
+      await this.#finishStep(result, batches, rate, performance.now() - from);
+    }
+    return {
+      state: this.#state,
+      finalLoss: this.#finalLoss,
+      finalEvalLoss: this.#finalEvalLoss,
+      secondsToFirstStep: this.#secondsToFirstStep,
+    };
+  }
+
+  /** The losses of a run that was done already. */
+  async #readEnd(): Promise<void> {
+    const { logger, prepared, store } = this.#session;
+    const { step } = this.#state;
+    const { totalSteps } = prepared.schedule;
+    await logger.onNotice(`All ${totalSteps} steps are done already; only the export is written again.`);
+    const last = (await readMetrics(store)).find((record) => record.step === step);
+    this.#finalLoss = last?.loss ?? null;
+    this.#finalEvalLoss = last?.evalLoss ?? (await this.#evaluate(step));
+  }
+
+  /** A picture that cannot be read may only be met now: what was learned before it is kept. */
+  async #keepAndThrow(error: unknown): Promise<never> {
+    if (this.#state.step > this.#saved) await this.#save();
+    throw error;
+  }
+
+  async #step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
+    const step = this.#state.step + 1;
+    try {
+      return await this.#trainer.step(step, batches, learningRate);
+    } catch (error) {
+      if (!(error instanceof NonFiniteLossError)) throw error;
+      const firstAt = await findNonFinite(suspects(this.#session.prepared.model, step));
+      throw new NonFiniteLossError({ ...error, firstAt, checkpoint: this.#saved > 0 ? this.#saved : null });
+    }
+  }
+
+  /** What follows a step: evaluation, samples, the record, a checkpoint; then the end, if it was asked for. */
+  async #finishStep(
+    { loss, metrics, gradNorm }: StepResult,
+    batches: readonly Batch[],
+    learningRate: number,
+    stepMs: number,
+  ): Promise<void> {
+    const { gpu, prepared, logger, signal, began, foreignBytes } = this.#session;
+    const { schedule, config } = prepared;
+    const step = this.#state.step + 1;
+    const tokens = batches.reduce((n, batch) => n + batch.numTokens, 0);
+    this.#state = { ...this.#state, step, tokens: this.#state.tokens + tokens };
+    this.#secondsToFirstStep ??= (performance.now() - began) / 1000;
+    this.#finalLoss = loss;
+    const isLast = step === schedule.totalSteps;
+    const evalLoss = isLast || step % schedule.evalEvery === 0 ? await this.#evaluate(step) : null;
+    if (evalLoss !== null) this.#finalEvalLoss = evalLoss;
+    if (config.sampleEvery !== null && step % config.sampleEvery === 0 && !isLast)
+      await takeSamples(this.#session, step);
+    await logger.onStep({
+      step,
+      epoch: step / schedule.stepsPerEpoch,
+      loss,
+      evalLoss,
+      learningRate,
+      gradNorm,
+      tokensPerSecond: tokens / (stepMs / 1000),
+      stepMs,
+      peakBytes: gpu.counters.peakBytes - foreignBytes,
+      ...(Object.keys(metrics).length > 0 && { metrics }),
+    });
+    if (isLast || step % schedule.saveEvery === 0 || signal?.aborted) {
+      const name = await this.#save();
+      await logger.onCheckpoint({ step, name });
+    }
+    if (signal?.aborted && !isLast) throw new TrainingInterruptedError({ step, checkpoint: `checkpoint ${this.#saved}` });
+  }
+
+  async #save(): Promise<string> {
+    const { store, prepared } = this.#session;
+    const name = await saveRun(store, prepared.model.step.trained, this.#state, prepared.config);
+    this.#saved = this.#state.step;
+    return name;
+  }
+
+  /** Mean loss of the held-out rows after `step` steps; null where there are none, or the signal ended it before the last step. */
+  async #evaluate(step: number): Promise<number | null> {
+    const { prepared, logger, signal } = this.#session;
+    const { data, schedule } = prepared;
+    if (data.held.length === 0) return null;
+    const from = performance.now();
+    const found = await this.#trainer.evaluate(
+      heldBatches(prepared),
+      step < schedule.totalSteps ? signal : undefined,
+    );
+    if (found === null) return null;
+    const { loss, metrics } = found;
+    const seconds = (performance.now() - from) / 1000;
+    const more = Object.keys(metrics).length > 0 ? { metrics } : {};
+    await logger.onEval({ step, loss, rows: data.held.length, seconds, ...more });
+    return loss;
+  }
+}
+
+/** What may hold the first value that is not finite: what is trained, and at the start all of the model. */
+function suspects({ variables, step: { trained } }: ModelPlan, step: number): (readonly [string, Variable])[] {
+  const learned = trained.map(({ path, param }) => [path, param] as const);
+  return step > 1 ? learned : [...learned, ...variables];
+}

@@ -1,0 +1,12 @@
+// Names of the files that a run writes into its folder.
+
+/** The config of the run, and what form its rows had. */
+export const runFile = 'run.json';
+/** A line a step. */
+export const metricsFile = 'metrics.jsonl';
+/** A line a sample. */
+export const samplesFile = 'samples.jsonl';
+/** What the run came to. */
+export const summaryFile = 'summary.json';
+/** A page with all of it. */
+export const reportFile = 'report.html';

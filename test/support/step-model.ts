@@ -1,0 +1,50 @@
+import { paramTree, type Model } from '@lapidary/gemma';
+import type { Gpu } from '@lapidary/gpu';
+import type { Variable } from '@lapidary/tensor';
+import { bindCompletion, hyperInput, keptOf, optimizerOf, planTrained, type StepModel } from '@lapidary/trainer';
+
+const adamw = optimizerOf('adamw');
+
+/** AdamW on completions of any length: what the programs of a step are made of, with what is trained of `variables`. */
+export function stepModel(
+  model: Model,
+  variables: ReadonlyMap<string, Variable>,
+  trained: ReadonlyMap<string, Variable>,
+  { options = {}, accumulate = false }: { options?: StepModel['options']; accumulate?: boolean } = {},
+): StepModel {
+  const limits = { maxLength: 1, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };
+  const settings = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 };
+  return {
+    model,
+    task: bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' }),
+    params: paramTree(variables),
+    trained: planTrained(trained, { optimizer: adamw, settings, accumulate }),
+    optimizer: adamw,
+    settings,
+    options,
+  };
+}
+
+/** Gives what training keeps its memory. */
+export function allocateKept(gpu: Gpu, { trained }: StepModel): void {
+  for (const variable of trained.flatMap(keptOf)) variable.allocate(gpu);
+}
+
+/** The input `hyper` of an AdamW step. */
+export function adamwHyper({
+  beta1,
+  beta2,
+  eps,
+  weightDecay,
+  ...at
+}: {
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+  learningRate: number;
+  step: number;
+  clipNorm: number;
+}): Float32Array {
+  return hyperInput(adamw, { betas: [beta1, beta2], eps, weightDecay }, at);
+}
