@@ -1,4 +1,4 @@
-import type { Gpu } from '@lapidary/gpu';
+import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import {
   embedding,
   Program,
@@ -9,16 +9,7 @@ import {
   type ProgramPlan,
   type Tensor,
 } from '@lapidary/tensor';
-import { gemmaLogits, type GemmaOptions } from './models/gemma.js';
-import {
-  modelHidden,
-  textConfigOf,
-  textParamsOf,
-  visionConfigOf,
-  type ModelConfig,
-  type ModelParams,
-} from './models/model.js';
-import { patchCount } from './models/siglip.js';
+import type { ForwardOptions, Model, ParamTree } from './families/family.js';
 
 /** What an answer is asked for: token ids, for a model with a vision tower after images. */
 export interface ModelPrompt {
@@ -33,7 +24,7 @@ export interface GenerateOptions {
   readonly maxNewTokens: number;
   /** Chooses a token from the logits f32 [V] of the next one. Default: the largest. */
   readonly choose?: (logits: Float32Array) => number;
-  /** Generation ends before any of these. Default: the config's end-of-sequence ids. */
+  /** Generation ends before any of these. Default: the model's end-of-sequence ids. */
   readonly stopTokens?: readonly number[];
   readonly signal?: AbortSignal;
 }
@@ -71,38 +62,59 @@ interface StepShape {
   readonly patches: number;
 }
 
+/** How a generator runs. */
+export interface GeneratorOptions extends Omit<ForwardOptions, 'cache' | 'loraDropout' | 'gradientCheckpointing'> {
+  /** Most tokens of images, prompt and answer together; the cache is allocated for so many. */
+  readonly maxLength: number;
+  /** What programs are planned for. Default: the device's profile. */
+  readonly profile?: DeviceProfile;
+}
+
+/** What a step's program takes. */
+type StepInputs = {
+  readonly inputIds: Tensor;
+  readonly tokenInfo: Tensor;
+  readonly slots: Tensor;
+  readonly keyInfo: Tensor;
+  readonly last: Tensor;
+  readonly patches?: Tensor;
+};
+
 /** Generates text, one sequence at a time, with a cache of keys and values on the device. */
 export class Generator {
   readonly maxLength: number;
   readonly #gpu: Gpu;
-  readonly #params: ModelParams;
-  readonly #config: ModelConfig;
-  readonly #options: GemmaOptions;
-  readonly #cache: { k: Variable; v: Variable }[];
+  readonly #params: ParamTree;
+  readonly #model: Model;
+  readonly #profile: DeviceProfile;
+  readonly #options: ForwardOptions;
+  /** Of the layers that have keys and values of their own. */
+  readonly #cache: readonly { readonly k: Variable; readonly v: Variable }[];
   readonly #plans = new Map<string, ProgramPlan>();
   readonly #programs = new Map<string, Promise<Program>>();
 
-  /** `maxLength`: most tokens of images, prompt and answer together; the cache is allocated for so many. */
-  constructor(
-    gpu: Gpu,
-    params: ModelParams,
-    config: ModelConfig,
-    { maxLength, ...options }: GemmaOptions & { readonly maxLength: number },
-  ) {
+  constructor(gpu: Gpu, params: ParamTree, model: Model, options: GeneratorOptions) {
+    const { maxLength, profile = gpu.profile, ...forward } = options;
     this.maxLength = maxLength;
     this.#gpu = gpu;
     this.#params = params;
-    this.#config = config;
-    this.#options = options;
-    const { numKvHeads, headDim, numLayers } = textConfigOf(config);
-    const shape = [maxLength, numKvHeads * headDim];
-    const variable = (i: number, kind: string) => new Variable(`cache ${i} ${kind}`, { shape, dtype: 'f32' }, 'cache');
-    this.#cache = Array.from({ length: numLayers }, (_, i) => ({ k: variable(i, 'k'), v: variable(i, 'v') }));
+    this.#model = model;
+    this.#profile = profile;
+    this.#options = forward;
+    this.#cache = model.layers.flatMap(({ kvFrom, numKvHeads, headDim }, i) => {
+      if (kvFrom !== i) return [];
+      const type = { shape: [maxLength, numKvHeads * headDim], dtype: 'f32' } as const;
+      const variable = (kind: string) => new Variable(`cache ${i} ${kind}`, type, 'cache');
+      return [{ k: variable('k'), v: variable('v') }];
+    });
   }
 
-  /** The new tokens, one at a time, without the stop token. */
+  /**
+   * The new tokens, one at a time, without the stop token.
+   * @throws ContextLengthError, PromptImagesError; AbortError by the signal
+   */
   async *generate(prompt: ModelPrompt, options: GenerateOptions): AsyncGenerator<number, void, void> {
-    const { maxNewTokens, choose = greedy, stopTokens = textConfigOf(this.#config).eosTokenIds, signal } = options;
+    const { maxNewTokens, choose = greedy, stopTokens = this.#model.eosTokenIds, signal } = options;
     const keyInfo = new Int32Array(this.maxLength * 4);
     let next = await this.#prefill(prompt, keyInfo);
     const promptLength = this.#patchesIn(prompt) + prompt.tokens.length;
@@ -118,7 +130,7 @@ export class Generator {
     }
   }
 
-  /** Logits f32 [V] of the token after `prompt`. */
+  /** Logits f32 [V] of the token after `prompt`. @throws ContextLengthError, PromptImagesError */
   nextLogits(prompt: ModelPrompt): Promise<Float32Array> {
     return this.#prefill(prompt, new Int32Array(this.maxLength * 4));
   }
@@ -138,11 +150,11 @@ export class Generator {
 
   #patchesIn({ patches }: ModelPrompt): number {
     if (patches === undefined) return 0;
-    const vision = visionConfigOf(this.#config);
+    const { vision } = this.#model;
     if (vision === undefined)
       throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-    const count = patches.length / (3 * vision.patchSize ** 2);
-    if (count % patchCount(vision) !== 0) {
+    const count = patches.length / vision.patchValues;
+    if (count % vision.tokensPerImage !== 0) {
       throw new PromptImagesError(
         `${patches.length} values are no whole number of pictures of ${vision.imageSize} × ${vision.imageSize} pixels and 3 channels; prepare them with preprocessImage and patchify`,
       );
@@ -150,12 +162,12 @@ export class Generator {
     return count;
   }
 
-  /** Tokens that stand from `position` on; those of position 0 are the prompt, which PaliGemma reads in both directions. */
+  /** Tokens that stand from `position` on; those of position 0 are the prompt, which some models read in both directions. */
   async #step(prompt: ModelPrompt, position: number, keyInfo: Int32Array): Promise<Float32Array> {
     const patches = this.#patchesIn(prompt);
     const { length } = this.#shape(prompt.tokens.length, patches);
     const program = await this.#program({ length, patches });
-    const isPrefix = this.#config.family === 'paligemma' && position === 0;
+    const isPrefix = this.#model.prompt.isPrefixBidirectional && position === 0;
     const count = patches + prompt.tokens.length;
     const inputIds = new Int32Array(length);
     const tokenInfo = new Int32Array((patches + length) * 4);
@@ -176,7 +188,7 @@ export class Generator {
       last: Int32Array.of(count - 1),
       ...(prompt.patches && { patches: prompt.patches }),
     });
-    return program.read(0);
+    return readLogits(program);
   }
 
   /** Bytes on the device while such prompts are answered, the model's parameters not counted. */
@@ -227,45 +239,34 @@ export class Generator {
     return plan;
   }
 
-  #trace({ length, patches }: StepShape): ProgramPlan {
+  #trace(shape: StepShape): ProgramPlan {
+    return trace(this.#profile, (inputs: StepInputs) => this.#forward(inputs), this.#inputTypes(shape)).plan;
+  }
+
+  #inputTypes({ length, patches }: StepShape) {
     const i32 = (...shape: number[]) => new TensorLike('i32', shape);
-    const vision = visionConfigOf(this.#config);
-    const types = {
+    const { vision } = this.#model;
+    return {
       inputIds: i32(1, length),
       tokenInfo: i32(1, patches + length, 4),
       slots: i32(patches + length),
       keyInfo: i32(1, this.maxLength, 4),
       last: i32(1),
-      ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, 3 * vision.patchSize ** 2]) }),
+      ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, vision.patchValues]) }),
     };
-    return trace(
-      this.#gpu.profile,
-      (inputs: Record<string, Tensor>) => {
-        const cache = {
-          layers: this.#cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor })),
-          slots: inputs.slots!,
-          keyInfo: inputs.keyInfo!,
-        };
-        const text = textConfigOf(this.#config);
-        const { hidden, cache: stored } = modelHidden(
-          this.#params,
-          this.#config,
-          {
-            inputIds: inputs.inputIds!,
-            tokenInfo: inputs.tokenInfo!,
-            ...(inputs.patches && { patches: inputs.patches }),
-          },
-          { ...this.#options, cache },
-        );
-        const row = embedding(reshape(hidden, [-1, text.hiddenSize]), inputs.last!);
-        const updates = stored.flatMap(({ k, v }, i) => [
-          { variable: this.#cache[i]!.k, value: k },
-          { variable: this.#cache[i]!.v, value: v },
-        ]);
-        return { outputs: { logits: gemmaLogits(textParamsOf(this.#params), text, row) }, updates };
-      },
-      types,
-    ).plan;
+  }
+
+  /** The logits after the last token, and the cache with the new keys and values in it. */
+  #forward({ slots, keyInfo, last, ...inputs }: StepInputs) {
+    const layers = this.#cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor }));
+    const options = { ...this.#options, cache: { layers, slots, keyInfo } };
+    const { hidden, cache } = this.#model.forward(this.#params, inputs, options);
+    const row = embedding(reshape(hidden, [-1, this.#model.hiddenSize]), last);
+    const updates = cache.flatMap(({ k, v }, i) => [
+      { variable: this.#cache[i]!.k, value: k },
+      { variable: this.#cache[i]!.v, value: v },
+    ]);
+    return { outputs: { logits: this.#model.logits(this.#params, row) }, updates };
   }
 
   /** Gives back the cache and the programs. */
@@ -280,3 +281,5 @@ export class Generator {
 }
 
 const keyOf = ({ length, patches }: StepShape) => `${patches}+${length}`;
+
+const readLogits = (program: Program): Promise<Float32Array> => program.read(0);
