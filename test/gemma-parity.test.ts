@@ -18,7 +18,7 @@ const i32 = (data: ArrayLike<number>, shape: number[]) =>
 
 describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
   it('has the logits, loss and every gradient of transformers', async () => {
-    const { config, variables, reference } = await gemmaFixture(gpu, name);
+    const { config, model, variables, reference } = await gemmaFixture(gpu, name);
     const params = paramTree<GemmaParams>(variables);
     const ids = reference.get('input_ids')!;
     const mask = reference.get('attention_mask')!.data;
@@ -38,7 +38,7 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]), weight };
     const paths = [...variables.keys()];
     for (const gradientCheckpointing of [false, true, 1]) {
-      const loss = modelLoss(params, config, inputs, target, { gradientCheckpointing });
+      const loss = modelLoss(model, paramTree(variables), inputs, target, { gradientCheckpointing });
       const grads = gradients(
         loss,
         paths.map((path) => variables.get(path)!.tensor),
@@ -63,11 +63,11 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
     const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
     const compiled = vi.spyOn(device.pipelines, 'get');
-    const { config, variables } = await gemmaFixture(device, name);
+    const { model, variables } = await gemmaFixture(device, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
-    const generator = new Generator(device, paramTree(variables), config, { maxLength: 24 });
+    const generator = new Generator(device, paramTree(variables), model, { maxLength: 24 });
     const found: number[] = [];
     for await (const token of generator.generate(
       { tokens: greedy.prompt },

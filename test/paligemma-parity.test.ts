@@ -28,7 +28,7 @@ const i32 = (data: ArrayLike<number>, shape: number[]) =>
 
 describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
   it('has the vision features, logits, loss and every gradient of transformers', async () => {
-    const { config, variables, reference } = await paliGemmaFixture(gpu, name);
+    const { config, model, variables, reference } = await paliGemmaFixture(gpu, name);
     const params = paramTree<PaliGemmaParams>(variables);
     const batch = paliGemmaInputs(gpu, config, reference);
     const inputs = batch.tensors();
@@ -49,7 +49,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]), weight };
     const paths = [...variables.keys()];
     for (const gradientCheckpointing of [false, true, 1]) {
-      const loss = modelLoss(params, config, inputs, target, { gradientCheckpointing });
+      const loss = modelLoss(model, paramTree(variables), inputs, target, { gradientCheckpointing });
       const grads = gradients(
         loss,
         paths.map((path) => variables.get(path)!.tensor),
@@ -67,7 +67,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
   });
 
   it('generates greedily what transformers generates', async () => {
-    const { config, variables, reference } = await paliGemmaFixture(gpu, name);
+    const { config, model, variables, reference } = await paliGemmaFixture(gpu, name);
     const { greedy } = await fixtureJson<{ greedy: { image: number; prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
@@ -77,7 +77,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
       tokens: greedy.prompt.filter((id) => id !== config.imageTokenId),
       patches: batch.patches.slice(greedy.image * values, (greedy.image + 1) * values),
     };
-    const generator = new Generator(gpu, paramTree(variables), config, { maxLength: 40 });
+    const generator = new Generator(gpu, paramTree(variables), model, { maxLength: 40 });
     const found: number[] = [];
     for await (const token of generator.generate(prompt, { maxNewTokens: greedy.new.length, stopTokens: [] }))
       found.push(token);

@@ -1,4 +1,4 @@
-import { gemmaConfigFromHf, gemmaParamSpecs, planVariables, type GemmaConfig, type ParamPlan } from '@lapidary/gemma';
+import { gemmaConfigFromHf, modelOf, planVariables, type GemmaConfig, type Model, type ParamPlan } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import { fixtureJson, fixtureTensors, type FixtureTensor } from './safetensors-fixture.js';
@@ -31,6 +31,7 @@ export function hfName(path: string, config: GemmaConfig): string {
 
 export interface GemmaFixture {
   readonly config: GemmaConfig;
+  readonly model: Model<GemmaConfig>;
   readonly variables: Map<string, Variable>;
   readonly reference: Map<string, FixtureTensor>;
 }
@@ -40,11 +41,12 @@ export async function gemmaFixture(gpu: Gpu, name: string): Promise<GemmaFixture
   const config = gemmaConfigFromHf(await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`));
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape }] of gemmaParamSpecs(config))
+  const model = modelOf(config);
+  for (const { path, shape } of model.params)
     plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables) variable.allocate(gpu).write(weights.get(hfName(path, config))!.data);
-  return { config, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };
+  return { config, model, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };
 }
 
 /** Token records of a batch: padding (mask 0) in segment 0, the rest causal. */

@@ -1,7 +1,8 @@
 import {
   paliGemmaConfigFromHf,
-  paliGemmaParamSpecs,
+  modelOf,
   planVariables,
+  type Model,
   type PaliGemmaConfig,
   type ParamPlan,
 } from '@lapidary/gemma';
@@ -37,6 +38,7 @@ export function paliGemmaHfName(path: string, config: PaliGemmaConfig): string {
 
 export interface PaliGemmaFixture {
   readonly config: PaliGemmaConfig;
+  readonly model: Model<PaliGemmaConfig>;
   readonly variables: Map<string, Variable>;
   readonly reference: Map<string, FixtureTensor>;
 }
@@ -46,12 +48,13 @@ export async function paliGemmaFixture(gpu: Gpu, name: string): Promise<PaliGemm
   const config = paliGemmaConfigFromHf(await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`));
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape }] of paliGemmaParamSpecs(config))
+  const model = modelOf(config);
+  for (const { path, shape } of model.params)
     plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables)
     variable.allocate(gpu).write(weights.get(paliGemmaHfName(path, config))!.data);
-  return { config, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };
+  return { config, model, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };
 }
 
 /** Pixels f32 [B, 3, S, S] as patches [B, N, 3·p·p]: rows of patches, each channel, row, column. */

@@ -1,32 +1,6 @@
 import type { Gpu } from '@lapidary/gpu';
-import {
-  embedding,
-  Program,
-  reshape,
-  TensorLike,
-  trace,
-  Variable,
-  type ProgramPlan,
-  type Tensor,
-} from '@lapidary/tensor';
-import { gemmaLogits, type GemmaOptions } from './models/gemma.js';
-import {
-  modelHidden,
-  textConfigOf,
-  textParamsOf,
-  visionConfigOf,
-  type ModelConfig,
-  type ModelParams,
-} from './models/model.js';
-import { patchCount } from './models/siglip.js';
-
-/** What an answer is asked for: token ids, for a model with a vision tower after images. */
-export interface ModelPrompt {
-  /** Of the text alone. */
-  readonly tokens: readonly number[];
-  /** f32 [I·N, 3·p·p]: patches of I images. */
-  readonly patches?: Float32Array;
-}
+import { Program } from '@lapidary/tensor';
+import type { GenerationPlan, GenerationProgram, GenerationStep, ModelPrompt } from './generation-plan.js';
 
 export interface GenerateOptions {
   /** Most new tokens. */
@@ -43,11 +17,6 @@ export class ContextLengthError extends Error {
   override readonly name = 'ContextLengthError';
 }
 
-/** A prompt with pictures for a model that sees none, or without for one that answers about pictures. */
-export class PromptImagesError extends Error {
-  override readonly name = 'PromptImagesError';
-}
-
 /** The largest logit's index. */
 export function greedy(logits: Float32Array): number {
   let best = 0;
@@ -55,57 +24,31 @@ export function greedy(logits: Float32Array): number {
   return best;
 }
 
-/** Prompt lengths are rounded up to one of few, so that a new length costs no new program. */
-const PROMPT_STEP = 32;
-
-/** Tokens of a prompt's text, and patches of its images. */
-export interface PromptSize {
-  readonly tokens: number;
-  readonly patches: number;
-}
-
-interface StepShape {
-  /** Places for tokens of the text. */
-  readonly length: number;
-  /** Patches of images before it. */
-  readonly patches: number;
-}
-
 /** Generates text, one sequence at a time, with a cache of keys and values on the device. */
 export class Generator {
-  readonly maxLength: number;
   readonly #gpu: Gpu;
-  readonly #params: ModelParams;
-  readonly #config: ModelConfig;
-  readonly #options: GemmaOptions;
-  readonly #cache: { k: Variable; v: Variable }[];
-  readonly #plans = new Map<string, ProgramPlan>();
-  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #plan: GenerationPlan;
+  readonly #programs = new Map<string, Promise<GenerationProgram>>();
 
-  /** `maxLength`: most tokens of images, prompt and answer together; the cache is allocated for so many. */
-  constructor(
-    gpu: Gpu,
-    params: ModelParams,
-    config: ModelConfig,
-    { maxLength, ...options }: GemmaOptions & { readonly maxLength: number },
-  ) {
-    this.maxLength = maxLength;
+  constructor(gpu: Gpu, plan: GenerationPlan) {
     this.#gpu = gpu;
-    this.#params = params;
-    this.#config = config;
-    this.#options = options;
-    const { numKvHeads, headDim, numLayers } = textConfigOf(config);
-    const shape = [maxLength, numKvHeads * headDim];
-    const variable = (i: number, kind: string) => new Variable(`cache ${i} ${kind}`, { shape, dtype: 'f32' }, 'cache');
-    this.#cache = Array.from({ length: numLayers }, (_, i) => ({ k: variable(i, 'k'), v: variable(i, 'v') }));
+    this.#plan = plan;
   }
 
-  /** The new tokens, one at a time, without the stop token. */
+  /** Most tokens of images, prompt and answer together. */
+  get maxLength(): number {
+    return this.#plan.maxLength;
+  }
+
+  /**
+   * The new tokens, one at a time, without the stop token.
+   * @throws ContextLengthError, PromptImagesError; AbortError by the signal
+   */
   async *generate(prompt: ModelPrompt, options: GenerateOptions): AsyncGenerator<number, void, void> {
-    const { maxNewTokens, choose = greedy, stopTokens = textConfigOf(this.#config).eosTokenIds, signal } = options;
+    const { maxNewTokens, choose = greedy, stopTokens = this.#plan.model.eosTokenIds, signal } = options;
     const keyInfo = new Int32Array(this.maxLength * 4);
     let next = await this.#prefill(prompt, keyInfo);
-    const promptLength = this.#patchesIn(prompt) + prompt.tokens.length;
+    const promptLength = this.#plan.patchesIn(prompt) + prompt.tokens.length;
     for (let made = 0; made < maxNewTokens; made++) {
       signal?.throwIfAborted();
       const token = choose(next);
@@ -118,7 +61,7 @@ export class Generator {
     }
   }
 
-  /** Logits f32 [V] of the token after `prompt`. */
+  /** Logits f32 [V] of the token after `prompt`. @throws ContextLengthError, PromptImagesError */
   nextLogits(prompt: ModelPrompt): Promise<Float32Array> {
     return this.#prefill(prompt, new Int32Array(this.maxLength * 4));
   }
@@ -126,7 +69,7 @@ export class Generator {
   async #prefill(prompt: ModelPrompt, keyInfo: Int32Array): Promise<Float32Array> {
     if (prompt.tokens.length === 0)
       throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
-    const patches = this.#patchesIn(prompt);
+    const patches = this.#plan.patchesIn(prompt);
     const length = patches + prompt.tokens.length;
     if (length >= this.maxLength) {
       throw new ContextLengthError(
@@ -136,30 +79,17 @@ export class Generator {
     return this.#step(prompt, 0, keyInfo);
   }
 
-  #patchesIn({ patches }: ModelPrompt): number {
-    if (patches === undefined) return 0;
-    const vision = visionConfigOf(this.#config);
-    if (vision === undefined)
-      throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-    const count = patches.length / (3 * vision.patchSize ** 2);
-    if (count % patchCount(vision) !== 0) {
-      throw new PromptImagesError(
-        `${patches.length} values are no whole number of pictures of ${vision.imageSize} × ${vision.imageSize} pixels and 3 channels; prepare them with preprocessImage and patchify`,
-      );
-    }
-    return count;
-  }
-
-  /** Tokens that stand from `position` on; those of position 0 are the prompt, which PaliGemma reads in both directions. */
+  /** Tokens that stand from `position` on; those of position 0 are the prompt, which some models read in both directions. */
   async #step(prompt: ModelPrompt, position: number, keyInfo: Int32Array): Promise<Float32Array> {
-    const patches = this.#patchesIn(prompt);
-    const { length } = this.#shape(prompt.tokens.length, patches);
-    const program = await this.#program({ length, patches });
-    const isPrefix = this.#config.family === 'paligemma' && position === 0;
+    const { model } = this.#plan;
+    const patches = this.#plan.patchesIn(prompt);
+    const { key, shape, plan } = this.#plan.step({ tokens: prompt.tokens.length, patches });
+    const program = await this.#program(key, plan);
+    const isPrefix = model.prompt.isPrefixBidirectional && position === 0;
     const count = patches + prompt.tokens.length;
-    const inputIds = new Int32Array(length);
-    const tokenInfo = new Int32Array((patches + length) * 4);
-    const slots = new Int32Array(patches + length).fill(-1);
+    const inputIds = new Int32Array(shape.length);
+    const tokenInfo = new Int32Array((patches + shape.length) * 4);
+    const slots = new Int32Array(patches + shape.length).fill(-1);
     inputIds.set(prompt.tokens);
     for (let i = 0; i < count; i++) {
       const at = position + i;
@@ -168,115 +98,31 @@ export class Generator {
       tokenInfo.set(record, i * 4);
       keyInfo.set(record, at * 4);
     }
-    program.run({
-      inputIds,
-      tokenInfo,
-      slots,
-      keyInfo,
-      last: Int32Array.of(count - 1),
-      ...(prompt.patches && { patches: prompt.patches }),
-    });
-    return program.read(0);
+    const last = Int32Array.of(count - 1);
+    program.run({ inputIds, tokenInfo, slots, keyInfo, last, ...(prompt.patches && { patches: prompt.patches }) });
+    return program.read('logits');
   }
 
-  /** Bytes on the device while such prompts are answered, the model's parameters not counted. */
-  plannedBytes(prompts: readonly PromptSize[]): number {
-    const cache = this.#cache.reduce((n, { k, v }) => n + k.bytes + v.bytes, 0);
-    const program = ({ memory }: ProgramPlan) => memory.inputs + memory.outputs + memory.temporaries + memory.overhead;
-    return cache + this.#plansFor(prompts).reduce((n, plan) => n + program(plan), 0);
-  }
-
-  /** Compiles what answering such prompts takes; see `Program.prepare`. The parameters need not be there yet. */
-  async prepare(prompts: readonly PromptSize[]): Promise<void> {
-    await Promise.all(this.#plansFor(prompts).map((plan) => Program.prepare(this.#gpu, plan)));
-  }
-
-  #plansFor(prompts: readonly PromptSize[]): ProgramPlan[] {
-    const shapes = [{ length: 1, patches: 0 }, ...prompts.map(({ tokens, patches }) => this.#shape(tokens, patches))];
-    return [...new Map(shapes.map((shape) => [keyOf(shape), shape])).values()].map((shape) => this.#plan(shape));
-  }
-
-  #shape(tokens: number, patches: number): StepShape {
-    const room = this.maxLength - patches;
-    const length = tokens === 1 && patches === 0 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
-    return { length, patches };
-  }
-
-  #program(shape: StepShape): Promise<Program> {
-    const key = keyOf(shape);
+  #program(key: string, plan: GenerationStep): Promise<GenerationProgram> {
     let made = this.#programs.get(key);
     if (made === undefined) {
-      made = this.#make(shape);
+      for (const { k, v } of this.#plan.cache) {
+        k.allocate(this.#gpu);
+        v.allocate(this.#gpu);
+      }
+      made = Program.create(this.#gpu, plan);
       this.#programs.set(key, made);
     }
     return made;
-  }
-
-  async #make(shape: StepShape): Promise<Program> {
-    for (const { k, v } of this.#cache) {
-      k.allocate(this.#gpu);
-      v.allocate(this.#gpu);
-    }
-    return Program.create(this.#gpu, this.#plan(shape));
-  }
-
-  #plan(shape: StepShape): ProgramPlan {
-    const key = keyOf(shape);
-    const plan = this.#plans.get(key) ?? this.#trace(shape);
-    this.#plans.set(key, plan);
-    return plan;
-  }
-
-  #trace({ length, patches }: StepShape): ProgramPlan {
-    const i32 = (...shape: number[]) => new TensorLike('i32', shape);
-    const vision = visionConfigOf(this.#config);
-    const types = {
-      inputIds: i32(1, length),
-      tokenInfo: i32(1, patches + length, 4),
-      slots: i32(patches + length),
-      keyInfo: i32(1, this.maxLength, 4),
-      last: i32(1),
-      ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, 3 * vision.patchSize ** 2]) }),
-    };
-    return trace(
-      this.#gpu.profile,
-      (inputs: Record<string, Tensor>) => {
-        const cache = {
-          layers: this.#cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor })),
-          slots: inputs.slots!,
-          keyInfo: inputs.keyInfo!,
-        };
-        const text = textConfigOf(this.#config);
-        const { hidden, cache: stored } = modelHidden(
-          this.#params,
-          this.#config,
-          {
-            inputIds: inputs.inputIds!,
-            tokenInfo: inputs.tokenInfo!,
-            ...(inputs.patches && { patches: inputs.patches }),
-          },
-          { ...this.#options, cache },
-        );
-        const row = embedding(reshape(hidden, [-1, text.hiddenSize]), inputs.last!);
-        const updates = stored.flatMap(({ k, v }, i) => [
-          { variable: this.#cache[i]!.k, value: k },
-          { variable: this.#cache[i]!.v, value: v },
-        ]);
-        return { outputs: { logits: gemmaLogits(textParamsOf(this.#params), text, row) }, updates };
-      },
-      types,
-    ).plan;
   }
 
   /** Gives back the cache and the programs. */
   async destroy(): Promise<void> {
     for (const made of this.#programs.values()) (await made).destroy();
     this.#programs.clear();
-    for (const { k, v } of this.#cache) {
+    for (const { k, v } of this.#plan.cache) {
       k.destroy();
       v.destroy();
     }
   }
 }
-
-const keyOf = ({ length, patches }: StepShape) => `${patches}+${length}`;

@@ -1,63 +1,10 @@
-// Configurations
-export { ConfigError, UnknownModelError } from './config/errors.js';
-export type { GemmaConfig, GemmaFamily, LayerType } from './config/gemma-config.js';
-export { gemmaConfigFromGguf } from './config/gemma-from-gguf.js';
-export { gemmaConfigFromHf, gemmaConfigToHf } from './config/gemma-hf.js';
-export { checkPaliGemmaConfig } from './config/paligemma-config.js';
-export { paliGemmaConfigFromHf, paliGemmaConfigToHf } from './config/paligemma-hf.js';
-export {
-  gemmaPresets,
-  type GemmaPresetName,
-  modelPresets,
-  type ModelPresetName,
-  paliGemmaPresets,
-  type PaliGemmaPresetName,
-} from './config/presets.js';
-
-// Models
-export {
-  gemmaHidden,
-  gemmaLogits,
-  type GemmaInputs,
-  type GemmaLayerParams,
-  type GemmaOptions,
-  type GemmaParams,
-  type KvCache,
-  type NormParams,
-} from './models/gemma.js';
-export { gemmaParamSpecs, type ParamSpec } from './models/gemma-param-specs.js';
+// Configurations and models
+export { ArrayShapesError, ConfigError, UnknownModelError } from './config/errors.js';
+export * from './families/index.js';
 export { initialParam } from './models/initial-param.js';
-export { initialLora, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
-export {
-  type ModelConfig,
-  modelHidden,
-  type ModelInputs,
-  modelLoss,
-  type ModelParams,
-  modelParamSpecs,
-  type ModelTargets,
-  textConfigOf,
-  textParamsOf,
-  textPrefixOf,
-  visionConfigOf,
-} from './models/model.js';
-export {
-  paliGemmaHidden,
-  paliGemmaImageFeatures,
-  type PaliGemmaConfig,
-  type PaliGemmaInputs,
-  type PaliGemmaParams,
-} from './models/paligemma.js';
-export { paliGemmaParamSpecs } from './models/paligemma-param-specs.js';
-export {
-  patchCount,
-  siglipHidden,
-  type LayerNormParams,
-  type SiglipConfig,
-  type SiglipLayerParams,
-  type SiglipOptions,
-  type SiglipParams,
-} from './models/siglip.js';
+export { initialLora, linearOf, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
+export { modelLoss, type ModelTargets } from './models/token-losses.js';
+export { sizeOfParams } from './models/param-specs.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
@@ -72,14 +19,7 @@ export {
 } from './generate.js';
 
 // Text
-export {
-  ChatTemplateError,
-  encodeChat,
-  gemmaChatTemplate,
-  renderChat,
-  type ChatMessage,
-} from './text/chat-template.js';
-export { paliGemmaPrompt } from './text/paligemma-prompt.js';
+export { ChatTemplateError, type ChatMessage } from './text/chat-template.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
 export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.js';

@@ -12,10 +12,9 @@ export {
   WeightSourceError,
 } from './errors.js';
 export { type GgufFile, openGguf } from './gguf/read.js';
+export type { JsonValue } from './json-value.js';
 export { hfModelFiles } from './layout/export.js';
-export { type GemmaWeightLoaderOptions, gemmaWeightLoader } from './loader/gemma-weight-loader.js';
 export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
-export { type PaliGemmaWeightLoaderOptions, paliGemmaWeightLoader } from './loader/paligemma-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {
   LoadOptions,
@@ -28,6 +27,7 @@ export type {
 export { openNpz, type NpzFile } from './npz/read.js';
 export { type PeftAdapter, readPeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
+export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
 export { encodeSafetensors, safetensorsToBytes, type TensorData } from './safetensors/write.js';
 export { blobSource, bufferSource, type ByteSource } from './source/byte-source.js';

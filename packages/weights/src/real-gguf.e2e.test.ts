@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { gemmaPresets } from '@lapidary/gemma';
 import { expect, it } from 'vitest';
-import { gemmaWeightLoader } from './loader/gemma-weight-loader.js';
+import { gemmaWeightLoader } from './registry.js';
 import { formatLoadReport } from './loader/report.js';
 
 const path =

@@ -31,3 +31,17 @@ function describe(value: unknown): string {
   const text = typeof value === 'bigint' ? `${value}` : (JSON.stringify(value) ?? String(value));
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
+
+/** The arrays of an npz are not those of the model that is looked for. */
+export class ArrayShapesError extends Error {
+  override readonly name = 'ArrayShapesError';
+  /** By its name in the file. */
+  readonly array: string;
+  /** Of the array that is there; undefined where it is missing. */
+  readonly shape: readonly number[] | undefined;
+  constructor(array: string, shape: readonly number[] | undefined, problem: string) {
+    super(problem);
+    this.array = array;
+    this.shape = shape;
+  }
+}

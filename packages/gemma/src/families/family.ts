@@ -146,6 +146,8 @@ export type WeightFormat = 'safetensors' | 'gguf' | 'npz';
 /** A model of some configuration: everything that loading, training, generation and export ask of it. Plain data and pure functions. */
 export interface Model<C extends ModelConfig = ModelConfig> {
   readonly config: C;
+  /** What it is called: `Gemma 3`, for messages. */
+  readonly name: string;
   /** `gemma3 with 18 layers`, for messages. */
   readonly title: string;
   /** Every parameter, in the order a forward pass meets them. */
@@ -161,7 +163,10 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   readonly eosTokenIds: readonly number[];
   /** Undefined for a model that sees no pictures. */
   readonly vision?: VisionGeometry;
-  /** Patches f32 [tokensPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset. */
+  /**
+   * Patches f32 [tokensPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset.
+   * @throws RangeError for a preset that is none of the family's
+   */
   readonly preparePicture?: (
     image: RgbImage,
     how: { readonly format: WeightFormat; readonly preset?: string },
@@ -176,7 +181,10 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   /** Settings for people, by name: `inspect` prints them. */
   readonly settings: Readonly<Record<string, string | number | boolean | null>>;
 
-  /** The residual stream after the last norm, f32 [B, P + T, d], and the caches with the new keys and values in them. */
+  /**
+   * The residual stream after the last norm, f32 [B, P + T, d], and the caches with the new keys and values in them, in the order of
+   * `KvCache.layers`; none without a cache.
+   */
   forward(
     params: ParamTree,
     inputs: ModelInputs,

@@ -27,3 +27,10 @@ export interface Layout {
   /** What a module (a name of `rules` without `.weight`) is called in the Python class that opens such files; PEFT goes by it. */
   readonly moduleName: (name: string) => string;
 }
+
+/** A tensor's or module's name without what eras have put before it. */
+export function withoutPrefixes({ prefixes }: Pick<Layout, 'prefixes'>, name: string): string {
+  let bare = name;
+  for (const [from, to] of prefixes) if (bare.startsWith(from)) bare = to + bare.slice(from.length);
+  return bare;
+}

@@ -1,19 +1,17 @@
-/** As big_vision adds words to a vocabulary. */
-const EMBEDDING_STD = 0.02;
+import type { ParamSpec } from '../families/family.js';
 
 /**
- * Starting values of a parameter that no file holds, f32 of `shape`: norms begin as the identity, biases at zero, positions and
- * words small, linears with variance 1/in (LeCun et al. 1998), as OpenPI's do. `random` gives numbers in [0, 1).
+ * Starting values of a parameter that no file holds, f32 of `shape`: the parameter's own, or some of its rows. `random` gives numbers
+ * in [0, 1).
  */
-export function initialParam(path: string, shape: readonly number[], random: () => number): Float32Array {
+export function initialParam(
+  { initial }: Pick<ParamSpec, 'initial'>,
+  shape: readonly number[],
+  random: () => number,
+): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
-  const name = path.replace(/\.(weight|bias)$/, '');
-  if (path.endsWith('.bias')) return new Float32Array(size);
-  // LayerNorm multiplies by its weight, Gemma's RMSNorm by one more.
-  if (/^vision\..*norm\d?$/i.test(name)) return new Float32Array(size).fill(1);
-  if (/Norm$/.test(name)) return new Float32Array(size);
-  const fanIn = size / (shape[0] ?? 1);
-  const std = /embedTokens$/.test(name) ? EMBEDDING_STD : 1 / Math.sqrt(fanIn);
+  if ('value' in initial) return new Float32Array(size).fill(initial.value);
+  const { std } = initial;
   return Float32Array.from({ length: size }, () => std * normal(random));
 }
 

@@ -1,4 +1,4 @@
-import { modelParamSpecs, type ModelConfig } from './model.js';
+import type { ParamSpec } from '../families/family.js';
 
 /** A low-rank adaptation of linears (Hu et al. 2021, arXiv:2106.09685). */
 export interface LoraOptions {
@@ -6,11 +6,11 @@ export interface LoraOptions {
   readonly alpha: number;
   /** Scale by alpha / √rank instead of alpha / rank (Kalajdzievski 2023, arXiv:2312.03732). */
   readonly rslora?: boolean;
-  /** Which linears, by path (`layers.3.attn.qProj`). Default: all of attention and MLP, of a vision tower too, and the projector. */
-  readonly targets?: (path: string) => boolean;
+  /** Which linears, by their weight. Default: all of every tower. */
+  readonly targets?: (linear: ParamSpec) => boolean;
 }
 
-/** A parameter of a LoRA: `kind` a [rank, in] or b [out, rank] beside the linear at `path`. */
+/** A parameter of a LoRA: `kind` a [rank, in] or b [out, rank] beside the linear at `linear`: `layers.0.attn.qProj`. */
 export interface LoraSpec {
   readonly linear: string;
   readonly kind: 'a' | 'b';
@@ -22,16 +22,21 @@ export function loraScale({ rank, alpha, rslora = false }: LoraOptions): number 
   return alpha / (rslora ? Math.sqrt(rank) : rank);
 }
 
-/** Linears that can have a LoRA: of attention, MLP, and between towers. */
-const isLinear = /(Proj|\.fc[12]|^projector)$/;
+/** Path of the linear whose weight this is: `layers.0.attn.qProj`. */
+export function linearOf({ path }: Pick<ParamSpec, 'path'>): string {
+  return path.slice(0, -'.weight'.length);
+}
 
-/** The LoRA's parameters by path (`layers.0.attn.qProj.lora.a`). */
-export function loraSpecs(config: ModelConfig, { rank, targets = () => true }: LoraOptions): Map<string, LoraSpec> {
+/** A LoRA's parameters by path (`layers.0.attn.qProj.lora.a`), in the order of the model's linears. */
+export function loraSpecs(
+  params: readonly ParamSpec[],
+  { rank, targets = () => true }: LoraOptions,
+): Map<string, LoraSpec> {
   const specs = new Map<string, LoraSpec>();
-  for (const [path, { shape }] of modelParamSpecs(config)) {
-    const linear = path.replace(/\.weight$/, '');
-    if (!isLinear.test(linear) || !targets(linear)) continue;
-    const [out, input] = shape as [number, number];
+  for (const param of params) {
+    if (param.role !== 'linear' || !targets(param)) continue;
+    const linear = linearOf(param);
+    const [out, input] = param.shape as [number, number];
     specs.set(`${linear}.lora.a`, { linear, kind: 'a', shape: [rank, input] });
     specs.set(`${linear}.lora.b`, { linear, kind: 'b', shape: [out, rank] });
   }

@@ -1,12 +1,8 @@
 import { dropout, linear, type LinearParams, type Tensor } from '@lapidary/tensor';
+import type { ForwardOptions } from '../families/family.js';
 
 /** How low-rank updates run. */
-export interface LoraRun {
-  /** Multiplies every low-rank update: alpha / rank, or alpha / √rank with rslora. Default 1. */
-  readonly loraScale?: number;
-  /** Share of a low-rank update's inputs that is dropped, with the step's seed (i32 scalar). Default none. */
-  readonly loraDropout?: { readonly rate: number; readonly seed: Tensor };
-}
+export type LoraRun = Pick<ForwardOptions, 'loraScale' | 'loraDropout'>;
 
 /** x → projection(x), with its low-rank update; `slot` (0 to 7) tells the linears of a block apart. */
 export type Projection = (x: Tensor, params: LinearParams, slot: number) => Tensor;

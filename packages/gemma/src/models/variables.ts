@@ -1,6 +1,6 @@
 import type { DType } from '@lapidary/kernels';
 import { treeFromEntries, Variable, type VariableCategory } from '@lapidary/tensor';
-import type { ModelParams } from './model.js';
+import type { ParamTree } from '../families/family.js';
 
 /** What one parameter is to be on the device. */
 export interface ParamPlan {
@@ -16,7 +16,10 @@ export function planVariables(plans: ReadonlyMap<string, ParamPlan>): Map<string
   );
 }
 
-/** The parameter tree over variables, as the model's functions take it. */
-export function paramTree<P extends ModelParams = ModelParams>(variables: ReadonlyMap<string, Variable>): P {
-  return treeFromEntries([...variables].map(([path, variable]) => [path, variable.tensor] as const)) as unknown as P;
+/**
+ * The parameter tree over variables, as `Model` takes it; with a type argument, as the functions of one family do: the caller answers
+ * for the variables being that family's.
+ */
+export function paramTree<P = ParamTree>(variables: ReadonlyMap<string, Variable>): P {
+  return treeFromEntries([...variables].map(([path, variable]) => [path, variable.tensor] as const)) as P;
 }

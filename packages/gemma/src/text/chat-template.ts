@@ -1,6 +1,7 @@
 import { Template } from '@huggingface/jinja';
 import type { Tokenizer } from './tokenizer.js';
 
+/** One turn of a conversation. */
 export interface ChatMessage {
   /** `assistant` is another word for `model`. */
   readonly role: 'system' | 'user' | 'model' | 'assistant';
@@ -18,10 +19,11 @@ export class ChatTemplateError extends Error {
   }
 }
 
-/** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure); a system message goes before the first user turn. */
-export const gemmaChatTemplate = `{{ bos_token }}{% for message in messages %}{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' + (message['content'] | trim) + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}`;
-
-function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+/**
+ * The messages as turns that user and model take, the user first; a system message goes before the first user turn.
+ * @throws ChatTemplateError naming the message
+ */
+export function takeTurns(messages: readonly ChatMessage[]): ChatMessage[] {
   if (messages.length === 0) throw new ChatTemplateError(-1, 'there are no messages');
   const [first, ...rest] = messages as [ChatMessage, ...ChatMessage[]];
   const turns = first.role === 'system' ? rest : [...messages];
@@ -44,28 +46,24 @@ function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   return [{ role: 'user', content: `${first.content.trim()}\n\n${opening.content}` }, ...others];
 }
 
-/** The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`. @throws ChatTemplateError */
-export function renderChat(
-  messages: readonly ChatMessage[],
-  {
-    template = gemmaChatTemplate,
-    bosToken = '<bos>',
-    eosToken = '<eos>',
-    addGenerationPrompt = false,
-  }: {
-    readonly template?: string;
-    readonly bosToken?: string;
-    readonly eosToken?: string;
-    readonly addGenerationPrompt?: boolean;
-  } = {},
+/** What a Jinja template of a conversation takes beside its turns. */
+export interface TemplateOptions {
+  /** Jinja source. */
+  readonly template: string;
+  readonly bosToken: string;
+  readonly eosToken: string;
+  /** End with the opening of the model's turn. */
+  readonly addGenerationPrompt: boolean;
+}
+
+/** Turns as one text; templates call the model `assistant`. @throws ChatTemplateError where the template fails */
+export function renderTemplate(
+  turns: readonly ChatMessage[],
+  { template, bosToken, eosToken, addGenerationPrompt }: TemplateOptions,
 ): string {
-  const turns = checkMessages(messages).map(({ role, content }) => ({
-    role: role === 'model' ? 'assistant' : role,
-    content,
-  }));
   try {
     return new Template(template).render({
-      messages: turns,
+      messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
       bos_token: bosToken,
       eos_token: eosToken,
       add_generation_prompt: addGenerationPrompt,
@@ -75,17 +73,15 @@ export function renderChat(
   }
 }
 
-/** Token ids of a conversation and which of them the model is to learn: its own turns up to and with `<end_of_turn>`. */
-export function encodeChat(
+/**
+ * Token ids of a conversation's text, and which of them the model is to learn: what stands between `opening` and `closing`, the closing
+ * included. Both must begin and end with tokens of their own: the ids of the parts are then those of the whole.
+ */
+export function encodeTurns(
   tokenizer: Tokenizer,
-  messages: readonly ChatMessage[],
+  text: string,
+  { opening, closing }: { readonly opening: string; readonly closing: string },
 ): { tokens: number[]; lossMask: boolean[] } {
-  const options = {
-    ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
-    bosToken: tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false }),
-    eosToken: tokenizer.decode([tokenizer.eosId], { skipSpecialTokens: false }),
-  };
-  const text = renderChat(messages, options);
   const tokens: number[] = [];
   const lossMask: boolean[] = [];
   const push = (part: string, learn: boolean) => {
@@ -94,9 +90,6 @@ export function encodeChat(
       lossMask.push(learn);
     }
   };
-  // Cut around the model's turns: the markers are tokens of their own, so the parts' ids are those of the whole.
-  const opening = '<start_of_turn>model\n';
-  const closing = '<end_of_turn>';
   let rest = text;
   for (;;) {
     const start = rest.indexOf(opening);

@@ -1,17 +1,20 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ModelConfig } from '@lapidary/gemma';
+import type { Model } from '@lapidary/gemma';
 import { writeFileAtomically } from '../safetensors/write-file-node.js';
 import type { TensorData } from '../safetensors/write.js';
 import { hfModelFiles } from './export.js';
 
-/** Writes config.json and model.safetensors into `folder`, one tensor in memory at a time. */
+/**
+ * Writes config.json and model.safetensors into `folder`, one tensor in memory at a time.
+ * @throws as `hfModelFiles`; WeightSourceError where the folder cannot be written
+ */
 export async function writeHfModel(
   folder: string,
-  config: ModelConfig,
+  model: Model,
   params: ReadonlyMap<string, TensorData>,
 ): Promise<void> {
-  const files = hfModelFiles(config, params);
+  const files = hfModelFiles(model, params);
   await mkdir(folder, { recursive: true });
   await writeFileAtomically(join(folder, 'model.safetensors'), files['model.safetensors']);
   await writeFileAtomically(join(folder, 'config.json'), [files['config.json']]);

@@ -1,15 +1,14 @@
-import { gemmaConfigToHf, type ModelConfig, modelParamSpecs, paliGemmaConfigToHf } from '@lapidary/gemma';
-import { WeightNamesError, WeightShapeError } from '../errors.js';
+import type { Model } from '@lapidary/gemma';
+import { WeightFileError, WeightNamesError, WeightShapeError } from '../errors.js';
 import { listWithNearest } from '../loader/nearest.js';
 import { encodeSafetensors, type TensorData } from '../safetensors/write.js';
-import { huggingFaceLayout } from './hugging-face.js';
-import { placesOf } from './layout.js';
+import { layoutOf, placesOf } from './places.js';
 
 /** Parameters under the names Hugging Face has for them. @throws {WeightNamesError} @throws {WeightShapeError} */
-function hfTensors(config: ModelConfig, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
-  const specs = modelParamSpecs(config);
-  const layout = huggingFaceLayout(config);
-  const missing = [...specs.keys()].filter((path) => !params.has(path));
+function hfTensors(model: Model, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+  const layout = layoutOf(model, 'safetensors', 'export');
+  const specs = new Set(model.params.map(({ path }) => path));
+  const missing = [...specs].filter((path) => !params.has(path));
   const unexpected = [...params.keys()].filter((path) => !specs.has(path));
   if (missing.length + unexpected.length > 0) {
     const list = (names: string[], others: string[]) =>
@@ -21,9 +20,13 @@ function hfTensors(config: ModelConfig, params: ReadonlyMap<string, TensorData>)
     );
   }
   const tensors = new Map<string, TensorData>();
-  for (const [path, { shape }] of specs) {
+  for (const spec of model.params) {
+    const { path, shape } = spec;
     const param = params.get(path) as TensorData;
-    const fullName = layout.exportName(placesOf(layout, config, path)[0]!.name);
+    const [place] = placesOf(layout, spec);
+    if (place === undefined || place.offset !== 0 || place.permute !== undefined || place.at.length > 0)
+      throw new WeightFileError({ file: 'export', tensor: path }, 'the layout cannot be written: it changes values.');
+    const fullName = layout.exportName(place.name);
     if (param.shape.join() !== shape.join()) {
       throw new WeightShapeError({ path, expected: shape, found: param.shape, file: 'export', tensor: fullName });
     }
@@ -45,15 +48,14 @@ function commonDType(params: ReadonlyMap<string, TensorData>): 'float32' | 'floa
  * @throws {WeightNamesError} @throws {WeightShapeError} before anything is read; RangeError for a quantised tensor.
  */
 export function hfModelFiles(
-  config: ModelConfig,
+  model: Model,
   params: ReadonlyMap<string, TensorData>,
 ): { 'config.json': Uint8Array; 'model.safetensors': AsyncIterable<Uint8Array> } {
   const dtype = commonDType(params);
   // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
-  const described = config.family === 'paligemma' ? paliGemmaConfigToHf(config) : gemmaConfigToHf(config);
-  const json = { ...described, torch_dtype: dtype, dtype };
+  const json = { ...model.toHf(), torch_dtype: dtype, dtype };
   return {
     'config.json': new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`),
-    'model.safetensors': encodeSafetensors(hfTensors(config, params), { format: 'pt' }),
+    'model.safetensors': encodeSafetensors(hfTensors(model, params), { format: 'pt' }),
   };
 }

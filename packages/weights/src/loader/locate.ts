@@ -1,13 +1,11 @@
-import { type ModelConfig, modelParamSpecs, type ParamSpec, textPrefixOf } from '@lapidary/gemma';
+import { type Layout, type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma';
 import { type DType, dtypeInfo, isQuantised } from '@lapidary/kernels';
 import type { StoredTensor } from '../container.js';
 import { dtypeOf } from '../dtype/names.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
-import { type Layout, type Place, placesOf, withoutPrefixes } from '../layout/layout.js';
+import { type Place, placesOf } from '../layout/places.js';
 import { listWithNearest } from './nearest.js';
 import type { WeightEntry } from './types.js';
-
-const embeddingPath = 'embedTokens.weight';
 
 /** A parameter and where its bytes lie. */
 export interface LocatedWeight {
@@ -39,19 +37,20 @@ export interface LocateOptions {
 export function locate(
   tensors: ReadonlyMap<string, StoredTensor>,
   layout: Layout,
-  config: ModelConfig,
+  model: Model,
   where: string,
   { vocabMayGrow = false }: LocateOptions = {},
 ): LocatedWeights {
   const stored = byBareName(tensors, layout, where);
   const weights = new Map<string, LocatedWeight>();
   const taken = new Map<string, number>();
-  for (const [path, spec] of modelParamSpecs(config)) {
-    const place = placesOf(layout, config, path).find(({ name }) => stored.has(name));
+  for (const spec of model.params) {
+    const { path } = spec;
+    const place = placesOf(layout, spec).find(({ name }) => stored.has(name));
     if (place === undefined) continue;
     const whole = stored.get(place.name) as StoredTensor;
-    const grows = vocabMayGrow && path.endsWith(embeddingPath) && (whole.shape[0] ?? 0) < (spec.shape[0] ?? 0);
-    const weight = locateOne(whole, place, path, spec, grows);
+    const grows = vocabMayGrow && path === model.embeddingPath && (whole.shape[0] ?? 0) < (spec.shape[0] ?? 0);
+    const weight = locateOne(whole, place, spec, grows);
     taken.set(place.name, (taken.get(place.name) ?? 0) + weight.stored.byteLength);
     weights.set(path, weight);
   }
@@ -64,7 +63,7 @@ export function locate(
   if (unknown.length > 0) {
     throw new WeightNamesError(
       where,
-      `${unknown.length} tensors belong to no parameter of this ${describeModel(config)}:\n` +
+      `${unknown.length} tensors belong to no parameter of this ${model.title}:\n` +
         listWithNearest(
           unknown,
           [...tensors.keys()].filter((name) => !unknown.includes(name)),
@@ -72,9 +71,9 @@ export function locate(
       { unexpected: unknown },
     );
   }
-  for (const [bare, bytes] of taken) checkWholeTaken(stored.get(bare) as StoredTensor, bytes, config);
+  for (const [bare, bytes] of taken) checkWholeTaken(stored.get(bare) as StoredTensor, bytes, model);
   const copy = stored.get(layout.tiedCopy);
-  return { weights, ignored, tiedCopy: copy && { stored: copy, embedding: textPrefixOf(config) + embeddingPath } };
+  return { weights, ignored, tiedCopy: copy && { stored: copy, embedding: model.embeddingPath } };
 }
 
 function byBareName(tensors: ReadonlyMap<string, StoredTensor>, layout: Layout, where: string) {
@@ -90,17 +89,12 @@ function byBareName(tensors: ReadonlyMap<string, StoredTensor>, layout: Layout, 
   return stored;
 }
 
-export function describeModel(config: ModelConfig): string {
-  if (config.family !== 'paligemma') return `${config.family} with ${config.numLayers} layers`;
-  return `paligemma with ${config.vision.numLayers} vision layers and ${config.text.numLayers} layers of ${config.text.family}`;
-}
-
 /** An array that holds several parameters must hold no more of them than the model has. */
-function checkWholeTaken(stored: StoredTensor, bytes: number, config: ModelConfig): void {
+function checkWholeTaken(stored: StoredTensor, bytes: number, { title }: Model): void {
   if (bytes === stored.byteLength) return;
   throw new WeightNamesError(
     stored.source.name,
-    `${stored.name} has shape [${stored.shape.join(', ')}], of which a ${describeModel(config)} takes only ${bytes} of ${stored.byteLength} bytes. The weights do not belong to this configuration.`,
+    `${stored.name} has shape [${stored.shape.join(', ')}], of which a ${title} takes only ${bytes} of ${stored.byteLength} bytes. The weights do not belong to this configuration.`,
     { unexpected: [stored.name] },
   );
 }
@@ -108,10 +102,10 @@ function checkWholeTaken(stored: StoredTensor, bytes: number, config: ModelConfi
 function locateOne(
   whole: StoredTensor,
   { at, permute, offset }: Place,
-  path: string,
   spec: ParamSpec,
   grows: boolean,
 ): LocatedWeight {
+  const { path } = spec;
   const file = whole.source.name;
   const storedDType = dtypeOf(whole.type);
   const refuse = (problem: string) =>

@@ -1,34 +1,137 @@
-import type { ModelLocation, ModelSourceOptions } from '../source/model-source.js';
-import { openModelSource } from '../source/model-source.js';
-import { openGemma } from './gemma-weight-loader.js';
+import { families as allFamilies, modelOf, type Model, type ModelConfig, type ModelFamily } from '@lapidary/gemma';
+import { WeightNamesError } from '../errors.js';
+import { layoutOf } from '../layout/places.js';
+import {
+  type ModelLocation,
+  type ModelSource,
+  type ModelSourceOptions,
+  openModelSource,
+} from '../source/model-source.js';
+import { locate, type LocatedWeight, type LocatedWeights } from './locate.js';
 import { openContainer } from './open-container.js';
-import { withSources } from './open-weights.js';
-import { openPaliGemma } from './paligemma-weight-loader.js';
+import { openWeights, withSources } from './open-weights.js';
+import { readConfig } from './read-config.js';
 import type { OpenedWeights, WeightLoader } from './types.js';
 
-export interface ModelWeightLoaderOptions extends ModelSourceOptions {
-  readonly from: ModelLocation;
+export interface ModelWeightLoaderOptions<C extends ModelConfig = ModelConfig> extends ModelSourceOptions {
+  /** A folder, a file, a URL, a hub id, or files at hand. Left out where only `parts` are at hand; `config` then says what the rest is like. */
+  readonly from?: ModelLocation;
+  /**
+   * Parts whose weights come from files of their own, in place of those of `from`, by what the model calls them (`Model.parts`):
+   * `decoder`. Their words are the first of the vocabulary.
+   */
+  readonly parts?: Readonly<Record<string, ModelLocation>>;
   /** Where tokenizer files are, if not beside the weights: a folder or a hub id. */
   readonly tokenizer?: ModelLocation;
+  /** What the model is like, in place of what the files say. */
+  readonly config?: C;
+  /** Changes what the files, or `config`, say the model is like. */
+  readonly adjustConfig?: (config: C) => C;
+  /** The families that it may be of: also ones that this repository does not know. Default: all that it knows. */
+  readonly families?: readonly ModelFamily<C>[];
 }
 
-/** Reads any model that this package knows, whichever the files say they are of. */
-export function modelWeightLoader(options: ModelWeightLoaderOptions): WeightLoader {
-  const { from, tokenizer, ...sourceOptions } = options;
-  const locations = [from, ...(tokenizer === undefined ? [] : [tokenizer])];
+/**
+ * Reads any model, whichever of `families` the files say they are of. Nothing is read before `open`, which throws
+ * - WeightSourceError where files are not there or cannot be had,
+ * - WeightFileError, WeightNamesError, WeightShapeError, WeightDTypeError for files that are broken or not of the model,
+ * - UnknownModelError, ConfigError for a model that is not known.
+ * @throws TypeError where neither `from` is given, nor `parts` and `config`
+ */
+export function modelWeightLoader<C extends ModelConfig = ModelConfig>(
+  options: ModelWeightLoaderOptions<C>,
+): WeightLoader<C> {
+  const { from, parts = {}, tokenizer, config, adjustConfig, families, ...sourceOptions } = options;
+  const partNames = Object.keys(parts);
+  if (from === undefined && (partNames.length === 0 || config === undefined))
+    throw new TypeError('modelWeightLoader: `from` must be given, or `parts` and `config`.');
+  const locations = [from, ...Object.values(parts), tokenizer].filter((location) => location !== undefined);
   return {
     open: () =>
       withSources(
         locations.map((location) => () => openModelSource(location, sourceOptions)),
-        async (sources, close): Promise<OpenedWeights> => {
-          const model = sources[0]!;
-          const container = await openContainer(model, options.signal);
-          const beside = [...sources].reverse();
-          const isPaliGemma = container.format === 'npz' || container.metadata['model_type'] === 'paligemma';
-          return isPaliGemma
-            ? openPaliGemma({ model, container, decoder: undefined, beside, close, options })
-            : openGemma(container, { name: model.name, beside, close });
+        (sources, close) => {
+          const [whole, ...others] = from === undefined ? [undefined, ...sources] : sources;
+          return openModel<C>({
+            whole,
+            parts: new Map(partNames.map((name, i) => [name, others[i] as ModelSource])),
+            beside: [...sources].reverse(),
+            close,
+            options,
+          });
         },
       ),
+  };
+}
+
+interface Sources<C extends ModelConfig> {
+  readonly whole: ModelSource | undefined;
+  readonly parts: ReadonlyMap<string, ModelSource>;
+  /** Where further files are looked for, in this order. */
+  readonly beside: readonly ModelSource[];
+  readonly close: () => Promise<void>;
+  readonly options: ModelWeightLoaderOptions<C>;
+}
+
+/** A model whose sources have been opened. */
+async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<OpenedWeights<C>> {
+  const { whole, parts, beside, close, options } = sources;
+  const families: readonly ModelFamily[] = options.families ?? allFamilies;
+  const container = whole && (await openContainer(whole, options.signal));
+  // `families` are those of C, so what they read is one.
+  const described = options.config ?? (readConfig(container!, whole!.name, families) as C);
+  const model = modelOf(options.adjustConfig?.(described) ?? described, families);
+
+  let located: LocatedWeights = { weights: new Map(), ignored: [], tiedCopy: undefined };
+  if (container && whole) {
+    const layout = layoutOf(model, container.format, whole.name);
+    located = locate(container.tensors, layout, model, whole.name);
+  }
+  for (const [name, source] of parts) located = await withPart(located, { model, name, source, options });
+  const name = [whole, ...parts.values()].flatMap((source) => source?.name ?? []).join(' and ');
+  return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, { name, beside, close });
+}
+
+/** The weights with those of a part in place of what was there. */
+async function withPart<C extends ModelConfig>(
+  located: LocatedWeights,
+  {
+    model,
+    name,
+    source,
+    options,
+  }: { model: Model<C>; name: string; source: ModelSource; options: ModelWeightLoaderOptions<C> },
+): Promise<LocatedWeights> {
+  const part = Object.hasOwn(model.parts, name) ? model.parts[name] : undefined;
+  if (part === undefined)
+    throw new TypeError(
+      `A ${model.title} has no part '${name}'; it has ${Object.keys(model.parts).join(', ') || 'none'}.`,
+    );
+  const container = await openContainer(source, options.signal);
+  const { family } = readConfig(container, source.name, [...(options.families ?? []), ...allFamilies]);
+  const expected = part.model.config.family;
+  if (family !== expected)
+    throw new WeightNamesError(
+      source.name,
+      `is a ${family}, but this ${model.name} has a ${expected} as its ${name}.`,
+      {},
+    );
+  const layout = layoutOf(part.model, container.format, source.name);
+  const found = locate(container.tensors, layout, part.model, source.name, { vocabMayGrow: true });
+
+  const weights = new Map(located.weights);
+  const ignored = [...located.ignored];
+  for (const [path, weight] of found.weights) {
+    const place = part.prefix + path;
+    const replaced: LocatedWeight | undefined = weights.get(place);
+    if (replaced) ignored.push(replaced.stored.name);
+    weights.set(place, { ...weight, path: place });
+  }
+  const embedding = part.prefix + part.model.embeddingPath;
+  return {
+    weights,
+    ignored: [...new Set([...ignored, ...found.ignored])],
+    // A copy of the embedding that is no longer the model's says nothing.
+    tiedCopy: embedding === model.embeddingPath ? found.tiedCopy && { ...found.tiedCopy, embedding } : located.tiedCopy,
   };
 }

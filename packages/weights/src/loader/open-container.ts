@@ -1,3 +1,4 @@
+import type { WeightFormat } from '@lapidary/gemma';
 import type { StoredTensor } from '../container.js';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
 import { openGguf } from '../gguf/read.js';
@@ -8,7 +9,7 @@ import type { ModelSource } from '../source/model-source.js';
 
 /** All tensors of a model and the description that comes with them. */
 export interface Container {
-  readonly format: 'safetensors' | 'gguf' | 'npz';
+  readonly format: WeightFormat;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** config.json, or the metadata of the GGUF; an npz has none. */
   readonly metadata: Readonly<Record<string, unknown>>;

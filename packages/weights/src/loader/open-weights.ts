@@ -1,4 +1,4 @@
-import type { ModelConfig } from '@lapidary/gemma';
+import type { Model, ModelConfig } from '@lapidary/gemma';
 import type { ModelSource } from '../source/model-source.js';
 import type { Container } from './open-container.js';
 import type { LocatedWeights } from './locate.js';
@@ -7,7 +7,7 @@ import type { OpenedWeights } from './types.js';
 
 /** Weights that have been found, as their loader hands them out. `beside` is where further files are looked for. */
 export function openWeights<C extends ModelConfig>(
-  config: C,
+  model: Model<C>,
   { format, metadata }: Pick<Container, 'format' | 'metadata'>,
   located: LocatedWeights,
   { name, beside, close }: { name: string; beside: readonly ModelSource[]; close: () => Promise<void> },
@@ -20,7 +20,8 @@ export function openWeights<C extends ModelConfig>(
     return undefined;
   };
   return {
-    config,
+    config: model.config,
+    model,
     format,
     metadata,
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),

@@ -3,7 +3,13 @@ export interface LoadReport {
   /** Bit for bit. */
   readonly loaded: readonly string[];
   /** In another type or order of axes, or the norms of a GGUF, which hold 1 + w. */
-  readonly converted: readonly { readonly path: string; readonly from: string; readonly to: string }[];
+  readonly converted: readonly {
+    readonly path: string;
+    readonly from: string;
+    readonly to: string;
+    /** What became another: its type (and whatever else), the values alone by a constant that is added, or the order of axes alone. */
+    readonly change: 'type' | 'offset' | 'axes';
+  }[];
   /** Without weights in the file, initialised by the sink; `path[n:]` where the file has the first n rows. */
   readonly initialised: readonly string[];
   /** In the file, not wanted: other towers, a stored copy of the embedding. Names as in the file. */
@@ -21,9 +27,9 @@ export interface LoadReport {
 export function formatLoadReport(report: LoadReport): string {
   const mib = report.bytes / 2 ** 20;
   const conversions = new Map<string, number>();
-  for (const { path, from, to } of report.converted) {
-    // The norms of a GGUF change values, the linears of an npz their axes, not their type.
-    const kind = from === to ? `${from}, ${/norm/i.test(path) ? '1 + w to w' : 'axes reordered'}` : `${from} → ${to}`;
+  for (const { from, to, change } of report.converted) {
+    const kind =
+      change === 'type' ? `${from} → ${to}` : `${from}, ${change === 'offset' ? '1 + w to w' : 'axes reordered'}`;
     conversions.set(kind, (conversions.get(kind) ?? 0) + 1);
   }
   const kinds = [...conversions].map(([kind, count]) => `${count} ${kind}`).join(', ');

@@ -73,7 +73,12 @@ export async function streamWeights(
     loaded: jobs.filter((job) => !changed(job)).map(({ weight }) => weight.path),
     converted: jobs
       .filter(changed)
-      .map(({ weight, target }) => ({ path: weight.path, from: weight.storedDType, to: target.dtype })),
+      .map(({ weight, target }) => ({
+        path: weight.path,
+        from: weight.storedDType,
+        to: target.dtype,
+        change: changeOf({ weight, target }),
+      })),
     initialised,
     missing,
     unused: [...located.ignored, ...spare, ...(located.tiedCopy ? [located.tiedCopy.stored.name] : [])],
@@ -81,6 +86,12 @@ export async function streamWeights(
     freshBytes,
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+/** Axes apart: a weight in another order never has an offset. */
+function changeOf({ weight, target }: Job): LoadReport['converted'][number]['change'] {
+  if (target.dtype !== weight.storedDType) return 'type';
+  return weight.permute === undefined ? 'offset' : 'axes';
 }
 
 function match(
@@ -191,7 +202,7 @@ async function checkTiedCopy(
   if (same) return;
   throw new WeightNamesError(
     copy.source.name,
-    `${copy.name} differs from the embedding. Gemma shares the two; this checkpoint was trained with them apart, which is not supported.`,
+    `${copy.name} differs from the embedding. The model shares the two; this checkpoint was trained with them apart, which is not supported.`,
     { unexpected: [copy.name] },
   );
 }

@@ -1,5 +1,6 @@
-import type { ModelConfig } from '@lapidary/gemma';
+import type { Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
+import type { JsonValue } from '../json-value.js';
 import type { LoadReport } from './report.js';
 
 /** A parameter as it will be had without conversion. */
@@ -45,7 +46,9 @@ export interface LoadOptions {
 /** A model's weights, their headers read and checked against its configuration. */
 export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly config: C;
-  readonly format: 'safetensors' | 'gguf' | 'npz';
+  /** The model of this configuration. */
+  readonly model: Model<C>;
+  readonly format: WeightFormat;
   readonly entries: ReadonlyMap<string, WeightEntry>;
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -62,6 +65,14 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   close(): Promise<void>;
 }
 
+/** Where a model's weights come from. Nothing is read before `open`. */
 export interface WeightLoader<C extends ModelConfig = ModelConfig> {
+  /** Reads headers and configuration. @throws what the files are wrong with; see `modelWeightLoader` */
   open(): Promise<OpenedWeights<C>>;
+  /** A tokenizer that is at hand; where absent, the one beside the weights is read. */
+  readonly tokenizer?: Tokenizer;
+  /** What goes into a run's metadata: file or hub id, revision, hashes. Without it the loader's own fields do, as far as JSON holds them. */
+  readonly description?: JsonValue;
+  /** What an exported adapter names as its base; where absent, a `description` that is a text. */
+  readonly baseModel?: string;
 }

@@ -1,4 +1,4 @@
-import type { ModelConfig } from '@lapidary/gemma';
+import type { Model } from '@lapidary/gemma';
 import { dequantise } from '../dtype/dequantise.js';
 import { dtypeOf } from '../dtype/names.js';
 import { AdapterError, WeightDTypeError } from '../errors.js';
@@ -27,22 +27,23 @@ const defaultAlpha = 8;
 
 /**
  * A LoRA adapter that PEFT wrote for this model, names of any transformers generation.
- * @throws {AdapterError} for what is not plain LoRA on linears, and for shapes that are not this model's.
+ * @throws AdapterError for what is not plain LoRA on linears, and for shapes that are not this model's; WeightDTypeError,
+ * WeightFileError, WeightSourceError for files that cannot be read.
  */
 export async function readPeftAdapter(
   from: ModelLocation,
-  options: ModelSourceOptions & { readonly config: ModelConfig },
+  options: ModelSourceOptions & { readonly model: Model },
 ): Promise<PeftAdapter> {
-  const { config, ...sourceOptions } = options;
-  const model = await openModelSource(from, sourceOptions);
+  const { model, ...sourceOptions } = options;
+  const files = await openModelSource(from, sourceOptions);
   try {
-    const json = await readJson(model, configFile);
-    if (json === undefined) throw new AdapterError(model.name, `there is no ${configFile}.`);
+    const json = await readJson(files, configFile);
+    if (json === undefined) throw new AdapterError(files.name, `there is no ${configFile}.`);
     const description = readDescription(json);
-    const source = await model.open(weightsFile);
-    if (source === undefined) throw new AdapterError(model.name, `there is no ${weightsFile}.`);
+    const source = await files.open(weightsFile);
+    if (source === undefined) throw new AdapterError(files.name, `there is no ${weightsFile}.`);
 
-    const linears = linearModules(config);
+    const linears = linearModules(model);
     const tensors = new Map<string, Float32Array>();
     const targets = new Set<string>();
     for (const [name, stored] of (await openSafetensors(source, options.signal)).tensors) {
@@ -50,7 +51,7 @@ export async function readPeftAdapter(
         throw new AdapterError(weightsFile, `tensor ${name}: ${problem}`);
       };
       const [, module = '', side] = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(name) ?? [];
-      const linear = findModule(config, linears, module);
+      const linear = findModule(model, linears, module);
       if (linear === undefined) return fail('is no LoRA tensor of a linear of this model.');
       const { rank } = description;
       const shape = side === 'A' ? [rank, linear.inSize] : [linear.outSize, rank];
@@ -76,7 +77,7 @@ export async function readPeftAdapter(
     if (tensors.size === 0) throw new AdapterError(weightsFile, 'holds no tensors.');
     return { ...description, targets: [...targets].sort(), tensors };
   } finally {
-    await model.close();
+    await files.close();
   }
 }
 
@@ -90,8 +91,8 @@ function readDescription(json: Record<string, unknown>) {
   };
   if (json['peft_type'] !== 'LORA') fail(`peft_type is ${JSON.stringify(json['peft_type'])}; only LORA is supported.`);
   if (json['use_dora'] === true) fail('use_dora is true; DoRA is not supported.');
-  if ((json['bias'] ?? 'none') !== 'none') fail('bias is trained; Gemma has none.');
-  if (json['fan_in_fan_out'] === true) fail('fan_in_fan_out is true, which no linear of Gemma is.');
+  if ((json['bias'] ?? 'none') !== 'none') fail('bias is trained, which is not supported.');
+  if (json['fan_in_fan_out'] === true) fail('fan_in_fan_out is true, which is not supported.');
   for (const field of ['rank_pattern', 'alpha_pattern', 'modules_to_save']) {
     if (Object.keys(json[field] ?? {}).length > 0) fail(`${field} is set, which is not supported.`);
   }

@@ -1,26 +1,24 @@
-import type { ModelConfig } from '@lapidary/gemma';
+import type { Model } from '@lapidary/gemma';
 import { encodeFloats } from '../dtype/convert.js';
 import { AdapterError } from '../errors.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
-import { linearModules } from './modules.js';
+import { type LinearModule, linearModules } from './modules.js';
 
 export interface PeftAdapterOptions {
-  /** Of the base model. */
-  readonly config: ModelConfig;
+  /** The base model. */
+  readonly model: Model;
   readonly rank: number;
   readonly alpha: number;
   /** Scale alpha / √rank instead of alpha / rank. Default false. */
   readonly rslora?: boolean;
   readonly dropout?: number;
-  /** Hugging Face module names: `q_proj`. */
-  readonly targets: readonly string[];
   /** `layers.0.attn.qProj.lora.a` [rank, in] and `.lora.b` [out, rank], f32. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
   /** Where PEFT finds the base: a hub id or folder. */
   readonly baseModel?: string;
   /**
-   * Where the text model sits in the Hugging Face model. Default `model.`; for the multimodal Gemma 3 classes
-   * `model.language_model.` (transformers ≥ 4.52) or `language_model.model.` (before).
+   * Where the model sits in the class that is to load it. Default: as in its own class (`model.`); where a text model is part of a
+   * multimodal class, `model.language_model.` (transformers ≥ 4.52) or `language_model.model.` (before).
    */
   readonly modulePrefix?: string;
 }
@@ -31,13 +29,12 @@ const weightsFile = 'adapter_model.safetensors';
 
 /** The two files of a LoRA adapter as Hugging Face PEFT loads it. @throws {AdapterError} naming what does not fit. */
 export async function peftAdapterFiles(options: PeftAdapterOptions): Promise<PeftFiles> {
-  const { config, rank, tensors, targets } = options;
-  const isText = config.family !== 'paligemma';
-  // transformers ≥ 4.52 keeps the whole of a multimodal model, names and all, in `model`.
-  const modulePrefix = options.modulePrefix ?? 'model.';
-  const linears = linearModules(config);
+  const { model, rank, tensors, modulePrefix } = options;
+  const linears = linearModules(model);
+  const fullName = ({ module, fullName }: LinearModule) =>
+    modulePrefix === undefined ? fullName : modulePrefix + module;
   const stored = new Map<string, TensorData>();
-  const adapted = new Set<string>();
+  const adapted = new Set<LinearModule>();
   for (const [path, values] of tensors) {
     const [, linearPath = '', side] = /^(.+)\.lora\.([ab])$/.exec(path) ?? [];
     const linear = linears.get(linearPath);
@@ -53,23 +50,19 @@ export async function peftAdapterFiles(options: PeftAdapterOptions): Promise<Pef
         `${path} has ${values.length} values, but [${shape.join(', ')}] is expected.`,
       );
     }
-    const name = `base_model.model.${modulePrefix}${linear.module}.lora_${side === 'a' ? 'A' : 'B'}.weight`;
+    const name = `base_model.model.${fullName(linear)}.lora_${side === 'a' ? 'A' : 'B'}.weight`;
     stored.set(name, { dtype: 'f32', shape, bytes: encodeFloats(values, 'f32') });
-    adapted.add(linear.module);
+    adapted.add(linear);
   }
   if (adapted.size === 0) throw new AdapterError(weightsFile, 'there are no LoRA tensors to write.');
 
-  const suffix = (module: string) => module.split('.').pop() as string;
-  const found = new Set([...adapted].map(suffix));
-  const wrong = [...new Set([...found, ...targets])].filter((name) => !found.has(name) || !targets.includes(name));
-  if (wrong.length > 0)
-    throw new AdapterError('adapter_config.json', `targets and tensors disagree on ${wrong.join(', ')}.`);
-  const everywhere = [...linears.values()]
-    .filter(({ module }) => found.has(suffix(module)))
-    .every(({ module }) => adapted.has(module));
+  const lastName = ({ module }: LinearModule) => module.split('.').pop() as string;
+  const found = new Set([...adapted].map(lastName));
+  const everywhere = [...linears.values()].every((linear) => adapted.has(linear) || !found.has(lastName(linear)));
+  const inOwnClass = [...adapted].every((linear) => fullName(linear) === linear.fullName);
+  const hasOneTower = new Set(model.params.map(({ tower }) => tower)).size === 1;
   // A short name means the module in every layer, and of a vision tower too; full names mean just what was trained.
-  const full = !everywhere || !isText || modulePrefix !== 'model.';
-  const targetModules = full ? [...adapted].map((module) => modulePrefix + module) : [...found];
+  const targetModules = everywhere && inOwnClass && hasOneTower ? [...found] : [...adapted].map(fullName);
 
   const description = {
     peft_type: 'LORA',

@@ -1,4 +1,4 @@
-import { gemmaWeightLoader } from '../loader/gemma-weight-loader.js';
+import { gemmaWeightLoader } from '../registry.js';
 import type { TensorData } from '../safetensors/write.js';
 import type { ModelLocation } from '../source/model-source.js';
 import { memorySink } from './memory-sink.js';
@@ -11,5 +11,5 @@ export async function loadedModel(from: ModelLocation) {
   await weights.close();
   const tensors = new Map<string, TensorData>();
   for (const [path, { shape, dtype }] of weights.entries) tensors.set(path, { shape, dtype, bytes: params.get(path)! });
-  return { config: weights.config, tensors };
+  return { model: weights.model, tensors };
 }

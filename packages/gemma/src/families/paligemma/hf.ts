@@ -1,11 +1,10 @@
-import { ConfigError, UnknownModelError } from './errors.js';
-import { type Fields, isFields, readNumber } from './fields.js';
-import { gemmaConfigToHf, modelTypeOf, readTextConfig } from './gemma-hf.js';
-import type { PaliGemmaConfig } from '../models/paligemma.js';
-import { checkPaliGemmaConfig, so400m, withoutWindow } from './paligemma-config.js';
-import { patchCount, type SiglipConfig } from '../models/siglip.js';
+import { ConfigError, UnknownModelError } from '../../config/errors.js';
+import { type Fields, isFields, modelTypeOf, readNumber } from '../../config/fields.js';
+import { generationOf, generations } from '../gemma/generations.js';
+import { gemmaConfigToHf, readTextConfig } from '../gemma/hf.js';
+import { patchCount, type SiglipConfig, so400m } from '../siglip/config.js';
+import { checkPaliGemmaConfig, decoderFamilies, type PaliGemmaConfig, withoutWindow } from './config.js';
 
-const decoders: Readonly<Record<string, 'gemma1' | 'gemma2'>> = { gemma: 'gemma1', gemma2: 'gemma2' };
 /** What transformers assumes for a `vision_config` that leaves fields out (SiglipVisionConfig). */
 const siglipDefaults = { d: 768, f: 3072, layers: 12, heads: 12, image: 224, patch: 16, eps: 1e-6 } as const;
 const defaultImageToken = 257152;
@@ -21,12 +20,19 @@ export function paliGemmaConfigFromHf(json: unknown): PaliGemmaConfig {
   const text = json['text_config'];
   if (!isFields(text)) throw new ConfigError('text_config', text, 'not an object; it says which decoder there is');
   const decoder = modelTypeOf({ model_type: 'gemma', ...text });
-  const family = Object.hasOwn(decoders, decoder) ? decoders[decoder] : undefined;
-  if (family === undefined) throw new UnknownModelError(decoder, Object.keys(decoders), 'text_config');
+  const generation = generationOf(decoder, ({ family, hf }) => (decoderFamilies.includes(family) ? hf.modelTypes : []));
+  if (generation === undefined) {
+    const decoders = Object.values(generations).filter(({ family }) => decoderFamilies.includes(family));
+    throw new UnknownModelError(
+      decoder,
+      decoders.flatMap(({ hf }) => hf.modelTypes),
+      'text_config',
+    );
+  }
   return checkPaliGemmaConfig({
     family: 'paligemma',
     vision: readVision(json['vision_config']),
-    text: withoutWindow(readTextConfig(text, family, json)),
+    text: withoutWindow(readTextConfig(text, generation, json)),
     imageTokenId: readNumber(json, 'image_token_index', readNumber(json, 'image_token_id', defaultImageToken)),
   });
 }
@@ -70,7 +76,7 @@ export function paliGemmaConfigToHf(config: PaliGemmaConfig): Record<string, unk
       ...decoder,
       num_image_tokens: tokens,
       // transformers wants a window: one as long as any text.
-      ...(text.family === 'gemma2' && { sliding_window: text.maxPositionEmbeddings }),
+      ...(generations[text.family].hasLocalLayers && { sliding_window: text.maxPositionEmbeddings }),
     },
     vision_config: {
       model_type: 'siglip_vision_model',

@@ -11,76 +11,22 @@ import {
   rope,
   scatterRows,
   tanh,
-  type LinearParams,
   type Tensor,
 } from '@lapidary/tensor';
-import type { GemmaConfig } from '../config/gemma-config.js';
-import { createProjection, type LoraRun, type Projection } from './projection.js';
-import { isRecomputed } from './recompute.js';
+import { createProjection, type Projection } from '../../models/projection.js';
+import { isRecomputed } from '../../models/recompute.js';
+import type { ForwardOptions, LayerGeometry, ModelInputs } from '../family.js';
+import { gemmaLayers, type GemmaConfig } from './config.js';
+import type { GemmaLayerParams, GemmaParams, NormParams } from './params.js';
 
 // Gemma 1, 2 and 3 text models (arXiv:2403.08295, 2408.00118, 2503.19786), as transformers and google-deepmind/gemma compute them.
 
-export interface NormParams {
-  /** [d]; used as 1 + weight. */
-  readonly weight: Tensor;
-}
-
-export interface GemmaLayerParams {
-  readonly inputNorm: NormParams;
-  readonly attn: {
-    readonly qProj: LinearParams;
-    readonly kProj: LinearParams;
-    readonly vProj: LinearParams;
-    readonly oProj: LinearParams;
-    /** Gemma 3: norms of each head of q and k, before the rotation. */
-    readonly qNorm?: NormParams;
-    readonly kNorm?: NormParams;
-  };
-  /** Gemma 2 and 3: norm of what attention adds to the stream. */
-  readonly postAttnNorm?: NormParams;
-  readonly preMlpNorm: NormParams;
-  readonly mlp: { readonly gateProj: LinearParams; readonly upProj: LinearParams; readonly downProj: LinearParams };
-  /** Gemma 2 and 3: norm of what the MLP adds to the stream. */
-  readonly postMlpNorm?: NormParams;
-}
-
-export interface GemmaParams {
-  /** [V, d]; also the output projection. */
-  readonly embedTokens: { readonly weight: Tensor };
-  readonly layers: readonly GemmaLayerParams[];
-  readonly finalNorm: NormParams;
-}
-
-export interface GemmaInputs {
-  /** i32 [B, T]. */
-  readonly inputIds: Tensor;
-  /** i32 [B, T, 4]: (segment, block, position, 0) of every token; see `attention` of @lapidary/tensor. */
-  readonly tokenInfo: Tensor;
-}
-
-/** Keys and values of earlier tokens, for generation. */
-export interface KvCache {
-  /** f32 [B·S, K·D] for every layer. */
-  readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
-  /** i32 [B·T]: rows of the cache that the new tokens' keys and values go to. */
-  readonly slots: Tensor;
-  /** i32 [B, S, 4]: records of the cached tokens, the new ones included; segment 0 where there is none yet. */
-  readonly keyInfo: Tensor;
-}
-
-export interface GemmaOptions extends LoraRun {
-  /** Multiplies embeddings. Default √d unrounded, as in an f32 run of transformers; the bf16 run rounds it to bf16. */
-  readonly embedScale?: number;
-  /** Computes blocks again in the backward pass instead of keeping their values: all of them, or the first so many. */
-  readonly gradientCheckpointing?: boolean | number;
-  readonly cache?: KvCache;
-}
-
 interface Block {
   readonly config: GemmaConfig;
+  readonly layer: LayerGeometry;
   readonly index: number;
   readonly tokenInfo: Tensor;
-  readonly options: GemmaOptions;
+  readonly options: ForwardOptions;
   readonly project: Projection;
   readonly updates: { k: Tensor; v: Tensor }[];
 }
@@ -90,7 +36,7 @@ export function gemmaEmbed(
   params: GemmaParams,
   config: GemmaConfig,
   inputIds: Tensor,
-  { embedScale = Math.fround(Math.sqrt(config.hiddenSize)) }: GemmaOptions = {},
+  { embedScale = Math.fround(Math.sqrt(config.hiddenSize)) }: ForwardOptions = {},
 ): Tensor {
   return embedding(params.embedTokens.weight, inputIds, { scale: embedScale });
 }
@@ -101,15 +47,15 @@ export function gemmaDecode(
   config: GemmaConfig,
   embedded: Tensor,
   tokenInfo: Tensor,
-  options: GemmaOptions = {},
+  options: ForwardOptions = {},
 ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
   const norm = { eps: config.rmsNormEps, weightOffset: 1 };
   const updates: { k: Tensor; v: Tensor }[] = [];
   let h = embedded;
-  params.layers.forEach((layer, index) => {
+  gemmaLayers(config).forEach((layer, index) => {
     const project = createProjection(options, index);
-    const block: Block = { config, index, tokenInfo, options, project, updates };
-    const run = (x: Tensor) => gemmaBlock(x, layer, block);
+    const block: Block = { config, layer, index, tokenInfo, options, project, updates };
+    const run = (x: Tensor) => gemmaBlock(x, params.layers[index]!, block);
     h = isRecomputed(options, index) ? checkpoint(run)(h) : run(h);
   });
   return { hidden: rmsNorm(h, params.finalNorm.weight, norm), cache: updates };
@@ -119,8 +65,8 @@ export function gemmaDecode(
 export function gemmaHidden(
   params: GemmaParams,
   config: GemmaConfig,
-  { inputIds, tokenInfo }: GemmaInputs,
-  options: GemmaOptions = {},
+  { inputIds, tokenInfo }: ModelInputs,
+  options: ForwardOptions = {},
 ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
   return gemmaDecode(params, config, gemmaEmbed(params, config, inputIds, options), tokenInfo, options);
 }
@@ -143,18 +89,14 @@ function gemmaBlock(h: Tensor, params: GemmaLayerParams, block: Block): Tensor {
 function selfAttention(
   x: Tensor,
   params: GemmaLayerParams['attn'],
-  { config, index, tokenInfo, options, project, updates }: Block,
+  { config, layer, index, tokenInfo, options, project, updates }: Block,
 ): Tensor {
   const [batch, length] = x.shape as [number, number, number];
-  const { numHeads, numKvHeads, headDim } = config;
-  const isLocal = config.layerTypes[index] === 'local';
+  const { numHeads, numKvHeads, headDim } = layer;
   const norm = { eps: config.rmsNormEps, weightOffset: 1 };
-  const turn = isLocal
-    ? { theta: config.ropeLocalTheta }
-    : { theta: config.ropeTheta, scalingFactor: config.ropeScalingFactor };
   const heads = (projected: Tensor, count: number, p: NormParams | undefined) => {
     const split = reshape(projected, [batch, length, count, headDim]);
-    return rope(p ? rmsNorm(split, p.weight, norm) : split, tokenInfo, turn);
+    return rope(p ? rmsNorm(split, p.weight, norm) : split, tokenInfo, layer.rope);
   };
   const q = heads(project(x, params.qProj, 0), numHeads, params.qNorm);
   let k = heads(project(x, params.kProj, 1), numKvHeads, params.kNorm);
@@ -176,7 +118,7 @@ function selfAttention(
   const out = attention(q, k, v, tokenInfo, keyInfo, {
     scale: config.queryPreAttnScalar ** -0.5,
     softcap: config.attnLogitSoftcap ?? 0,
-    window: isLocal ? (config.slidingWindow ?? 0) : 0,
+    window: layer.window ?? 0,
   });
   return project(reshape(out, [batch, length, numHeads * headDim]), params.oProj, 3);
 }

@@ -7,64 +7,20 @@ import {
   layerNorm,
   linear,
   reshape,
-  type LinearParams,
   type Tensor,
 } from '@lapidary/tensor';
-import { createProjection, type LoraRun, type Projection } from './projection.js';
-import { isRecomputed } from './recompute.js';
+import { createProjection, type LoraRun, type Projection } from '../../models/projection.js';
+import { isRecomputed } from '../../models/recompute.js';
+import type { ForwardOptions } from '../family.js';
+import type { SiglipConfig } from './config.js';
+import type { SiglipLayerParams, SiglipParams } from './params.js';
 
 // SigLIP's vision transformer (Zhai et al. 2023, arXiv:2303.15343; Dosovitskiy et al. 2020, arXiv:2010.11929) without a pooling
 // head, as big_vision and transformers compute it.
 
-/** Everything the architecture of a vision tower depends on. Names follow Hugging Face's `vision_config`. */
-export interface SiglipConfig {
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly numLayers: number;
-  readonly numHeads: number;
-  /** Pixels a side; a multiple of `patchSize`. */
-  readonly imageSize: number;
-  readonly patchSize: number;
-  readonly layerNormEps: number;
-}
-
-/** [W] each. */
-export interface LayerNormParams {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-}
-
-export interface SiglipLayerParams {
-  readonly norm1: LayerNormParams;
-  readonly attn: {
-    readonly qProj: LinearParams;
-    readonly kProj: LinearParams;
-    readonly vProj: LinearParams;
-    readonly outProj: LinearParams;
-  };
-  readonly norm2: LayerNormParams;
-  readonly mlp: { readonly fc1: LinearParams; readonly fc2: LinearParams };
-}
-
-export interface SiglipParams {
-  /** A convolution whose stride is its size: weight [W, 3, p, p], bias [W]. */
-  readonly patchEmbed: LinearParams;
-  /** [N, W]: learned, one row a patch. */
-  readonly posEmbed: { readonly weight: Tensor };
-  readonly layers: readonly SiglipLayerParams[];
-  readonly finalNorm: LayerNormParams;
-}
-
-export interface SiglipOptions extends LoraRun {
-  /** Computes blocks again in the backward pass instead of keeping their values: all of them, or the first so many. */
-  readonly gradientCheckpointing?: boolean | number;
+export interface SiglipOptions extends LoraRun, Pick<ForwardOptions, 'gradientCheckpointing'> {
   /** Number of the first block, where several towers share a LoRA dropout seed or a count of blocks. Default 0. */
   readonly firstBlock?: number;
-}
-
-/** Patches of an image: (pixels a side / patch size)². */
-export function patchCount({ imageSize, patchSize }: SiglipConfig): number {
-  return (imageSize / patchSize) ** 2;
 }
 
 /** Features of images after the last norm, f32 [B, N, W]. `patches` f32 [B, N, 3·p·p]: rows of patches, each channel, row, column. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { gemmaParamSpecs } from '../models/gemma-param-specs.js';
+import { gemmaParamSpecs } from './params.js';
 import { type GemmaPresetName, gemmaPresets } from './presets.js';
 
 // Published totals of the text models with the official vocabulary.
@@ -19,7 +19,7 @@ const totals: Record<GemmaPresetName, number> = {
 it.each(Object.entries(totals))('%s has %d parameters', (name, total) => {
   const specs = gemmaParamSpecs(gemmaPresets[name as GemmaPresetName]);
   let sum = 0;
-  for (const { shape } of specs.values()) sum += shape.reduce((a, b) => a * b, 1);
+  for (const { shape } of specs) sum += shape.reduce((a, b) => a * b, 1);
   expect(sum).toBe(total);
 });
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { GemmaConfig } from './gemma-config.js';
-import { ConfigError, UnknownModelError } from './errors.js';
-import { gemmaConfigFromGguf } from './gemma-from-gguf.js';
-import { gemmaConfigFromHf, gemmaConfigToHf } from './gemma-hf.js';
+import { ConfigError, UnknownModelError } from '../../config/errors.js';
+import type { GemmaConfig } from './config.js';
+import { gemmaConfigFromGguf } from './gguf.js';
+import { gemmaConfigFromHf, gemmaConfigToHf } from './hf.js';
 import { gemmaPresets } from './presets.js';
 
 describe('gemmaConfigFromHf', () => {

@@ -1,11 +1,7 @@
-import type { GemmaConfig, GemmaFamily } from './gemma-config.js';
-import { ConfigError, UnknownModelError } from './errors.js';
-import { checkConfig, everyNthGlobal, type Fields, readNumber } from './fields.js';
-
-const families: Readonly<Record<string, GemmaFamily>> = { gemma: 'gemma1', gemma2: 'gemma2', gemma3: 'gemma3' };
-const layerPeriod = { gemma1: 1, gemma2: 2, gemma3: 6 } as const;
-/** The 27B models scale queries by d / heads, which no GGUF says: llama.cpp knows them by their layers, so do we. */
-const layersOf27b = { gemma1: undefined, gemma2: 46, gemma3: 62 } as const;
+import { ConfigError, UnknownModelError } from '../../config/errors.js';
+import { type Fields, readNumber } from '../../config/fields.js';
+import { checkGemmaConfig, everyNthGlobal, type GemmaConfig } from './config.js';
+import { generationOf, generations } from './generations.js';
 
 /**
  * A GGUF's metadata as a `GemmaConfig`. The format does not hold query scale, layer pattern and local rope base: those
@@ -15,8 +11,11 @@ const layersOf27b = { gemma1: undefined, gemma2: 46, gemma3: 62 } as const;
 export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
   const architecture = metadata['general.architecture'];
   const arch = typeof architecture === 'string' ? architecture : '(no general.architecture)';
-  const family = Object.hasOwn(families, arch) ? families[arch] : undefined;
-  if (family === undefined) throw new UnknownModelError(arch, Object.keys(families), 'The GGUF header');
+  const traits = generationOf(arch, ({ gguf }) => [gguf.architecture]);
+  if (traits === undefined) {
+    const supported = Object.values(generations).map(({ gguf }) => gguf.architecture);
+    throw new UnknownModelError(arch, supported, 'The GGUF header');
+  }
 
   const key = (name: string) => `${arch}.${name}`;
   const required = (name: string) => {
@@ -36,10 +35,11 @@ export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
   if (scalingType !== 'none' && scalingType !== 'linear') {
     throw new ConfigError(key('rope.scaling.type'), scalingType, 'neither none nor linear');
   }
-  const ropeTheta = optional('rope.freq_base', family === 'gemma3' ? 1e6 : 1e4);
-  const isGemma2 = family === 'gemma2';
-  return checkConfig({
-    family,
+  const { softcaps, localTheta } = traits;
+  const ropeTheta = optional('rope.freq_base', traits.theta);
+  const softcap = (name: string, usual: number | null | undefined) => (usual ? optional(name, usual) : null);
+  return checkGemmaConfig({
+    family: traits.family,
     vocabSize: readVocabSize(metadata, key('vocab_size')),
     hiddenSize,
     intermediateSize: required('feed_forward_length'),
@@ -50,13 +50,13 @@ export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
     // Stored in float32: 1e-6 reads as 9.99999997e-7.
     rmsNormEps: Number(optional('attention.layer_norm_rms_epsilon', 1e-6).toPrecision(7)),
     maxPositionEmbeddings: required('context_length'),
-    queryPreAttnScalar: numLayers === layersOf27b[family] ? hiddenSize / numHeads : headDim,
-    attnLogitSoftcap: isGemma2 ? optional('attn_logit_softcapping', 50) : null,
-    finalLogitSoftcap: isGemma2 ? optional('final_logit_softcapping', 30) : null,
-    slidingWindow: family === 'gemma1' ? null : optional('attention.sliding_window', isGemma2 ? 4096 : 1024),
-    layerTypes: everyNthGlobal(numLayers, layerPeriod[family]),
+    queryPreAttnScalar: numLayers === traits.layersOf27b ? hiddenSize / numHeads : headDim,
+    attnLogitSoftcap: softcap('attn_logit_softcapping', softcaps?.attention),
+    finalLogitSoftcap: softcap('final_logit_softcapping', softcaps?.final),
+    slidingWindow: traits.hasLocalLayers ? optional('attention.sliding_window', traits.gguf.defaultWindow) : null,
+    layerTypes: everyNthGlobal(numLayers, traits.layerPeriod),
     ropeTheta,
-    ropeLocalTheta: family === 'gemma3' ? optional('rope.freq_base_swa', 1e4) : ropeTheta,
+    ropeLocalTheta: localTheta === null ? ropeTheta : optional('rope.freq_base_swa', localTheta),
     ropeScalingFactor: scalingType === 'linear' ? optional('rope.scaling.factor', 1) : 1,
     padTokenId: readNumber(metadata, 'tokenizer.ggml.padding_token_id', 0),
     bosTokenId: readNumber(metadata, 'tokenizer.ggml.bos_token_id', 2),

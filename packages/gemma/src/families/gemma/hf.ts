@@ -1,23 +1,10 @@
-import type { GemmaConfig, GemmaFamily, LayerType } from './gemma-config.js';
-import { ConfigError, UnknownModelError } from './errors.js';
-import { checkConfig, everyNthGlobal, type Fields, isFields, readNullable, readNumber } from './fields.js';
+import { ConfigError, UnknownModelError } from '../../config/errors.js';
+import { type Fields, isFields, modelTypeOf, readNullable, readNumber } from '../../config/fields.js';
+import { checkGemmaConfig, everyNthGlobal, type GemmaConfig, type LayerType } from './config.js';
+import { generationOf, generations, type GemmaTraits } from './generations.js';
 
-const families: Readonly<Record<string, GemmaFamily>> = {
-  gemma: 'gemma1',
-  gemma2: 'gemma2',
-  gemma3_text: 'gemma3',
-  gemma3: 'gemma3',
-};
-
-/** What transformers assumes for a field that config.json leaves out. */
-const defaults = {
-  gemma1: { vocab: 256000, d: 3072, f: 24576, layers: 28, heads: 16, kvHeads: 16, positions: 8192, theta: 1e4 },
-  gemma2: { vocab: 256000, d: 2304, f: 9216, layers: 26, heads: 8, kvHeads: 4, positions: 8192, theta: 1e4 },
-  gemma3: { vocab: 262208, d: 2304, f: 9216, layers: 26, heads: 8, kvHeads: 4, positions: 131072, theta: 1e6 },
-} as const;
 const defaultWindow = 4096;
 const defaultHeadDim = 256;
-const layerPeriod = { gemma1: 1, gemma2: 2, gemma3: 6 } as const;
 
 /**
  * Hugging Face's config.json of a Gemma 1, 2 or 3 model as a `GemmaConfig`. Reads the spellings of every transformers
@@ -32,48 +19,43 @@ export function gemmaConfigFromHf(json: unknown): GemmaConfig {
   if (text['use_bidirectional_attention'] === true) {
     throw new ConfigError('use_bidirectional_attention', true, 'but only causal language models are supported');
   }
-  return readTextConfig(text, familyOf(modelType), json);
+  const traits = generationOf(modelType, ({ hf }) => hf.modelTypes);
+  if (traits === undefined) {
+    const supported = Object.values(generations).flatMap(({ hf }) => hf.modelTypes);
+    throw new UnknownModelError(modelType, supported);
+  }
+  return readTextConfig(text, traits, json);
 }
 
-/** What a config.json calls its model. */
-export function modelTypeOf(json: Fields): string {
-  return typeof json['model_type'] === 'string' ? json['model_type'] : '(no model_type)';
-}
-
-function familyOf(modelType: string): GemmaFamily {
-  const family = Object.hasOwn(families, modelType) ? families[modelType] : undefined;
-  if (family === undefined) throw new UnknownModelError(modelType, Object.keys(families));
-  return family;
-}
-
-/** A decoder's fields; `outer` is the whole file where `text` is a part of it. */
-export function readTextConfig(text: Fields, family: GemmaFamily, outer: Fields): GemmaConfig {
+/** A decoder's fields; `outer` is the whole file where `text` is a part of it. @throws ConfigError naming the field */
+export function readTextConfig(text: Fields, traits: GemmaTraits, outer: Fields): GemmaConfig {
   refuseUnsupported(text);
   if (outer['tie_word_embeddings'] === false) throw untied();
 
-  const standard = defaults[family];
-  const numLayers = readNumber(text, 'num_hidden_layers', standard.layers);
+  const { softcaps } = traits;
+  const { defaults, queryPreAttnScalar } = traits.hf;
+  const numLayers = readNumber(text, 'num_hidden_layers', defaults.layers);
   const headDim = readNumber(text, 'head_dim', defaultHeadDim);
-  const isGemma2 = family === 'gemma2';
   // The instruction-tuned multimodal files list their stop tokens beside text_config, not in it.
   const token = (field: string) => outer[field] ?? text[field];
-  return checkConfig({
-    family,
-    vocabSize: readNumber(text, 'vocab_size', standard.vocab),
-    hiddenSize: readNumber(text, 'hidden_size', standard.d),
-    intermediateSize: readNumber(text, 'intermediate_size', standard.f),
+  return checkGemmaConfig({
+    family: traits.family,
+    vocabSize: readNumber(text, 'vocab_size', defaults.vocab),
+    hiddenSize: readNumber(text, 'hidden_size', defaults.d),
+    intermediateSize: readNumber(text, 'intermediate_size', defaults.f),
     numLayers,
-    numHeads: readNumber(text, 'num_attention_heads', standard.heads),
-    numKvHeads: readNumber(text, 'num_key_value_heads', standard.kvHeads),
+    numHeads: readNumber(text, 'num_attention_heads', defaults.heads),
+    numKvHeads: readNumber(text, 'num_key_value_heads', defaults.kvHeads),
     headDim,
     rmsNormEps: readNumber(text, 'rms_norm_eps', 1e-6),
-    maxPositionEmbeddings: readNumber(text, 'max_position_embeddings', standard.positions),
-    queryPreAttnScalar: family === 'gemma1' ? headDim : readNumber(text, 'query_pre_attn_scalar', 256),
-    attnLogitSoftcap: family === 'gemma1' ? null : readNullable(text, 'attn_logit_softcapping', isGemma2 ? 50 : null),
-    finalLogitSoftcap: family === 'gemma1' ? null : readNullable(text, 'final_logit_softcapping', isGemma2 ? 30 : null),
-    slidingWindow: family === 'gemma1' ? null : readNumber(text, 'sliding_window', defaultWindow),
-    layerTypes: readLayerTypes(text, family, numLayers),
-    ...readRope(text, family, standard.theta),
+    maxPositionEmbeddings: readNumber(text, 'max_position_embeddings', defaults.positions),
+    queryPreAttnScalar:
+      queryPreAttnScalar === null ? headDim : readNumber(text, 'query_pre_attn_scalar', queryPreAttnScalar),
+    attnLogitSoftcap: softcaps && readNullable(text, 'attn_logit_softcapping', softcaps.attention),
+    finalLogitSoftcap: softcaps && readNullable(text, 'final_logit_softcapping', softcaps.final),
+    slidingWindow: traits.hasLocalLayers ? readNumber(text, 'sliding_window', defaultWindow) : null,
+    layerTypes: readLayerTypes(text, traits, numLayers),
+    ...readRope(text, traits),
     padTokenId: readNumber({ id: token('pad_token_id') }, 'id', 0),
     bosTokenId: readNumber({ id: token('bos_token_id') }, 'id', 2),
     eosTokenIds: readTokenIds(token('eos_token_id')),
@@ -95,9 +77,13 @@ function refuseUnsupported(text: Fields): void {
   }
 }
 
-function readLayerTypes(text: Fields, family: GemmaFamily, numLayers: number): LayerType[] {
+function readLayerTypes(
+  text: Fields,
+  { hasLocalLayers, layerPeriod, hf }: GemmaTraits,
+  numLayers: number,
+): LayerType[] {
   const listed = text['layer_types'];
-  if (family !== 'gemma1' && listed !== undefined && listed !== null) {
+  if (hasLocalLayers && listed !== undefined && listed !== null) {
     if (!Array.isArray(listed)) throw new ConfigError('layer_types', listed, 'not a list');
     return listed.map((type, i) => {
       if (type === 'full_attention') return 'global';
@@ -105,30 +91,28 @@ function readLayerTypes(text: Fields, family: GemmaFamily, numLayers: number): L
       throw new ConfigError(`layer_types[${i}]`, type, 'neither full_attention nor sliding_attention');
     });
   }
-  if (family !== 'gemma3') return everyNthGlobal(numLayers, layerPeriod[family]);
-  const period = readNumber(text, '_sliding_window_pattern', layerPeriod.gemma3);
+  if (!hf.hasPatternField) return everyNthGlobal(numLayers, layerPeriod);
+  const period = readNumber(text, '_sliding_window_pattern', layerPeriod);
   return everyNthGlobal(numLayers, readNumber(text, 'sliding_window_pattern', period));
 }
 
-/** Old files: rope_theta, rope_local_base_freq, rope_scaling. New ones: rope_parameters, for Gemma 3 by layer type. */
-function readRope(text: Fields, family: GemmaFamily, standardTheta: number) {
+/** Old files: rope_theta, rope_local_base_freq, rope_scaling. New ones: rope_parameters, by layer type where types turn differently. */
+function readRope(text: Fields, { name, theta, localTheta, hasLocalLayers }: GemmaTraits) {
   const parameters = isFields(text['rope_parameters']) ? text['rope_parameters'] : {};
   const full = isFields(parameters['full_attention']) ? parameters['full_attention'] : parameters;
   const sliding = isFields(parameters['sliding_attention']) ? parameters['sliding_attention'] : {};
   const oldScaling = isFields(text['rope_scaling']) ? text['rope_scaling'] : undefined;
   const oldFull = isFields(oldScaling?.['full_attention']) ? oldScaling['full_attention'] : oldScaling;
-  const ropeTheta = readNumber(full, 'rope_theta', readNumber(text, 'rope_theta', standardTheta));
+  const ropeTheta = readNumber(full, 'rope_theta', readNumber(text, 'rope_theta', theta));
   const ropeScalingFactor = readScaling(full['rope_type'] === undefined && oldFull ? oldFull : full);
-  if (family !== 'gemma3') {
-    if (family === 'gemma2' && ropeScalingFactor !== 1) {
-      throw new ConfigError('rope_scaling', full, 'but Gemma 2 with scaled positions is not supported');
-    }
+  if (localTheta === null) {
+    if (hasLocalLayers && ropeScalingFactor !== 1)
+      throw new ConfigError('rope_scaling', full, `but ${name} with scaled positions is not supported`);
     return { ropeTheta, ropeLocalTheta: ropeTheta, ropeScalingFactor };
   }
-  if (readScaling(sliding) !== 1) {
+  if (readScaling(sliding) !== 1)
     throw new ConfigError('rope_parameters.sliding_attention', sliding, 'but local layers use unscaled positions');
-  }
-  const ropeLocalTheta = readNumber(sliding, 'rope_theta', readNumber(text, 'rope_local_base_freq', 1e4));
+  const ropeLocalTheta = readNumber(sliding, 'rope_theta', readNumber(text, 'rope_local_base_freq', localTheta));
   return { ropeTheta, ropeLocalTheta, ropeScalingFactor };
 }
 
@@ -147,22 +131,15 @@ function readTokenIds(value: unknown): number[] {
   return ids;
 }
 
-const modelTypes = {
-  gemma1: { type: 'gemma', architecture: 'GemmaForCausalLM' },
-  gemma2: { type: 'gemma2', architecture: 'Gemma2ForCausalLM' },
-  gemma3: { type: 'gemma3_text', architecture: 'Gemma3ForCausalLM' },
-} as const;
-
 /** The config.json of a text model, in the spellings of old and new transformers alike. */
 export function gemmaConfigToHf(config: GemmaConfig): Record<string, unknown> {
-  const { family } = config;
-  const { type, architecture } = modelTypes[family];
+  const { hf, hasLocalLayers, softcaps, localTheta } = generations[config.family];
   const scaling = config.ropeScalingFactor === 1 ? null : { rope_type: 'linear', factor: config.ropeScalingFactor };
   const rope = { rope_theta: config.ropeTheta, ...(scaling ?? { rope_type: 'default' }) };
   const [onlyEos] = config.eosTokenIds;
   return {
-    architectures: [architecture],
-    model_type: type,
+    architectures: [hf.architecture],
+    model_type: hf.modelTypes[0],
     vocab_size: config.vocabSize,
     hidden_size: config.hiddenSize,
     intermediate_size: config.intermediateSize,
@@ -173,19 +150,21 @@ export function gemmaConfigToHf(config: GemmaConfig): Record<string, unknown> {
     rms_norm_eps: config.rmsNormEps,
     max_position_embeddings: config.maxPositionEmbeddings,
     hidden_activation: 'gelu_pytorch_tanh',
-    ...(family === 'gemma1' && { hidden_act: 'gelu_pytorch_tanh' }),
+    ...(hf.hasOldActivationField && { hidden_act: 'gelu_pytorch_tanh' }),
     attention_bias: false,
     attention_dropout: 0,
     tie_word_embeddings: true,
-    ...(family !== 'gemma1' && {
-      query_pre_attn_scalar: config.queryPreAttnScalar,
+    ...(hf.queryPreAttnScalar !== null && { query_pre_attn_scalar: config.queryPreAttnScalar }),
+    ...(softcaps && {
       attn_logit_softcapping: config.attnLogitSoftcap,
       final_logit_softcapping: config.finalLogitSoftcap,
+    }),
+    ...(hasLocalLayers && {
       sliding_window: config.slidingWindow,
       layer_types: config.layerTypes.map((layer) => (layer === 'global' ? 'full_attention' : 'sliding_attention')),
     }),
     rope_theta: config.ropeTheta,
-    ...(family === 'gemma3'
+    ...(localTheta !== null
       ? {
           rope_local_base_freq: config.ropeLocalTheta,
           rope_scaling: scaling,

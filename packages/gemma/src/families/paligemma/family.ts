@@ -1,0 +1,77 @@
+import { tableLosses } from '../../models/token-losses.js';
+import type { Model, ModelFamily, ParamTree } from '../family.js';
+import { gemma1, gemma2 } from '../gemma/family.js';
+import { gemmaLogits } from '../gemma/forward.js';
+import { generations } from '../gemma/generations.js';
+import { patchCount } from '../siglip/config.js';
+import type { PaliGemmaConfig } from './config.js';
+import { paliGemmaHidden } from './forward.js';
+import { paliGemmaConfigFromHf, paliGemmaConfigToHf } from './hf.js';
+import { bigVisionLayout, paliGemmaHuggingFaceLayout } from './layouts.js';
+import { paliGemmaConfigFromBigVision } from './npz.js';
+import {
+  decoderPrefix,
+  paliGemmaLinears,
+  paliGemmaParamSpecs,
+  paliGemmaTowers,
+  type PaliGemmaParams,
+} from './params.js';
+import { imagePresets, preparePicture } from './pictures.js';
+import { paliGemmaPresets } from './presets.js';
+import { paliGemmaPromptForm } from './prompt.js';
+
+/** `paliGemmaParamSpecs` says what the tree holds: whoever makes one goes by it. */
+const paramsOf = (tree: ParamTree) => tree as unknown as PaliGemmaParams;
+
+function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
+  const { vision, text } = config;
+  const decoder = (text.family === gemma1.id ? gemma1 : gemma2).describe(text);
+  const traits = generations[text.family];
+  return {
+    config,
+    name: 'PaliGemma',
+    title: `paligemma with ${vision.numLayers} vision layers and ${text.numLayers} layers of ${text.family}`,
+    params: paliGemmaParamSpecs(config),
+    layers: decoder.layers,
+    numBlocks: text.numLayers + vision.numLayers,
+    hiddenSize: text.hiddenSize,
+    vocabSize: text.vocabSize,
+    maxPositionEmbeddings: text.maxPositionEmbeddings,
+    eosTokenIds: text.eosTokenIds,
+    vision: {
+      imageSize: vision.imageSize,
+      patchSize: vision.patchSize,
+      tokensPerImage: patchCount(vision),
+      patchValues: 3 * vision.patchSize ** 2,
+    },
+    preparePicture: (image, how) => preparePicture(vision, image, how),
+    prompt: paliGemmaPromptForm,
+    embeddingPath: decoderPrefix + decoder.embeddingPath,
+    parts: { decoder: { prefix: decoderPrefix, model: decoder } },
+    layouts: { safetensors: paliGemmaHuggingFaceLayout(traits), npz: bigVisionLayout(traits) },
+    settings: {
+      ...decoder.settings,
+      ...Object.fromEntries(Object.entries(vision).map(([key, value]) => [`vision.${key}`, value])),
+    },
+    forward: (params, inputs, options) => paliGemmaHidden(paramsOf(params), config, inputs, options),
+    logits: (params, rows) => gemmaLogits(paramsOf(params).language, text, rows),
+    tokenLosses: (params, rows, targets, { labelSmoothing } = {}) =>
+      tableLosses(rows, paramsOf(params).language.embedTokens.weight, targets, {
+        softcap: text.finalLogitSoftcap ?? 0,
+        labelSmoothing,
+      }),
+    toHf: () => paliGemmaConfigToHf(config),
+  };
+}
+
+/** PaliGemma 1 and 2 (arXiv:2407.07726, arXiv:2412.03555). */
+export const paligemma = {
+  id: 'paligemma',
+  presets: paliGemmaPresets,
+  linears: paliGemmaLinears,
+  towers: paliGemmaTowers,
+  imagePresets,
+  hf: { modelTypes: ['paligemma'], read: paliGemmaConfigFromHf },
+  npz: { read: paliGemmaConfigFromBigVision },
+  describe,
+} as const satisfies ModelFamily<PaliGemmaConfig>;
