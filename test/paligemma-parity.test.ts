@@ -2,6 +2,7 @@
 import {
   gemmaLogits,
   Generator,
+  planGeneration,
   modelLoss,
   paliGemmaHidden,
   paliGemmaImageFeatures,
@@ -77,7 +78,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
       tokens: greedy.prompt.filter((id) => id !== config.imageTokenId),
       patches: batch.patches.slice(greedy.image * values, (greedy.image + 1) * values),
     };
-    const generator = new Generator(gpu, paramTree(variables), model, { maxLength: 40 });
+    const generator = new Generator(gpu, planGeneration(gpu.profile, paramTree(variables), model, { maxLength: 40 }));
     const found: number[] = [];
     for await (const token of generator.generate(prompt, { maxNewTokens: greedy.new.length, stopTokens: [] }))
       found.push(token);

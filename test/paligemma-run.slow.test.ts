@@ -212,9 +212,9 @@ describe('PaliGemma', () => {
     expect(JSON.stringify(names)).toContain(`step-${String(done).padStart(8, '0')}`);
   });
 
-  it.each([
+  it.each<[string, readonly object[], RegExp]>([
     ['no picture', [{ prompt: 'a', completion: 'b' }], /:1: this row has no picture/],
-    ['two numbers of pictures', [rows[0], { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],
+    ['two numbers of pictures', [rows[0]!, { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],
     ['rows of text', [{ text: 'a' }], /:1: this row has no picture/],
     ['no picture file', [{ ...rows[0], image: noPicture }], /:1: .*Use PNG, JPEG or WebP/],
     ['a picture cut off', [{ ...rows[0], image: truncated }], /:1: /],

@@ -8,15 +8,15 @@ export { sizeOfParams } from './models/param-specs.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
+export { ContextLengthError, Generator, greedy, type GenerateOptions } from './generate.js';
 export {
-  ContextLengthError,
-  Generator,
-  greedy,
+  type GenerationOptions,
+  type GenerationPlan,
+  planGeneration,
   PromptImagesError,
-  type GenerateOptions,
   type ModelPrompt,
   type PromptSize,
-} from './generate.js';
+} from './generation-plan.js';
 
 // Text
 export { ChatTemplateError, type ChatMessage } from './text/chat-template.js';

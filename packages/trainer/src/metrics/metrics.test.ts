@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createMemoryStore } from '../store/memory-store.js';
 import { readText } from '../store/file-store.js';
-import { formatBytes, formatNumber, formatSeconds } from './format.js';
+import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import { combineLoggers } from './logger.js';
 import { createMetricsLogger, readMetrics, readSamples } from './metrics-file.js';
 import { createRunRecorder } from './record-run.js';

@@ -27,6 +27,7 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
     vocabSize: config.vocabSize,
     maxPositionEmbeddings: config.maxPositionEmbeddings,
     eosTokenIds,
+    sentencePieceFiles: ['tokenizer.model'],
     prompt: gemmaPrompt,
     embeddingPath,
     parts: {},

@@ -1,5 +1,5 @@
 import type { Variable } from '@lapidary/tensor';
-import type { TensorData } from '@lapidary/weights';
+import type { JsonValue, TensorData } from '@lapidary/weights';
 import * as v from 'valibot';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { CheckpointCorruptError, ResumeMismatchError } from '../../errors/errors.js';
@@ -47,7 +47,7 @@ export function saveRun(
       },
     });
   }
-  const plain = v.parse(runStateSchema, state);
+  const plain = JSON.parse(JSON.stringify(state)) as JsonValue;
   return saveCheckpoint(store, state.step, { tensors, state: plain }, { newest: keep, period: keepPeriod });
 }
 
