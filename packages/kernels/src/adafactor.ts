@@ -97,7 +97,9 @@ function partialMoments<B>(
   for (let first = 0, end: number; first < all; first = end) {
     end = first + 1;
     if (!fits(first, end))
-      throw new BindingLimitError(`adafactor: ${partRows} rows of ${columns} values do not fit a binding of ${limit} bytes`);
+      throw new BindingLimitError(
+        `adafactor: ${partRows} rows of ${columns} values do not fit a binding of ${limit} bytes`,
+      );
     if (fits(first, all)) end = all;
     else while (fits(first, end + 1)) end++;
     const firstRow = firstRowOf(first);
@@ -179,8 +181,7 @@ function update<B>(
   const scale = workspace(4);
   const { maxStorageBufferBindingSize: limit, maxComputeWorkgroupsPerDimension } = profile.limits;
   const window = n * 4 <= limit ? n : Math.floor(limit / 4 / chunk) * chunk;
-  if (window === 0)
-    throw new BindingLimitError(`adafactor: ${chunk} values do not fit a binding of ${limit} bytes`);
+  if (window === 0) throw new BindingLimitError(`adafactor: ${chunk} values do not fit a binding of ${limit} bytes`);
   const windows = Array.from({ length: Math.ceil(n / window) }, (_, i) => ({
     start: i * window,
     count: Math.min(window, n - i * window),

@@ -70,9 +70,7 @@ export function adafactor({
       adafactorKernel(profile, {
         param: p!,
         grad: g!,
-        moments: second
-          ? { batch: n / (rows * columns), rows, columns, row: first!, col: second }
-          : { n, v: first! },
+        moments: second ? { batch: n / (rows * columns), rows, columns, row: first!, col: second } : { n, v: first! },
         hyper: h!,
         gradNormSquared: norm!,
         learningRateScale,
