@@ -1,7 +1,10 @@
 export * from './dtype.js';
 export * from './kernel-call.js';
 export * from './run-kernels.js';
+export * from './adafactor.js';
 export * from './adamw.js';
+export * from './lion.js';
+export * from './sgd.js';
 export {
   attentionBackward,
   attentionBackwardWorkspaceBytes,

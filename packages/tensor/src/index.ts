@@ -1,14 +1,17 @@
 export { checkpoint, gradients, nodesBelow, NotDifferentiableError, valueAndGrad } from './autograd.js';
 export { formatType, sizeOf, Tensor, TensorShapeError, type GraphNode, type TensorType } from './graph.js';
+export { adafactor, adafactorMoments, type AdafactorArgs, type AdafactorMoments } from './ops/adafactor.js';
 export { adamw, type AdamWArgs } from './ops/adamw.js';
 export { attention, rope, type AttentionOptions, type RopeOptions } from './ops/attention.js';
 export { linearCrossEntropy, type CrossEntropyOptions } from './ops/cross-entropy.js';
 export * from './ops/elementwise.js';
 export { embedding, scatterRows } from './ops/embedding.js';
+export { lion, type LionArgs } from './ops/lion.js';
 export { linear, matmul, scale, type LinearParams, type MatmulOptions } from './ops/matmul.js';
 export { geglu } from './ops/mlp.js';
 export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
 export { addAll, max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
+export { sgd, type SgdArgs } from './ops/sgd.js';
 export { cast, concat, constantI32, reshape, slice, transpose } from './ops/shape.js';
 export {
   allocateAll,

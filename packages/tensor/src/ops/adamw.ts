@@ -7,12 +7,17 @@ export interface AdamWArgs {
   readonly grad: Tensor;
   readonly m: Tensor;
   readonly v: Tensor;
-  /** f32 [8]: learningRate, beta1, beta2, eps, weightDecay, 1 − beta1^t, 1 − beta2^t, clipNorm (≤ 0: no clipping). */
+  /**
+   * f32 [8]: learningRate, beta1, beta2, eps, weightDecay, 1 − beta1^t, 1 − beta2^t, clipNorm (≤ 0: no clipping). Or f32 [10]:
+   * and 1 − beta1, 1 − beta2, which f32 cannot tell from beta (of 0.999 it is off by 1e-5).
+   */
   readonly hyper: Tensor;
   /** f32 scalar: squared global gradient norm, for clipping. If it is not finite, nothing is updated. */
   readonly gradNormSquared: Tensor;
   /** Multiplies the weight decay of this tensor. Default 1. */
   readonly weightDecayScale?: number;
+  /** Multiplies the learning rate of this tensor. Default 1. */
+  readonly learningRateScale?: number;
 }
 
 /** One AdamW update (Loshchilov & Hutter 2017, arXiv:1711.05101; PyTorch's form) → new [param, m, v], in place where possible. */
@@ -24,11 +29,14 @@ export function adamw({
   hyper,
   gradNormSquared,
   weightDecayScale = 1,
+  learningRateScale = 1,
 }: AdamWArgs): [Tensor, Tensor, Tensor] {
   for (const t of [param, grad, m, v]) {
     if (t.dtype !== 'f32' || t.size !== param.size)
       throw new TensorShapeError('adamw', `${formatType(t)} beside a parameter ${formatType(param)}`);
   }
+  if (hyper.size !== 8 && hyper.size !== 10)
+    throw new TensorShapeError('adamw', `hyper is ${formatType(hyper)}, not f32[8] or f32[10]`);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };
   return addNode({
@@ -50,6 +58,8 @@ export function adamw({
         gradNormSquared: inputs[5]!,
         n,
         weightDecayScale,
+        learningRateScale,
+        hasComplements: hyper.size === 10,
       }),
   }) as [Tensor, Tensor, Tensor];
 }

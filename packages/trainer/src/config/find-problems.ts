@@ -28,13 +28,20 @@ export function findProblems(schema: v.GenericSchema, input: unknown): ConfigPro
 function problemOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema): ConfigProblem {
   const path = issue.path?.map((item) => String(item.key)) ?? [];
   // What belongs in a field that is missing stands in the field's own schema; valibot reports the object around it.
-  const field = unwrap(path.reduce<unknown>((at, key) => unwrap(at)?.entries?.[key], schema));
-  const allowed = field?.message ?? (issue.message.startsWith('Invalid') ? 'an object' : issue.message);
-  return { path: path.join('.'), found: describeValue(issue.input), allowed: String(allowed) };
+  let field: unknown = schema;
+  let value: unknown = issue.path?.[0]?.input;
+  for (const key of path) {
+    field = unwrap(field, value)?.entries?.[key];
+    value = (value as Record<string, unknown> | null | undefined)?.[key];
+  }
+  const message = unwrap(field, value)?.message;
+  const own = typeof message === 'string' ? message : undefined;
+  const allowed = own ?? (issue.message.startsWith('Invalid') ? 'an object' : issue.message);
+  return { path: path.join('.'), found: describeValue(issue.input), allowed };
 }
 
 function findUnknownFields(schema: unknown, input: unknown, prefix: string): ConfigProblem[] {
-  const entries = unwrap(schema)?.entries;
+  const entries = unwrap(schema, input)?.entries;
   if (!entries || typeof input !== 'object' || input === null || Array.isArray(input)) return [];
   return Object.entries(input).flatMap(([key, value]) => {
     const path = prefix + key;
@@ -52,13 +59,24 @@ interface SchemaParts {
   readonly entries?: Record<string, unknown>;
   readonly wrapped?: unknown;
   readonly message?: unknown;
+  /** Of a `variant`: the field that tells its options apart, and these. */
+  readonly key?: string;
+  readonly options?: readonly unknown[];
 }
 
-/** The schema inside `optional` and `nullable`. */
-function unwrap(schema: unknown): SchemaParts | undefined {
+/**
+ * The schema inside `optional` and `nullable`; of a `variant` the option that the input chooses. An input that chooses none has no
+ * entries: valibot reports the field that should have chosen, and that is the only problem.
+ */
+function unwrap(schema: unknown, input: unknown): SchemaParts | undefined {
   let inner = schema as SchemaParts | undefined;
   while (inner?.wrapped) inner = inner.wrapped as SchemaParts;
-  return inner;
+  const { key, options } = inner ?? {};
+  if (key === undefined || options === undefined || typeof input !== 'object' || input === null) return inner;
+  const chosen = (options as readonly SchemaParts[]).find(({ entries }) =>
+    v.is(entries![key] as v.GenericSchema, (input as Record<string, unknown>)[key]),
+  );
+  return chosen ?? inner;
 }
 
 /** The candidate most like `word`, if it is like enough to be what was meant. */

@@ -1,0 +1,58 @@
+import { lion as lionKernel } from '@lapidary/kernels';
+import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+
+export interface LionArgs {
+  /** f32, all of one shape. */
+  readonly param: Tensor;
+  readonly grad: Tensor;
+  readonly m: Tensor;
+  /** f32 [5]: learningRate, 1 − beta1, 1 − beta2, weightDecay, clipNorm (≤ 0: no clipping). */
+  readonly hyper: Tensor;
+  /** f32 scalar: squared global gradient norm, for clipping. If it is not finite, nothing is updated. */
+  readonly gradNormSquared: Tensor;
+  /** Multiply the learning rate and the weight decay of this tensor. Default 1. */
+  readonly learningRateScale?: number;
+  readonly weightDecayScale?: number;
+}
+
+/**
+ * One Lion update (Chen et al. 2023, arXiv:2302.06675; as optax.lion) → new [param, m], in place where possible. One kernel.
+ * @throws TensorShapeError
+ */
+export function lion({
+  param,
+  grad,
+  m,
+  hyper,
+  gradNormSquared,
+  learningRateScale = 1,
+  weightDecayScale = 1,
+}: LionArgs): [Tensor, Tensor] {
+  for (const t of [param, grad, m]) {
+    if (t.dtype !== 'f32' || t.size !== param.size)
+      throw new TensorShapeError('lion', `${formatType(t)} beside a parameter ${formatType(param)}`);
+  }
+  if (hyper.size !== 5) throw new TensorShapeError('lion', `hyper is ${formatType(hyper)}, not f32[5]`);
+  const n = param.size;
+  const type = { shape: param.shape, dtype: 'f32' as const };
+  return addNode({
+    name: 'lion',
+    inputs: [param, grad, m, hyper, gradNormSquared],
+    outputs: [type, type],
+    inPlace: new Map([
+      [0, 0],
+      [1, 2],
+    ]),
+    lower: ({ profile, inputs, outputs }) =>
+      lionKernel(profile, {
+        param: outputs[0]!,
+        grad: inputs[1]!,
+        m: outputs[1]!,
+        hyper: inputs[3]!,
+        gradNormSquared: inputs[4]!,
+        n,
+        learningRateScale,
+        weightDecayScale,
+      }),
+  }) as [Tensor, Tensor];
+}

@@ -1,0 +1,77 @@
+import * as v from 'valibot';
+import { real } from '../config/rules.js';
+import { adafactor } from './adafactor.js';
+import { adamw } from './adamw.js';
+import { lion } from './lion.js';
+import type { Optimizer } from './optimizer.js';
+import { sgd } from './sgd.js';
+
+/** Every optimiser that a config can name. The first is the default. */
+export const optimizers = [adamw, sgd, lion, adafactor] as const;
+
+export type OptimizerType = (typeof optimizers)[number]['type'];
+
+type SettingsOf<O> = O extends Optimizer<infer S, infer T> ? { readonly type: T } & S : never;
+
+/** A checked optimiser of a config with its defaults filled in: `{ type: 'lion', betas, weightDecay, learningRate, clipGradNorm }`. */
+export type OptimizerConfig<T extends OptimizerType = OptimizerType> = Extract<
+  SettingsOf<(typeof optimizers)[number]>,
+  { readonly type: T }
+> & {
+  /** The rate at the end of the warm-up. */
+  readonly learningRate: number;
+  /** Largest global L2 norm of the gradients; null for no clipping. */
+  readonly clipGradNorm: number | null;
+};
+
+/** As the schema gives it: the default learning rate depends on LoRA, so it is filled in later (`Optimizer.defaultLearningRate`). */
+export type ParsedOptimizer = OptimizerConfig extends infer O
+  ? O extends OptimizerConfig
+    ? Omit<O, 'learningRate'> & { readonly learningRate?: number | undefined }
+    : never
+  : never;
+
+/** What a user writes: the type, which may be left out for AdamW, and any of its settings. */
+export type OptimizerInput = OptimizerConfig extends infer O
+  ? O extends OptimizerConfig
+    ? { readonly [K in Exclude<keyof O, 'type'>]?: O[K] | undefined } & (O['type'] extends 'adamw'
+        ? { readonly type?: 'adamw' | undefined }
+        : Pick<O, 'type'>)
+    : never
+  : never;
+
+/** The optimiser of this type. */
+export function optimizerOf(type: OptimizerType): Optimizer {
+  return optimizers.find((optimizer) => optimizer.type === type)!;
+}
+
+const schemaOf = ({ type, settings }: Optimizer) => {
+  const named = v.literal(type);
+  return v.object(
+    {
+      type: type === optimizers[0].type ? v.optional(named, type) : named,
+      learningRate: v.optional(real({ above: 0 })),
+      ...settings,
+      clipGradNorm: v.optional(v.nullable(real({ above: 0 })), 1),
+    },
+    described(type),
+  );
+};
+
+const described = (type: OptimizerType | string) => {
+  const { settings } = optimizers.find((optimizer) => optimizer.type === type)!;
+  return `an object: { ${['type', 'learningRate', ...Object.keys(settings), 'clipGradNorm'].join(', ')} }`;
+};
+
+const types = optimizers.map(({ type }) => type);
+
+/**
+ * `optimizer` of a config: an object whose `type` says which settings it may have. `findProblems` finds unknown fields in it, since it
+ * follows `variant` schemas to the option that the input chooses.
+ */
+export const optimizerSchema: v.GenericSchema<OptimizerInput, ParsedOptimizer> = v.variant(
+  'type',
+  optimizers.map((optimizer) => schemaOf(optimizer as Optimizer)),
+  // valibot reports the type that is not known, or what is no object at all.
+  (issue) => (issue.path ? `one of ${types.map((type) => `'${type}'`).join(', ')}` : described(types[0]!)),
+) as unknown as v.GenericSchema<OptimizerInput, ParsedOptimizer>;
