@@ -1,6 +1,6 @@
 // A vocabulary of 262,144 words on a device whose bindings end at 128 MiB: nothing of the size tokens × vocabulary or
 // tokens × tokens exists, and it runs.
-import { loraSpecs, gemmaParamSpecs, gemmaPresets, paramTree, planVariables, type GemmaConfig } from '@lapidary/gemma';
+import { loraSpecs, gemmaPresets, modelOf, paramTree, planVariables, type GemmaConfig } from '@lapidary/gemma';
 import { openGpu, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { Program } from '@lapidary/tensor';
 import { hyperInput, planStep, planTrained, type StepModel } from '@lapidary/trainer';
@@ -20,10 +20,11 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 /** A model in bf16 with a LoRA of rank 4 on every linear, or trained whole in f32; abstract. */
-function modelOf(config: GemmaConfig, full: boolean) {
+function runOf(config: GemmaConfig, full: boolean) {
+  const { params } = modelOf(config);
   const base = planVariables(
     new Map(
-      [...gemmaParamSpecs(config)].map(([path, { shape }]) => [
+      params.map(({ path, shape }) => [
         path,
         { shape, dtype: full ? 'f32' : 'bf16', category: full ? 'trainable' : 'weights' },
       ]),
@@ -33,7 +34,7 @@ function modelOf(config: GemmaConfig, full: boolean) {
     new Map(
       full
         ? []
-        : [...loraSpecs(config, { rank: 4, alpha: 4 })].map(([path, { shape }]) => [
+        : [...loraSpecs(params, { rank: 4, alpha: 4 })].map(([path, { shape }]) => [
             path,
             { shape, dtype: 'f32', category: 'trainable' },
           ]),
@@ -54,7 +55,7 @@ describe.each([false, true])('Gemma 3 270M as released, 16,384 tokens, all of it
     const config = gemmaPresets['gemma-3-270m'];
     expect(config.vocabSize).toBe(262_144);
     const tokens = 16_384;
-    const plan = planStep(profile, modelOf(config, full).model, { batch: 1, length: tokens, targets: tokens });
+    const plan = planStep(profile, runOf(config, full).model, { batch: 1, length: tokens, targets: tokens });
     // Bytes, so that a tensor of one byte an element would be found too. Variables are parameters and their state.
     const largest = Math.max(
       ...plan.slotBytes,
@@ -84,7 +85,7 @@ it('a table of 160 MiB is read in windows: loss and step are right', async () =>
     headDim: 32,
     layerTypes: ['global'],
   };
-  const { model, base, lora, variables } = modelOf(config, false);
+  const { model, base, lora, variables } = runOf(config, false);
   for (const variable of variables.values()) variable.allocate(gpu);
   for (const { m, v } of model.trained) for (const state of [m, v]) state.allocate(gpu);
   const table = base.get('embedTokens.weight')!;

@@ -45,7 +45,7 @@ const kinds = {
 } as const;
 
 async function setUp(name: string, kind: keyof typeof kinds) {
-  const { config, variables } = await paliGemmaFixture(gpu, name);
+  const { config, model: described, variables } = await paliGemmaFixture(gpu, name);
   const { lora, trained: isTrained } = kinds[kind];
   let trainedParams = new Map([...variables].filter(([path]) => isTrained(path)));
   let options: StepModel['options'] = {};
@@ -53,7 +53,7 @@ async function setUp(name: string, kind: keyof typeof kinds) {
     const rank = { rank: 4, alpha: 8 };
     const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
     trainedParams = new Map();
-    for (const [path, spec] of loraSpecs(config, { ...rank, targets: isTrained })) {
+    for (const [path, spec] of loraSpecs(described.params, { ...rank, targets: ({ path }) => isTrained(path) })) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
       const hf = paliGemmaHfName(`${spec.linear}.weight`, config).replace('language_model.model.', 'language_model.');
       variable.write(

@@ -1,7 +1,7 @@
 // One layer of each tower of PaliGemma 3B at full width on the device: bf16 base, LoRA on everything, recomputed blocks.
 import {
   loraSpecs,
-  paliGemmaParamSpecs,
+  modelOf,
   paliGemmaPresets,
   paramTree,
   patchCount,
@@ -25,9 +25,9 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
   };
   const count = patchCount(config.vision);
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape }] of paliGemmaParamSpecs(config))
-    plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
-  const lora = loraSpecs(config, { rank: 16, alpha: 16 });
+  const { params } = modelOf(config);
+  for (const { path, shape } of params) plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
+  const lora = loraSpecs(params, { rank: 16, alpha: 16 });
   for (const [path, { shape }] of lora) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables) {

@@ -1,5 +1,5 @@
 // What fine-tuning the released PaliGemmas takes, from the planner alone.
-import { paliGemmaParamSpecs, paliGemmaPresets } from '@lapidary/gemma';
+import { paliGemmaParamSpecs, paliGemmaPresets, sizeOfParams } from '@lapidary/gemma';
 import { baselineProfile } from '@lapidary/gpu';
 import { planPreset, resolveTrainConfig } from '@lapidary/trainer';
 import { expect, it } from 'vitest';
@@ -16,11 +16,7 @@ const run = (change: object = {}) =>
   });
 
 it('has the parameters of the official files', () => {
-  const count = (name: keyof typeof paliGemmaPresets) =>
-    [...paliGemmaParamSpecs(paliGemmaPresets[name]).values()].reduce(
-      (n, { shape }) => n + shape.reduce((a, b) => a * b, 1),
-      0,
-    );
+  const count = (name: keyof typeof paliGemmaPresets) => sizeOfParams(paliGemmaParamSpecs(paliGemmaPresets[name]));
   // Of 32 arrays of pt_224.npz; 448 and 896 differ in their positions only.
   expect(count('paligemma-3b-224')).toBe(2_923_335_408);
   expect(count('paligemma-3b-448') - count('paligemma-3b-224')).toBe((1024 - 256) * 1152);

@@ -42,14 +42,14 @@ async function batches(name: string) {
 
 /** The model with its adapter (from PEFT's files) and optimiser state on the device. */
 async function setUp(name: string, kind: 'full' | 'lora' | 'rslora', accumulate = false) {
-  const { config, variables } = await gemmaFixture(gpu, name);
+  const { config, model: described, variables } = await gemmaFixture(gpu, name);
   let trainedParams = new Map(variables);
   let options: StepModel['options'] = {};
   if (kind !== 'full') {
     const lora = { rank: 4, alpha: 8, rslora: kind === 'rslora' };
     const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
     trainedParams = new Map();
-    for (const [path, spec] of loraSpecs(config, lora)) {
+    for (const [path, spec] of loraSpecs(described.params, lora)) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
       const hf = hfName(`${spec.linear}.weight`, config).replace(
         /\.weight$/,

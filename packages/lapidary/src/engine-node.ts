@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { modelPresets, textConfigOf, visionConfigOf } from '@lapidary/gemma';
+import { modelPresets } from '@lapidary/gemma';
 import { baselineProfile, openGpu, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
@@ -64,8 +64,6 @@ export const engine: Engine = {
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
-      const { layerTypes, eosTokenIds, ...settings } = textConfigOf(weights.config);
-      const vision = visionConfigOf(weights.config);
       const tensors = [...weights.entries].map(([name, { dtype, shape }]) => ({
         name,
         dtype,
@@ -81,12 +79,7 @@ export const engine: Engine = {
         family: weights.config.family,
         parameters: tensors.reduce((n, t) => n + t.shape.reduce((a, b) => a * b, 1), 0),
         bytes: tensors.reduce((n, t) => n + t.bytes, 0),
-        config: {
-          ...settings,
-          globalLayers: layerTypes.filter((t) => t === 'global').length,
-          eosTokenIds: eosTokenIds.join(', '),
-          ...(vision && Object.fromEntries(Object.entries(vision).map(([key, value]) => [`vision.${key}`, value]))),
-        },
+        config: weights.model.settings,
         tensors,
       };
     } finally {
@@ -114,10 +107,10 @@ export function loaderOf(
 ): WeightLoader & { readonly description: string; readonly baseModel: string } {
   const token = hubToken();
   return {
+    ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
     description: existsSync(model) ? resolve(model) : model,
     // As it was written: an adapter that is passed on says nothing of the folders above.
     baseModel: model,
-    ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { textConfigOf, visionConfigOf, type Tokenizer } from '@lapidary/gemma';
+import type { Tokenizer } from '@lapidary/gemma';
 import { describeAdapter, openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
@@ -93,20 +93,20 @@ export class TrainingSession {
 
   /** What a model is, from the headers of its files. */
   inspect(model: ModelChoice): Promise<ModelReport> {
-    return this.#withModel(model, ({ weights, config }) => {
+    return this.#withModel(model, ({ weights }) => {
       const tensors = [...weights.entries.values()].map(({ dtype, shape }) => {
         const size = shape.reduce((a, b) => a * b, 1);
         return { size, bytes: byteLength(dtype, size) };
       });
-      const { numLayers, hiddenSize } = textConfigOf(config);
+      const { layers, hiddenSize, vision } = weights.model;
       return {
         name: nameOfModel(model),
         format: weights.format,
         parameters: tensors.reduce((n, { size }) => n + size, 0),
         bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
-        layers: numLayers,
+        layers: layers.length,
         hiddenSize,
-        seesPictures: visionConfigOf(config) !== undefined,
+        seesPictures: vision !== undefined,
       };
     });
   }
