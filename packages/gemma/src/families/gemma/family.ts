@@ -28,6 +28,7 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
     maxPositionEmbeddings: config.maxPositionEmbeddings,
     eosTokenIds,
     prompt: gemmaPrompt,
+    tokenizerFiles: ['tokenizer.model'],
     embeddingPath,
     parts: {},
     layouts: { safetensors: huggingFaceLayout(traits), gguf: ggufLayout(traits) },
