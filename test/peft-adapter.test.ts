@@ -16,11 +16,11 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
-  const { config, variables } = await gemmaFixture(gpu, peftCase.model);
-  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, config)))
+  const { config, model, variables } = await gemmaFixture(gpu, peftCase.model);
+  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model)))
     expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);
 
-  for (const [path, values] of peftCaseTensors(peftCase, config)) {
+  for (const [path, values] of peftCaseTensors(peftCase, model)) {
     const { rank } = peftCase.lora;
     const shape = path.endsWith('.a') ? [rank, values.length / rank] : [values.length / rank, rank];
     variables.set(path, variableFrom(gpu, values, shape));

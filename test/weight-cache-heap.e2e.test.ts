@@ -59,7 +59,7 @@ function makeModel(id: string, layers: number, vocabSize: number): Model {
   };
   const read = gemmaConfigFromHf(config);
   let end = 0;
-  const placed = [...gemmaParamSpecs(read)].map(([path, { shape }]) => {
+  const placed = gemmaParamSpecs(read).map(({ path, shape }) => {
     const byteLength = 2 * shape.reduce((a, b) => a * b, 1);
     const start = end;
     end += byteLength;

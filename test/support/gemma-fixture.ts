@@ -1,4 +1,11 @@
-import { gemmaConfigFromHf, modelOf, planVariables, type GemmaConfig, type Model, type ParamPlan } from '@lapidary/gemma';
+import {
+  gemmaConfigFromHf,
+  modelOf,
+  planVariables,
+  type GemmaConfig,
+  type Model,
+  type ParamPlan,
+} from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import { fixtureJson, fixtureTensors, type FixtureTensor } from './safetensors-fixture.js';
@@ -42,8 +49,7 @@ export async function gemmaFixture(gpu: Gpu, name: string): Promise<GemmaFixture
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
   const plans = new Map<string, ParamPlan>();
   const model = modelOf(config);
-  for (const { path, shape } of model.params)
-    plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
+  for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables) variable.allocate(gpu).write(weights.get(hfName(path, config))!.data);
   return { config, model, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };

@@ -49,8 +49,7 @@ export async function paliGemmaFixture(gpu: Gpu, name: string): Promise<PaliGemm
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
   const plans = new Map<string, ParamPlan>();
   const model = modelOf(config);
-  for (const { path, shape } of model.params)
-    plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
+  for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
   for (const [path, variable] of variables)
     variable.allocate(gpu).write(weights.get(paliGemmaHfName(path, config))!.data);

@@ -1,10 +1,12 @@
 import {
   gemmaPresets,
+  modelOf,
   paramTree,
   planVariables,
   type GemmaConfig,
-  type GemmaParams,
+  type Model,
   type ParamPlan,
+  type ParamTree,
 } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
@@ -30,8 +32,9 @@ export function gemmaConfig(shape: GemmaShape): GemmaConfig {
 
 export interface GemmaModel {
   readonly config: GemmaConfig;
+  readonly model: Model<GemmaConfig>;
   readonly variables: ReadonlyMap<string, Variable>;
-  readonly params: GemmaParams;
+  readonly params: ParamTree;
 }
 
 /** A made-up Gemma on the device: bf16 as published, or f32 where `trained`; with low-rank updates where `rank` is not 0. */
@@ -54,5 +57,6 @@ export function makeGemma(gpu: Gpu, shape: GemmaShape, { trained = false, rank =
   for (const variable of variables.values()) variable.allocate(gpu);
   for (const { path, values } of weights) variables.get(path)!.write(trained ? values() : toBf16(values()));
   for (const [path, values] of starts) variables.get(path)!.write(values);
-  return { config: gemmaConfig(shape), variables, params: paramTree<GemmaParams>(variables) };
+  const config = gemmaConfig(shape);
+  return { config, model: modelOf(config), variables, params: paramTree(variables) };
 }

@@ -1,4 +1,4 @@
-import { gemmaHidden, Generator } from '@lapidary/gemma';
+import { Generator } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { compile, gradients, mul, Program, sum, variableFrom } from '@lapidary/tensor';
 import { hyperInput, planStep, planTrained } from '@lapidary/trainer';
@@ -17,12 +17,12 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
   /** Gradients of every weight of a block (in f32), through embedding and last norm. */
   async gemmaBlock(params) {
     const shape = gemmaShape(params);
-    const { config, variables, params: tree } = makeGemma(gpu, shape, { trained: true });
+    const { model, variables, params: tree } = makeGemma(gpu, shape, { trained: true });
     const { tokens, width, words } = shape;
     const cotangent = variableFrom(gpu, hashed(tokens * width, 77, 1), [1, tokens, width]);
     const block = [...variables].filter(([path]) => path.startsWith('layers.')).map(([, variable]) => variable);
     const run = compile(gpu, ({ inputIds, tokenInfo }) => {
-      const { hidden } = gemmaHidden(tree, config, { inputIds: inputIds!, tokenInfo: tokenInfo! });
+      const { hidden } = model.forward(tree, { inputIds: inputIds!, tokenInfo: tokenInfo! });
       const loss = sum(mul(hidden, cotangent.tensor));
       const grads = gradients(
         loss,
@@ -100,8 +100,8 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
   async decode(params) {
     const shape = gemmaShape(params);
     const { prompt, answer } = params as { prompt: number; answer: number };
-    const { config, variables, params: tree } = makeGemma(gpu, shape);
-    const generator = new Generator(gpu, tree, config, { maxLength: prompt + answer });
+    const { model, variables, params: tree } = makeGemma(gpu, shape);
+    const generator = new Generator(gpu, tree, model, { maxLength: prompt + answer });
     let tokens: number[] = [];
     return {
       async run() {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { modelOf } from '@lapidary/gemma';
 import { writeHfModel } from '@lapidary/weights/node';
 import { gemmaWeights, type GemmaShape } from '../gemma-weights.js';
 import { toBf16 } from '../values.js';
@@ -14,6 +15,6 @@ export async function modelFolder(shape: GemmaShape): Promise<string> {
     const bytes = () => [new Uint8Array(toBf16(values()).buffer)];
     return [path, { shape: size, dtype: 'bf16' as const, bytes }] as const;
   });
-  await writeHfModel(folder, gemmaConfig(shape), new Map(tensors));
+  await writeHfModel(folder, modelOf(gemmaConfig(shape)), new Map(tensors));
   return folder;
 }

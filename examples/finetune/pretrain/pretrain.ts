@@ -4,7 +4,7 @@
 // usage: tsx --conditions=lapidary-source pretrain.ts FORTUNES_DIR TOKENIZER_DIR OUT_DIR [STEPS]
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createRandom, gemmaConfigFromHf, gemmaParamSpecs } from '@lapidary/gemma';
+import { createRandom, gemmaConfigFromHf, modelOf } from '@lapidary/gemma';
 import { resolveTrainConfig, runTraining } from '@lapidary/trainer';
 import { createTerminalProgress } from '@lapidary/trainer/node';
 import { encodeFloats, gemmaWeightLoader, hfModelFiles } from '@lapidary/weights';
@@ -24,25 +24,27 @@ const files = [
   'cookie',
 ];
 
-const config = gemmaConfigFromHf({
-  model_type: 'gemma3_text',
-  vocab_size: 1024,
-  hidden_size: 128,
-  intermediate_size: 384,
-  num_hidden_layers: 6,
-  num_attention_heads: 4,
-  num_key_value_heads: 1,
-  head_dim: 32,
-  query_pre_attn_scalar: 32,
-  sliding_window: 64,
-  max_position_embeddings: 512,
-  rms_norm_eps: 1e-6,
-  rope_theta: 10000,
-  rope_local_base_freq: 10000,
-  bos_token_id: 2,
-  eos_token_id: 1,
-  pad_token_id: 0,
-});
+const model = modelOf(
+  gemmaConfigFromHf({
+    model_type: 'gemma3_text',
+    vocab_size: 1024,
+    hidden_size: 128,
+    intermediate_size: 384,
+    num_hidden_layers: 6,
+    num_attention_heads: 4,
+    num_key_value_heads: 1,
+    head_dim: 32,
+    query_pre_attn_scalar: 32,
+    sliding_window: 64,
+    max_position_embeddings: 512,
+    rms_norm_eps: 1e-6,
+    rope_theta: 10000,
+    rope_local_base_freq: 10000,
+    bos_token_id: 2,
+    eos_token_id: 1,
+    pad_token_id: 0,
+  }),
+);
 
 /** Random weights in Hugging Face's form. */
 async function randomModel(folder: string): Promise<void> {
@@ -50,11 +52,10 @@ async function randomModel(folder: string): Promise<void> {
   const random = createRandom(1);
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const params = new Map(
-    [...gemmaParamSpecs(config)].map(([path, { shape }]) => {
+    model.params.map(({ path, shape, role }) => {
       const size = shape.reduce((a, b) => a * b, 1);
       // Embeddings are multiplied by √d on the way in.
-      const std =
-        shape.length === 1 ? 0 : path.startsWith('embedTokens') ? 1 / Math.sqrt(shape[1]!) : 0.7 / Math.sqrt(shape[1]!);
+      const std = role === 'norm' ? 0 : role === 'table' ? 1 / Math.sqrt(shape[1]!) : 0.7 / Math.sqrt(shape[1]!);
       return [
         path,
         {
@@ -68,7 +69,7 @@ async function randomModel(folder: string): Promise<void> {
       ];
     }),
   );
-  for (const [name, bytes] of Object.entries(await hfModelFiles(config, params)))
+  for (const [name, bytes] of Object.entries(await hfModelFiles(model, params)))
     await writeFile(join(folder, name), bytes);
   for (const name of ['tokenizer.json', 'tokenizer_config.json'])
     await copyFile(join(tokenizer, name), join(folder, name));
@@ -120,7 +121,7 @@ await trained.load(new Map([...half].map(([path, { shape }]) => [path, { shape, 
 });
 await trained.close();
 await mkdir(join(out, 'base'), { recursive: true });
-for (const [name, bytes] of Object.entries(await hfModelFiles(config, half)))
+for (const [name, bytes] of Object.entries(await hfModelFiles(model, half)))
   await writeFile(join(out, 'base', name), bytes);
 for (const name of ['tokenizer.json', 'tokenizer_config.json'])
   await copyFile(join(tokenizer, name), join(out, 'base', name));

@@ -33,9 +33,7 @@ export { drawBoxes, type BoxToDraw, type DrawBoxesOptions } from './image/draw-b
 export { ImageError, type ImageProblem } from './image/image-error.js';
 export { labelColour, type Colour } from './image/label-colour.js';
 export { formatBoxes, parseBoxes, type ParsedBoxes } from './image/location-tokens.js';
-export { decodeMask, MaskDecoderWeightError, type MaskDecoderWeights } from './image/mask-decoder.js';
 export { patchify } from './image/patchify.js';
-export { preprocessImage, type ImagePreset, type PreprocessImageOptions } from './image/preprocess-image.js';
 export { resizeImage, type ResizeMethod, type ResizeOptions } from './image/resize-image.js';
 export type { FloatImage, RgbImage } from './image/rgb-image.js';
 export {

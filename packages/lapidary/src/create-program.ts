@@ -79,7 +79,7 @@ kept with --kernel-tuning always.`,
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
     .option(
       '--image <file>',
-      'a picture that the prompt is about (PaliGemma); may be given more than once',
+      'a picture that the prompt is about, for a model with a vision tower; may be given more than once',
       (file: string, all: readonly string[] = []) => [...all, file],
     )
     .option('--max-tokens <n>', 'longest answer (default: 256)')

@@ -4,30 +4,24 @@ import {
   createTextStream,
   decodeImage,
   Generator,
-  loraSpecs,
   loraScale,
-  paliGemmaPrompt,
+  loraSpecs,
   paramTree,
-  patchCount,
-  patchify,
   planVariables,
   PromptImagesError,
-  preprocessImage,
-  renderChat,
   sampleToken,
-  textConfigOf,
-  visionConfigOf,
   type ChatMessage,
-  type ImagePreset,
+  type Model,
   type ModelConfig,
   type ModelPrompt,
   type ParamPlan,
   type Tokenizer,
+  type WeightFormat,
 } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
 import { Variable } from '@lapidary/tensor';
-import { createDeviceSink, openModel, publishedImagePreset, type OpenModel } from '@lapidary/trainer';
+import { createDeviceSink, openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
 import { createStopFilter } from './stop-filter.js';
 
@@ -66,7 +60,7 @@ export interface AnswerEnd {
   readonly stoppedBy: 'stop' | 'length';
 }
 
-/** A Gemma on the device, its weights as stored, that answers prompts. */
+/** A model on the device, its weights as stored, that answers prompts. */
 export class TextModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
@@ -74,25 +68,27 @@ export class TextModel {
   readonly #ownsGpu: boolean;
   readonly #variables: Map<string, Variable>;
   readonly #loraScale: number | undefined;
-  readonly #imagePreset: ImagePreset;
+  readonly #model: Model;
+  readonly #format: WeightFormat;
 
   private constructor(
-    { config, tokenizer, weights }: OpenModel,
+    { tokenizer, weights }: OpenModel,
     gpu: Gpu,
     ownsGpu: boolean,
     { variables, scale }: { variables: Map<string, Variable>; scale: number | undefined },
   ) {
-    this.config = config;
+    this.config = weights.config;
+    this.#model = weights.model;
+    this.#format = weights.format;
     this.tokenizer = tokenizer;
     this.#gpu = gpu;
     this.#ownsGpu = ownsGpu;
     this.#variables = variables;
     this.#loraScale = scale;
-    this.#imagePreset = publishedImagePreset(weights.format);
   }
 
   /**
-   * Loads a model, say of `gemmaWeightLoader({ from: 'gemma.gguf' })`.
+   * Loads a model, say of `modelWeightLoader({ from: 'model.gguf' })`.
    * @throws what the files and the device throw; then nothing stays on the device.
    */
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
@@ -116,7 +112,7 @@ export class TextModel {
 
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
-   * PaliGemma knows no chat: it answers a text, or the one message there is.
+   * A model that knows no chat answers a text, or the one message there is.
    * @throws ContextLengthError, ChatTemplateError, ImageError, PromptImagesError; AbortError by the signal.
    */
   async *answer(
@@ -146,7 +142,7 @@ export class TextModel {
       const chosen = generator.generate(asked, {
         maxNewTokens,
         choose,
-        stopTokens: stopTokensOf(this),
+        stopTokens: this.#stopTokens(),
         ...(signal && { signal }),
       });
       for await (const token of chosen) {
@@ -182,56 +178,52 @@ export class TextModel {
     images: readonly (Uint8Array | Blob)[],
   ): Promise<ModelPrompt> {
     const tokens = this.#tokensOf(prompt);
-    if (this.config.family === 'paligemma' && images.length === 0)
+    const { name, prompt: form } = this.#model;
+    if (form.needsPictures && images.length === 0)
       throw new PromptImagesError(
-        'PaliGemma answers about a picture, but the prompt has none: give `images` (--image)',
+        `${name} answers about a picture, but the prompt has none: give \`images\` (--image)`,
       );
     return { tokens, ...(images.length > 0 && { patches: await this.#patchesOf(images) }) };
   }
 
   /** Tokens, those of pictures included. */
   #lengthOf({ tokens }: ModelPrompt, images: readonly unknown[]): number {
-    const vision = visionConfigOf(this.config);
-    return tokens.length + (vision ? images.length * patchCount(vision) : 0);
+    return tokens.length + images.length * (this.#model.vision?.tokensPerImage ?? 0);
   }
 
   #generator(maxLength: number): Generator {
-    return new Generator(this.#gpu, paramTree(this.#variables), this.config, {
+    return new Generator(this.#gpu, paramTree(this.#variables), this.#model, {
       maxLength,
       ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }),
     });
   }
 
-  /** f32 [I·N, 3·p·p]. */
+  /** f32 [I·N, patchValues]. */
   async #patchesOf(images: readonly (Uint8Array | Blob)[]): Promise<Float32Array> {
-    const vision = visionConfigOf(this.config);
-    if (vision === undefined)
+    const { vision, preparePicture } = this.#model;
+    if (vision === undefined || preparePicture === undefined)
       throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-    const { imageSize, patchSize } = vision;
-    const values = 3 * imageSize ** 2;
+    const values = vision.tokensPerImage * vision.patchValues;
     const patches = new Float32Array(images.length * values);
-    for (const [i, image] of images.entries()) {
-      const pixels = preprocessImage(await decodeImage(image), { preset: this.#imagePreset, imageSize });
-      patches.set(patchify(pixels, imageSize, patchSize), i * values);
-    }
+    for (const [i, image] of images.entries())
+      patches.set(preparePicture(await decodeImage(image), { format: this.#format }), i * values);
     return patches;
   }
 
   #tokensOf(prompt: string | readonly ChatMessage[]): readonly number[] {
-    const { tokenizer } = this;
-    if (this.config.family === 'paligemma') {
-      const [message, ...others] = typeof prompt === 'string' ? [{ content: prompt }] : prompt;
-      if (message === undefined || others.length > 0)
-        throw new ChatTemplateError(1, 'PaliGemma answers a single message; there is no chat with it');
-      return paliGemmaPrompt(message.content, tokenizer);
-    }
-    if (typeof prompt === 'string') return tokenizer.encode(prompt);
-    const text = renderChat(prompt, {
-      addGenerationPrompt: true,
-      bosToken: tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false }),
-      ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
-    });
-    return tokenizer.encode(text, { addSpecialTokens: false });
+    const { name, prompt: form } = this.#model;
+    if (typeof prompt === 'string') return form.encodePrompt(prompt, this.tokenizer);
+    if (form.chat) return form.chat.encodePrompt(this.tokenizer, prompt);
+    const [message, ...others] = prompt;
+    if (message === undefined || others.length > 0)
+      throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
+    return form.encodePrompt(message.content, this.tokenizer);
+  }
+
+  /** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */
+  #stopTokens(): readonly number[] {
+    const { eosTokenIds, prompt } = this.#model;
+    return [...eosTokenIds, this.tokenizer.eosId, ...prompt.stopTokens(this.tokenizer)];
   }
 
   /** Gives back the model's memory, and the device if it was opened for it. */
@@ -242,20 +234,14 @@ export class TextModel {
   }
 }
 
-/** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */
-function stopTokensOf({ config, tokenizer }: Pick<TextModel, 'config' | 'tokenizer'>): readonly number[] {
-  const turnEnd = tokenizer.tokenId('<end_of_turn>');
-  return [...textConfigOf(config).eosTokenIds, tokenizer.eosId, ...(turnEnd === undefined ? [] : [turnEnd])];
-}
-
 /** Fills `variables` with the parameters, as stored, and the adapter's. @returns the adapter's scale. */
 async function load(
   gpu: Gpu,
-  { config, weights }: OpenModel,
+  { weights }: OpenModel,
   variables: Map<string, Variable>,
   { adapter: from, onProgress, signal }: TextModelOptions,
 ): Promise<number | undefined> {
-  const adapter = from === undefined ? undefined : await readPeftAdapter(from, { config });
+  const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: weights.model });
   const plans = new Map<string, ParamPlan>();
   for (const [path, { shape, dtype }] of weights.entries) plans.set(path, { shape, dtype, category: 'weights' });
   for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
@@ -265,7 +251,7 @@ async function load(
   });
   if (adapter === undefined) return undefined;
   const { rank, alpha, rslora } = adapter;
-  const specs = loraSpecs(config, { rank, alpha, rslora });
+  const specs = loraSpecs(weights.model.params, { rank, alpha, rslora });
   for (const [path, values] of adapter.tensors) {
     const variable = new Variable(path, { shape: specs.get(path)!.shape, dtype: 'f32' }, 'weights').allocate(gpu);
     variables.set(path, variable);

@@ -38,7 +38,7 @@ export function loaderOf(
       open: async () => modelWeightLoader({ from: await Promise.all(Object.entries(small).map(fetchFile)) }).open(),
     };
   }
-  if (choice.kind === 'files') return { ...about, ...modelWeightLoader({ from: choice.files, ...options }) };
+  if (choice.kind === 'files') return { ...modelWeightLoader({ from: choice.files, ...options }), ...about };
   const { address, token } = choice;
-  return { ...about, ...modelWeightLoader({ from: address, ...(token && { token }), ...options }) };
+  return { ...modelWeightLoader({ from: address, ...(token && { token }), ...options }), ...about };
 }

@@ -174,6 +174,8 @@ export interface Model<C extends ModelConfig = ModelConfig> {
     how: { readonly format: WeightFormat; readonly preset?: string },
   ) => Float32Array;
   readonly prompt: PromptForm;
+  /** What SentencePiece's model of its tokenizer may be called, where there is no tokenizer.json: `tokenizer.model`. */
+  readonly tokenizerFiles: readonly string[];
   /** Path of the table of words, which is the output projection too. */
   readonly embeddingPath: string;
   /** Parts that may come from files of their own, by what a loader calls them. */

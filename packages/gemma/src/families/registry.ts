@@ -23,6 +23,13 @@ export type Tower = Known['towers'][number];
 /** Parts that models of all families have. */
 export const towers: readonly Tower[] = [...new Set(known.flatMap((family): readonly Tower[] => family.towers))];
 
+/** A way to prepare pictures. */
+export type ImagePreset = Extract<Known, { readonly imagePresets: readonly string[] }>['imagePresets'][number];
+/** Ways to prepare pictures, of all families. */
+export const imagePresets: readonly ImagePreset[] = [
+  ...new Set(known.flatMap((family): readonly ImagePreset[] => ('imagePresets' in family ? family.imagePresets : []))),
+];
+
 type PresetName<F> = F extends { readonly presets: infer P } ? keyof P & string : never;
 /** A released model. */
 export type ModelPresetName = PresetName<Known>;

@@ -1,6 +1,6 @@
 import type { DetectedBox } from './detection-tokens.js';
 import { type Colour, labelColour } from './label-colour.js';
-import { maskSize } from './mask-decoder.js';
+import { maskSize } from './segmentation-tokens.js';
 import type { RgbImage } from './rgb-image.js';
 
 export interface BoxToDraw extends DetectedBox {

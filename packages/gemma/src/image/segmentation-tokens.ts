@@ -6,6 +6,9 @@ import {
   segmentsPerMask,
 } from './detection-tokens.js';
 
+/** Pixels a side of a decoded mask. */
+export const maskSize = 64;
+
 /** A box with the outline of what is in it. */
 export interface DetectedSegment extends DetectedBox {
   /** 16 indices 0 … 127 into the mask decoder's codebook, row by row over a 4 × 4 grid on the box: see `decodeMask`. */

@@ -10,7 +10,7 @@ const modelTypes = ['none', 'unigram', 'BPE', 'word', 'char'];
 const bpe = 2;
 
 /**
- * The tokenizer of an official `tokenizer.model` (`paligemma_tokenizer.model`): a SentencePiece BPE model that leaves texts as
+ * The tokenizer of an official `tokenizer.model`: a SentencePiece BPE model that leaves texts as
  * they are, as all Gemma's are. Other than SentencePiece it finds control pieces such as `<bos>` in texts.
  * @throws TokenizerError
  */

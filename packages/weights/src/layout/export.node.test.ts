@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { modelOf } from '@lapidary/gemma';
 import { expect, it } from 'vitest';
 import { modelSources } from '../../../../test/support/fixture-sources.js';
 import { WeightNamesError, WeightSourceError } from '../errors.js';
@@ -12,11 +13,11 @@ it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny-bf16'])('%s is written and r
   const model = await loadedModel(await modelSources(name));
   const folder = mkdtempSync(join(tmpdir(), 'export-test-'));
   try {
-    await writeHfModel(folder, model.config, model.tensors);
+    await writeHfModel(folder, modelOf(model.config), model.tensors);
     expect(await loadedModel(folder)).toEqual(model);
     expect(readdirSync(folder).sort()).toEqual(['config.json', 'model.safetensors']);
     model.tensors.delete('finalNorm.weight');
-    await expect(writeHfModel(folder, model.config, model.tensors)).rejects.toBeInstanceOf(WeightNamesError);
+    await expect(writeHfModel(folder, modelOf(model.config), model.tensors)).rejects.toBeInstanceOf(WeightNamesError);
   } finally {
     rmSync(folder, { recursive: true });
   }

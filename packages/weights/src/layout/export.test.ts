@@ -1,3 +1,4 @@
+import { modelOf } from '@lapidary/gemma';
 import { expect, it } from 'vitest';
 import { modelSources } from '../../../../test/support/fixture-sources.js';
 import { WeightNamesError } from '../errors.js';
@@ -8,7 +9,7 @@ import { hfModelFiles } from './export.js';
 
 it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny-bf16'])('%s goes out and comes back the same', async (name) => {
   const model = await loadedModel(await modelSources(name));
-  const files = hfModelFiles(model.config, model.tensors);
+  const files = hfModelFiles(modelOf(model.config), model.tensors);
   const pieces: Uint8Array[] = [];
   for await (const piece of files['model.safetensors']) pieces.push(piece);
   const sources = [
@@ -17,5 +18,5 @@ it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny-bf16'])('%s goes out and com
   ];
   expect(await loadedModel(sources)).toEqual(model);
   model.tensors.delete('finalNorm.weight');
-  expect(() => hfModelFiles(model.config, model.tensors)).toThrow(WeightNamesError);
+  expect(() => hfModelFiles(modelOf(model.config), model.tensors)).toThrow(WeightNamesError);
 });

@@ -1,18 +1,16 @@
-import { gemmaParamSpecs } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import { expect, it } from 'vitest';
 import { fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
 import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import { dequantise } from '../dtype/dequantise.js';
-import { huggingFaceLayout } from '../layout/hugging-face.js';
-import { placesOf } from '../layout/layout.js';
+import { placesOf } from '../layout/places.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError, WeightSourceError } from '../errors.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
 import { blobSource, bufferSource } from '../source/byte-source.js';
 import type { ModelLocation } from '../source/model-source.js';
 import { memorySink } from '../testing/memory-sink.js';
-import { gemmaWeightLoader } from './gemma-weight-loader.js';
+import { gemmaWeightLoader } from '../registry.js';
 import { formatLoadReport } from './report.js';
 import type { OpenedWeights } from './types.js';
 
@@ -25,17 +23,17 @@ function asStored(weights: OpenedWeights, dtype?: DType) {
 it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma3-tiny-bf16'])('loads %s bit for bit', async (name) => {
   const weights = await gemmaWeightLoader({ from: await modelSources(name) }).open();
   const official = await openSafetensors(bufferSource('m', await fixtureBytes(`models/${name}/model.safetensors`)));
-  expect([...weights.entries.keys()].sort()).toEqual([...gemmaParamSpecs(weights.config).keys()].sort());
+  expect([...weights.entries.keys()].sort()).toEqual(weights.model.params.map(({ path }) => path).sort());
   const { sink, params, largest } = memorySink();
   const report = await weights.load(asStored(weights), sink, { chunkBytes: 2048 });
   await weights.close();
   expect(largest()).toBeLessThanOrEqual(2048);
   expect(report.loaded).toHaveLength(official.tensors.size);
   expect(report.converted).toEqual([]);
-  for (const [path, bytes] of params) {
-    const stored = official.tensors.get(
-      `model.${placesOf(huggingFaceLayout(weights.config), weights.config, path)[0]?.name}`,
-    )!;
+  for (const spec of weights.model.params) {
+    const { path } = spec;
+    const bytes = params.get(path)!;
+    const stored = official.tensors.get(`model.${placesOf(weights.model.layouts.safetensors!, spec)[0]?.name}`)!;
     expect(bytes, path).toEqual(await stored.source.read(stored.offset, stored.byteLength));
   }
 });
@@ -113,7 +111,7 @@ it.each(['', 'language_model.model.', 'model.language_model.', 'language_model.'
   'knows the prefix "%s"',
   async (prefix) => {
     const weights = await (await renamed((name) => prefix + name.replace('model.', ''))).open();
-    expect(weights.entries.size).toBe(gemmaParamSpecs(weights.config).size);
+    expect(weights.entries.size).toBe(weights.model.params.length);
   },
 );
 
@@ -163,9 +161,7 @@ it('fails on names, shapes and types before a byte moves', async () => {
   await expect(integers.open()).rejects.toBeInstanceOf(WeightDTypeError);
 
   const missing = await (await changed((tensors) => tensors.delete('model.layers.2.mlp.up_proj.weight'))).open();
-  const targets = new Map(
-    [...gemmaParamSpecs(missing.config)].map(([path, { shape }]) => [path, { shape, dtype: 'f32' as const }]),
-  );
+  const targets = new Map(missing.model.params.map(({ path, shape }) => [path, { shape, dtype: 'f32' as const }]));
   const { sink, params, initialised } = memorySink();
   await expect(missing.load(targets, sink)).rejects.toThrow(
     /1 parameters have no weights in the file:\n +layers\.2\.mlp\.upProj/,

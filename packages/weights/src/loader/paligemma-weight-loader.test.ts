@@ -1,4 +1,4 @@
-import { paliGemmaParamSpecs, paliGemmaPresets } from '@lapidary/gemma';
+import { modelOf, paliGemmaPresets } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import { describe, expect, it } from 'vitest';
 import { fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
@@ -7,7 +7,7 @@ import { dequantise } from '../dtype/dequantise.js';
 import { WeightFileError, WeightShapeError } from '../errors.js';
 import { memorySink } from '../testing/memory-sink.js';
 import { modelWeightLoader } from './model-weight-loader.js';
-import { paliGemmaWeightLoader, type PaliGemmaWeightLoaderOptions } from './paligemma-weight-loader.js';
+import { paliGemmaWeightLoader, type PaliGemmaWeightLoaderOptions } from '../registry.js';
 
 async function valuesOf(options: PaliGemmaWeightLoaderOptions, dtype: DType | 'stored' = 'f32', chunkBytes = 3000) {
   const weights = await paliGemmaWeightLoader(options).open();
@@ -27,7 +27,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
     const npz = await valuesOf({ from: await fixtureSources(`npz/${name}.npz`) });
     expect(npz.weights.format).toBe('npz');
     expect(hf.report.converted).toEqual([]);
-    expect([...npz.params.keys()].sort()).toEqual([...paliGemmaParamSpecs(hf.weights.config).keys()].sort());
+    expect([...npz.params.keys()].sort()).toEqual(hf.weights.model.params.map(({ path }) => path).sort());
     const { vocabSize: official, ...text } = npz.weights.config.text;
     const { vocabSize: _, ...hfText } = hf.weights.config.text;
     expect({ ...npz.weights.config, text }).toMatchObject({
@@ -97,9 +97,7 @@ it('takes a text-only Gemma as its decoder: what is fresh is named, and only whe
   const grown = { ...config, text };
   await paligemma.close();
   const weights = await paliGemmaWeightLoader({ decoder: await modelSources('gemma1-tiny'), config: grown }).open();
-  const targets = new Map(
-    [...paliGemmaParamSpecs(grown)].map(([path, { shape }]) => [path, { shape, dtype: 'f32' as const }]),
-  );
+  const targets = new Map(modelOf(grown).params.map(({ path, shape }) => [path, { shape, dtype: 'f32' as const }]));
   const { sink, params, initialised } = memorySink();
   await expect(weights.load(targets, sink)).rejects.toThrow(/vision\.patchEmbed\.weight/);
   await expect(weights.load(targets, sink, { allowMissing: /^(vision|projector)\./ })).rejects.toThrow(

@@ -3,7 +3,7 @@ import { convertBytes } from '../dtype/convert.js';
 import type { ByteSource } from '../source/byte-source.js';
 import type { LocatedWeight } from './locate.js';
 
-/** Most bytes of a parameter that are put together at once: the widest linear of a PaliGemma 3B in f32. */
+/** Most bytes of a parameter that are put together at once: the widest linear of a model of 3 billion parameters in f32. */
 const stripBytes = 128 * 2 ** 20;
 /** Values written one after the other for each of the stored rows: what lies close in the parameter stays in the processor's cache. */
 const tile = 32;

@@ -71,14 +71,12 @@ export async function streamWeights(
     target.dtype !== weight.storedDType || weight.offset !== 0 || weight.permute !== undefined;
   return {
     loaded: jobs.filter((job) => !changed(job)).map(({ weight }) => weight.path),
-    converted: jobs
-      .filter(changed)
-      .map(({ weight, target }) => ({
-        path: weight.path,
-        from: weight.storedDType,
-        to: target.dtype,
-        change: changeOf({ weight, target }),
-      })),
+    converted: jobs.filter(changed).map(({ weight, target }) => ({
+      path: weight.path,
+      from: weight.storedDType,
+      to: target.dtype,
+      change: changeOf({ weight, target }),
+    })),
     initialised,
     missing,
     unused: [...located.ignored, ...spare, ...(located.tiedCopy ? [located.tiedCopy.stored.name] : [])],

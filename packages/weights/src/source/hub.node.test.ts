@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import { WeightFileError, WeightSourceError } from '../errors.js';
-import { gemmaWeightLoader } from '../loader/gemma-weight-loader.js';
+import { gemmaWeightLoader } from '../registry.js';
 import { httpSource } from './http.js';
 import { openModelSource } from './model-source.js';
 

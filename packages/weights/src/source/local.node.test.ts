@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gemmaConfigFromHf } from '@lapidary/gemma';
+import { gemmaConfigFromHf, modelOf } from '@lapidary/gemma';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { adapterSources, fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
 import { fixtureBytes, fixtureJson } from '../../../../test/support/safetensors-fixture.js';
-import { gemmaWeightLoader } from '../loader/gemma-weight-loader.js';
+import { gemmaWeightLoader } from '../registry.js';
 import { modelWeightLoader } from '../loader/model-weight-loader.js';
 import { readPeftAdapter } from '../peft/read.js';
 import { memorySink } from '../testing/memory-sink.js';
@@ -50,9 +50,9 @@ it.each([
 
 it('an adapter on disk is what it is in memory', async () => {
   const folder = 'curves/gemma3-tiny/lora/final';
-  const config = gemmaConfigFromHf(await fixtureJson('models/gemma3-tiny/config.json'));
+  const model = modelOf(gemmaConfigFromHf(await fixtureJson('models/gemma3-tiny/config.json')));
   const [disk, memory] = [fixture(folder), await adapterSources(folder)];
-  expect(await readPeftAdapter(disk, { config })).toEqual(await readPeftAdapter(memory, { config }));
+  expect(await readPeftAdapter(disk, { model })).toEqual(await readPeftAdapter(memory, { model }));
 });
 
 it('errors name a file as the user wrote its path', async () => {

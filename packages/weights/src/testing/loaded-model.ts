@@ -11,5 +11,5 @@ export async function loadedModel(from: ModelLocation) {
   await weights.close();
   const tensors = new Map<string, TensorData>();
   for (const [path, { shape, dtype }] of weights.entries) tensors.set(path, { shape, dtype, bytes: params.get(path)! });
-  return { model: weights.model, tensors };
+  return { config: weights.config, tensors };
 }

@@ -29,6 +29,7 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
     eosTokenIds,
     sentencePieceFiles: ['tokenizer.model'],
     prompt: gemmaPrompt,
+    tokenizerFiles: ['tokenizer.model'],
     embeddingPath,
     parts: {},
     layouts: { safetensors: huggingFaceLayout(traits), gguf: ggufLayout(traits) },

@@ -4,6 +4,7 @@ import { gemma1, gemma2 } from '../gemma/family.js';
 import { gemmaLogits } from '../gemma/forward.js';
 import { generations } from '../gemma/generations.js';
 import { patchCount } from '../siglip/config.js';
+import { imagePresets } from '../siglip/preprocess-image.js';
 import type { PaliGemmaConfig } from './config.js';
 import { paliGemmaHidden } from './forward.js';
 import { paliGemmaConfigFromHf, paliGemmaConfigToHf } from './hf.js';
@@ -16,7 +17,7 @@ import {
   paliGemmaTowers,
   type PaliGemmaParams,
 } from './params.js';
-import { imagePresets, preparePicture } from './pictures.js';
+import { preparePicture } from './pictures.js';
 import { paliGemmaPresets } from './presets.js';
 import { paliGemmaPromptForm } from './prompt.js';
 
@@ -47,6 +48,8 @@ function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
     },
     preparePicture: (image, how) => preparePicture(vision, image, how),
     prompt: paliGemmaPromptForm,
+    // big_vision calls it so.
+    tokenizerFiles: [...decoder.tokenizerFiles, 'paligemma_tokenizer.model'],
     embeddingPath: decoderPrefix + decoder.embeddingPath,
     parts: { decoder: { prefix: decoderPrefix, model: decoder } },
     layouts: { safetensors: paliGemmaHuggingFaceLayout(traits), npz: bigVisionLayout(traits) },

@@ -1,14 +1,11 @@
 import { patchify } from '../../image/patchify.js';
-import { preprocessImage } from '../../image/preprocess-image.js';
 import type { RgbImage } from '../../image/rgb-image.js';
 import type { WeightFormat } from '../family.js';
 import type { SiglipConfig } from '../siglip/config.js';
-
-/** Whose way of making pixels there is; `gemma3-hugging-face` is that of a sister with the same tower. */
-export const imagePresets = ['big-vision', 'hugging-face', 'gemma3-hugging-face'] as const;
+import { type ImagePreset, imagePresets, preprocessImage } from '../siglip/preprocess-image.js';
 
 /** big_vision's files were trained on pictures that it prepared; Hugging Face's are used with its own processor. */
-const published: Readonly<Record<WeightFormat, (typeof imagePresets)[number]>> = {
+const published: Readonly<Record<WeightFormat, ImagePreset>> = {
   npz: 'big-vision',
   safetensors: 'hugging-face',
   gguf: 'hugging-face',

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { decodeMask, MaskDecoderWeightError } from './mask-decoder.js';
-import { madeUpWeights } from './testing/made-up-weights.js';
-import fixture from './testing/mask-decoder.json' with { type: 'json' };
+import { madeUpWeights } from '../../image/testing/made-up-weights.js';
+import fixture from '../../image/testing/mask-decoder.json' with { type: 'json' };
 
 const weights = madeUpWeights(fixture.tensors);
 

@@ -1,4 +1,4 @@
-import { checkCodebookIndices } from './segmentation-tokens.js';
+import { checkCodebookIndices, maskSize } from '../../image/segmentation-tokens.js';
 
 /**
  * The arrays of `vae-oid.npz` (gs://big_vision/paligemma/vae-oid.npz), by the names in that file; what the encoder needs may
@@ -31,8 +31,6 @@ interface Feature {
 }
 
 const embeddingSize = 512;
-/** Pixels a side of a decoded mask. */
-export const maskSize = 64;
 
 /**
  * The mask that 16 codebook indices stand for, over its box: f32 [64, 64], 0 outside to 1 inside, cut at 0.5. The decoder of

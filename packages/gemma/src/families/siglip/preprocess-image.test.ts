@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { patchify } from './patchify.js';
+import { patchify } from '../../image/patchify.js';
 import { preprocessImage } from './preprocess-image.js';
 
 const ramp = { width: 16, height: 16, data: Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3)) };

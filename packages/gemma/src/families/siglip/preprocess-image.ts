@@ -1,5 +1,5 @@
-import { type ResizeMethod, resizeImage } from './resize-image.js';
-import type { RgbImage } from './rgb-image.js';
+import { type ResizeMethod, resizeImage } from '../../image/resize-image.js';
+import type { RgbImage } from '../../image/rgb-image.js';
 
 interface Preset {
   readonly method: ResizeMethod;
@@ -23,6 +23,9 @@ const presets = {
 
 /** Whose way of making pixels a model is given. */
 export type ImagePreset = keyof typeof presets;
+
+/** Every `ImagePreset`. */
+export const imagePresets = Object.keys(presets) as readonly ImagePreset[];
 
 export interface PreprocessImageOptions {
   readonly preset: ImagePreset;

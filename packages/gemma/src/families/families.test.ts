@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import { UnknownModelError } from '../config/errors.js';
+import { loraSpecs } from '../models/lora.js';
+import { sizeOfParams } from '../models/param-specs.js';
+import type { ModelConfig } from './family.js';
+import type { Layout } from './layout.js';
+import {
+  families,
+  familyOf,
+  familyOfGguf,
+  familyOfHf,
+  familyOfNpz,
+  imagePresets,
+  loraTargets,
+  modelOf,
+  modelPresets,
+  type ModelPresetName,
+  towers,
+} from './registry.js';
+
+// Published totals of the text models with the official vocabulary, and of the arrays of big_vision's files.
+const totals: Partial<Record<ModelPresetName, number>> = {
+  'gemma-2b': 2_506_172_416,
+  'gemma-7b': 8_537_680_896,
+  'gemma-2-2b': 2_614_341_888,
+  'gemma-2-9b': 9_241_705_984,
+  'gemma-2-27b': 27_227_128_320,
+  'gemma-3-270m': 268_098_176,
+  'gemma-3-1b': 999_885_952,
+  'gemma-3-4b': 3_880_099_328,
+  'gemma-3-12b': 11_765_788_416,
+  'gemma-3-27b': 27_009_002_240,
+  'paligemma-3b-224': 2_923_335_408,
+};
+
+const presets: [string, ModelConfig][] = Object.entries(modelPresets);
+
+/** Rules of a layout that a parameter's path fits. */
+function rulesFor({ rules }: Layout, path: string, layer: number | undefined) {
+  return rules.filter((rule) => rule.path.replace('{i}', String(layer)) === path);
+}
+
+describe.each(presets)('%s', (name, config) => {
+  const family = familyOf(config);
+  const model = modelOf(config);
+  const { params } = model;
+
+  it('has parameters that stand where they say', () => {
+    const total = totals[name as ModelPresetName];
+    if (total !== undefined) expect(sizeOfParams(params)).toBe(total);
+    expect(new Set(params.map(({ path }) => path)).size).toBe(params.length);
+    for (const { path, shape, role, tower, layer, block } of params) {
+      expect(
+        shape.every((size) => Number.isSafeInteger(size) && size > 0),
+        path,
+      ).toBe(true);
+      expect(family.towers).toContain(tower);
+      if (role === 'linear') {
+        expect(shape, path).toHaveLength(2);
+        expect(family.linears).toContain(path.split('.').at(-2));
+        expect(path.endsWith('.weight')).toBe(true);
+      }
+      expect(path.endsWith('.bias'), path).toBe(role === 'bias');
+      // Whatever is in a layer is in a block too, and its path says which layer.
+      expect(block === undefined, path).toBe(layer === undefined);
+      if (layer !== undefined) expect(path.split('.')).toContain(String(layer));
+    }
+    expect(params.find(({ path }) => path === model.embeddingPath)).toMatchObject({
+      role: 'table',
+      shape: [model.vocabSize, model.hiddenSize],
+    });
+    expect([...new Set(params.flatMap(({ block }) => block ?? []))].sort((a, b) => a - b)).toEqual(
+      Array.from({ length: model.numBlocks }, (_, i) => i),
+    );
+    const adapted = new Set([...loraSpecs(params, { rank: 1, alpha: 1 }).values()].map(({ linear }) => linear));
+    expect(new Set([...adapted].map((path) => path.split('.').at(-1)))).toEqual(new Set(family.linears));
+  });
+
+  it('has layers that keys and values can be kept of', () => {
+    for (const [i, layer] of model.layers.entries()) {
+      expect(layer.numHeads % layer.numKvHeads).toBe(0);
+      expect(layer.kvFrom).toBeLessThanOrEqual(i);
+      expect(model.layers[layer.kvFrom]!.kvFrom).toBe(layer.kvFrom);
+    }
+  });
+
+  it('has a place in each format for every parameter, and no rule for none', () => {
+    for (const layout of Object.values(model.layouts)) {
+      const used = params.map(({ path, layer }) => rulesFor(layout, path, layer));
+      expect(used.every((rules) => rules.length > 0)).toBe(true);
+      expect(new Set(used.flat()).size, layout.id).toBe(layout.rules.length);
+    }
+    for (const { prefix, model: part } of Object.values(model.parts)) {
+      const inside = params.filter(({ path }) => path.startsWith(prefix));
+      expect(inside.map(({ path }) => path.slice(prefix.length))).toEqual(part.params.map(({ path }) => path));
+    }
+  });
+
+  it('writes a config.json that its family reads', () => {
+    const json = JSON.parse(JSON.stringify(model.toHf())) as { readonly model_type: string };
+    const read = familyOfHf(json.model_type);
+    expect(read.id).toBe(family.id);
+    expect(read.hf?.read(json)).toEqual(config);
+  });
+});
+
+it('finds families by what files say', () => {
+  expect(familyOfHf('gemma3').id).toBe('gemma3');
+  expect(familyOfGguf('gemma').id).toBe('gemma1');
+  expect(familyOfNpz()?.npz).toBeDefined();
+  expect(familyOfNpz([familyOfHf('gemma2')])).toBeUndefined();
+  expect(() => familyOfHf('llama', [familyOfHf('gemma2')])).toThrow(/Supported: gemma2\./);
+  expect(() => familyOfGguf('constructor')).toThrow(UnknownModelError);
+  expect(() => modelOf({ family: 'llama' })).toThrow(/"llama".*Supported: gemma1, gemma2, gemma3, paligemma\./);
+});
+
+it('lists what its families have', () => {
+  expect(new Set(families.map(({ id }) => id)).size).toBe(families.length);
+  expect(loraTargets).toEqual([
+    'qProj',
+    'kProj',
+    'vProj',
+    'oProj',
+    'gateProj',
+    'upProj',
+    'downProj',
+    'outProj',
+    'fc1',
+    'fc2',
+    'projector',
+  ]);
+  expect(towers).toEqual(['language', 'vision', 'projector']);
+  expect(imagePresets).toEqual(['big-vision', 'hugging-face', 'gemma3-hugging-face']);
+});
