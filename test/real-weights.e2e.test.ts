@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { Generator, paramTree, planVariables, type ParamPlan } from '@lapidary/gemma';
+import { Generator, planGeneration, paramTree, planVariables, type ParamPlan } from '@lapidary/gemma';
 import { openGpu } from '@lapidary/gpu';
 import { createMemoryStore, openModel, resolveTrainConfig, runTraining, type RunLogger } from '@lapidary/trainer';
 import { gemmaWeightLoader } from '@lapidary/weights';
@@ -39,7 +39,10 @@ describe.runIf(existsSync(model))('Gemma 3 270M, Q4_K_M', () => {
     for (const variable of variables.values()) variable.allocate(gpu);
     await weights.load(weights.entries, { write: (path, offset, bytes) => variables.get(path)!.write(bytes, offset) });
     await weights.close();
-    const generator = new Generator(gpu, paramTree(variables), weights.model, { maxLength: 64 });
+    const generator = new Generator(
+      gpu,
+      planGeneration(gpu.profile, paramTree(variables), weights.model, { maxLength: 64 }),
+    );
     const stored = readFileSync(new URL('reference.safetensors', here));
     const headerLength = Number(stored.readBigUInt64LE(0));
     const header = JSON.parse(stored.subarray(8, 8 + headerLength).toString()) as Record<

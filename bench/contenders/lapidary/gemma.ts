@@ -1,7 +1,7 @@
-import { Generator } from '@lapidary/gemma';
+import { Generator, planGeneration } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { compile, gradients, mul, Program, sum, variableFrom } from '@lapidary/tensor';
-import { hyperInput, planStep, planTrained } from '@lapidary/trainer';
+import { bindCompletion, hyperInput, keptOf, optimizerOf, planStep, planTrained, type StepModel } from '@lapidary/trainer';
 import { gemmaShape, LORA_SCALE } from '../gemma-weights.js';
 import type { Op } from '../protocol.js';
 import { hashed, sample, tokenIds } from '../values.js';
@@ -59,17 +59,23 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
   async gemmaStep(params) {
     const shape = gemmaShape(params);
     const rank = params.rank as number;
-    const { config, variables, params: tree } = makeGemma(gpu, shape, { trained: rank === 0, rank });
+    const { model, variables, params: tree } = makeGemma(gpu, shape, { trained: rank === 0, rank });
     const { tokens, words } = shape;
+    const optimizer = optimizerOf('adamw');
+    const settings = { betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
     const trained = planTrained(
       new Map([...variables].filter(([path]) => rank === 0 || path.includes('.lora.'))),
-      false,
+      { optimizer, settings },
     );
-    for (const { m, v } of trained) for (const state of [m, v]) state.allocate(gpu);
-    const model = { params: tree, config, trained, options: { loraScale: LORA_SCALE } };
+    const kept = trained.flatMap(keptOf);
+    for (const state of kept) state.allocate(gpu);
+    const limits = { maxLength: tokens, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };
+    const task = bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' });
+    const options = { loraScale: LORA_SCALE };
+    const step: StepModel = { model, task, params: tree, trained, optimizer, settings, options };
     const plan = await tuned(
       gpu,
-      () => planStep(gpu.profile, model, { batch: 1, length: tokens, targets: tokens }),
+      (profile) => planStep(profile, step, { batch: 1, length: tokens, targets: tokens }),
       ({ calls }) => calls.flatMap(({ product }) => product ?? []),
     );
     const program = await Program.create(gpu, plan);
@@ -80,18 +86,17 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
       targets: tokenIds(tokens, words, 1),
       weight: Float32Array.of(1 / tokens),
     };
-    const rates = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, clipNorm: 0 };
+    const rates = { learningRate: 1e-3, clipNorm: 0 };
     const losses: number[] = [];
     return {
       async run() {
-        program.run({ ...batch, hyper: hyperInput({ ...rates, step: losses.length + 1 }) });
-        losses.push((await program.read(0))[0]!);
+        program.run({ ...batch, hyper: hyperInput(optimizer, settings, { ...rates, step: losses.length + 1 }) });
+        losses.push((await program.read('loss'))[0]!);
       },
       result: async () => losses,
       drop() {
         program.destroy();
-        for (const { m, v } of trained) for (const state of [m, v]) state.destroy();
-        for (const variable of variables.values()) variable.destroy();
+        for (const variable of [...kept, ...variables.values()]) variable.destroy();
       },
     };
   },
@@ -101,7 +106,7 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
     const shape = gemmaShape(params);
     const { prompt, answer } = params as { prompt: number; answer: number };
     const { model, variables, params: tree } = makeGemma(gpu, shape);
-    const generator = new Generator(gpu, tree, model, { maxLength: prompt + answer });
+    const generator = new Generator(gpu, planGeneration(gpu.profile, tree, model, { maxLength: prompt + answer }));
     let tokens: number[] = [];
     return {
       async run() {

@@ -1,4 +1,4 @@
-import type { Gpu } from '@lapidary/gpu';
+import type { Gpu, MatmulPrecision } from '@lapidary/gpu';
 import * as k from '@lapidary/kernels';
 import type { Op, Task } from '../protocol.js';
 import { hashed, toBf16 } from '../values.js';
@@ -12,7 +12,11 @@ type ProductParams = {
   readonly weights: 'f32' | 'bf16';
 };
 
-async function product(gpu: Gpu, { m, k: inner, n, weights }: ProductParams): Promise<Task> {
+async function product(
+  gpu: Gpu,
+  { m, k: inner, n, weights }: ProductParams,
+  matmulPrecision: MatmulPrecision = 'float32',
+): Promise<Task> {
   const o = new Operands(gpu);
   const a = o.make(m * inner, hashed(m * inner, 1, 1));
   const bf16 = weights === 'bf16';
@@ -21,8 +25,9 @@ async function product(gpu: Gpu, { m, k: inner, n, weights }: ProductParams): Pr
   const out = o.make(m * n);
   const calls = await tuned(
     gpu,
-    () => k.matmul(gpu.profile, { a, b, out, m, n, k: inner, transposeB: bf16 }),
+    (profile) => k.matmul(profile, { a, b, out, m, n, k: inner, transposeB: bf16 }),
     (made) => made.flatMap(({ product: found }) => found ?? []),
+    matmulPrecision,
   );
   return o.task(calls, [out]);
 }
@@ -31,14 +36,7 @@ async function product(gpu: Gpu, { m, k: inner, n, weights }: ProductParams): Pr
 export const kernelOps = (gpu: Gpu): Record<string, Op> => ({
   matmul: (params) => product(gpu, params as ProductParams),
 
-  async halfMatmul(params) {
-    gpu.setMatmulPrecision('float16');
-    try {
-      return await product(gpu, { ...(params as ProductParams), weights: 'bf16' });
-    } finally {
-      gpu.setMatmulPrecision('float32');
-    }
-  },
+  halfMatmul: (params) => product(gpu, { ...(params as ProductParams), weights: 'bf16' }, 'float16'),
 
   async softmax(params) {
     const { rows, dim } = params as { rows: number; dim: number };

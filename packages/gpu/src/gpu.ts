@@ -3,7 +3,7 @@ import { causeOf, lossOf } from './device-loss.js';
 import { type DeviceLostError, GpuOutOfMemoryError, GpuValidationError } from './errors.js';
 import { FirstUse } from './first-use.js';
 import { PipelineCache, type PipelineSpec } from './pipelines.js';
-import type { DeviceProfile, MatmulPrecision } from './profile.js';
+import type { DeviceProfile } from './profile.js';
 
 /** Counts of what was made on the device since it was opened; a training step must not move the first three. */
 export interface GpuCounters {
@@ -57,17 +57,6 @@ export class Gpu {
   disableVariants(ids: Iterable<string>): void {
     const disabledVariants = new Set([...(this.#profile.disabledVariants ?? []), ...ids]);
     this.#profile = { ...this.#profile, disabledVariants };
-  }
-
-  /** Chooses kernel variants for this device, by what they compute: whatever is planned from `profile` afterwards uses them. */
-  chooseVariants(choices: Iterable<readonly [string, string]>): void {
-    const kernelChoices = new Map([...(this.#profile.kernelChoices ?? []), ...choices]);
-    this.#profile = { ...this.#profile, kernelChoices };
-  }
-
-  /** What matrix products keep of the values that go in: whatever is planned from `profile` afterwards keeps to it. */
-  setMatmulPrecision(matmulPrecision: MatmulPrecision): void {
-    this.#profile = { ...this.#profile, matmulPrecision };
   }
 
   /**

@@ -8,6 +8,7 @@ export { PipelineCache, pipelineKey, type CompiledPipeline, type PipelineSpec } 
 export type { DawnModule, OpenGpuOptions } from './platform.js';
 export {
   baselineProfile,
+  deriveProfile,
   type AdapterSummary,
   type DeviceLimits,
   type DeviceProfile,

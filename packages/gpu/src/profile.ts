@@ -48,6 +48,27 @@ export interface DeviceProfile {
   readonly kernelChoices?: ReadonlyMap<string, string>;
 }
 
+/**
+ * A profile with other kernel choices or another precision of matrix products, for plans that are to use them; `profile` stays as it is.
+ * Choices are added to those that it has.
+ */
+export function deriveProfile(
+  profile: DeviceProfile,
+  {
+    kernelChoices,
+    matmulPrecision,
+  }: {
+    readonly kernelChoices?: Iterable<readonly [key: string, variant: string]>;
+    readonly matmulPrecision?: MatmulPrecision;
+  },
+): DeviceProfile {
+  return {
+    ...profile,
+    ...(kernelChoices && { kernelChoices: new Map([...(profile.kernelChoices ?? []), ...kernelChoices]) }),
+    ...(matmulPrecision && { matmulPrecision }),
+  };
+}
+
 /** The limits every WebGPU implementation guarantees: a profile to plan with when no device is known. */
 export const baselineProfile: DeviceProfile = {
   adapter: {

@@ -84,10 +84,10 @@ export function loaderOf(
 ): WeightLoader & { readonly description: string; readonly baseModel: string } {
   const token = hubToken();
   return {
+    ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
     description: existsSync(model) ? resolve(model) : model,
     // As it was written: an adapter that is passed on says nothing of the folders above.
     baseModel: model,
-    ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
   };
 }
 

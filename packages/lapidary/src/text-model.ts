@@ -7,6 +7,7 @@ import {
   loraScale,
   loraSpecs,
   paramTree,
+  planGeneration,
   planVariables,
   PromptImagesError,
   sampleToken,
@@ -192,10 +193,11 @@ export class TextModel {
   }
 
   #generator(maxLength: number): Generator {
-    return new Generator(this.#gpu, paramTree(this.#variables), this.#model, {
-      maxLength,
-      ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }),
-    });
+    const options = { maxLength, ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }) };
+    return new Generator(
+      this.#gpu,
+      planGeneration(this.#gpu.profile, paramTree(this.#variables), this.#model, options),
+    );
   }
 
   /** f32 [I·N, patchValues]. */

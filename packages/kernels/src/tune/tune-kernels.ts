@@ -28,6 +28,8 @@ export type TuneClock = (run: {
 }) => Promise<number>;
 
 export interface TuneKernelsOptions {
+  /** What plans will be made from. Default: the device's profile. */
+  readonly profile?: DeviceProfile;
   /** Where choices are kept; null: nowhere. Default: `~/.cache/lapidary/kernels` in Node, IndexedDB in browsers. */
   readonly store?: ChoiceStore | null;
   /** Measures also what is kept already. */
@@ -67,6 +69,8 @@ export interface KernelTuning {
   /** Where the choices are kept, for people; null: nowhere. */
   readonly keptIn: string | null;
   readonly products: readonly TunedProduct[];
+  /** What was chosen otherwise than by rule: plans use it whose profile has them as `kernelChoices`, see `deriveProfile`. */
+  readonly choices: readonly (readonly [key: string, variant: MatmulVariant])[];
 }
 
 /** As long as a measurement takes at least, nanoseconds: clocks of browsers tick in tenths of milliseconds. */
@@ -77,8 +81,8 @@ const rounds = 5;
 const worthIt = 0.95;
 
 /**
- * Measures the variants that each product can have on this device, and chooses the fastest: plans made from `gpu.profile` afterwards
- * use it. What was measured before is not measured again. A variant whose result differs from that of the rule's is not chosen.
+ * Measures the variants that each product can have on this device, and chooses the fastest: plans use them that are made from
+ * `deriveProfile(profile, { kernelChoices: tuning.choices })`. What was measured before is not measured again. A variant whose result differs from that of the rule's is not chosen.
  * Takes up to 128 MiB on the device, and twice that beside it, that are given back.
  * @param products those of a plan: `product` of its kernel calls. Repeated ones count once.
  * @throws KernelCheckError; DeviceLostError; AbortError.
@@ -90,7 +94,7 @@ export async function tuneKernels(
 ): Promise<KernelTuning> {
   const { store = openChoiceStore(), again = false, notice = console.warn, onProgress, signal } = options;
   await checkKernels(gpu, { notice });
-  const { profile } = gpu;
+  const { profile = gpu.profile } = options;
   const device = deviceKey(profile);
   const kept = store === null || again ? new Map<string, KeptChoice>() : await readChoices(store, device, notice);
   const distinct = new Map([...products].map((product) => [productKey(product), product]));
@@ -99,14 +103,14 @@ export async function tuneKernels(
   const open = [...tuned.values()].filter(({ from, candidates }) => from === 'rule' && candidates.length > 1);
   // Compiling takes a good part of it.
   if (open.length > 0) await onProgress?.(0, open.length);
-  await compileAhead(gpu, open);
+  await compileAhead(gpu, profile, open);
 
   const fresh = new Map<string, KeptChoice>();
   try {
     for (const [done, { key, product }] of open.entries()) {
       signal?.throwIfAborted();
       if (done > 0) await onProgress?.(done, open.length);
-      const found = await measure(gpu, product, options.clock ?? deviceClock(gpu), notice);
+      const found = await measure(gpu, profile, product, options.clock ?? deviceClock(gpu), notice);
       tuned.set(key, found);
       if (found.from === 'measured') fresh.set(key, toKeep(found));
     }
@@ -114,8 +118,8 @@ export async function tuneKernels(
     if (store !== null && fresh.size > 0) await keepChoices(store, device, fresh, notice);
   }
   const all = [...tuned.values()];
-  gpu.chooseVariants(all.filter(({ from }) => from !== 'rule').map(({ key, chosen }) => [key, chosen]));
-  return { device, keptIn: store?.location ?? null, products: all };
+  const choices = all.filter(({ from }) => from !== 'rule').map(({ key, chosen }) => [key, chosen] as const);
+  return { device, keptIn: store?.location ?? null, products: all, choices };
 }
 
 /** What plans made from a profile use for products, in the form of `DeviceProfile.kernelChoices`: for another plan to use the same. */
@@ -148,7 +152,7 @@ function toKeep({ chosen, candidates }: TunedProduct): KeptChoice {
 }
 
 /** Starts all compilations at once: a driver compiles on several cores. Their errors come again where they are looked at. */
-async function compileAhead(gpu: Gpu, tuned: readonly TunedProduct[]): Promise<void> {
+async function compileAhead(gpu: Gpu, profile: DeviceProfile, tuned: readonly TunedProduct[]): Promise<void> {
   const x = { buffer: 0, offset: 0 };
   const calls = tuned.flatMap(({ product, candidates }) => {
     const small = measurable(product);
@@ -156,7 +160,7 @@ async function compileAhead(gpu: Gpu, tuned: readonly TunedProduct[]): Promise<v
     return candidates.flatMap(({ variant }) =>
       small === null
         ? []
-        : matmul(gpu.profile, { ...small, ...operands, out: operands.a, variant, workspace: () => operands.a }),
+        : matmul(profile, { ...small, ...operands, out: operands.a, variant, workspace: () => operands.a }),
     );
   });
   await Promise.allSettled(
@@ -180,11 +184,12 @@ interface Runner {
 
 async function measure(
   gpu: Gpu,
+  profile: DeviceProfile,
   product: MatmulProduct,
   clock: TuneClock,
   notice: (message: string) => void,
 ): Promise<TunedProduct> {
-  const byRule = known(gpu.profile, product, undefined);
+  const byRule = known(profile, product, undefined);
   const small = measurable(product);
   if (small === null) return byRule;
   const scratch = new Scratch(gpu);
@@ -198,7 +203,7 @@ async function measure(
     const variants = byRule.candidates.map(({ variant }) => variant);
     for (const variant of [...variants.filter((v) => !isRounded(v)), ...variants.filter(isRounded)]) {
       try {
-        const calls = matmul(gpu.profile, { ...small, ...operands, variant, workspace });
+        const calls = matmul(profile, { ...small, ...operands, variant, workspace });
         // NaNs, so that what a variant leaves out is not what the one before it wrote.
         gpu.device.queue.writeBuffer(operands.out.buffer, 0, nothing);
         await runKernels(gpu, calls);
