@@ -14,6 +14,7 @@ export {
   greedy,
   PromptImagesError,
   type GenerateOptions,
+  type GeneratorOptions,
   type ModelPrompt,
   type PromptSize,
 } from './generate.js';
