@@ -19,6 +19,7 @@ export interface ModelPrompt {
   readonly patches?: Float32Array;
 }
 
+/** How one answer is made. */
 export interface GenerateOptions {
   /** Most new tokens. */
   readonly maxNewTokens: number;
