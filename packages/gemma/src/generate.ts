@@ -2,6 +2,7 @@ import type { Gpu } from '@lapidary/gpu';
 import { Program } from '@lapidary/tensor';
 import type { GenerationPlan, GenerationProgram, GenerationStep, ModelPrompt } from './generation-plan.js';
 
+/** How one answer is made. */
 export interface GenerateOptions {
   /** Most new tokens. */
   readonly maxNewTokens: number;

@@ -5,6 +5,7 @@ import type { ModelLocation, ModelSourceOptions } from './source/model-source.js
 
 // Loaders of one family: the only place of this package that names any.
 
+/** Where a text model's weights are. */
 export interface GemmaWeightLoaderOptions extends ModelSourceOptions {
   readonly from: ModelLocation;
   /** Where tokenizer files are, if not beside the weights: a folder or a hub id. */
@@ -19,6 +20,7 @@ export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoad
   return modelWeightLoader<GemmaConfig>({ ...options, families: [gemma1, gemma2, gemma3] });
 }
 
+/** Where the weights of a PaliGemma are. */
 export interface PaliGemmaWeightLoaderOptions extends ModelSourceOptions {
   /**
    * A PaliGemma 1 or 2: big_vision's official `.npz` (f32, f16 or bf16), or Hugging Face's safetensors of any generation. Left out

@@ -88,6 +88,7 @@ export interface PromptForm {
   stopTokens(tokenizer: Tokenizer): readonly number[];
 }
 
+/** How a conversation becomes tokens. */
 export interface ChatForm {
   /** Token ids of a conversation, and which of them the model is to learn: its own turns with their ends. @throws ChatTemplateError */
   encode(
@@ -101,6 +102,7 @@ export interface ChatForm {
 /** A tree of parameters as a model's functions take it; adapters stand as `lora` beside the weight of their linear. */
 export type ParamTree = Tree<Tensor>;
 
+/** What a forward pass computes with: B rows of T tokens of text after P patches. */
 export interface ModelInputs {
   /** i32 [B, T]: the text alone; the images' tokens come before it. */
   readonly inputIds: Tensor;

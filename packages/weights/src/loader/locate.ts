@@ -21,6 +21,7 @@ export interface LocatedWeight {
   readonly entry: WeightEntry;
 }
 
+/** What of a model is in files. */
 export interface LocatedWeights {
   readonly weights: ReadonlyMap<string, LocatedWeight>;
   readonly ignored: readonly string[];
@@ -28,6 +29,7 @@ export interface LocatedWeights {
   readonly tiedCopy: { readonly stored: StoredTensor; readonly embedding: string } | undefined;
 }
 
+/** What a file need not have. */
 export interface LocateOptions {
   /** The model may have more words than the file: the file's are its first. */
   readonly vocabMayGrow?: boolean;

@@ -13,6 +13,7 @@ import { openWeights, withSources } from './open-weights.js';
 import { readConfig } from './read-config.js';
 import type { OpenedWeights, WeightLoader } from './types.js';
 
+/** Where a model's weights are, and what it may be. */
 export interface ModelWeightLoaderOptions<C extends ModelConfig = ModelConfig> extends ModelSourceOptions {
   /** A folder, a file, a URL, a hub id, or files at hand. Left out where only `parts` are at hand; `config` then says what the rest is like. */
   readonly from?: ModelLocation;

@@ -13,6 +13,7 @@ export interface WeightEntry {
   readonly file: string;
 }
 
+/** What a parameter is to be. */
 export interface WeightTarget {
   readonly shape: readonly number[];
   readonly dtype: DType;
@@ -32,6 +33,7 @@ export interface WeightSink {
   initialise?(path: string, spec: WeightTarget, firstRow: number): void | Promise<void>;
 }
 
+/** What a load may leave out, and how it tells of itself. */
 export interface LoadOptions {
   readonly onProgress?: (progress: { bytes: number; totalBytes: number; path: string }) => void;
   readonly signal?: AbortSignal;

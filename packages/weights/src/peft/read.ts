@@ -7,6 +7,7 @@ import { openSafetensors } from '../safetensors/read.js';
 import { type ModelLocation, type ModelSourceOptions, openModelSource } from '../source/model-source.js';
 import { linearModules, findModule } from './modules.js';
 
+/** A LoRA adapter that was read. */
 export interface PeftAdapter {
   readonly rank: number;
   readonly alpha: number;

@@ -4,6 +4,7 @@ import { AdapterError } from '../errors.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
 import { type LinearModule, linearModules } from './modules.js';
 
+/** What an adapter's files say. */
 export interface PeftAdapterOptions {
   /** The base model. */
   readonly model: Model;
@@ -23,6 +24,7 @@ export interface PeftAdapterOptions {
   readonly modulePrefix?: string;
 }
 
+/** An adapter's files by name. */
 export type PeftFiles = Record<'adapter_config.json' | 'adapter_model.safetensors', Uint8Array>;
 
 const weightsFile = 'adapter_model.safetensors';

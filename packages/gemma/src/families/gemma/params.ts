@@ -4,11 +4,13 @@ import type { ParamSpec } from '../family.js';
 import { gemmaLayers, type GemmaConfig } from './config.js';
 import { generations } from './generations.js';
 
+/** An RMSNorm. */
 export interface NormParams {
   /** [d]; used as 1 + weight. */
   readonly weight: Tensor;
 }
 
+/** One layer's parameters. */
 export interface GemmaLayerParams {
   readonly inputNorm: NormParams;
   readonly attn: {
@@ -28,6 +30,7 @@ export interface GemmaLayerParams {
   readonly postMlpNorm?: NormParams;
 }
 
+/** A text model's parameters, as `gemmaHidden` takes them: `paramTree<GemmaParams>(variables)`. */
 export interface GemmaParams {
   /** [V, d]; also the output projection. */
   readonly embedTokens: { readonly weight: Tensor };

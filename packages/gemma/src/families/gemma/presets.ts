@@ -114,4 +114,5 @@ export const gemma3Presets = {
  */
 export const gemmaPresets = { ...gemma1Presets, ...gemma2Presets, ...gemma3Presets };
 
+/** A released size of Gemma. */
 export type GemmaPresetName = keyof typeof gemmaPresets;

@@ -4,6 +4,7 @@ import { gemmaLinears, gemmaParamSpecs, gemmaTowers, type GemmaParams } from '..
 import { linearWithBias, siglipLinears, siglipParamSpecs, type SiglipParams } from '../siglip/params.js';
 import type { PaliGemmaConfig } from './config.js';
 
+/** A model's parameters, as `paliGemmaHidden` takes them: `paramTree<PaliGemmaParams>(variables)`. */
 export interface PaliGemmaParams {
   readonly vision: SiglipParams;
   /** [d, W] and [d]. */
@@ -14,6 +15,7 @@ export interface PaliGemmaParams {
 /** Last names of all linears: of the decoder, of the vision tower, and between them. */
 export const paliGemmaLinears = [...gemmaLinears, ...siglipLinears, 'projector'] as const;
 
+/** Parts of the model. */
 export const paliGemmaTowers = [...gemmaTowers, 'vision', 'projector'] as const;
 
 /** What the paths of the decoder's parameters begin with. */

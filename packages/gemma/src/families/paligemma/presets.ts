@@ -35,4 +35,5 @@ export const paliGemmaPresets = {
   'paligemma2-28b-896': paliGemma(gemmaPresets['gemma-2-27b'], 896),
 } as const satisfies Record<string, PaliGemmaConfig>;
 
+/** A released size of PaliGemma, with the pixels a side of its pictures. */
 export type PaliGemmaPresetName = keyof typeof paliGemmaPresets;

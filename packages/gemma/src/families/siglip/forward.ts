@@ -18,6 +18,7 @@ import type { SiglipLayerParams, SiglipParams } from './params.js';
 // SigLIP's vision transformer (Zhai et al. 2023, arXiv:2303.15343; Dosovitskiy et al. 2020, arXiv:2010.11929) without a pooling
 // head, as big_vision and transformers compute it.
 
+/** How a vision tower runs. */
 export interface SiglipOptions extends LoraRun, Pick<ForwardOptions, 'gradientCheckpointing'> {
   /** Number of the first block, where several towers share a LoRA dropout seed or a count of blocks. Default 0. */
   readonly firstBlock?: number;

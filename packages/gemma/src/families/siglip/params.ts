@@ -9,6 +9,7 @@ export interface LayerNormParams {
   readonly bias: Tensor;
 }
 
+/** One layer's parameters. */
 export interface SiglipLayerParams {
   readonly norm1: LayerNormParams;
   readonly attn: {
@@ -21,6 +22,7 @@ export interface SiglipLayerParams {
   readonly mlp: { readonly fc1: LinearParams; readonly fc2: LinearParams };
 }
 
+/** A vision tower's parameters, W its width. */
 export interface SiglipParams {
   /** A convolution whose stride is its size: weight [W, 3, p, p], bias [W]. */
   readonly patchEmbed: LinearParams;

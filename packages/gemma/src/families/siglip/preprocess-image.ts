@@ -27,6 +27,7 @@ export type ImagePreset = keyof typeof presets;
 /** Every `ImagePreset`. */
 export const imagePresets = Object.keys(presets) as readonly ImagePreset[];
 
+/** How a picture is prepared. */
 export interface PreprocessImageOptions {
   readonly preset: ImagePreset;
   /** The model's picture, S pixels a side: 224, 448 or 896. */
