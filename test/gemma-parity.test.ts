@@ -1,5 +1,13 @@
 // Gemma 1, 2 and 3 against transformers in f32, on random checkpoints that transformers wrote (test/fixtures/models).
-import { gemmaHidden, gemmaLogits, modelLoss, Generator, planGeneration, paramTree, type GemmaParams } from '@lapidary/gemma';
+import {
+  gemmaHidden,
+  gemmaLogits,
+  modelLoss,
+  Generator,
+  planGeneration,
+  paramTree,
+  type GemmaParams,
+} from '@lapidary/gemma';
 import { Gpu, openGpu } from '@lapidary/gpu';
 import { evaluate, gradients, reshape, variableFrom } from '@lapidary/tensor';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -67,7 +75,10 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
-    const generator = new Generator(device, planGeneration(device.profile, paramTree(variables), model, { maxLength: 24 }));
+    const generator = new Generator(
+      device,
+      planGeneration(device.profile, paramTree(variables), model, { maxLength: 24 }),
+    );
     const found: number[] = [];
     for await (const token of generator.generate(
       { tokens: greedy.prompt },

@@ -57,21 +57,24 @@ it('the plan knows of samples: before and after training, or beside it', async (
     expect(memory.reduce((sum, entry) => sum + entry.bytes, 0)).toBe(totalBytes);
 });
 
-it.each([{}, { sampleEvery: 1 }])('samples that would go beyond it are left out, and that is told (%o)', async (over) => {
-  const least = (await planned({ sampleCount: 0, gradientCheckpointing: true })).totalBytes;
-  const budget = Math.ceil(least * 1.05);
-  const notices: string[] = [];
-  const samples: unknown[] = [];
-  const summary = await runTraining(await config({ ...over, memoryBudget: budget }), {
-    store: createMemoryStore(),
-    gpu,
-    logger: { onNotice: (message) => void notices.push(message), onSample: (sample) => void samples.push(sample) },
-  });
-  expect(summary.peakBytesAllocated).toBeLessThanOrEqual(budget);
-  expect(Math.abs(summary.peakBytesAllocated / summary.peakBytesPlanned - 1)).toBeLessThan(0.02);
-  expect(samples).toEqual([]);
-  expect(notices.join('\n')).toMatch(/No samples are taken: .* would take [\d.]+ MiB, and the memory budget is/);
-});
+it.each([{}, { sampleEvery: 1 }])(
+  'samples that would go beyond it are left out, and that is told (%o)',
+  async (over) => {
+    const least = (await planned({ sampleCount: 0, gradientCheckpointing: true })).totalBytes;
+    const budget = Math.ceil(least * 1.05);
+    const notices: string[] = [];
+    const samples: unknown[] = [];
+    const summary = await runTraining(await config({ ...over, memoryBudget: budget }), {
+      store: createMemoryStore(),
+      gpu,
+      logger: { onNotice: (message) => void notices.push(message), onSample: (sample) => void samples.push(sample) },
+    });
+    expect(summary.peakBytesAllocated).toBeLessThanOrEqual(budget);
+    expect(Math.abs(summary.peakBytesAllocated / summary.peakBytesPlanned - 1)).toBeLessThan(0.02);
+    expect(samples).toEqual([]);
+    expect(notices.join('\n')).toMatch(/No samples are taken: .* would take [\d.]+ MiB, and the memory budget is/);
+  },
+);
 
 it('a budget that has room for them changes nothing', async () => {
   const free = await planned({ sampleTokens: 4 });

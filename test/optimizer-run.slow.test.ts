@@ -98,8 +98,7 @@ it('what is exported is the average of what was trained, by the formula', async 
   expect(await lossesOf(averaged)).toEqual(await lossesOf(plain));
   const last = await loadLatestCheckpoint(averaged);
   const path = 'layers.0.attn.qProj.lora.b';
-  const valuesOf = async (name: string) =>
-    new Float32Array((await last!.tensors.get(name)!.read()).slice().buffer);
+  const valuesOf = async (name: string) => new Float32Array((await last!.tensors.get(name)!.read()).slice().buffer);
   expect(await valuesOf(`${path}/average`)).not.toEqual(await valuesOf(path));
   // B begins at zero: after steps p₁, p₂, p₃ the average is (1 − d)(d²p₁ + d p₂ + p₃).
   const steps = await Promise.all(
@@ -115,7 +114,9 @@ it('what is exported is the average of what was trained, by the formula', async 
   );
   const found = await valuesOf(`${path}/average`);
   for (const [i, value] of expected.entries()) expect(Math.abs(found[i]! - value)).toBeLessThan(1e-8);
-  const exported = [...(await tensorsOf(averaged))].find(([name]) => /layers\.0\.self_attn\.q_proj\.lora_B/.test(name))!;
+  const exported = [...(await tensorsOf(averaged))].find(([name]) =>
+    /layers\.0\.self_attn\.q_proj\.lora_B/.test(name),
+  )!;
   expect(exported[1]).toEqual(found);
 });
 

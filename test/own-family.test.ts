@@ -2,6 +2,7 @@
 import {
   createRandom,
   Generator,
+  planGeneration,
   greedy,
   initialParam,
   loraSpecs,
@@ -98,7 +99,7 @@ it('generates from a cache of the layers that own keys and values what it comput
     const [logits] = await evaluate(gpu, [model.logits(params, reshape(hidden, [-1, model.hiddenSize]))]);
     expected.push(greedy(logits!.slice(-model.vocabSize) as Float32Array));
   }
-  const generator = new Generator(gpu, params, model, { maxLength: 16 });
+  const generator = new Generator(gpu, planGeneration(gpu.profile, params, model, { maxLength: 16 }));
   const found: number[] = [];
   for await (const token of generator.generate({ tokens: prompt }, { maxNewTokens: 6, stopTokens: [] }))
     found.push(token);

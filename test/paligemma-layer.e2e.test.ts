@@ -1,12 +1,5 @@
 // One layer of each tower of PaliGemma 3B at full width on the device: bf16 base, LoRA on everything, recomputed blocks.
-import {
-  loraSpecs,
-  modelOf,
-  paliGemmaPresets,
-  patchCount,
-  planVariables,
-  type ParamPlan,
-} from '@lapidary/gemma';
+import { loraSpecs, modelOf, paliGemmaPresets, patchCount, planVariables, type ParamPlan } from '@lapidary/gemma';
 import { openGpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import { Program } from '@lapidary/tensor';
@@ -26,8 +19,7 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
   const paliGemma = modelOf(config);
   const count = patchCount(config.vision);
   const plans = new Map<string, ParamPlan>();
-  for (const { path, shape } of paliGemma.params)
-    plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
+  for (const { path, shape } of paliGemma.params) plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
   const lora = loraSpecs(paliGemma.params, { rank: 16, alpha: 16 });
   for (const [path, { shape }] of lora) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);

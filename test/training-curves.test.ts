@@ -152,7 +152,9 @@ it('accumulates gradients over micro-batches as one large batch would', async ()
   }
   const update = await Program.create(gpu, planUpdate(gpu.profile, parts.model));
   update.run({ hyper });
-  expect(Math.abs((await update.read('gradNormSquared'))[0]! / (await program.read('gradNormSquared'))[0]! - 1)).toBeLessThan(1e-5);
+  expect(
+    Math.abs((await update.read('gradNormSquared'))[0]! / (await program.read('gradNormSquared'))[0]! - 1),
+  ).toBeLessThan(1e-5);
   for (const [path, variable] of whole.variables) {
     if (!path.includes('.lora.')) continue;
     // Adam's first step is lr · sign(g): where a gradient is almost 0 its sign may differ, so the sums are compared through m.

@@ -1,7 +1,15 @@
 import { Generator, planGeneration } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { compile, gradients, mul, Program, sum, variableFrom } from '@lapidary/tensor';
-import { bindCompletion, hyperInput, keptOf, optimizerOf, planStep, planTrained, type StepModel } from '@lapidary/trainer';
+import {
+  bindCompletion,
+  hyperInput,
+  keptOf,
+  optimizerOf,
+  planStep,
+  planTrained,
+  type StepModel,
+} from '@lapidary/trainer';
 import { gemmaShape, LORA_SCALE } from '../gemma-weights.js';
 import type { Op } from '../protocol.js';
 import { hashed, sample, tokenIds } from '../values.js';
@@ -63,10 +71,10 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
     const { tokens, words } = shape;
     const optimizer = optimizerOf('adamw');
     const settings = { betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
-    const trained = planTrained(
-      new Map([...variables].filter(([path]) => rank === 0 || path.includes('.lora.'))),
-      { optimizer, settings },
-    );
+    const trained = planTrained(new Map([...variables].filter(([path]) => rank === 0 || path.includes('.lora.'))), {
+      optimizer,
+      settings,
+    });
     const kept = trained.flatMap(keptOf);
     for (const state of kept) state.allocate(gpu);
     const limits = { maxLength: tokens, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };

@@ -102,7 +102,11 @@ export class GenerationPlan {
   }
 
   /** The step that so many tokens, after so many patches, are taken in. */
-  step({ tokens, patches }: PromptSize): { readonly key: string; readonly shape: StepShape; readonly plan: GenerationStep } {
+  step({ tokens, patches }: PromptSize): {
+    readonly key: string;
+    readonly shape: StepShape;
+    readonly plan: GenerationStep;
+  } {
     const room = this.maxLength - patches;
     const length = tokens === 1 && patches === 0 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
     const key = `${patches}+${length}`;

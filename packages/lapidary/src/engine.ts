@@ -1,5 +1,12 @@
 import type { ModelPresetName } from '@lapidary/gemma';
-import type { Fit, MemoryEntry, profileTraining, ResolvedTrainConfig, RunTraining, tuneTraining } from '@lapidary/trainer';
+import type {
+  Fit,
+  MemoryEntry,
+  profileTraining,
+  ResolvedTrainConfig,
+  RunTraining,
+  tuneTraining,
+} from '@lapidary/trainer';
 import type { WeightLoader } from '@lapidary/weights';
 
 /** What a run would take, known before anything is loaded. */

@@ -1,4 +1,11 @@
-import { ConfigError, describeValue, parseRunFile, runFile, type ConfigProblem, type RowsForm } from '@lapidary/trainer';
+import {
+  ConfigError,
+  describeValue,
+  parseRunFile,
+  runFile,
+  type ConfigProblem,
+  type RowsForm,
+} from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
 import { UsageError } from '../usage-error.js';

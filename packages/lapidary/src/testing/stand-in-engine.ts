@@ -136,6 +136,7 @@ const standInTuning: TrainingTuning = {
   model: 'gemma',
   adapter: { vendor: 'nvidia', architecture: 'ada', backend: 'vulkan', device: 'gpu' },
   device: 'vulkan; nvidia',
+  choices: [],
   keptIn: '/cache/kernels',
   products: [
     {

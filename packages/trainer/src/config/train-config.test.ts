@@ -180,9 +180,7 @@ test('the echo is JSON, without functions or rows', () => {
   expect(echo['weightLoader']).not.toHaveProperty('cache');
   const description = { hub: 'google/gemma-3-270m', revision: 'abc' };
   const described = { ...unopenedLoader({ description }), secret: 'token' };
-  expect(echoConfig(resolveTrainConfig({ ...minimal, weightLoader: described }))['weightLoader']).toEqual(
-    description,
-  );
+  expect(echoConfig(resolveTrainConfig({ ...minimal, weightLoader: described }))['weightLoader']).toEqual(description);
 });
 
 test('the difference of two configs says which changes matter', () => {
@@ -203,9 +201,13 @@ test('the difference of two configs says which changes matter', () => {
   const half = { matmulPrecision: 'float16' } as const;
   expect(changes({}, half)).toEqual([{ path: 'matmulPrecision', saved: 'float32', now: 'float16', matters: true }]);
   // A run of a version that had no such field goes on.
-  const { matmulPrecision: _, objective: __, paramGroups: ___, emaDecay: ____, ...old } = echoConfig(
-    resolveTrainConfig(minimal),
-  );
+  const {
+    matmulPrecision: _,
+    objective: __,
+    paramGroups: ___,
+    emaDecay: ____,
+    ...old
+  } = echoConfig(resolveTrainConfig(minimal));
   expect(diffConfigs(old, echoConfig(resolveTrainConfig(minimal)))).toEqual([]);
   const constant = { schedule: { type: 'constant', warmupSteps: 2 } } as const;
   expect(changes({ steps: 10 }, { steps: 20 })).toMatchObject([{ path: 'steps', matters: true }]);

@@ -26,7 +26,8 @@ export function findUnmatched(
   if (lora === null) return problems;
   const isTarget = createLoraTargetFilter({ ...lora, layers: null });
   const reached = linears.filter(isTarget);
-  if (lora.targets instanceof RegExp) problems.push(...unmatched('lora.targets', [lora.targets], linears.map(linearOf)));
+  if (lora.targets instanceof RegExp)
+    problems.push(...unmatched('lora.targets', [lora.targets], linears.map(linearOf)));
   else if (reached.length === 0)
     problems.push({
       path: 'lora.targets',

@@ -3,7 +3,6 @@ import { readText, type FileStore } from '../store/file-store.js';
 import type { RunLogger } from './logger.js';
 import type { SampleRecord, StepRecord } from './run-records.js';
 
-
 const lineOf = (record: object) => `${JSON.stringify(record)}\n`;
 
 /**

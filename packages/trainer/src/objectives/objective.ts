@@ -148,6 +148,8 @@ export interface Objective<C extends object = object, R extends Row = Row> {
   /** A value of a data set as a row. @throws DatasetError naming file, line and field */
   parseRow(value: unknown, file: string, line: number, format: DataOptions['format']): R;
   /** The objective for a model. `weightFormat` says how its publisher prepared pictures. */
-  bind(model: Model, about: { readonly settings: C; readonly limits: TaskLimits; readonly weightFormat: 'safetensors' | 'gguf' | 'npz' }): Task;
+  bind(
+    model: Model,
+    about: { readonly settings: C; readonly limits: TaskLimits; readonly weightFormat: 'safetensors' | 'gguf' | 'npz' },
+  ): Task;
 }
-

@@ -59,7 +59,9 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
  * How far the newest checkpoint is, and what it knows beside its tensors: from its manifest alone, whose own hash is checked.
  * Null where there is none that is whole.
  */
-export async function readCheckpointState(store: FileStore): Promise<Pick<LoadedCheckpoint, 'step' | 'state' | 'manifest'> | null> {
+export async function readCheckpointState(
+  store: FileStore,
+): Promise<Pick<LoadedCheckpoint, 'step' | 'state' | 'manifest'> | null> {
   for (const step of await listCheckpoints(store)) {
     const file = manifestName(step);
     const manifest = parseManifest(await readText(store, file));

@@ -9,14 +9,7 @@ import { listCheckpoints } from './save-checkpoint.js';
 
 const rowsForms = ['messages', 'completion', 'text', 'mixed'] as const;
 const jsonSchema: v.GenericSchema<JsonValue> = v.lazy(() =>
-  v.union([
-    v.string(),
-    v.number(),
-    v.boolean(),
-    v.null(),
-    v.array(jsonSchema),
-    v.record(v.string(), jsonSchema),
-  ]),
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(jsonSchema), v.record(v.string(), jsonSchema)]),
 );
 const runSchema = v.looseObject({
   format: v.literal('lapidary-run-1'),

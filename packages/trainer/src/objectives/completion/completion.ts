@@ -56,8 +56,7 @@ export function bindCompletion(
     readonly weightFormat: 'safetensors' | 'gguf' | 'npz';
   },
 ): CompletionTask {
-  const shapes = (examples: readonly CompletionExample[]) =>
-    batchShapes(examples, limits.batchSize, limits.maxLength);
+  const shapes = (examples: readonly CompletionExample[]) => batchShapes(examples, limits.batchSize, limits.maxLength);
   return {
     encode: (train, held, context) => encode(model, limits, weightFormat, { train, held, context }),
     assumed: () => assumedExamples(model, limits),

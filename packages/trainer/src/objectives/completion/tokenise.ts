@@ -118,9 +118,7 @@ export function tokeniseRows(
       learned = learned.slice(0, maxLength);
     }
     if (!learned.some((l, i) => l && i > 0)) {
-      fail(
-        `there is nothing to learn in this row${tooLong === 'truncate' ? ' (its completion was cut off)' : ''}`,
-      );
+      fail(`there is nothing to learn in this row${tooLong === 'truncate' ? ' (its completion was cut off)' : ''}`);
     }
     examples.push({
       row,

@@ -10,11 +10,7 @@ import {
 } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import {
-  createLoraTargetFilter,
-  createScaleOf,
-  createTrainableFilter,
-} from '../../config/path-patterns.js';
+import { createLoraTargetFilter, createScaleOf, createTrainableFilter } from '../../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { findUnmatched } from '../../config/unmatched-patterns.js';
 import { ConfigError } from '../../errors/errors.js';

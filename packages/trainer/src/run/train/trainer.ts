@@ -1,11 +1,5 @@
 import type { Gpu } from '@lapidary/gpu';
-import {
-  Program,
-  SlotPool,
-  type HostData,
-  type ProfileOptions,
-  type ProgramProfile,
-} from '@lapidary/tensor';
+import { Program, SlotPool, type HostData, type ProfileOptions, type ProgramProfile } from '@lapidary/tensor';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { Batch } from '../../objectives/objective.js';
 import { hyperInput } from '../../optimizers/optimizer.js';
@@ -99,12 +93,7 @@ export class Trainer {
     return profiles;
   }
 
-  async #step(
-    step: number,
-    batches: readonly Batch[],
-    learningRate: number,
-    run: RunProgram,
-  ): Promise<StepResult> {
+  async #step(step: number, batches: readonly Batch[], learningRate: number, run: RunProgram): Promise<StepResult> {
     const training = this.#training;
     const { optimizer } = this.#config;
     const at = { learningRate, step, clipNorm: optimizer.clipGradNorm ?? 0 };

@@ -65,8 +65,8 @@ export class TrainingLoop {
     const shapes = task.shapes(data.train);
     while (this.#state.step < schedule.totalSteps) {
       const from = performance.now();
-      const batches = await batchesOfStep(this.#state.step, this.#session.prepared, shapes).catch(
-        (error: unknown) => this.#keepAndThrow(error),
+      const batches = await batchesOfStep(this.#state.step, this.#session.prepared, shapes).catch((error: unknown) =>
+        this.#keepAndThrow(error),
       );
       const rate = schedule.schedule(this.#state.step);
       const result = await this.#step(batches, rate);
@@ -143,7 +143,8 @@ export class TrainingLoop {
       const name = await this.#save();
       await logger.onCheckpoint({ step, name });
     }
-    if (signal?.aborted && !isLast) throw new TrainingInterruptedError({ step, checkpoint: `checkpoint ${this.#saved}` });
+    if (signal?.aborted && !isLast)
+      throw new TrainingInterruptedError({ step, checkpoint: `checkpoint ${this.#saved}` });
   }
 
   async #save(): Promise<string> {
@@ -159,10 +160,7 @@ export class TrainingLoop {
     const { data, schedule } = prepared;
     if (data.held.length === 0) return null;
     const from = performance.now();
-    const found = await this.#trainer.evaluate(
-      heldBatches(prepared),
-      step < schedule.totalSteps ? signal : undefined,
-    );
+    const found = await this.#trainer.evaluate(heldBatches(prepared), step < schedule.totalSteps ? signal : undefined);
     if (found === null) return null;
     const { loss, metrics } = found;
     const seconds = (performance.now() - from) / 1000;
