@@ -7,7 +7,7 @@ import { dequantise } from '../dtype/dequantise.js';
 import { WeightFileError, WeightShapeError } from '../errors.js';
 import { memorySink } from '../testing/memory-sink.js';
 import { modelWeightLoader } from './model-weight-loader.js';
-import { paliGemmaWeightLoader, type PaliGemmaWeightLoaderOptions } from '../registry.js';
+import { gemmaWeightLoader, paliGemmaWeightLoader, type PaliGemmaWeightLoaderOptions } from '../registry.js';
 
 async function valuesOf(options: PaliGemmaWeightLoaderOptions, dtype: DType | 'stored' = 'f32', chunkBytes = 3000) {
   const weights = await paliGemmaWeightLoader(options).open();
@@ -135,4 +135,30 @@ it('refuses files that are no PaliGemma, or another one', async () => {
   await expect(open({ from: await fixtureSources('npz/paligemma1-tiny.npz'), config: fewer })).rejects.toThrow(
     /takes only/,
   );
+});
+
+it('says which files and parts a loader cannot take', async () => {
+  const gguf = await fixtureSources('gguf/gemma3-tiny-f32.gguf');
+  const npz = await fixtureSources('npz/paligemma1-tiny.npz');
+  const hf = await modelSources('paligemma1-tiny');
+  await expect(paliGemmaWeightLoader({ from: gguf }).open()).rejects.toThrow(/format gguf, in which paligemma cannot/);
+  await expect(gemmaWeightLoader({ from: npz }).open()).rejects.toBeInstanceOf(WeightFileError);
+  await expect(gemmaWeightLoader({ from: hf }).open()).rejects.toThrow(
+    /"paligemma".*Supported: gemma, gemma2, gemma3_text, gemma3\./,
+  );
+  await expect(paliGemmaWeightLoader({ from: await modelSources('gemma1-tiny') }).open()).rejects.toThrow(
+    /"gemma".*Supported: paligemma\./,
+  );
+  const encoder = modelWeightLoader({ from: hf, parts: { encoder: gguf } });
+  await expect(encoder.open()).rejects.toThrow(/has no part 'encoder'; it has decoder/);
+  expect(() => modelWeightLoader({ parts: { decoder: gguf } })).toThrow(TypeError);
+});
+
+it('changes the last soft-cap where it is asked to', async () => {
+  const from = await modelSources('paligemma2-tiny');
+  for (const finalLogitSoftcap of [null, 7]) {
+    const { config, model } = await paliGemmaWeightLoader({ from, finalLogitSoftcap }).open();
+    expect(config.text.finalLogitSoftcap).toBe(finalLogitSoftcap);
+    expect(model.config).toBe(config);
+  }
 });

@@ -69,7 +69,7 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
 
 /** Where a model's weights come from. Nothing is read before `open`. */
 export interface WeightLoader<C extends ModelConfig = ModelConfig> {
-  /** Reads headers and configuration. @throws what the files are wrong with; see `modelWeightLoader` */
+  /** Reads headers and configuration. @throws what is wrong with the files; see `modelWeightLoader` */
   open(): Promise<OpenedWeights<C>>;
   /** A tokenizer that is at hand; where absent, the one beside the weights is read. */
   readonly tokenizer?: Tokenizer;

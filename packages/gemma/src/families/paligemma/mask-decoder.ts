@@ -1,4 +1,4 @@
-import { checkCodebookIndices, maskSize } from '../../image/segmentation-tokens.js';
+import { checkCodebookIndices } from '../../image/segmentation-tokens.js';
 
 /**
  * The arrays of `vae-oid.npz` (gs://big_vision/paligemma/vae-oid.npz), by the names in that file; what the encoder needs may
