@@ -1,5 +1,5 @@
-import type { Model } from '@lapidary/gemma';
-import { embedding, reshape, sum, TensorLike, type InputsOf } from '@lapidary/tensor';
+import { sumTokenLosses, type Model } from '@lapidary/gemma';
+import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
 import type {
@@ -87,10 +87,8 @@ function completionLoss(
   { model, params, options, training }: LossContext,
   { labelSmoothing }: CompletionSettings,
 ): Loss {
-  const { hidden } = model.forward(params, inputs, options);
-  const flat = reshape(hidden, [-1, model.hiddenSize]);
-  const smoothing = training && labelSmoothing > 0 ? { labelSmoothing } : {};
-  return { loss: sum(model.tokenLosses(params, embedding(flat, rows), targets, smoothing)) };
+  const smoothing = training ? labelSmoothing : 0;
+  return { loss: sumTokenLosses(model, params, inputs, { rows, targets, labelSmoothing: smoothing }, options) };
 }
 
 async function collateExamples(
