@@ -133,7 +133,11 @@ const checks: Record<string, Check> = {
 
 /** Exports that take tensors and have no gradient, or compute one. */
 const withoutGradient = [
+  'adafactor',
+  'adafactorMoments',
   'adamw',
+  'lion',
+  'sgd',
   'allocateAll',
   'broadcastShapes',
   'compile',
