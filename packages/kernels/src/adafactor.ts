@@ -186,6 +186,7 @@ function update<B>(
     start: i * window,
     count: Math.min(window, n - i * window),
   }));
+  const vec = (factored?.columns ?? n) % 4 === 0;
   const common = [bind(hyper, 'read', 32), bind(gradNormSquared, 'read', 4)];
   const uniforms = (start: number, count: number, chunksHere: number) =>
     words(
@@ -208,7 +209,7 @@ function update<B>(
     return {
       ...team,
       shader: 'optimizer/adafactor',
-      conditions: { ...team.conditions, NORMS: true, FACTORED: factored !== undefined },
+      conditions: { ...team.conditions, NORMS: true, FACTORED: factored !== undefined, VEC: vec },
       uniforms: uniforms(start, count, here),
       bindings: [
         ...common,
@@ -230,7 +231,7 @@ function update<B>(
   const applied = windows.map(
     ({ start, count }): KernelCall<B> => ({
       shader: 'optimizer/adafactor',
-      conditions: { APPLY: true, FACTORED: factored !== undefined },
+      conditions: { APPLY: true, FACTORED: factored !== undefined, VEC: vec },
       uniforms: uniforms(start, count, Math.ceil(count / chunk)),
       bindings: [
         ...common,
@@ -239,7 +240,7 @@ function update<B>(
         bind(grad, 'read', count * 4, start * 4),
         ...momentsOf(start, count, 'read'),
       ],
-      workgroups: foldWorkgroups(Math.ceil(count / 32), maxComputeWorkgroupsPerDimension),
+      workgroups: foldWorkgroups(Math.ceil(count / (vec ? 128 : 32)), maxComputeWorkgroupsPerDimension),
       variant: 'plain',
       // The parameter is read and written.
       work: { bytes: 3 * count * 4 },

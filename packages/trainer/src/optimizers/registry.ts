@@ -45,7 +45,11 @@ export function optimizerOf(type: OptimizerType): Optimizer {
   return optimizers.find((optimizer) => optimizer.type === type)!;
 }
 
-const schemaOf = ({ type, settings }: Optimizer) => {
+const described = ({ settings }: Optimizer) =>
+  `an object: { ${['type', 'learningRate', ...Object.keys(settings), 'clipGradNorm'].join(', ')} }`;
+
+const schemaOf = (optimizer: Optimizer) => {
+  const { type, settings } = optimizer;
   const named = v.literal(type);
   return v.object(
     {
@@ -54,16 +58,9 @@ const schemaOf = ({ type, settings }: Optimizer) => {
       ...settings,
       clipGradNorm: v.optional(v.nullable(real({ above: 0 })), 1),
     },
-    described(type),
+    described(optimizer),
   );
 };
-
-const described = (type: OptimizerType | string) => {
-  const { settings } = optimizers.find((optimizer) => optimizer.type === type)!;
-  return `an object: { ${['type', 'learningRate', ...Object.keys(settings), 'clipGradNorm'].join(', ')} }`;
-};
-
-const types = optimizers.map(({ type }) => type);
 
 /**
  * `optimizer` of a config: an object whose `type` says which settings it may have. `findProblems` finds unknown fields in it, since it
@@ -73,5 +70,8 @@ export const optimizerSchema: v.GenericSchema<OptimizerInput, ParsedOptimizer> =
   'type',
   optimizers.map((optimizer) => schemaOf(optimizer as Optimizer)),
   // valibot reports the type that is not known, or what is no object at all.
-  (issue) => (issue.path ? `one of ${types.map((type) => `'${type}'`).join(', ')}` : described(types[0]!)),
+  (issue) =>
+    issue.path
+      ? `one of ${optimizers.map(({ type }) => `'${type}'`).join(', ')}`
+      : described(optimizers[0] as Optimizer),
 ) as unknown as v.GenericSchema<OptimizerInput, ParsedOptimizer>;
