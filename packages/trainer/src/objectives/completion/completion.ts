@@ -14,7 +14,7 @@ import type {
   Task,
   TaskLimits,
 } from '../objective.js';
-import { batchShapes, makeBatch, type CompletionBatch, type CompletionShape } from './batch.js';
+import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
 import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
 import { promptTokens, tokeniseRows, type CompletionExample } from './tokenise.js';
@@ -23,15 +23,6 @@ export interface CompletionSettings {
   /** Share of a target's probability that is spread over the vocabulary, while training (Szegedy et al. 2015, arXiv:1512.00567). */
   readonly labelSmoothing: number;
 }
-
-/** Types of a batch's inputs; what they hold is told at `CompletionBatch`. */
-export type CompletionInputs = {
-  readonly inputIds: TensorLike;
-  readonly tokenInfo: TensorLike;
-  readonly patches?: TensorLike;
-  readonly rows: TensorLike;
-  readonly targets: TensorLike;
-};
 
 export type CompletionTask = Task<CompletionShape, CompletionInputs, CompletionExample, TextualRow>;
 
