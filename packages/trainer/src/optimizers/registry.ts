@@ -46,9 +46,6 @@ export function optimizerOf(type: OptimizerType): Optimizer {
   return optimizers.find((optimizer) => optimizer.type === type)!;
 }
 
-const described = ({ settings }: Optimizer) =>
-  `an object: { ${['type', 'learningRate', ...Object.keys(settings), 'clipGradNorm'].join(', ')} }`;
-
 /** `optimizer` of a config. */
 export const optimizerSchema = typedSchema(optimizers, {
   before: { learningRate: v.optional(real({ above: 0 })) },
