@@ -7,9 +7,18 @@ const end = '<!-- /sizes -->';
 /** Sources change a little all the time; the table follows when it would mislead. */
 const tolerance = 0.03;
 
+/** The entry of a build and every output that it imports, directly or not, but for what is fetched when it is needed. */
+function loadedAtStart({ outputs }) {
+  const [entry] = Object.keys(outputs).filter((file) => outputs[file].entryPoint !== undefined && /stdin/.test(file));
+  const loaded = new Set([entry]);
+  for (const file of loaded)
+    for (const { path, kind } of outputs[file].imports) if (kind === 'import-statement') loaded.add(path);
+  return loaded;
+}
+
 /**
  * Bytes of all that a package's main entry exports with everything it imports, minified: of its own files, together, and
- * together compressed.
+ * together compressed. What is imported dynamically is not counted: a page fetches it when it runs.
  * @returns {Promise<{ name: string, own: number, minified: number, gzip: number }[]>}
  */
 export async function measureSizes(project, names) {
@@ -19,17 +28,21 @@ export async function measureSizes(project, names) {
       stdin: { contents: `export * from '${name}';`, resolveDir: project },
       absWorkingDir: project,
       bundle: true,
+      splitting: true,
+      outdir: 'out',
       format: 'esm',
       minify: true,
       write: false,
       metafile: true,
       logLevel: 'silent',
     });
-    const own = Object.values(metafile.outputs)
-      .flatMap(({ inputs }) => Object.entries(inputs))
+    const loaded = loadedAtStart(metafile);
+    const own = [...loaded]
+      .flatMap((file) => Object.entries(metafile.outputs[file].inputs))
       .filter(([file]) => file.startsWith(`node_modules/${name}/`))
       .reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0);
-    const [{ contents }] = outputFiles;
+    const files = outputFiles.filter(({ path }) => [...loaded].some((file) => path.endsWith(file)));
+    const contents = Buffer.concat(files.map((file) => file.contents));
     rows.push({ name, own, minified: contents.length, gzip: gzipSync(contents, { level: 9 }).length });
   }
   return rows.sort((a, b) => a.gzip - b.gzip);
