@@ -3,7 +3,7 @@ import { byteLength, dtypeInfo, isQuantised } from '../dtype.js';
 import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
 import type { MatmulArgs, MatmulNorm } from './matmul-args.js';
 import { matrixLayout } from './matmul-matrix.js';
-import { matmulGeometries, type MatmulVariant } from './matmul-variant.js';
+import { recordOf, type MatmulVariant } from './matmul-variants.js';
 import { isUsable, variantId } from '../variants.js';
 import { weightConditions } from '../weight-conditions.js';
 import { bind } from '../windows.js';
@@ -154,7 +154,7 @@ export function productCall<B>(
   // 16-byte loads where rows allow them; blocks of quantised weights are read in no other way.
   const wide = isUsable(profile, 'matmul:vec');
   const quantised = isQuantised(args.b.dtype);
-  const { shader, name, rowsFor, columns, tilesPerWorkgroup, down } = matmulGeometries[variant];
+  const { shader, label, rowsFor, columns, tilesPerWorkgroup, down } = recordOf(variant);
   const tall = shader === 'matmul/matmul_subgroup_tall';
   const subgroup = shader === 'matmul/matmul_subgroup';
   const aVec =
@@ -208,10 +208,10 @@ export function productCall<B>(
     bindings: [a.binding, b.binding, ...result.bindings, ...gains],
     workgroups: [x, y, batch],
     variant:
-      name === ''
+      label === ''
         ? `${vec.every(Boolean) ? 'vec' : vec.some(Boolean) ? 'part vec' : 'scalar'} ${size}`
-        : `${name} ${size}${vec.every(Boolean) ? '' : ' odd'}`,
-    ...(name === ''
+        : `${label} ${size}${vec.every(Boolean) ? '' : ' odd'}`,
+    ...(label === ''
       ? (aVec || result.isVec || (bVec && !quantised)) && variantId('matmul', 'vec')
       : variantId('matmul', variant)),
     work: {

@@ -1,6 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import type { DType } from '../dtype.js';
-import type { MatmulVariant } from './matmul-variant.js';
+import type { MatmulVariant } from './matmul-variants.js';
 
 /** What `shaders/matmul/matmul_matrix.wesl` is compiled with. */
 export interface MatrixLayout {

@@ -2,7 +2,8 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import { foldWorkgroups, type KernelCall } from '../kernel-call.js';
 import type { MatmulArgs } from './matmul-args.js';
 import { productCall, resultOf, shapeWords, type Part, type Result, type Strides } from './matmul-call.js';
-import { splitOfK, type MatmulProduct } from './matmul-variant.js';
+import type { MatmulProduct } from './matmul-product.js';
+import { splitOfK } from './matmul-variant.js';
 import { variantId } from '../variants.js';
 
 /**

@@ -4,7 +4,9 @@ import type { KernelCall, Operand } from '../kernel-call.js';
 import type { MatmulArgs } from './matmul-args.js';
 import { ALIGNMENT, productCall, resultOf, type Part, type Strides } from './matmul-call.js';
 import { splitCalls } from './matmul-split.js';
-import { chooseMatmulVariant, takesNorm, type MatmulProduct } from './matmul-variant.js';
+import type { MatmulProduct } from './matmul-product.js';
+import { chooseMatmulVariant } from './matmul-variant.js';
+import { recordOf } from './matmul-variants.js';
 import { reuseWorkspace } from '../reuse-workspace.js';
 import { BindingLimitError } from '../windows.js';
 
@@ -122,7 +124,7 @@ function checkNormed({
   variant = 'plain',
 }: MatmulArgs<unknown>): void {
   const isLine = m === 1 && batch === 1 && !transposeA && transposeB;
-  if (!isLine || bias || residual || !takesNorm(variant))
+  if (!isLine || bias || residual || !recordOf(variant).takesNorm)
     throw new RangeError('matmul: only a single row is normalised first, by a transposed B, with no bias or residual');
   if (norm && isQuantised(norm.weight.dtype))
     throw new RangeError(`matmul: the weight of a norm must be f32, f16 or bf16, not ${norm.weight.dtype}`);
