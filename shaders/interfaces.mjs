@@ -100,11 +100,26 @@ function bindingsOf(path, declarations) {
           if (one.binding > two.binding && canHold([one.condition, two.condition]))
             throw new Error(`${path}: '${a.name}' and '${b.name}' have no order that holds under all conditions`);
   });
-  return order.map(({ name, at }) => ({
-    name,
-    access: [...new Set(at.map((each) => each.access))],
-    optional: !at.every(({ own }) => own) || canHold(at.map(({ condition }) => `!(${condition ?? 'true'})`)),
-  }));
+  const numbers = new Set(order.flatMap(({ at }) => at.map(({ binding }) => binding)));
+  const found = [];
+  for (const { name, at, last } of order) {
+    // A number that nothing has under any condition: the binding before it is repeated there.
+    for (let hole = last - 1; hole > 0 && !numbers.has(hole); hole--) {
+      numbers.add(hole);
+      found.push({ name: '', access: ['read'], optional: false });
+    }
+    found.push({
+      name,
+      access: [...new Set(at.map((each) => each.access))],
+      optional: !at.every(({ own }) => own) || canHold(at.map(({ condition }) => `!(${condition ?? 'true'})`)),
+    });
+  }
+  found.forEach(({ name }, i) => {
+    const before = found[i - 1];
+    if (name === '' && !(before && !before.optional && before.access.join() === 'read'))
+      throw new Error(`${path}: nothing to bind before '${found[i + 1].name}'`);
+  });
+  return found;
 }
 
 /** Whether all of some conditions may be true together. */
@@ -256,6 +271,7 @@ const typeOf = ({ type, size }) => (size === 1 ? `${type.toUpperCase()}32` : `re
 export function interfaceTypes(interfaces) {
   const union = (names) => names.map((name) => `'${name}'`).join(' | ') || 'never';
   const entries = Object.entries(interfaces).map(([shader, { conditions, constants, structs, bindings }]) => {
+    const named = bindings.filter((b) => b.name !== '');
     const uniforms = structs.map(
       (fields) =>
         `{ ${fields
@@ -268,8 +284,8 @@ export function interfaceTypes(interfaces) {
       `    conditions: ${union(conditions)};`,
       `    constants: ${union(constants)};`,
       `    uniforms: ${uniforms.join(' | ')};`,
-      `    bindings: ${union(bindings.filter((b) => !b.optional).map((b) => b.name))};`,
-      `    optionalBindings: ${union(bindings.filter((b) => b.optional).map((b) => b.name))};`,
+      `    bindings: ${union(named.filter((b) => !b.optional).map((b) => b.name))};`,
+      `    optionalBindings: ${union(named.filter((b) => b.optional).map((b) => b.name))};`,
       '  };',
     ].join('\n');
   });
@@ -289,8 +305,8 @@ ${entries.join('\n')}
 
 /**
  * The same at run time, one text a program: fields of the uniform struct and their types (u where none is named, i, f; 8u: an array
- * of 8 words; `?` under a condition; padding has no name), a bar, the bindings in order. Structs to choose from are parted by
- * semicolons. `count,rate f,|param,grad`.
+ * of 8 words; `?` under a condition; padding has no name), a bar, the bindings in order (one without a name is the one before
+ * it once more). Structs to choose from are parted by semicolons. `count,rate f,|param,grad`.
  */
 export function layoutTable(interfaces) {
   return Object.fromEntries(
