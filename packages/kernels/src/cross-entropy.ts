@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from './kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from './kernel-call.js';
+import { shaderCall } from './shader-call.js';
 import { variantId, workgroupOrPlain } from './variants.js';
 import { bind, rowWindows } from './windows.js';
 
@@ -33,16 +34,15 @@ export function crossEntropyChunkForward<B>(
   const { logits, targets, state, rows, chunkStart, chunkSize, rowStride, softcap, first } = args;
   const variant = args.variant ?? workgroupOrPlain(profile, 'crossEntropyChunkForward');
   const shared = variant === 'workgroup';
-  return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(
-    ({ start, count }) => ({
-      shader: 'loss/cross_entropy',
+  return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('loss/cross_entropy', {
       conditions: { FORWARD: true, FIRST: first, VEC: isVec(chunkSize, rowStride), WORKGROUP: shared },
-      uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), 0, 0, 0),
-      bindings: [
-        bind(targets, 'read', count * 4, start * 4),
-        bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
-        bind(state, 'read_write', count * 16, start * 16),
-      ],
+      uniforms: { rows: count, start: chunkStart, size: chunkSize, stride: rowStride, softcap },
+      bindings: {
+        targets: bind(targets, 'read', count * 4, start * 4),
+        logits: bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
+        state: bind(state, 'read_write', count * 16, start * 16),
+      },
       workgroups: foldWorkgroups(
         shared ? count : Math.ceil(count / 32),
         profile.limits.maxComputeWorkgroupsPerDimension,
@@ -70,19 +70,20 @@ export function crossEntropyFinish<B>(
     readonly rows: number;
   },
 ): KernelCall<B>[] {
-  return rowWindows(rows, [16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
-    shader: 'loss/cross_entropy',
-    conditions: { FINISH: true },
-    uniforms: words(count, 0, 0, 0, 0, 0, 0, 0),
-    bindings: [
-      bind(targets, 'read', count * 4, start * 4),
-      bind(state, 'read', count * 16, start * 16),
-      bind(loss, 'read_write', count * 4, start * 4),
-      bind(lse, 'read_write', count * 4, start * 4),
-    ],
-    workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-    variant: 'plain',
-  }));
+  return rowWindows(rows, [16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('loss/cross_entropy', {
+      conditions: { FINISH: true },
+      uniforms: { rows: count, start: 0, size: 0, stride: 0, softcap: 0 },
+      bindings: {
+        targets: bind(targets, 'read', count * 4, start * 4),
+        state: bind(state, 'read', count * 16, start * 16),
+        loss: bind(loss, 'read_write', count * 4, start * 4),
+        lse: bind(lse, 'read_write', count * 4, start * 4),
+      },
+      workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
+      variant: 'plain',
+    }),
+  );
 }
 
 /** Turns a chunk's logits, in place, into the gradient of Σ dLoss[r] · loss[r] with respect to them (before the cap). */
@@ -91,21 +92,22 @@ export function crossEntropyChunkBackward<B>(
   args: CrossEntropyChunk<B> & { readonly lse: Operand<B>; readonly dLoss: Operand<B> },
 ): KernelCall<B>[] {
   const { logits, targets, lse, dLoss, rows, chunkStart, chunkSize, rowStride, softcap } = args;
-  return rowWindows(rows, [rowStride * 4, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
-    shader: 'loss/cross_entropy',
-    conditions: { BACKWARD: true, VEC: isVec(chunkSize, rowStride) },
-    uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), 0, 0, 0),
-    bindings: [
-      bind(targets, 'read', count * 4, start * 4),
-      bind(logits, 'read_write', count * rowStride * 4, start * rowStride * 4),
-      bind(lse, 'read', count * 4, start * 4),
-      bind(dLoss, 'read', count * 4, start * 4),
-    ],
-    workgroups: foldWorkgroups(
-      Math.ceil((count * Math.ceil(chunkSize / 4)) / 32),
-      profile.limits.maxComputeWorkgroupsPerDimension,
-    ),
-    variant: 'plain',
-    work: { bytes: count * (chunkSize * 8 + 12) },
-  }));
+  return rowWindows(rows, [rowStride * 4, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('loss/cross_entropy', {
+      conditions: { BACKWARD: true, VEC: isVec(chunkSize, rowStride) },
+      uniforms: { rows: count, start: chunkStart, size: chunkSize, stride: rowStride, softcap },
+      bindings: {
+        targets: bind(targets, 'read', count * 4, start * 4),
+        logits: bind(logits, 'read_write', count * rowStride * 4, start * rowStride * 4),
+        lse: bind(lse, 'read', count * 4, start * 4),
+        d_loss: bind(dLoss, 'read', count * 4, start * 4),
+      },
+      workgroups: foldWorkgroups(
+        Math.ceil((count * Math.ceil(chunkSize / 4)) / 32),
+        profile.limits.maxComputeWorkgroupsPerDimension,
+      ),
+      variant: 'plain',
+      work: { bytes: count * (chunkSize * 8 + 12) },
+    }),
+  );
 }

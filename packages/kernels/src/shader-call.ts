@@ -14,9 +14,9 @@ export type ShaderConstants<S extends ShaderName> = [ShaderInterfaces[S]['consta
 /** The fields of a program's uniform struct. */
 export type ShaderUniforms<S extends ShaderName> = ShaderInterfaces[S]['uniforms'];
 /** A program's storage bindings by name; those that exist under some conditions only may be left out. */
-export type ShaderBindings<S extends ShaderName> = {
-  readonly [N in ShaderInterfaces[S]['bindings']]: Binding<unknown>;
-} & { readonly [N in ShaderInterfaces[S]['optionalBindings']]?: Binding<unknown> | undefined };
+export type ShaderBindings<S extends ShaderName, B = unknown> = {
+  readonly [N in ShaderInterfaces[S]['bindings']]: Binding<B>;
+} & { readonly [N in ShaderInterfaces[S]['optionalBindings']]?: Binding<B> | undefined };
 
 type NoOthers<Given, Names> = Given & { readonly [N in Exclude<keyof Given, Names>]: never };
 type BufferOf<Bindings> = Bindings[keyof Bindings] extends Binding<infer B> | undefined ? B : never;
