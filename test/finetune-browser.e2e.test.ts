@@ -23,7 +23,7 @@ import { relativeError } from './support/relative-error.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const axe = createRequire(import.meta.url).resolve('axe-core');
-const base = here('../examples/finetune/base/');
+const base = here('../examples/finetune/base');
 const modelFiles = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
 const minutes = 60_000;
 
@@ -447,7 +447,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   it('learns from pictures, with a model from a folder that is chosen again after the tab was closed', {
     timeout: 5 * minutes,
   }, async () => {
-    const vision = here('../examples/finetune-vision/');
+    const vision = here('../examples/finetune-vision');
     const rows = (await readFile(join(vision, 'data/train.jsonl'), 'utf8')).split('\n').slice(0, 12);
     const images = new Set(rows.map((row) => join(vision, 'data', (JSON.parse(row) as { image: string }).image)));
     const data = { name: 'shapes.jsonl', mimeType: '', buffer: Buffer.from(rows.join('\n')) };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
-const example = fileURLToPath(new URL('../examples/finetune-vision/', import.meta.url));
+const example = fileURLToPath(new URL('../examples/finetune-vision', import.meta.url));
 
 function node(args: readonly string[]): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, [

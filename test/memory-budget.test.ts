@@ -84,6 +84,19 @@ it('a budget that has room for them changes nothing', async () => {
   expect(within.blocks.recomputed).toBe(0);
 });
 
+it.each([
+  {},
+  { gradientAccumulation: 2, emaDecay: 0.9 },
+  { sampleEvery: 1 },
+  { lora: null, trainable: ['layers.*.mlp.**'] },
+  { evalFraction: 0, optimizer: { type: 'adafactor' } },
+] as Partial<TrainConfig>[])('what was planned is the most that is ever allocated (%o)', async (over) => {
+  const run = await config({ sampleTokens: 16, saveEvery: 1, evalEvery: 1, ...over });
+  const summary = await runTraining(run, { store: createMemoryStore(), gpu });
+  expect(summary.peakBytesAllocated).toBeLessThanOrEqual(summary.peakBytesPlanned);
+  expect(summary.peakBytesAllocated).toBeGreaterThan(0.98 * summary.peakBytesPlanned);
+});
+
 it('what training alone cannot meet is refused', async () => {
   const least = (await planned({ sampleCount: 0, gradientCheckpointing: true })).totalBytes;
   await expect(planned({ memoryBudget: least - 1 })).rejects.toBeInstanceOf(RunTooLargeError);

@@ -36,7 +36,9 @@ function lossOf(
   attrs: Record<string, Attr>,
   raw: Record<string, FixtureTensor>,
 ): T.Tensor {
-  const losses = ops.linearCrossEntropy(hidden, weight, targets, { softcap: attrs.softcap ?? 0 });
+  const stored = ops.cast(weight, attrs.weight ?? 'f32');
+  const options = { softcap: attrs.softcap ?? 0, labelSmoothing: attrs.labelSmoothing ?? 0 };
+  const losses = ops.linearCrossEntropy(hidden, stored, targets, options);
   const count = [...raw.targets!.data].filter((t) => t >= 0).length;
   const reduction = attrs.reduction as string;
   if (reduction === 'none') return losses;
@@ -114,7 +116,17 @@ afterAll(() => gpu.destroy());
 const leaf = ({ data, shape }: FixtureTensor): T.Tensor =>
   T.variableFrom(gpu, data, shape, { dtype: data instanceof Int32Array ? 'i32' : 'f32' }).tensor;
 
-for (const family of ['matmul', 'norm', 'elementwise', 'loss', 'shape', 'reduce', 'rope', 'attention']) {
+for (const family of [
+  'matmul',
+  'norm',
+  'elementwise',
+  'loss',
+  'shape',
+  'reduce',
+  'rope',
+  'attention',
+  'label-smoothing',
+]) {
   describe(`${family} as in PyTorch`, async () => {
     const found = await fixtureJson<Case[] | { cases: Case[] }>(`ops/${family}.json`);
     const cases = Array.isArray(found) ? found : found.cases;

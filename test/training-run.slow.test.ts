@@ -173,7 +173,8 @@ it('goes on with the kernels that it began with, whichever are chosen by now', a
   await runTraining(await config({ ...mode, steps: 2, resume: true }), { store, gpu: again });
   expect((await readCheckpointState(store))?.step).toBe(2);
   expect((await kernelsOf(store)).kernels.choices).toEqual(chosen);
-  expect(again.profile.kernelChoices?.get(key)).toBe(chosen[key]);
+  // The device's own profile is as it was: others may plan at the same time.
+  expect(again.profile.kernelChoices).toBeUndefined();
 });
 
 it("trains every parameter and exports the model in Hugging Face's form", async () => {

@@ -112,7 +112,6 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
     hiddenSize: config.hiddenSize,
     vocabSize: config.vocabSize,
     maxPositionEmbeddings: 64,
-    sentencePieceFiles: [],
     eosTokenIds: [1],
     prompt: {
       encodePrompt: (prompt, tokenizer) => tokenizer.encode(prompt),

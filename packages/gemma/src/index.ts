@@ -3,7 +3,7 @@ export { ArrayShapesError, ConfigError, UnknownModelError } from './config/error
 export * from './families/index.js';
 export { initialParam } from './models/initial-param.js';
 export { initialLora, linearOf, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
-export { modelLoss, type ModelTargets } from './models/token-losses.js';
+export { sumTokenLosses, type TokenTargets } from './models/token-losses.js';
 export { sizeOfParams } from './models/param-specs.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 

@@ -109,6 +109,20 @@ const softcapped = { chunkStart: 0, chunkSize: words, rowStride: words, rows: to
 const rows = { rows: tokens, dim: hidden };
 const normed = { ...rows, eps: 1e-6 };
 
+/** What every optimiser reads beside its state; `hyper` small numbers, whatever they mean. */
+const update = (hypers: number) => {
+  const hyper = values(hypers);
+  gpu.device.queue.writeBuffer(hyper.buffer, 0, new Float32Array(hypers).fill(1e-3));
+  return {
+    param: values(n),
+    grad: values(n),
+    hyper,
+    gradNormSquared: values(1),
+    learningRateScale: 1,
+    weightDecayScale: 1,
+  };
+};
+
 const cases: readonly Case[] = [
   linear('x·Wᵀ f32', 'f32'),
   linear('x·Wᵀ f16', 'f16'),
@@ -398,6 +412,19 @@ const cases: readonly Case[] = [
         n,
         weightDecayScale: 1,
       });
+    },
+  },
+  ...[true, false].map((hasMomentum) => ({
+    name: hasMomentum ? 'sgd, momentum' : 'sgd',
+    calls: () => k.sgd(profile, { ...update(4), ...(hasMomentum && { m: values(n) }), n, nesterov: hasMomentum }),
+  })),
+  { name: 'lion', calls: () => k.lion(profile, { ...update(5), m: values(n), n }) },
+  {
+    name: 'adafactor',
+    calls: () => {
+      const [rows, columns] = [n / hidden, hidden];
+      const moments = { batch: 1, rows, columns, row: values(rows), col: values(columns) };
+      return k.adafactor(profile, { ...update(8), moments, workspace: (bytes) => values(bytes / 4) });
     },
   },
 ];

@@ -1,23 +1,23 @@
 export * from './dtype.js';
 export * from './kernel-call.js';
 export * from './run-kernels.js';
-export * from './adafactor.js';
-export * from './adamw.js';
-export * from './lion.js';
-export * from './sgd.js';
+export * from './optimizer/adafactor.js';
+export * from './optimizer/adamw.js';
+export * from './optimizer/lion.js';
+export * from './optimizer/sgd.js';
 export {
   attentionBackward,
   attentionBackwardWorkspaceBytes,
   type AttentionBackwardArgs,
   type AttentionBackwardShape,
-} from './attention-backward.js';
-export { attentionForward, attentionWorkspaceBytes, type AttentionForwardArgs } from './attention-forward.js';
+} from './attention/attention-backward.js';
+export { attentionForward, attentionWorkspaceBytes, type AttentionForwardArgs } from './attention/attention-forward.js';
 export {
   AttentionLimitError,
   type AttentionRule,
   type AttentionShape,
   type AttentionVariant,
-} from './attention-plan.js';
+} from './attention/attention-plan.js';
 export {
   checkKernels,
   type CheckKernelsOptions,
@@ -25,25 +25,25 @@ export {
   type KernelCheck,
   KernelCheckError,
 } from './check/check-kernels.js';
-export * from './convert.js';
-export * from './cross-entropy.js';
-export * from './elementwise.js';
-export * from './embedding.js';
-export * from './fill.js';
-export { fmaProbe, type FmaProbeArgs } from './fma-probe.js';
-export * from './geglu.js';
-export * from './layer-norm.js';
-export { matmulCandidates, productKey, type MatmulProduct, type MatmulVariant } from './matmul-variant.js';
-export * from './matmul.js';
-export type { MatmulArgs, MatmulNorm } from './matmul-args.js';
-export * from './reduce.js';
+export * from './quant/convert.js';
+export * from './loss/cross-entropy.js';
+export * from './elementwise/elementwise.js';
+export * from './embedding/embedding.js';
+export * from './copy/fill.js';
+export { fmaProbe, type FmaProbeArgs } from './probe/fma-probe.js';
+export * from './activation/geglu.js';
+export * from './norm/layer-norm.js';
+export { matmulCandidates, productKey, type MatmulProduct, type MatmulVariant } from './matmul/matmul-variant.js';
+export * from './matmul/matmul.js';
+export type { MatmulArgs, MatmulNorm } from './matmul/matmul-args.js';
+export * from './reduce/reduce.js';
 export { reuseWorkspace } from './reuse-workspace.js';
-export * from './rms-norm.js';
-export * from './rope.js';
-export * from './scatter-rows.js';
-export * from './softmax.js';
-export * from './strided-copy.js';
-export * from './sum-of-squares.js';
+export * from './norm/rms-norm.js';
+export * from './rope/rope.js';
+export * from './copy/scatter-rows.js';
+export * from './softmax/softmax.js';
+export * from './copy/strided-copy.js';
+export * from './reduce/sum-of-squares.js';
 export { profileClock, timePasses, type ProfileClock } from './time-passes.js';
 export type { ChoiceStore } from './tune/choice-store.js';
 export {

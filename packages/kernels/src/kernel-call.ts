@@ -1,4 +1,4 @@
-import type { MatmulProduct } from './matmul-variant.js';
+import type { MatmulProduct } from './matmul/matmul-variant.js';
 
 /** One storage binding of a dispatch: a window of a buffer. `B` is a GPUBuffer, or a planner's stand-in for one. */
 export interface Binding<B> {

@@ -1,19 +1,19 @@
 // What kernels say that they take, against counting by hand.
 import { baselineProfile } from '@lapidary/gpu';
 import { describe, expect, it } from 'vitest';
-import { adamw } from './adamw.js';
-import { attentionBackward } from './attention-backward.js';
-import { attentionForward } from './attention-forward.js';
-import { crossEntropyChunkBackward } from './cross-entropy.js';
+import { adamw } from './optimizer/adamw.js';
+import { attentionBackward } from './attention/attention-backward.js';
+import { attentionForward } from './attention/attention-forward.js';
+import { crossEntropyChunkBackward } from './loss/cross-entropy.js';
 import { byteLength, type DType } from './dtype.js';
-import { elementwise } from './elementwise.js';
-import { embeddingGather, embeddingScatterAdd } from './embedding.js';
+import { elementwise } from './elementwise/elementwise.js';
+import { embeddingGather, embeddingScatterAdd } from './embedding/embedding.js';
 import { workOf, type KernelCall, type Operand, type Work } from './kernel-call.js';
-import { matmul } from './matmul.js';
-import type { MatmulArgs } from './matmul-args.js';
-import { rmsNorm } from './rms-norm.js';
-import { scatterRows } from './scatter-rows.js';
-import { stridedCopy } from './strided-copy.js';
+import { matmul } from './matmul/matmul.js';
+import type { MatmulArgs } from './matmul/matmul-args.js';
+import { rmsNorm } from './norm/rms-norm.js';
+import { scatterRows } from './copy/scatter-rows.js';
+import { stridedCopy } from './copy/strided-copy.js';
 
 const operand = (buffer: string, dtype: DType = 'f32'): Operand<string> => ({ buffer, offset: 0, dtype });
 const total = (calls: readonly KernelCall<string>[]): Work => ({

@@ -50,9 +50,9 @@ const attention = (options: T.AttentionOptions): Check => ({
   fn: ({ q, k, v, info }) => T.attention(q!, k!, v!, info!, info!, options),
 });
 
-const crossEntropy = (softcap: number): Check => ({
+const crossEntropy = (softcap: number, labelSmoothing = 0): Check => ({
   inputs: { hidden: values([6, 8]), weight: values([11, 8]), targets: whole([6], 3, 0, 10, -1, 7, 3) },
-  fn: ({ hidden, weight, targets }) => T.linearCrossEntropy(hidden!, weight!, targets!, { softcap }),
+  fn: ({ hidden, weight, targets }) => T.linearCrossEntropy(hidden!, weight!, targets!, { softcap, labelSmoothing }),
 });
 
 const dropSeed = whole([1], 7);
@@ -129,11 +129,16 @@ const checks: Record<string, Check> = {
   concat: binary((a, b) => T.concat([a, b, a], 1), values([3, 4]), values([3, 2])),
   cast: unary((x) => T.cast(x, 'f32')),
   checkpoint: binary((a, b) => T.checkpoint((x: T.Tensor) => T.tanh(T.mul(T.exp(x), b)))(a)),
+  'linearCrossEntropy with label smoothing': crossEntropy(2, 0.2),
 };
 
 /** Exports that take tensors and have no gradient, or compute one. */
 const withoutGradient = [
+  'adafactor',
+  'adafactorMoments',
   'adamw',
+  'lion',
+  'sgd',
   'allocateAll',
   'broadcastShapes',
   'compile',
@@ -148,12 +153,14 @@ const withoutGradient = [
   'greaterEqual',
   'input',
   'leastNanoseconds',
+  'lion',
   'measureCeiling',
   'nodesBelow',
   'planProgram',
   'profileClock',
   'randomUniform',
   'scatterRows',
+  'sgd',
   'sharedSlotBytes',
   'sign',
   'sizeOf',

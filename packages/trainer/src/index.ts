@@ -21,12 +21,12 @@ export {
   bucketLength,
   makeBatch,
   type CompletionBatch,
+  type CompletionInputs,
   type CompletionShape,
 } from './objectives/completion/batch.js';
 export {
   bindCompletion,
   completion,
-  type CompletionInputs,
   type CompletionSettings,
   type CompletionTask,
 } from './objectives/completion/completion.js';

@@ -163,8 +163,6 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   readonly vocabSize: number;
   readonly maxPositionEmbeddings: number;
   readonly eosTokenIds: readonly number[];
-  /** What SentencePiece files beside its weights are called, where there is no tokenizer.json. */
-  readonly sentencePieceFiles: readonly string[];
   /** Undefined for a model that sees no pictures. */
   readonly vision?: VisionGeometry;
   /**

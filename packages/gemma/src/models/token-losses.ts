@@ -1,19 +1,19 @@
-import { embedding, linearCrossEntropy, mul, reshape, sum, type Tensor } from '@lapidary/tensor';
+import { embedding, linearCrossEntropy, reshape, sum, type Tensor } from '@lapidary/tensor';
 import type { ForwardOptions, Model, ModelInputs, ParamTree } from '../families/family.js';
 
-/** What a model's loss is over. */
-export interface ModelTargets {
+/** What a model's losses are over. */
+export interface TokenTargets {
   /** i32 [R]: rows of the flattened [B·tokens] stream that predict a target; −1 fills up. */
   readonly rows: Tensor;
   /** i32 [R]: the token each of these rows should predict; negative where there is none. */
   readonly targets: Tensor;
-  /** f32 [1]: what the sum of losses is multiplied by: 1 / targets of the whole optimiser step. */
-  readonly weight: Tensor;
+  /** Share of a target's probability that is spread over the vocabulary. Default 0. */
+  readonly labelSmoothing?: number;
 }
 
 /**
  * Cross-entropy in nats f32 [R] of rows f32 [R, d] with a table f32 [V, d] of any storage type and `targets` i32 [R].
- * @throws RangeError for label smoothing, which the fused kernel does not know
+ * With label smoothing as `linearCrossEntropy` has it.
  */
 export function tableLosses(
   rows: Tensor,
@@ -21,19 +21,18 @@ export function tableLosses(
   targets: Tensor,
   { softcap, labelSmoothing = 0 }: { readonly softcap: number; readonly labelSmoothing?: number | undefined },
 ): Tensor {
-  if (labelSmoothing !== 0) throw new RangeError(`labelSmoothing is ${labelSmoothing}, but only 0 is supported`);
-  return linearCrossEntropy(rows, table, targets, { softcap });
+  return linearCrossEntropy(rows, table, targets, { softcap, labelSmoothing });
 }
 
-/** Σ cross-entropy of the targets · weight (nats, f32 scalar). Only rows with a target meet the vocabulary. */
-export function modelLoss(
+/** Σ cross-entropy of the targets, nats, f32 with one element. Only rows with a target meet the vocabulary. */
+export function sumTokenLosses(
   model: Model,
   params: ParamTree,
   inputs: ModelInputs,
-  { rows, targets, weight }: ModelTargets,
+  { rows, targets, labelSmoothing = 0 }: TokenTargets,
   options: ForwardOptions = {},
 ): Tensor {
   const { hidden } = model.forward(params, inputs, options);
   const flat = reshape(hidden, [-1, model.hiddenSize]);
-  return reshape(mul(sum(model.tokenLosses(params, embedding(flat, rows), targets)), weight), []);
+  return sum(model.tokenLosses(params, embedding(flat, rows), targets, { labelSmoothing }));
 }

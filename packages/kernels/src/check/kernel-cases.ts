@@ -1,18 +1,21 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { adamw } from '../adamw.js';
-import { attentionBackward, attentionBackwardWorkspaceBytes } from '../attention-backward.js';
-import { attentionForward, attentionWorkspaceBytes } from '../attention-forward.js';
-import { convert, dequantise } from '../convert.js';
-import { crossEntropyChunkBackward, crossEntropyChunkForward, crossEntropyFinish } from '../cross-entropy.js';
-import { elementwise } from '../elementwise.js';
-import { embeddingGather } from '../embedding.js';
-import { geglu, gegluBackward } from '../geglu.js';
+import { adafactor } from '../optimizer/adafactor.js';
+import { adamw } from '../optimizer/adamw.js';
+import { attentionBackward, attentionBackwardWorkspaceBytes } from '../attention/attention-backward.js';
+import { attentionForward, attentionWorkspaceBytes } from '../attention/attention-forward.js';
+import { convert, dequantise } from '../quant/convert.js';
+import { crossEntropyChunkBackward, crossEntropyChunkForward, crossEntropyFinish } from '../loss/cross-entropy.js';
+import { elementwise } from '../elementwise/elementwise.js';
+import { embeddingGather } from '../embedding/embedding.js';
+import { geglu, gegluBackward } from '../activation/geglu.js';
 import type { KernelCall, Operand } from '../kernel-call.js';
-import { layerNorm, layerNormBackward } from '../layer-norm.js';
-import { matmul } from '../matmul.js';
-import { matrixLayout } from '../matmul-matrix.js';
-import type { MatmulVariant } from '../matmul-variant.js';
-import { reduce } from '../reduce.js';
+import { layerNorm, layerNormBackward } from '../norm/layer-norm.js';
+import { lion } from '../optimizer/lion.js';
+import { matmul } from '../matmul/matmul.js';
+import { matrixLayout } from '../matmul/matmul-matrix.js';
+import type { MatmulVariant } from '../matmul/matmul-variant.js';
+import { reduce } from '../reduce/reduce.js';
+import { adafactorReference } from '../reference/adafactor.js';
 import { adamwReference } from '../reference/adamw.js';
 import { referenceAttention, referenceAttentionBackward } from '../reference/attention.js';
 import { packReference } from '../reference/convert.js';
@@ -21,16 +24,19 @@ import { dequantiseReference } from '../reference/dequantise.js';
 import { embeddingGatherReference } from '../reference/embedding.js';
 import { gegluBackwardReference, gegluReference } from '../reference/geglu.js';
 import { layerNormBackwardReference, layerNormReference } from '../reference/layer-norm.js';
+import { lionReference } from '../reference/lion.js';
 import { matmulReference } from '../reference/matmul.js';
 import { reduceReference } from '../reference/reduce.js';
 import { rmsNormBackwardReference, rmsNormReference } from '../reference/rms-norm.js';
 import { ropeReference } from '../reference/rope.js';
+import { sgdReference } from '../reference/sgd.js';
 import { softmaxReference } from '../reference/softmax.js';
-import { rmsNorm, rmsNormBackward, rmsNormWeightGrad } from '../rms-norm.js';
-import { rope, ropeInverseFrequencies } from '../rope.js';
-import { softmax } from '../softmax.js';
-import { stridedCopy } from '../strided-copy.js';
-import { sumOfSquares, sumOfSquaresWorkspaceElements } from '../sum-of-squares.js';
+import { rmsNorm, rmsNormBackward, rmsNormWeightGrad } from '../norm/rms-norm.js';
+import { rope, ropeInverseFrequencies } from '../rope/rope.js';
+import { sgd } from '../optimizer/sgd.js';
+import { softmax } from '../softmax/softmax.js';
+import { stridedCopy } from '../copy/strided-copy.js';
+import { sumOfSquares, sumOfSquaresWorkspaceElements } from '../reduce/sum-of-squares.js';
 import { isUsable } from '../variants.js';
 import { bf16, blocks, noise, whole } from './exact-values.js';
 import type { Scratch } from './scratch.js';
@@ -535,6 +541,89 @@ const conversions: readonly KernelCase[] = [
   },
 ];
 
+/** Optimisers beside AdamW: a parameter, its gradient and momentum, clipped. */
+function updateInput(scratch: Scratch, hyper: readonly number[]) {
+  const n = 40;
+  const [param, grad, m] = [noise(n, 65), noise(n, 66), noise(n, 67)];
+  const normSquared = grad.reduce((sum, v) => sum + v * v, 0);
+  const scales = { learningRateScale: 0.5, weightDecayScale: 2 };
+  return {
+    n,
+    values: { param: Float64Array.from(param), m: Float64Array.from(m) },
+    grad,
+    normSquared,
+    scales: { rate: scales.learningRateScale, decay: scales.weightDecayScale },
+    args: {
+      ...scales,
+      param: scratch.put(param, 'f32'),
+      grad: scratch.put(grad, 'f32'),
+      hyper: scratch.put(Float32Array.from(hyper), 'f32'),
+      gradNormSquared: scratch.put(Float32Array.of(normSquared), 'f32'),
+    },
+    m: scratch.put(m, 'f32'),
+  };
+}
+
+const updates: readonly KernelCase[] = [
+  {
+    kernel: 'sgd',
+    what: 'one step with momentum, clipped',
+    make: (scratch, profile) => {
+      const hyper = [0.05, 0.9, 0.1, 1];
+      const { n, values, grad, normSquared, scales, args, m } = updateInput(scratch, hyper);
+      const expected = sgdReference(values, grad, hyper, normSquared, true, scales);
+      return {
+        calls: sgd(profile, { ...args, m, n, nesterov: true }),
+        expected: [
+          { name: 'param', operand: args.param, values: expected.param, tolerance: CLOSE },
+          { name: 'm', operand: m, values: expected.m!, tolerance: CLOSE },
+        ],
+      };
+    },
+  },
+  {
+    kernel: 'lion',
+    what: 'one step, clipped',
+    make: (scratch, profile) => {
+      const hyper = [0.05, 0.1, 0.01, 0.1, 1];
+      const { n, values, grad, normSquared, scales, args, m } = updateInput(scratch, hyper);
+      const expected = lionReference(values, grad, hyper, normSquared, scales);
+      return {
+        calls: lion(profile, { ...args, m, n }),
+        expected: [
+          { name: 'param', operand: args.param, values: expected.param, tolerance: CLOSE },
+          { name: 'm', operand: m, values: expected.m, tolerance: CLOSE },
+        ],
+      };
+    },
+  },
+  {
+    kernel: 'adafactor',
+    what: 'one step of a matrix, clipped',
+    make: (scratch, profile) => {
+      const hyper = [0.05, 0.3, 0.7, 1e-3, 1e-3, 1, 0.1, 1];
+      const { values, grad, normSquared, scales, args } = updateInput(scratch, hyper);
+      const shape = { batch: 1, rows: 8, columns: 5 };
+      const [first, second] = [noise(8, 68).map((v) => v * v), noise(5, 69).map((v) => v * v)];
+      const [row, col] = [scratch.put(first, 'f32'), scratch.put(second, 'f32')];
+      const before = { param: values.param, first: Float64Array.from(first), second: Float64Array.from(second) };
+      const expected = adafactorReference(before, grad, shape, hyper, normSquared, scales);
+      return {
+        calls: adafactor(profile, {
+          ...args,
+          moments: { ...shape, row, col },
+          workspace: (bytes) => scratch.empty(bytes / 4),
+        }),
+        expected: [
+          { name: 'param', operand: args.param, values: expected.param, tolerance: CLOSE },
+          { name: 'row', operand: row, values: expected.first, tolerance: CLOSE },
+          { name: 'col', operand: col, values: expected.second!, tolerance: CLOSE },
+        ],
+      };
+    },
+  },
+];
+
 const others: readonly KernelCase[] = [
   {
     kernel: 'adamw',
@@ -692,5 +781,6 @@ export const kernelCases: readonly KernelCase[] = [
   ...norms,
   ...reductions,
   ...conversions,
+  ...updates,
   ...others,
 ];

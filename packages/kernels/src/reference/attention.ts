@@ -1,4 +1,4 @@
-import type { AttentionRule, AttentionShape } from '../attention-plan.js';
+import type { AttentionRule, AttentionShape } from '../attention/attention-plan.js';
 
 /** Float64 attention, straight from the formulas; for tests and `checkKernels`. Arrays as the kernels lay them out. */
 export interface AttentionInput extends AttentionShape, AttentionRule {

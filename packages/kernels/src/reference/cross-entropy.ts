@@ -1,4 +1,4 @@
-/** Loss and log-sum-exp of each row, and the gradient of Σ dLoss·loss, of soft-capped logits [rows, classes] in double precision. */
+/** Loss (with label smoothing) and log-sum-exp of each row, and the gradient of Σ dLoss·loss, of soft-capped logits [rows, classes] in double precision. */
 export function crossEntropyReference(
   logits: ArrayLike<number>,
   targets: ArrayLike<number>,
@@ -6,6 +6,7 @@ export function crossEntropyReference(
   rows: number,
   classes: number,
   softcap: number,
+  smoothing = 0,
 ): { loss: Float64Array; lse: Float64Array; grad: Float64Array } {
   const loss = new Float64Array(rows);
   const lse = new Float64Array(rows);
@@ -19,10 +20,11 @@ export function crossEntropyReference(
     lse[r] = top + Math.log(x.reduce((sum, v) => sum + Math.exp(v - top), 0));
     const target = targets[r]!;
     if (target < 0) continue;
-    loss[r] = lse[r]! - x[target]!;
+    const wanted = (c: number) => (c === target ? 1 - smoothing : 0) + smoothing / classes;
+    loss[r] = x.reduce((sum, v, c) => sum + (wanted(c) > 0 ? wanted(c) * (lse[r]! - v) : 0), 0);
     x.forEach((v, c) => {
       const slope = softcap > 0 ? 1 - (v / softcap) ** 2 : 1;
-      grad[r * classes + c] = dLoss[r]! * (Math.exp(v - lse[r]!) - (c === target ? 1 : 0)) * slope;
+      grad[r * classes + c] = dLoss[r]! * (Math.exp(v - lse[r]!) - wanted(c)) * slope;
     });
   }
   return { loss, lse, grad };

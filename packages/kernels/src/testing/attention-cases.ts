@@ -1,7 +1,7 @@
 import type { Gpu } from '@lapidary/gpu';
-import { attentionBackward, attentionBackwardWorkspaceBytes } from '../attention-backward.js';
-import { attentionForward, attentionWorkspaceBytes } from '../attention-forward.js';
-import type { AttentionRule, AttentionShape, AttentionVariant } from '../attention-plan.js';
+import { attentionBackward, attentionBackwardWorkspaceBytes } from '../attention/attention-backward.js';
+import { attentionForward, attentionWorkspaceBytes } from '../attention/attention-forward.js';
+import type { AttentionRule, AttentionShape, AttentionVariant } from '../attention/attention-plan.js';
 import type { KernelCall } from '../kernel-call.js';
 import type { AttentionInput } from '../reference/attention.js';
 import { runKernels } from '../run-kernels.js';

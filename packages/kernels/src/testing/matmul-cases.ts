@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import type { DType, QuantDType } from '../dtype.js';
-import { matmul } from '../matmul.js';
-import type { MatmulArgs } from '../matmul-args.js';
-import type { MatmulVariant } from '../matmul-variant.js';
+import { matmul } from '../matmul/matmul.js';
+import type { MatmulArgs } from '../matmul/matmul-args.js';
+import type { MatmulVariant } from '../matmul/matmul-variant.js';
 import { geluReference } from '../reference/geglu.js';
 import { matmulReference } from '../reference/matmul.js';
 import { rmsNormReference } from '../reference/rms-norm.js';

@@ -2,7 +2,7 @@ import { DeviceLostError, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { openChoiceStore } from '#choice-store';
 import { checkKernels } from '../check/check-kernels.js';
 import { Scratch } from '../check/scratch.js';
-import { matmul } from '../matmul.js';
+import { matmul } from '../matmul/matmul.js';
 import {
   chooseMatmulVariant,
   matmulByRule,
@@ -10,7 +10,7 @@ import {
   productKey,
   type MatmulProduct,
   type MatmulVariant,
-} from '../matmul-variant.js';
+} from '../matmul/matmul-variant.js';
 import { prepareKernels, readBuffer, runKernels, type Dispatch } from '../run-kernels.js';
 import { profileClock, timePasses } from '../time-passes.js';
 import type { ChoiceStore } from './choice-store.js';

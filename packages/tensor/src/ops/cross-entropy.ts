@@ -14,6 +14,11 @@ import { addNode, formatType, TensorShapeError, type StorageId, type Tensor } fr
 export interface CrossEntropyOptions {
   /** Logits become cap · tanh(logit / cap); 0 or left out: no cap. */
   readonly softcap?: number;
+  /**
+   * ε of the target is shared by all classes of the weight alike, 1 − ε stays with its own (Szegedy et al. 2015, arXiv:1512.00567):
+   * loss = (1 − ε)·(−ln p[target]) + ε/V·Σ −ln p. 0 or left out: no smoothing.
+   */
+  readonly labelSmoothing?: number;
 }
 
 /** Most bytes of logits that exist at a time. */
@@ -30,13 +35,15 @@ function chunkClasses(rows: number, classes: number, dtype: DType, dim: number):
 /**
  * Cross-entropy of softmax(hidden · weightᵀ), fused with that projection and walked in chunks of classes, so that no tensor of
  * size rows × classes exists, forward or backward. hidden f32 [R, d], weight [V, d] in any storage type, targets i32 [R]
- * (negative: ignored, loss 0) → f32 [R], in nats. The idea: Wijmans et al. 2024, arXiv:2411.09009.
+ * (negative: ignored, loss 0) → f32 [R], in nats, as torch.nn.functional.cross_entropy gives it. The idea: Wijmans et al. 2024,
+ * arXiv:2411.09009.
+ * @throws TensorShapeError; RangeError where labelSmoothing is not from 0 to 1
  */
 export function linearCrossEntropy(
   hidden: Tensor,
   weight: Tensor,
   targets: Tensor,
-  { softcap = 0 }: CrossEntropyOptions = {},
+  { softcap = 0, labelSmoothing = 0 }: CrossEntropyOptions = {},
 ): Tensor {
   const [rows, dim] = hidden.shape as [number, number];
   const [classes] = weight.shape as [number, number];
@@ -46,6 +53,9 @@ export function linearCrossEntropy(
       `hidden ${formatType(hidden)}, weight ${formatType(weight)}, targets ${formatType(targets)}`,
     );
   }
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new RangeError(`linearCrossEntropy: labelSmoothing is ${labelSmoothing}; it must be from 0 to 1`);
+  const smoothing = labelSmoothing > 0 ? { smoothing: { epsilon: labelSmoothing, classes } } : {};
   const chunk = chunkClasses(rows, classes, weight.dtype, dim);
   const chunks = Array.from({ length: Math.ceil(classes / chunk) }, (_, i) => ({
     chunkStart: i * chunk,
@@ -83,10 +93,11 @@ export function linearCrossEntropy(
           chunkSize,
           rowStride: chunkSize,
           softcap,
+          ...smoothing,
           first: i === 0,
         }),
       ]);
-      calls.push(...crossEntropyFinish(profile, { state, targets: t!, loss: lossOut!, lse: lse!, rows }));
+      calls.push(...crossEntropyFinish(profile, { state, targets: t!, loss: lossOut!, lse: lse!, rows, ...smoothing }));
       return calls;
     },
     vjp: ({ inputs, outputs, grads, needs }) => {
@@ -125,6 +136,7 @@ export function linearCrossEntropy(
               chunkSize,
               rowStride: chunkSize,
               softcap,
+              ...smoothing,
             }),
             ...(dHidden
               ? matmul(profile, {

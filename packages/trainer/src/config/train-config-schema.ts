@@ -1,4 +1,4 @@
-import { loraTargets, towers, type LoraTarget, type Tower } from '@lapidary/gemma';
+import { imagePresets, loraTargets, towers, type LoraTarget, type Tower } from '@lapidary/gemma';
 import type { WeightLoader } from '@lapidary/weights';
 import * as v from 'valibot';
 import { objectiveSchema } from '../objectives/registry.js';
@@ -96,7 +96,7 @@ export const trainConfigSchema = v.object({
   evalData: v.optional(v.nullable(dataSchema), null),
   evalFraction: withDefault(real({ min: 0, below: 1 }), 0.1),
   maxLength: withDefault(integer(2), 512),
-  imagePreset: orNull(choice(['big-vision', 'hugging-face', 'gemma3-hugging-face'])),
+  imagePreset: orNull(choice(imagePresets)),
   batchSize: withDefault(integer(1), 4),
   gradientAccumulation: withDefault(integer(1), 1),
   steps: orNull(integer(1)),

@@ -1,7 +1,7 @@
 import type { ImagePreset, LoraTarget, Tower } from '@lapidary/gemma';
 import type { MatmulPrecision } from '@lapidary/gpu';
 import type { WeightLoader } from '@lapidary/weights';
-import type { ObjectiveConfig } from '../objectives/registry.js';
+import type { ObjectiveConfig, ObjectiveInput } from '../objectives/registry.js';
 import type { OptimizerConfig, OptimizerInput } from '../optimizers/registry.js';
 import type { WarmupRule } from '../schedule/schedule.js';
 
@@ -149,7 +149,7 @@ export type TrainConfig = Loose<
   readonly weightLoader: WeightLoader;
   readonly data: { readonly source: DataSource } & Loose<DataOptions>;
   readonly evalData?: ({ readonly source: DataSource } & Loose<DataOptions>) | null | undefined;
-  readonly objective?: Loose<ObjectiveConfig> | undefined;
+  readonly objective?: ObjectiveInput | undefined;
   readonly optimizer?: OptimizerInput | undefined;
   readonly paramGroups?: readonly (Pick<ParamGroup, 'paths'> & Loose<ParamGroup>)[] | undefined;
   readonly schedule?: Loose<ScheduleConfig> | undefined;

@@ -1,4 +1,4 @@
-import type { ConfigEcho } from '../config/config-echo.js';
+import type { JsonValue } from '@lapidary/weights';
 
 /** One optimizer step; one line of `metrics.jsonl`. */
 export interface StepRecord {
@@ -79,7 +79,8 @@ export interface LoadSummary {
 
 /** Known before the first step. */
 export interface RunStart {
-  readonly config: ConfigEcho;
+  /** The config as JSON, see `echoConfig`. */
+  readonly config: { readonly [key: string]: JsonValue };
   readonly totalSteps: number;
   /** Steps that a resumed run starts after; 0 for a new one. */
   readonly startStep: number;

@@ -1,5 +1,5 @@
-import * as v from 'valibot';
-import { choice, withDefault } from '../config/rules.js';
+import type * as v from 'valibot';
+import { typedSchema } from '../config/typed-schema.js';
 import { completion } from './completion/completion.js';
 import type { Objective } from './objective.js';
 
@@ -16,17 +16,19 @@ export type ObjectiveConfig = {
   readonly [O in Registered as O['type']]: Readonly<{ type: O['type'] } & SettingsOf<O>>;
 }[Registered['type']];
 
+type InputOf<O extends ObjectiveConfig> = O extends ObjectiveConfig
+  ? { readonly [K in Exclude<keyof O, 'type'>]?: O[K] | undefined } & (O['type'] extends (typeof objectives)[0]['type']
+      ? { readonly type?: O['type'] | undefined }
+      : Pick<O, 'type'>)
+  : never;
+/** What a user writes: the type, which may be left out for the first objective, and any of its settings. */
+export type ObjectiveInput = InputOf<ObjectiveConfig>;
+
 /** The objective of a config. */
 export function objectiveOf(config: Pick<ObjectiveConfig, 'type'>): Objective {
   const [first] = objectives;
   return objectives.find(({ type }) => type === config.type) ?? first;
 }
 
-/** Checks `objective` of a config. */
-export const objectiveSchema = v.object(
-  {
-    type: withDefault(choice(objectives.map(({ type }) => type)), objectives[0].type),
-    ...completion.settings,
-  },
-  'an object: { type, labelSmoothing }',
-);
+/** `objective` of a config. */
+export const objectiveSchema = typedSchema(objectives) as v.GenericSchema<ObjectiveInput, ObjectiveConfig>;

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { real } from '../config/rules.js';
+import { typedSchema } from '../config/typed-schema.js';
 import { adafactor } from './adafactor.js';
 import { adamw } from './adamw.js';
 import { lion } from './lion.js';
@@ -45,33 +46,8 @@ export function optimizerOf(type: OptimizerType): Optimizer {
   return optimizers.find((optimizer) => optimizer.type === type)!;
 }
 
-const schemaOf = ({ type, settings }: Optimizer) => {
-  const named = v.literal(type);
-  return v.object(
-    {
-      type: type === optimizers[0].type ? v.optional(named, type) : named,
-      learningRate: v.optional(real({ above: 0 })),
-      ...settings,
-      clipGradNorm: v.optional(v.nullable(real({ above: 0 })), 1),
-    },
-    described(type),
-  );
-};
-
-const described = (type: OptimizerType | string) => {
-  const { settings } = optimizers.find((optimizer) => optimizer.type === type)!;
-  return `an object: { ${['type', 'learningRate', ...Object.keys(settings), 'clipGradNorm'].join(', ')} }`;
-};
-
-const types = optimizers.map(({ type }) => type);
-
-/**
- * `optimizer` of a config: an object whose `type` says which settings it may have. `findProblems` finds unknown fields in it, since it
- * follows `variant` schemas to the option that the input chooses.
- */
-export const optimizerSchema: v.GenericSchema<OptimizerInput, ParsedOptimizer> = v.variant(
-  'type',
-  optimizers.map((optimizer) => schemaOf(optimizer as Optimizer)),
-  // valibot reports the type that is not known, or what is no object at all.
-  (issue) => (issue.path ? `one of ${types.map((type) => `'${type}'`).join(', ')}` : described(types[0]!)),
-) as unknown as v.GenericSchema<OptimizerInput, ParsedOptimizer>;
+/** `optimizer` of a config. */
+export const optimizerSchema = typedSchema(optimizers, {
+  before: { learningRate: v.optional(real({ above: 0 })) },
+  after: { clipGradNorm: v.optional(v.nullable(real({ above: 0 })), 1) },
+}) as v.GenericSchema<OptimizerInput, ParsedOptimizer>;

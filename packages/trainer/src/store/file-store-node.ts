@@ -28,17 +28,30 @@ const refusals: Readonly<Record<string, string>> = {
  * fsync, rename over it, fsync of the directory.
  */
 export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: FileSystem } = {}): FileStore {
-  const root = resolve(directory);
-  const pathOf = (name: string) => join(root, ...checkStoreName(name).split('/'));
+  return new NodeFileStore(resolve(directory), fs);
+}
 
-  async function write(name: string, content: Parameters<FileStore['write']>[1]): Promise<void> {
-    const path = pathOf(name);
+class NodeFileStore implements FileStore {
+  readonly location: string;
+  readonly #fs: FileSystem;
+
+  constructor(location: string, fs: FileSystem) {
+    this.location = location;
+    this.#fs = fs;
+  }
+
+  #pathOf(name: string): string {
+    return join(this.location, ...checkStoreName(name).split('/'));
+  }
+
+  async write(name: string, content: Parameters<FileStore['write']>[1]): Promise<void> {
+    const path = this.#pathOf(name);
     const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}${unfinishedSuffix}`;
     let written = 0;
     let isOurs = false;
     try {
-      await fs.mkdir(dirname(path), { recursive: true });
-      const file = await fs.open(temporary, 'wx');
+      await this.#fs.mkdir(dirname(path), { recursive: true });
+      const file = await this.#fs.open(temporary, 'wx');
       isOurs = true;
       try {
         for await (const chunk of toChunks(content)) {
@@ -49,22 +62,22 @@ export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: F
       } finally {
         await file.close();
       }
-      await fs.rename(temporary, path);
+      await this.#fs.rename(temporary, path);
       isOurs = false;
-      await syncDirectory(dirname(path), fs);
+      await syncDirectory(dirname(path), this.#fs);
     } catch (error) {
-      if (isOurs) await fs.unlink(temporary).catch(() => undefined);
+      if (isOurs) await this.#fs.unlink(temporary).catch(() => undefined);
       throw translate(error, path, written);
     }
   }
 
-  async function append(name: string, content: Uint8Array | string): Promise<void> {
-    const path = pathOf(name);
+  async append(name: string, content: Uint8Array | string): Promise<void> {
+    const path = this.#pathOf(name);
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     let before: number | null = null;
     try {
-      await fs.mkdir(dirname(path), { recursive: true });
-      const file = await fs.open(path, 'a');
+      await this.#fs.mkdir(dirname(path), { recursive: true });
+      const file = await this.#fs.open(path, 'a');
       try {
         before = (await file.stat()).size;
         await writeAll(file, bytes);
@@ -73,14 +86,14 @@ export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: F
       }
     } catch (error) {
       // Half a line would make the file unreadable for others.
-      if (before !== null) await fs.truncate(path, before).catch(() => undefined);
+      if (before !== null) await this.#fs.truncate(path, before).catch(() => undefined);
       throw translate(error, path, bytes.length);
     }
   }
 
-  async function* readChunks(name: string): AsyncGenerator<Uint8Array> {
-    const path = pathOf(name);
-    const file = await fs.open(path, 'r').catch((error: unknown) => {
+  async *readChunks(name: string): AsyncGenerator<Uint8Array> {
+    const path = this.#pathOf(name);
+    const file = await this.#fs.open(path, 'r').catch((error: unknown) => {
       throw translate(error, path, 0);
     });
     try {
@@ -94,10 +107,10 @@ export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: F
     }
   }
 
-  async function read(name: string, range?: { start: number; end: number }): Promise<Uint8Array> {
-    const path = pathOf(name);
+  async read(name: string, range?: { start: number; end: number }): Promise<Uint8Array> {
+    const path = this.#pathOf(name);
     try {
-      const file = await fs.open(path, 'r');
+      const file = await this.#fs.open(path, 'r');
       try {
         const size = (await file.stat()).size;
         const start = Math.min(range?.start ?? 0, size);
@@ -117,47 +130,42 @@ export function createNodeFileStore(directory: string, { fs = nodeFs }: { fs?: F
     }
   }
 
-  async function list(prefix = ''): Promise<readonly StoredFile[]> {
-    const entries = await fs.readdir(root, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT')) return [];
-      throw translate(error, root, 0);
-    });
+  async list(prefix = ''): Promise<readonly StoredFile[]> {
+    const entries = await this.#fs
+      .readdir(this.location, { recursive: true, withFileTypes: true })
+      .catch((error: unknown) => {
+        if (hasCode(error, 'ENOENT')) return [];
+        throw translate(error, this.location, 0);
+      });
     const found: StoredFile[] = [];
     for (const entry of entries) {
       if (!entry.isFile() || entry.name.endsWith(unfinishedSuffix)) continue;
       const path = join(entry.parentPath ?? entry.path, entry.name);
-      const name = relative(root, path).split(sep).join('/');
+      const name = relative(this.location, path).split(sep).join('/');
       if (!name.startsWith(prefix)) continue;
-      const stats = await fs.stat(path).catch(() => null); // removed in between
+      const stats = await this.#fs.stat(path).catch(() => null); // removed in between
       if (stats) found.push({ name, bytes: stats.size });
     }
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  return {
-    location: root,
-    write,
-    append,
-    read,
-    readChunks,
-    list,
-    async remove(name) {
-      const path = pathOf(name);
-      await fs.unlink(path).catch((error: unknown) => {
-        if (!hasCode(error, 'ENOENT')) throw translate(error, path, 0);
-      });
-    },
-    async rename(from, to) {
-      const target = pathOf(to);
-      try {
-        await fs.mkdir(dirname(target), { recursive: true });
-        await fs.rename(pathOf(from), target);
-        await syncDirectory(dirname(target), fs);
-      } catch (error) {
-        throw translate(error, hasCode(error, 'ENOENT') ? pathOf(from) : target, 0);
-      }
-    },
-  };
+  async remove(name: string): Promise<void> {
+    const path = this.#pathOf(name);
+    await this.#fs.unlink(path).catch((error: unknown) => {
+      if (!hasCode(error, 'ENOENT')) throw translate(error, path, 0);
+    });
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const target = this.#pathOf(to);
+    try {
+      await this.#fs.mkdir(dirname(target), { recursive: true });
+      await this.#fs.rename(this.#pathOf(from), target);
+      await syncDirectory(dirname(target), this.#fs);
+    } catch (error) {
+      throw translate(error, hasCode(error, 'ENOENT') ? this.#pathOf(from) : target, 0);
+    }
+  }
 }
 
 /** Removes what writers that died left behind in a directory; files of processes that still run stay. */

@@ -27,7 +27,6 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
     vocabSize: config.vocabSize,
     maxPositionEmbeddings: config.maxPositionEmbeddings,
     eosTokenIds,
-    sentencePieceFiles: ['tokenizer.model'],
     prompt: gemmaPrompt,
     tokenizerFiles: ['tokenizer.model'],
     embeddingPath,

@@ -39,7 +39,6 @@ function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
     vocabSize: text.vocabSize,
     maxPositionEmbeddings: text.maxPositionEmbeddings,
     eosTokenIds: text.eosTokenIds,
-    sentencePieceFiles: ['tokenizer.model', 'paligemma_tokenizer.model'],
     vision: {
       imageSize: vision.imageSize,
       patchSize: vision.patchSize,

@@ -1,12 +1,20 @@
-import type { HostInputs } from '@lapidary/tensor';
+import type { HostInputs, TensorLike } from '@lapidary/tensor';
 import type { Batch, BatchShape } from '../objective.js';
 import type { CompletionExample } from './tokenise.js';
-import type { CompletionInputs } from './completion.js';
 
 export interface CompletionShape extends BatchShape {
   /** Places for targets. */
   readonly targets: number;
 }
+
+/** Types of a batch's inputs; what they hold is told at `CompletionBatch`. */
+export type CompletionInputs = {
+  readonly inputIds: TensorLike;
+  readonly tokenInfo: TensorLike;
+  readonly patches?: TensorLike;
+  readonly rows: TensorLike;
+  readonly targets: TensorLike;
+};
 
 /**
  * One micro-batch of completions. Inputs, with P patches a row and R places for targets:

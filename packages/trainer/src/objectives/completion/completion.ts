@@ -1,5 +1,5 @@
-import type { Model } from '@lapidary/gemma';
-import { embedding, reshape, sum, TensorLike, type InputsOf } from '@lapidary/tensor';
+import { sumTokenLosses, type Model } from '@lapidary/gemma';
+import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
 import type {
@@ -14,7 +14,7 @@ import type {
   Task,
   TaskLimits,
 } from '../objective.js';
-import { batchShapes, makeBatch, type CompletionBatch, type CompletionShape } from './batch.js';
+import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
 import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
 import { promptTokens, tokeniseRows, type CompletionExample } from './tokenise.js';
@@ -23,15 +23,6 @@ export interface CompletionSettings {
   /** Share of a target's probability that is spread over the vocabulary, while training (Szegedy et al. 2015, arXiv:1512.00567). */
   readonly labelSmoothing: number;
 }
-
-/** Types of a batch's inputs; what they hold is told at `CompletionBatch`. */
-export type CompletionInputs = {
-  readonly inputIds: TensorLike;
-  readonly tokenInfo: TensorLike;
-  readonly patches?: TensorLike;
-  readonly rows: TensorLike;
-  readonly targets: TensorLike;
-};
 
 export type CompletionTask = Task<CompletionShape, CompletionInputs, CompletionExample, TextualRow>;
 
@@ -87,10 +78,8 @@ function completionLoss(
   { model, params, options, training }: LossContext,
   { labelSmoothing }: CompletionSettings,
 ): Loss {
-  const { hidden } = model.forward(params, inputs, options);
-  const flat = reshape(hidden, [-1, model.hiddenSize]);
-  const smoothing = training && labelSmoothing > 0 ? { labelSmoothing } : {};
-  return { loss: sum(model.tokenLosses(params, embedding(flat, rows), targets, smoothing)) };
+  const smoothing = training ? labelSmoothing : 0;
+  return { loss: sumTokenLosses(model, params, inputs, { rows, targets, labelSmoothing: smoothing }, options) };
 }
 
 async function collateExamples(

@@ -10,7 +10,7 @@ export interface CompletionExample extends Example {
   readonly tokens: Int32Array;
   /** 1 where the token is to be learned. */
   readonly lossMask: Uint8Array;
-  /** How many of the first tokens see each other in both directions (PaliGemma's prompt); 0: all causal. */
+  /** How many of the first tokens see each other in both directions (prompts of some models); 0: all causal. */
   readonly prefix: number;
   /** Those of all rows of its source; undefined where there are none. */
   readonly pictures: Pictures | undefined;

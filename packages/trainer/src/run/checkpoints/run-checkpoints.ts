@@ -7,6 +7,7 @@ import type { FileStore } from '../../store/file-store.js';
 import { loadLatestCheckpoint, readCheckpointState, type LoadedCheckpoint } from '../../store/load-checkpoint.js';
 import { saveCheckpoint } from '../../store/save-checkpoint.js';
 import type { Trained } from '../prepare/programs.js';
+import { readPieces } from '../read-pieces.js';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** JSON has no NaN: what was one is null in a file. */
@@ -30,7 +31,7 @@ const partsOf = ({ path, param, state, average }: Trained): (readonly [string, V
   ...(average ? [[`${path}/average`, average] as const] : []),
 ];
 
-/** Saves trained parameters and optimiser state; tensors are fetched from the device one at a time. */
+/** Saves trained parameters and optimiser state; tensors are fetched from the device in pieces. */
 export function saveRun(
   store: FileStore,
   trained: readonly Trained[],
@@ -42,9 +43,7 @@ export function saveRun(
     tensors.set(name, {
       dtype: variable.type.dtype,
       shape: variable.type.shape,
-      bytes: async function* () {
-        yield await variable.readBytes();
-      },
+      bytes: () => readPieces(variable),
     });
   }
   const plain = JSON.parse(JSON.stringify(state)) as JsonValue;

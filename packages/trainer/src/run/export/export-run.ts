@@ -1,4 +1,4 @@
-import { byteLength, dtypeInfo, isQuantised } from '@lapidary/kernels';
+import { isQuantised } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
 import {
   bufferSource,
@@ -12,6 +12,7 @@ import {
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
+import { readPieces } from '../read-pieces.js';
 
 /** What was exported is not what was trained. */
 export class ExportError extends Error {
@@ -83,15 +84,9 @@ async function exportModel(store: FileStore, weights: OpenedWeights, plan: Model
 function exportedTensor(variable: Variable): TensorData {
   const { dtype, shape } = variable.type;
   const quantised = isQuantised(dtype);
-  // Whole blocks of every type, and a multiple of 4 bytes.
-  const piece = dtypeInfo[dtype].blockBytes * 128 * 1024;
-  const total = byteLength(dtype, variable.tensor.size);
   async function* bytes(): AsyncGenerator<Uint8Array> {
-    for (let at = 0; at < total; at += piece) {
-      const count = Math.min(piece, total - at);
-      const part = (await variable.readBytes(at, Math.ceil(count / 4) * 4)).subarray(0, count);
+    for await (const part of readPieces(variable))
       yield quantised ? new Uint8Array(dequantise(dtype, part).buffer) : part;
-    }
   }
   return { dtype: quantised ? 'f32' : dtype, shape, bytes };
 }

@@ -31,12 +31,12 @@ async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
   const text = await weights.readText('tokenizer.json');
   if (text === undefined && weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
   if (text === undefined) {
-    const { sentencePieceFiles } = weights.model;
-    for (const name of sentencePieceFiles) {
+    const { tokenizerFiles } = weights.model;
+    for (const name of tokenizerFiles) {
       const bytes = await weights.readBytes(name);
       if (bytes !== undefined) return tokenizerFromSentencePiece(bytes);
     }
-    const allowed = `a tokenizer.json, or one of ${sentencePieceFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
+    const allowed = `a tokenizer.json, or one of ${tokenizerFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
     throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
   }
   return tokenizerFromJson(JSON.parse(text), JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}'));

@@ -2,6 +2,7 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import { sharedSlotBytes, type ProgramPlan } from '@lapidary/tensor';
 import type { BatchShape } from '../../objectives/objective.js';
 import type { MemoryEntry } from '../../metrics/run-records.js';
+import { readBackBytes } from '../read-pieces.js';
 import type { ModelPlan } from './plan-model.js';
 import {
   keptOf,
@@ -74,7 +75,9 @@ export function planTraining(
     sum([...model.variables.values()].filter((v) => v.category === name).map((v) => v.bytes));
   const optimizer = sum(step.trained.flatMap(keptOf).map(({ bytes }) => bytes));
   const temporaries = sum(sharedSlotBytes(plans));
-  const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead));
+  // Checkpoints are written beside the programs.
+  const readBack = readBackBytes(step.trained.flatMap((trained) => [trained.param, ...keptOf(trained)]));
+  const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead)) + readBack;
   const memory = [
     { category: 'Weights, as published', bytes: category('weights') },
     { category: 'Trained parameters', bytes: category('trainable') },

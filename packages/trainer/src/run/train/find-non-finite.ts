@@ -1,6 +1,6 @@
-import { byteLength, dtypeInfo } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
 import { dequantise } from '@lapidary/weights';
+import { readPieces } from '../read-pieces.js';
 
 /**
  * The first of the variables that holds a value which is not finite, by path; null where there is none, or where the device
@@ -18,14 +18,9 @@ export async function findNonFinite(variables: Iterable<readonly [string, Variab
 async function holdsNonFinite(variable: Variable): Promise<boolean> {
   const { dtype } = variable.type;
   if (dtype === 'i32' || dtype === 'u32' || !variable.isAllocated) return false;
-  // Whole blocks of every type, and a multiple of 4 bytes.
-  const piece = dtypeInfo[dtype].blockBytes * 128 * 1024;
-  const total = byteLength(dtype, variable.tensor.size);
-  for (let at = 0; at < total; at += piece) {
-    const count = Math.min(piece, total - at);
-    const bytes = (await variable.readBytes(at, Math.ceil(count / 4) * 4)).subarray(0, count);
+  for await (const bytes of readPieces(variable)) {
     const values =
-      dtype === 'f32' ? new Float32Array(bytes.buffer, bytes.byteOffset, count / 4) : dequantise(dtype, bytes);
+      dtype === 'f32' ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) : dequantise(dtype, bytes);
     if (!values.every(Number.isFinite)) return true;
   }
   return false;

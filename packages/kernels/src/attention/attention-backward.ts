@@ -1,0 +1,230 @@
+import type { DeviceProfile } from '@lapidary/gpu';
+import {
+  align,
+  ALIGNMENT,
+  attentionVariant,
+  batchRuns,
+  batchWindow,
+  checkShape,
+  geometries,
+  pairFlops,
+  ruleWords,
+  shaderOptions,
+  type AttentionRule,
+  type AttentionVariant,
+} from './attention-plan.js';
+import { foldWorkgroups, words, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { variantId } from '../variants.js';
+
+/** Threads of the plain variant that keep a CPU busy: some lanes of some cores. */
+const FEWEST_THREADS = 16;
+/** Rows of a panel are a multiple of this: what any variant walks or owns at a time. */
+const PANEL_STEP = 32;
+/** A workspace of this size is no matter, however small the tensors. */
+const SMALL_BYTES = 4 * 2 ** 20;
+
+/** Self-attention only: as many keys as queries, of the same tokens. */
+export interface AttentionBackwardShape {
+  /** B. */
+  readonly batch: number;
+  /** T. */
+  readonly tokens: number;
+  /** H, query heads. */
+  readonly heads: number;
+  /** K, key/value heads. */
+  readonly kvHeads: number;
+  /** D, a multiple of 4 up to 256. */
+  readonly headDim: number;
+}
+
+export interface AttentionBackwardArgs<B> extends AttentionBackwardShape, AttentionRule {
+  /** f32 [B, T, H, D]. */
+  readonly q: Operand<B>;
+  /** f32 [B, T, K, D]. */
+  readonly k: Operand<B>;
+  /** f32 [B, T, K, D]. */
+  readonly v: Operand<B>;
+  /** i32 [B, T, 4]: (segment, block, position, 0) of every token. */
+  readonly info: Operand<B>;
+  /** f32 [B, T, H, D], what `attentionForward` wrote. */
+  readonly out: Operand<B>;
+  /** f32 [B, H, T], what `attentionForward` wrote. */
+  readonly lse: Operand<B>;
+  /** f32 [B, T, H, D], the gradient of `out`. */
+  readonly dOut: Operand<B>;
+  /** f32, `attentionBackwardWorkspaceBytes` long. */
+  readonly workspace: Operand<B>;
+  /** f32 [B, T, H, D], written. */
+  readonly dq: Operand<B>;
+  /** f32 [B, T, K, D], written: the sum over the query heads of each kv head. */
+  readonly dk: Operand<B>;
+  /** f32 [B, T, K, D], written. */
+  readonly dv: Operand<B>;
+  /** Default: what this device is fast with. */
+  readonly variant?: AttentionVariant;
+}
+
+/** Some batch rows at a time, and of those as many rows (queries of a kv head's group) as the workspace has room for. */
+interface BackwardPlan {
+  /** [first, count] of batch rows. */
+  readonly runs: readonly (readonly [first: number, count: number])[];
+  /** Rows or keys of a block. */
+  readonly rowsOwned: number;
+  readonly keysOwned: number;
+  /** Rows of a kv head that are done at a time. */
+  readonly panelRows: number;
+  /** Where in the workspace what is kept of pairs begins, and bytes of one value of each; how long it is. */
+  readonly pairsStart: number;
+  readonly pairBytes: number;
+  readonly bytes: number;
+}
+
+function planBackward(profile: DeviceProfile, shape: AttentionBackwardShape, variant: AttentionVariant): BackwardPlan {
+  const { batch, tokens, heads, kvHeads, headDim } = shape;
+  checkShape({ batch, queries: tokens, keys: tokens, heads, kvHeads, headDim });
+  const { ownBackward, kept } = geometries[variant];
+  const rows = (tokens * heads) / kvHeads;
+  const qBytes = tokens * heads * headDim * 4;
+  const statsBytes = tokens * heads * 8;
+  // Padded to whole blocks of keys.
+  const rowBytes = kvHeads * align(tokens, ownBackward) * 4;
+  const leastBytes = align(statsBytes, ALIGNMENT) + kept * align(Math.min(rows, PANEL_STEP) * rowBytes, ALIGNMENT);
+  const runs = batchRuns(profile, batch, Math.max(qBytes, tokens * 16, leastBytes));
+  const count = runs[0]![1];
+  // Fewer rows or keys a thread where there would be too few threads.
+  const owned = (total: number) =>
+    variant === 'plain' && count * kvHeads * total < ownBackward * FEWEST_THREADS ? ownBackward / 2 : ownBackward;
+  const [rowsOwned, keysOwned] = [owned(rows), owned(tokens)];
+  const pairsStart = align(count * statsBytes, ALIGNMENT);
+  // No more than the largest of the tensors takes: linear in the tokens.
+  const room = Math.min(Math.max(count * qBytes, SMALL_BYTES), profile.limits.maxStorageBufferBindingSize - pairsStart);
+  const fits = kept === 0 ? rows : Math.floor(room / (kept * count * rowBytes) / PANEL_STEP) * PANEL_STEP;
+  const panelRows = Math.min(rows, Math.max(fits, PANEL_STEP));
+  const pairBytes = align(count * panelRows * rowBytes, ALIGNMENT);
+  return { runs, rowsOwned, keysOwned, panelRows, pairsStart, pairBytes, bytes: pairsStart + kept * pairBytes };
+}
+
+/**
+ * Bytes of workspace that `attentionBackward` needs, linear in the tokens: on GPUs 8 a row of q, else as much as q takes or 4 MiB, or what
+ * 32 rows need if that is more.
+ */
+export function attentionBackwardWorkspaceBytes(
+  profile: DeviceProfile,
+  shape: AttentionBackwardShape,
+  variant?: AttentionVariant,
+): number {
+  return planBackward(profile, shape, variant ?? attentionVariant(profile, 'attentionBackward')).bytes;
+}
+
+/**
+ * Gradients of `attentionForward` in q, k and v; scores are made again tile by tile, nothing of size tokens × tokens.
+ * Adapters of the CPU keep the gradients of some rows' scores, and with subgroups their weights, in the workspace: five products
+ * instead of seven.
+ * No atomics: the same inputs give the same bits. Tokens that see or are seen by nothing get 0.
+ * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 256, or a batch row beyond one binding.
+ */
+export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBackwardArgs<B>): KernelCall<B>[] {
+  const { tokens, heads, kvHeads, headDim } = args;
+  const variant = args.variant ?? attentionVariant(profile, 'attentionBackward');
+  const plan = planBackward(profile, args, variant);
+  const { rowsOwned, keysOwned, panelRows } = plan;
+  const { suffix, ownBackward, blocksPerWorkgroup, boundBackward, kept } = geometries[variant];
+  const qBytes = tokens * heads * headDim * 4;
+  const kBytes = tokens * kvHeads * headDim * 4;
+  const group = heads / kvHeads;
+  const rows = tokens * group;
+  const { scale, softcap, window } = ruleWords(args);
+  const options = shaderOptions(profile, variant, args, headDim);
+  const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
+
+  return plan.runs.flatMap(([first, count]) => {
+    const ofQ = (operand: Operand<B>, access: 'read' | 'read_write' = 'read') =>
+      batchWindow(operand, qBytes, 16, first, count, access);
+    const ofK = (operand: Operand<B>, access: 'read' | 'read_write' = 'read') =>
+      batchWindow(operand, kBytes, 16, first, count, access);
+    const lse = batchWindow(args.lse, tokens * heads * 4, 4, first, count, 'read');
+    const info = batchWindow(args.info, tokens * 16, 16, first, count, 'read');
+    const workspace = (access: Binding<B>['access'], start = 0, size = plan.bytes): Binding<B> => ({
+      buffer: args.workspace.buffer,
+      offset: args.workspace.offset + start,
+      size,
+      access,
+    });
+    /** Of one value kept: 0 or 1. */
+    const pairs = (value: number) => workspace('read', plan.pairsStart + value * plan.pairBytes, plan.pairBytes);
+    const q = ofQ(args.q);
+    const k = ofK(args.k);
+    const shape = { batch: count, queries: tokens, keys: tokens, heads, kvHeads, headDim };
+    const [dOut, dq] = [ofQ(args.dOut).binding, ofQ(args.dq, 'read_write').binding];
+    const [dk, dv] = [ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding];
+    const inputs = [q.binding, k.binding, ofK(args.v).binding, dOut, info.binding];
+    const calls: KernelCall<B>[] = [
+      {
+        shader: 'attention/row_stats',
+        uniforms: words(tokens, heads, headDim / 4, count * tokens * heads, q.start, lse.start, 0, 0),
+        bindings: [ofQ(args.out).binding, dOut, lse.binding, workspace('read_write')],
+        workgroups: fold(Math.ceil((count * tokens * heads) / 32)),
+        variant: 'plain',
+      },
+    ];
+    for (let rowFirst = 0; rowFirst < rows; rowFirst += panelRows) {
+      const rowEnd = Math.min(rowFirst + panelRows, rows);
+      const call = (of: 'q' | 'kv' | 'pairs', products: number, bindings: Binding<B>[], pairsStart = 0) => {
+        const owned = of === 'kv' ? keysOwned : rowsOwned;
+        const blocks = Math.ceil((of === 'kv' ? tokens : rowEnd - rowFirst) / owned);
+        return {
+          shader: `attention/backward_${of}${suffix}`,
+          ...options,
+          conditions: { ...options.conditions, OWN16: owned === 16 },
+          uniforms: words(
+            tokens,
+            heads,
+            kvHeads,
+            group,
+            headDim / 4,
+            blocks,
+            count * kvHeads * blocks,
+            boundBackward,
+            scale,
+            softcap,
+            window,
+            info.start,
+            q.start,
+            k.start,
+            pairsStart / 16,
+            align(tokens, ownBackward) / 4,
+            rowFirst,
+            rowEnd,
+            panelRows,
+            plan.pairBytes / 16,
+          ),
+          bindings,
+          workgroups: fold(Math.ceil((count * kvHeads * blocks) / blocksPerWorkgroup)),
+          variant,
+          ...variantId('attentionBackward', variant),
+          work: { flops: (pairFlops(shape, args, products) * (rowEnd - rowFirst)) / rows },
+        };
+      };
+      if (kept === 2) {
+        calls.push(
+          // Scores again and the gradient of the weights; then each gradient is a product with what is kept of them.
+          call('pairs', 2, [...inputs, workspace('read_write')], plan.pairsStart),
+          call('kv', 1, [dOut, info.binding, pairs(0), dv]),
+          call('kv', 1, [q.binding, info.binding, pairs(1), dk]),
+          call('q', 1, [k.binding, info.binding, pairs(1), dq]),
+        );
+      } else if (kept === 1) {
+        calls.push(
+          call('kv', 4, [...inputs, workspace('read_write'), dk, dv], plan.pairsStart),
+          call('q', 1, [k.binding, info.binding, pairs(0), dq]),
+        );
+      } else {
+        calls.push(
+          call('kv', 4, [...inputs, workspace('read'), dk, dv]),
+          call('q', 3, [...inputs, workspace('read'), dq]),
+        );
+      }
+    }
+    return calls;
+  });
+}
