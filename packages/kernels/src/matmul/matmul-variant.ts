@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { dtypeInfo, type DType } from '../dtype.js';
 import { matrixLayout } from './matmul-matrix.js';
+import type { ShaderName } from '../shader-call.js';
 import { hasQuads, hasSubgroupsOf8, isUsable } from '../variants.js';
 
 /**
@@ -31,8 +32,11 @@ export type MatmulVariant =
   | 'half64'
   | 'half128';
 
+/** Programs that multiply matrices. */
+export type MatmulShader = Extract<ShaderName, `matmul/matmul${string}`>;
+
 export interface MatmulGeometry {
-  readonly shader: string;
+  readonly shader: MatmulShader;
   /** What `KernelCall.variant` begins with; of plain calls, how they load. */
   readonly name: string;
   /** Rows of a tile for a result of `m` rows. */
