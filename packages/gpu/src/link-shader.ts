@@ -2,6 +2,7 @@ import { shaderSources } from '@lapidary/shaders';
 import { link, RecordResolver, type SrcMap, WeslParseError } from 'wesl/core';
 import { ShaderCompilationError } from './errors.js';
 import { ExtensionNames } from './extension-names.js';
+import { conditionsOf, nearest } from './shader-conditions.js';
 
 /** What is linked into one WGSL text: a WESL root module, its conditions and constants. */
 export interface ShaderSpec {
@@ -31,7 +32,8 @@ export interface LinkedShader {
 
 /**
  * Links a spec's WESL modules into one WGSL text. `modules` are the texts there are, by path below `shaders/`.
- * @throws ShaderCompilationError with the place, for syntax errors and names that nothing declares.
+ * @throws ShaderCompilationError with the place, for syntax errors and names that nothing declares; and for a true condition that no
+ * module mentions.
  */
 export async function linkShader(
   spec: ShaderSpec,
@@ -45,6 +47,19 @@ export async function linkShader(
       line: 0,
       column: 0,
       reason: 'no such file in @lapidary/shaders',
+      snippet: '',
+    });
+  }
+  const conditions = conditionsOf(root, modules, spec.source);
+  for (const [name, on] of Object.entries(spec.conditions ?? {})) {
+    if (!on || conditions.includes(name)) continue;
+    const meant = nearest(name, conditions);
+    const hint = meant === undefined ? 'they know none' : `did you mean ${meant}?`;
+    throw new ShaderCompilationError({
+      file: root,
+      line: 0,
+      column: 0,
+      reason: `neither this shader nor what it imports knows the condition ${name}; ${hint}`,
       snippet: '',
     });
   }

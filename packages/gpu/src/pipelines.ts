@@ -2,16 +2,21 @@ import { platform } from '#platform';
 import { causeOf, lossOf } from './device-loss.js';
 import { DeviceLostError, ShaderCompilationError } from './errors.js';
 import { linkShader, type ShaderSpec } from './link-shader.js';
+import { bindingsOf } from './shader-bindings.js';
 
 /** What makes one compute pipeline: a WESL root module, its conditions and constants, and how its bindings are accessed. */
 export interface PipelineSpec extends ShaderSpec {
   /** Storage bindings 1, 2, … in order; binding 0 is the uniform struct. */
   readonly access: readonly ('read' | 'read_write')[];
+  /** The words that will be bound as the uniform struct: where they are given, their number is checked. */
+  readonly uniforms?: { readonly length: number };
 }
 
 export interface CompiledPipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  /** 32-bit words of the uniform struct, where they are known. */
+  readonly uniformWords: number | undefined;
 }
 
 /** A stable text key of a spec: equal keys share one pipeline. */
@@ -42,7 +47,8 @@ export class PipelineCache {
 
   /**
    * The pipeline of a spec, compiled on first use.
-   * @throws ShaderCompilationError with the place in the .wesl file; DeviceLostError.
+   * @throws ShaderCompilationError with the place in the .wesl file, or where bindings or uniform words are too few or too many;
+   * DeviceLostError.
    */
   get(spec: PipelineSpec): Promise<CompiledPipeline> {
     const key = pipelineKey(spec);
@@ -52,7 +58,14 @@ export class PipelineCache {
       this.#pipelines.set(key, compiled);
       compiled.catch(() => this.#pipelines.delete(key));
     }
-    return compiled;
+    const { shader, uniforms } = spec;
+    if (uniforms === undefined) return compiled;
+    return compiled.then((pipeline) => {
+      const words = pipeline.uniformWords ?? uniforms.length;
+      // Structs may be filled up to 16 bytes.
+      if (uniforms.length === words || uniforms.length === Math.ceil(words / 4) * 4) return pipeline;
+      throw errorOf(shader, `the uniform struct has ${words} words, not ${uniforms.length}`);
+    });
   }
 
   #layout(access: PipelineSpec['access']): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
@@ -77,6 +90,13 @@ export class PipelineCache {
 
   async #compile(spec: PipelineSpec): Promise<CompiledPipeline> {
     const linked = await linkShader(spec, this.#modules);
+    const { storage, uniformWords } = bindingsOf(linked.code);
+    // A text of the caller's own may leave some of its bindings alone.
+    if (spec.source === undefined && storage !== spec.access.length)
+      throw errorOf(
+        spec.shader,
+        `${storage} storage bindings are expected under these conditions, not ${spec.access.length}`,
+      );
     this.created++;
     this.#device.pushErrorScope('validation');
     const module = this.#device.createShaderModule({ label: spec.shader, code: linked.code });
@@ -93,18 +113,16 @@ export class PipelineCache {
           compute: { module, entryPoint: 'main' },
         }),
       );
-      return { pipeline, layout: layout.group };
+      return { pipeline, layout: layout.group, uniformWords };
     } catch (error) {
       if (error instanceof ShaderCompilationError) throw error;
       const cause = await causeOf(error, lossOf(this.#device));
       if (cause instanceof DeviceLostError) throw cause;
-      throw new ShaderCompilationError({
-        file: `${spec.shader}.wesl`,
-        line: 0,
-        column: 0,
-        reason: String((cause as Error).message ?? cause),
-        snippet: '',
-      });
+      throw errorOf(spec.shader, String((cause as Error).message ?? cause));
     }
   }
+}
+
+function errorOf(shader: string, reason: string): ShaderCompilationError {
+  return new ShaderCompilationError({ file: `${shader}.wesl`, line: 0, column: 0, reason, snippet: '' });
 }

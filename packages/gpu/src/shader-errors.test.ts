@@ -1,6 +1,15 @@
 import { shaderSources } from '@lapidary/shaders';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Gpu, openGpu, PipelineCache, ShaderCompilationError, type ShaderErrorPlace } from './index.js';
+import {
+  type Gpu,
+  linkShader,
+  openGpu,
+  PipelineCache,
+  type PipelineSpec,
+  ShaderCompilationError,
+  type ShaderErrorPlace,
+  type ShaderSpec,
+} from './index.js';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -98,4 +107,45 @@ it('a type error is placed at its column, past comments that are not in the link
 it('a module that does not exist is named', async () => {
   const error = await gpu.pipelines.get({ shader: 'no/such', access: [] }).catch((e: unknown) => e);
   expect((error as ShaderCompilationError).place).toMatchObject({ file: 'no/such.wesl', line: 0 });
+});
+
+it('a true condition that no module mentions is refused, by name, with the one that was meant', async () => {
+  const link = (conditions: Record<string, boolean>, more: Partial<ShaderSpec> = {}) =>
+    linkShader({ shader: 'norm/rms_norm', conditions, ...more }).then(
+      () => 'linked',
+      (error: ShaderCompilationError) => error.message,
+    );
+  expect(await link({ BACKWARD: true, VEC: true, W_F32: true, W_QUADS: true })).toBe('linked');
+  expect(await link({ BACKWARDS: false, VEC: true, W_F32: true, W_QUADS: true })).toBe('linked');
+  const message = await link({ BACKWARDS: true });
+  expect(message).toContain('norm/rms_norm.wesl');
+  expect(message).toContain('the condition BACKWARDS; did you mean BACKWARD?');
+  // In a module that is imported by one that is imported.
+  expect(await link({ C_VEC: true, NORMS: true }, { shader: 'matmul/matmul' })).toContain('did you mean NORM?');
+  // Generated programs are checked against their own text.
+  const source = '@if(ONE) const a = 1u;\n@compute @workgroup_size(1) fn main() {}';
+  expect(await link({ ONE: true }, { source })).toBe('linked');
+  expect(await link({ BACKWARD: true }, { source })).toContain('did you mean ONE?');
+  expect(await link({ VEC: true }, { source: source.replace('@if(ONE) ', '') })).toContain('they know none');
+});
+
+it('too few or too many bindings or uniform words are refused, with what was expected and what was found', async () => {
+  const spec = { shader: 'rope/rope', access: ['read', 'read', 'read_write'] } as const;
+  const get = (more: Partial<PipelineSpec>) =>
+    gpu.pipelines.get({ ...spec, ...more }).then(
+      () => 'compiled',
+      (error: ShaderCompilationError) => error.message,
+    );
+  const words = (length: number) => ({ uniforms: new Uint32Array(length) });
+  expect(await get(words(260))).toBe('compiled');
+  expect(await get(words(256))).toContain('rope/rope.wesl:0:0: the uniform struct has 260 words, not 256');
+  expect(await get(words(264))).toContain('260 words, not 264');
+  expect(await get({ access: ['read', 'read_write'] })).toContain(
+    'rope/rope.wesl:0:0: 3 storage bindings are expected under these conditions, not 2',
+  );
+  // What exists under a condition only.
+  const wider = { shader: 'matmul/combine', access: ['read', 'read', 'read_write'] } as const;
+  expect(await get({ ...wider, ...words(16) })).toBe('compiled');
+  expect(await get({ ...wider, ...words(20) })).toContain('has 16 words, not 20');
+  expect(await get({ ...wider, conditions: { BIAS: true } })).toContain('4 storage bindings are expected');
 });

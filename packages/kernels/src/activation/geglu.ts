@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall, type ShaderBindings } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
 interface GegluInputs<B> {
@@ -15,11 +16,11 @@ export function geglu<B>(
   profile: DeviceProfile,
   { gate, up, out, n }: GegluInputs<B> & { readonly out: Operand<B> },
 ): KernelCall<B>[] {
-  return calls(profile, n, false, [
-    [gate, 'read'],
-    [up, 'read'],
-    [out, 'read_write'],
-  ]);
+  return calls(profile, n, false, (part) => ({
+    gate: part(gate, 'read'),
+    up: part(up, 'read'),
+    out: part(out, 'read_write'),
+  }));
 }
 
 /** The gradients of `geglu` with respect to gate and up. */
@@ -34,31 +35,32 @@ export function gegluBackward<B>(
     n,
   }: GegluInputs<B> & { readonly dOut: Operand<B>; readonly dGate: Operand<B>; readonly dUp: Operand<B> },
 ): KernelCall<B>[] {
-  return calls(profile, n, true, [
-    [gate, 'read'],
-    [up, 'read'],
-    [dOut, 'read'],
-    [dGate, 'read_write'],
-    [dUp, 'read_write'],
-  ]);
+  return calls(profile, n, true, (part) => ({
+    gate: part(gate, 'read'),
+    up: part(up, 'read'),
+    dy: part(dOut, 'read'),
+    d_gate: part(dGate, 'read_write'),
+    d_up: part(dUp, 'read_write'),
+  }));
 }
 
 function calls<B>(
   profile: DeviceProfile,
   n: number,
   backward: boolean,
-  operands: readonly (readonly [Operand<B>, 'read' | 'read_write'])[],
+  bindings: (
+    part: (operand: Operand<B>, access: Binding<B>['access']) => Binding<B>,
+  ) => ShaderBindings<'activation/geglu', B>,
 ): KernelCall<B>[] {
   const vec = n % 4 === 0;
   return rowWindows(n, [4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const threads = vec ? count / 4 : count;
-    return {
-      shader: 'activation/geglu',
+    return shaderCall('activation/geglu', {
       conditions: { VEC: vec, BACKWARD: backward },
-      uniforms: words(threads, 0, 0, 0),
-      bindings: operands.map(([operand, access]) => bind(operand, access, count * 4, start * 4)),
+      uniforms: { count: threads },
+      bindings: bindings((operand, access) => bind(operand, access, count * 4, start * 4)),
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
-    };
+    });
   });
 }

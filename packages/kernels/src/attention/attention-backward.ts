@@ -8,12 +8,13 @@ import {
   checkShape,
   geometries,
   pairFlops,
-  ruleWords,
+  ruleFields,
   shaderOptions,
   type AttentionRule,
   type AttentionVariant,
 } from './attention-plan.js';
-import { foldWorkgroups, words, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { variantId } from '../variants.js';
 
 /** Threads of the plain variant that keep a CPU busy: some lanes of some cores. */
@@ -128,12 +129,13 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
   const variant = args.variant ?? attentionVariant(profile, 'attentionBackward');
   const plan = planBackward(profile, args, variant);
   const { rowsOwned, keysOwned, panelRows } = plan;
-  const { suffix, ownBackward, blocksPerWorkgroup, boundBackward, kept } = geometries[variant];
+  const { ownBackward, blocksPerWorkgroup, boundBackward } = geometries[variant];
   const qBytes = tokens * heads * headDim * 4;
   const kBytes = tokens * kvHeads * headDim * 4;
   const group = heads / kvHeads;
   const rows = tokens * group;
-  const { scale, softcap, window } = ruleWords(args);
+  const rule = ruleFields(args);
+  const softcap = Boolean(args.softcap);
   const options = shaderOptions(profile, variant, args, headDim);
   const fold = (groups: number) => foldWorkgroups(groups, profile.limits.maxComputeWorkgroupsPerDimension);
 
@@ -157,71 +159,83 @@ export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBack
     const shape = { batch: count, queries: tokens, keys: tokens, heads, kvHeads, headDim };
     const [dOut, dq] = [ofQ(args.dOut).binding, ofQ(args.dq, 'read_write').binding];
     const [dk, dv] = [ofK(args.dk, 'read_write').binding, ofK(args.dv, 'read_write').binding];
-    const inputs = [q.binding, k.binding, ofK(args.v).binding, dOut, info.binding];
-    const calls: KernelCall<B>[] = [
-      {
-        shader: 'attention/row_stats',
-        uniforms: words(tokens, heads, headDim / 4, count * tokens * heads, q.start, lse.start, 0, 0),
-        bindings: [ofQ(args.out).binding, dOut, lse.binding, workspace('read_write')],
+    const inputs = { q: q.binding, k: k.binding, v: ofK(args.v).binding, d_out: dOut, info: info.binding };
+    const calls = [
+      shaderCall('attention/row_stats', {
+        uniforms: {
+          ...{ queries: tokens, heads, d4: headDim / 4, rows: count * tokens * heads },
+          ...{ q_start: q.start, lse_start: lse.start },
+        },
+        bindings: { out: ofQ(args.out).binding, d_out: dOut, lse: lse.binding, stats: workspace('read_write') },
         workgroups: fold(Math.ceil((count * tokens * heads) / 32)),
         variant: 'plain',
-      },
+      }),
     ];
     for (let rowFirst = 0; rowFirst < rows; rowFirst += panelRows) {
       const rowEnd = Math.min(rowFirst + panelRows, rows);
-      const call = (of: 'q' | 'kv' | 'pairs', products: number, bindings: Binding<B>[], pairsStart = 0) => {
-        const owned = of === 'kv' ? keysOwned : rowsOwned;
-        const blocks = Math.ceil((of === 'kv' ? tokens : rowEnd - rowFirst) / owned);
+      /** What calls of a panel share, over blocks of rows or of keys, `owned` each. */
+      const panel = (of: 'rows' | 'keys', products: number, pairsStart = 0) => {
+        const blocks = of === 'keys' ? Math.ceil(tokens / keysOwned) : Math.ceil((rowEnd - rowFirst) / rowsOwned);
         return {
-          shader: `attention/backward_${of}${suffix}`,
-          ...options,
-          conditions: { ...options.conditions, OWN16: owned === 16 },
-          uniforms: words(
-            tokens,
-            heads,
-            kvHeads,
-            group,
-            headDim / 4,
-            blocks,
-            count * kvHeads * blocks,
-            boundBackward,
-            scale,
-            softcap,
-            window,
-            info.start,
-            q.start,
-            k.start,
-            pairsStart / 16,
-            align(tokens, ownBackward) / 4,
-            rowFirst,
-            rowEnd,
-            panelRows,
-            plan.pairBytes / 16,
-          ),
-          bindings,
+          uniforms: {
+            ...{ tokens, heads, kv_heads: kvHeads, group, d4: headDim / 4, blocks, units: count * kvHeads * blocks },
+            ...{ bound: boundBackward, ...rule, info_start: info.start, q_start: q.start, k_start: k.start },
+            ...{ pairs_start: pairsStart / 16, pairs4: align(tokens, ownBackward) / 4 },
+            ...{ row_first: rowFirst, row_end: rowEnd, panel_rows: panelRows, ds_offset: plan.pairBytes / 16 },
+          },
           workgroups: fold(Math.ceil((count * kvHeads * blocks) / blocksPerWorkgroup)),
           variant,
           ...variantId('attentionBackward', variant),
           work: { flops: (pairFlops(shape, args, products) * (rowEnd - rowFirst)) / rows },
         };
       };
-      if (kept === 2) {
+      if (variant === 'subgroup') {
+        const [p, ds] = [pairs(0), pairs(1)];
         calls.push(
           // Scores again and the gradient of the weights; then each gradient is a product with what is kept of them.
-          call('pairs', 2, [...inputs, workspace('read_write')], plan.pairsStart),
-          call('kv', 1, [dOut, info.binding, pairs(0), dv]),
-          call('kv', 1, [q.binding, info.binding, pairs(1), dk]),
-          call('q', 1, [k.binding, info.binding, pairs(1), dq]),
+          shaderCall('attention/backward_pairs_subgroup', {
+            ...panel('rows', 2, plan.pairsStart),
+            conditions: { SOFTCAP: softcap },
+            bindings: { ...inputs, work: workspace('read_write') },
+          }),
+          shaderCall('attention/backward_kv_subgroup', {
+            ...panel('keys', 1),
+            bindings: { x: dOut, info: info.binding, work: p, grad: dv },
+          }),
+          shaderCall('attention/backward_kv_subgroup', {
+            ...panel('keys', 1),
+            bindings: { x: q.binding, info: info.binding, work: ds, grad: dk },
+          }),
+          shaderCall('attention/backward_q_subgroup', {
+            ...panel('rows', 1),
+            bindings: { k: k.binding, info: info.binding, work: ds, dq },
+          }),
         );
-      } else if (kept === 1) {
+      } else if (variant === 'plain') {
         calls.push(
-          call('kv', 4, [...inputs, workspace('read_write'), dk, dv], plan.pairsStart),
-          call('q', 1, [k.binding, info.binding, pairs(0), dq]),
+          shaderCall('attention/backward_kv', {
+            ...panel('keys', 4, plan.pairsStart),
+            conditions: { SOFTCAP: softcap, OWN16: keysOwned === 16 },
+            bindings: { ...inputs, work: workspace('read_write'), dk, dv },
+          }),
+          shaderCall('attention/backward_q', {
+            ...panel('rows', 1),
+            conditions: { OWN16: rowsOwned === 16 },
+            bindings: { k: k.binding, info: info.binding, work: pairs(0), dq },
+          }),
         );
       } else {
         calls.push(
-          call('kv', 4, [...inputs, workspace('read'), dk, dv]),
-          call('q', 3, [...inputs, workspace('read'), dq]),
+          shaderCall('attention/backward_kv_tiled', {
+            ...panel('keys', 4),
+            ...options,
+            bindings: { ...inputs, stats: workspace('read'), dk, dv },
+          }),
+          shaderCall('attention/backward_q_tiled', {
+            ...panel('rows', 3),
+            ...options,
+            bindings: { ...inputs, stats: workspace('read'), dq },
+          }),
         );
       }
     }

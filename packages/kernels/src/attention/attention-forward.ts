@@ -8,13 +8,14 @@ import {
   checkShape,
   geometries,
   pairFlops,
-  ruleWords,
+  ruleFields,
   shaderOptions,
   type AttentionRule,
   type AttentionShape,
   type AttentionVariant,
 } from './attention-plan.js';
-import { foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { variantId } from '../variants.js';
 
 export interface AttentionForwardArgs<B> extends AttentionShape, AttentionRule {
@@ -98,7 +99,7 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
   const own = rowsOwned(args, variant);
   const options = shaderOptions(profile, variant, args, headDim);
   const rowBlocks = Math.ceil((queries * group) / own);
-  const { scale, softcap, window } = ruleWords(args);
+  const rule = ruleFields(args);
   const calls: KernelCall<B>[] = [];
   for (const [first, count] of runs) {
     const q = batchWindow(args.q, qBytes, 16, first, count, 'read');
@@ -111,9 +112,9 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
     const blocks = count * splits * kvHeads * rowBlocks;
     const parts =
       args.workspace !== undefined && splits > 1
-        ? [
-            batchWindow(args.workspace, splits * count * qBytes, 16, 0, 1, 'read_write').binding,
-            batchWindow(
+        ? {
+            out: batchWindow(args.workspace, splits * count * qBytes, 16, 0, 1, 'read_write').binding,
+            lse: batchWindow(
               { ...args.workspace, offset: args.workspace.offset + splitBytes },
               splits * count * queries * heads * 4,
               4,
@@ -121,59 +122,51 @@ export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwa
               1,
               'read_write',
             ).binding,
-          ]
-        : [out.binding, lse.binding];
-    calls.push({
-      shader: `attention/forward${suffix}`,
-      ...options,
-      conditions: { ...options.conditions, OWN16: own === 16 },
-      uniforms: words(
-        queries,
-        keys,
-        heads,
-        kvHeads,
-        group,
-        headDim / 4,
-        rowBlocks,
-        blocks,
-        scale,
-        softcap,
-        window,
-        splits,
-        keysPerSplit,
-        (count * qBytes) / 16,
-        count * queries * heads,
-        splits > 1 ? 0 : lse.start,
-        q.start,
-        k.start,
-        qInfo.start,
-        kInfo.start,
-        bound,
-        0,
-        0,
-        0,
-      ),
-      bindings: [q.binding, k.binding, v.binding, qInfo.binding, kInfo.binding, ...parts],
-      workgroups: foldWorkgroups(
-        Math.ceil(blocks / blocksPerWorkgroup),
-        profile.limits.maxComputeWorkgroupsPerDimension,
-      ),
-      variant: splits > 1 ? `${variant}, keys in ${splits} parts` : variant,
-      ...variantId('attentionForward', variant),
-      work: { flops: pairFlops({ ...args, batch: count }, args, 2) },
-    });
-    if (splits > 1) {
-      const rows = count * queries * heads;
-      calls.push({
-        shader: 'attention/combine',
-        uniforms: words(rows, queries, heads, headDim / 4, splits, 0, 0, 0),
-        bindings: [{ ...parts[0]!, access: 'read' }, { ...parts[1]!, access: 'read' }, out.binding, lse.binding],
+          }
+        : { out: out.binding, lse: lse.binding };
+    calls.push(
+      shaderCall(`attention/forward${suffix}`, {
+        ...options,
+        conditions: { ...options.conditions, OWN16: own === 16 },
+        uniforms: {
+          ...{ queries, keys, heads, kv_heads: kvHeads, group, d4: headDim / 4, row_blocks: rowBlocks, blocks },
+          ...{ ...rule, splits, split_keys: keysPerSplit },
+          ...{ split_out: (count * qBytes) / 16, split_lse: count * queries * heads },
+          ...{ lse_start: splits > 1 ? 0 : lse.start, q_start: q.start, k_start: k.start },
+          ...{ q_info_start: qInfo.start, k_info_start: kInfo.start, bound },
+        },
+        bindings: {
+          ...{ q: q.binding, k: k.binding, v: v.binding },
+          ...{ q_info: qInfo.binding, k_info: kInfo.binding, ...parts },
+        },
         workgroups: foldWorkgroups(
-          Math.ceil((rows * headDim) / 4 / 64),
+          Math.ceil(blocks / blocksPerWorkgroup),
           profile.limits.maxComputeWorkgroupsPerDimension,
         ),
-        variant: 'plain',
-      });
+        variant: splits > 1 ? `${variant}, keys in ${splits} parts` : variant,
+        ...variantId('attentionForward', variant),
+        work: { flops: pairFlops({ ...args, batch: count }, args, 2) },
+      }),
+    );
+    if (splits > 1) {
+      const rows = count * queries * heads;
+      const read = (part: Binding<B>): Binding<B> => ({ ...part, access: 'read' });
+      calls.push(
+        shaderCall('attention/combine', {
+          uniforms: { rows, queries, heads, d4: headDim / 4, splits },
+          bindings: {
+            part_out: read(parts.out),
+            part_lse: read(parts.lse),
+            out: out.binding,
+            lse: lse.binding,
+          },
+          workgroups: foldWorkgroups(
+            Math.ceil((rows * headDim) / 4 / 64),
+            profile.limits.maxComputeWorkgroupsPerDimension,
+          ),
+          variant: 'plain',
+        }),
+      );
     }
   }
   return calls;

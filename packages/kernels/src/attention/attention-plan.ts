@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, type Binding, type Operand } from '../kernel-call.js';
+import type { Binding, Operand } from '../kernel-call.js';
 import { hasSubgroupsOf8, isUsable, workgroupOrPlain } from '../variants.js';
 
 /** Sizes of an attention. Head dimension D is a multiple of 4, at most 256; H is a multiple of K. */
@@ -78,11 +78,11 @@ export function checkShape(shape: AttentionShape): void {
   }
 }
 
-/** The rule's words of a uniform struct. */
-export function ruleWords(rule: AttentionRule): { scale: number; softcap: number; window: number } {
+/** The rule's fields of a uniform struct. */
+export function ruleFields(rule: AttentionRule): { scale: number; softcap: number; window: number } {
   return {
-    scale: f32Bits(rule.scale),
-    softcap: f32Bits(rule.softcap ?? 0),
+    scale: rule.scale,
+    softcap: rule.softcap ?? 0,
     window: rule.window ? Math.min(rule.window, NO_WINDOW) : NO_WINDOW,
   };
 }
@@ -157,7 +157,7 @@ export function batchRuns(profile: DeviceProfile, batch: number, rowBytes: numbe
 /** How a variant cuts its work. */
 export interface AttentionGeometry {
   /** Ending of the shaders' names. */
-  readonly suffix: string;
+  readonly suffix: '' | '_subgroup' | '_tiled';
   /** Rows of a block: those of one thread, or of one workgroup. */
   readonly own: number;
   /** Rows (or keys, for their gradients) of a block of the backward pass. */
@@ -221,7 +221,10 @@ export function shaderOptions(
   variant: AttentionVariant,
   rule: AttentionRule,
   headDim: number,
-): { conditions: Record<string, boolean>; constants?: Record<string, number> } {
+): {
+  readonly conditions: { readonly SOFTCAP: boolean; readonly ROLLED?: boolean };
+  readonly constants?: { readonly CHUNKS: number };
+} {
   const rolled = profile.adapter.isSoftware;
   const SOFTCAP = Boolean(rule.softcap);
   if (variant !== 'workgroup') return { conditions: { SOFTCAP } };

@@ -1,5 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
+import { bind } from '../windows.js';
 
 export interface ScatterRowsArgs<B> {
   /** i32 [count], all different; one outside the target is passed over. */
@@ -26,18 +28,19 @@ export function scatterRows<B>(
   const calls: KernelCall<B>[] = [];
   for (let first = 0; first < outRows; first += step) {
     const here = Math.min(step, outRows - first);
-    calls.push({
-      shader: 'copy/scatter_rows',
-      uniforms: words(count, dim, first, here),
-      bindings: [
-        { buffer: rows.buffer, offset: rows.offset, size: count * dim * 4, access: 'read' },
-        { buffer: ids.buffer, offset: ids.offset, size: count * 4, access: 'read' },
-        { buffer: out.buffer, offset: out.offset + first * dim * 4, size: here * dim * 4, access: 'read_write' },
-      ],
-      workgroups: foldWorkgroups(Math.ceil((count * dim) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
-      work: { bytes: count * (4 + (dim * 8 * here) / outRows) },
-    });
+    calls.push(
+      shaderCall('copy/scatter_rows', {
+        uniforms: { count, dim, first, out_rows: here },
+        bindings: {
+          rows: bind(rows, 'read', count * dim * 4),
+          ids: bind(ids, 'read', count * 4),
+          out: bind(out, 'read_write', here * dim * 4, first * dim * 4),
+        },
+        workgroups: foldWorkgroups(Math.ceil((count * dim) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
+        variant: 'plain',
+        work: { bytes: count * (4 + (dim * 8 * here) / outRows) },
+      }),
+    );
   }
   return calls;
 }

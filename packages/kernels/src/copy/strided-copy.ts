@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { bind, BindingLimitError, rowWindows } from '../windows.js';
 
 export interface StridedCopyArgs<B> {
@@ -53,17 +54,19 @@ function contiguousCopy<B>(
     const vec = [n, from.rest, to.rest].every((v) => v % 4 === 0);
     const unit = vec ? 4 : 1;
     const threads = n / unit;
-    return {
-      shader: 'copy/strided_copy',
+    return shaderCall('copy/strided_copy', {
       conditions: { VEC: vec },
-      uniforms: words(threads, from.rest / unit, to.rest / unit, 1, ...pad([threads]), ...pad([1]), ...pad([1])),
-      bindings: [
-        bind(x, 'read', (from.rest + n) * 4, from.bytes),
-        bind(out, 'read_write', (to.rest + n) * 4, to.bytes),
-      ],
+      uniforms: {
+        ...{ count: threads, in_offset: from.rest / unit, out_offset: to.rest / unit, rank: 1 },
+        ...{ dims: [threads], in_strides: [1], out_strides: [1] },
+      },
+      bindings: {
+        x: bind(x, 'read', (from.rest + n) * 4, from.bytes),
+        out: bind(out, 'read_write', (to.rest + n) * 4, to.bytes),
+      },
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
-    };
+    });
   });
 }
 
@@ -72,8 +75,6 @@ function window(element: number): { bytes: number; rest: number } {
   const bytes = Math.floor((element * 4) / 256) * 256;
   return { bytes, rest: element - bytes / 4 };
 }
-
-const pad = (v: readonly number[]) => [...v, ...new Array<number>(8 - v.length).fill(0)];
 
 /** Elements from the first to the last copied, both included. */
 function spanOf(shape: readonly number[], strides: readonly number[]): number {
@@ -100,24 +101,21 @@ function general<B>(profile: DeviceProfile, args: StridedCopyArgs<B>): KernelCal
   const dims = shape.map((d, i) => (i === last ? d / unit : d));
   const threads = dims.reduce((a, b) => a * b, 1);
   return [
-    {
-      shader: 'copy/strided_copy',
+    shaderCall('copy/strided_copy', {
       conditions: { VEC: vec },
-      uniforms: words(
-        threads,
-        from.rest / unit,
-        to.rest / unit,
-        shape.length,
-        ...pad(dims),
-        ...pad(inUnits(inStrides)),
-        ...pad(inUnits(outStrides)),
-      ),
-      bindings: [bind(x, 'read', inElements * 4, from.bytes), bind(out, 'read_write', outElements * 4, to.bytes)],
+      uniforms: {
+        ...{ count: threads, in_offset: from.rest / unit, out_offset: to.rest / unit, rank: shape.length },
+        ...{ dims, in_strides: inUnits(inStrides), out_strides: inUnits(outStrides) },
+      },
+      bindings: {
+        x: bind(x, 'read', inElements * 4, from.bytes),
+        out: bind(out, 'read_write', outElements * 4, to.bytes),
+      },
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
       // Less than what is bound where rows are picked from wider ones, and where a value is repeated.
       work: { bytes: Math.min(inElements - from.rest, count) * 4 + Math.min(outElements - to.rest, count) * 4 },
-    },
+    }),
   ];
 }
 

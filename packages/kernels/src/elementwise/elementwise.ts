@@ -184,10 +184,12 @@ function elementwisePart<B>(
   const groups = foldWorkgroups(Math.ceil(count / WORKGROUP), profile.limits.maxComputeWorkgroupsPerDimension);
   const elements = args.inputs.map(({ operand }, i) => loadExpression(operand.dtype, loads[i]!, '', '').element);
   const plan = mergeInPlace(bindings, outBindings, elements);
+  const text = source(plan);
   return {
     shader: 'elementwise/fused',
-    source: source(plan),
-    conditions: { VEC: vec },
+    source: text,
+    // Of the functions it imports; without any it has no conditions.
+    ...(text.startsWith('import') && { conditions: { VEC: vec } }),
     uniforms: Uint32Array.from(uniforms, (v) => v >>> 0),
     bindings: plan.bindings,
     workgroups: groups,

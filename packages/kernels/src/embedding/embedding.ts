@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, isQuantised } from '../dtype.js';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { weightConditions } from '../weight-conditions.js';
 import { bind, rowWindows } from '../windows.js';
 
@@ -27,22 +28,23 @@ export function embeddingGather<B>(
   const limit = profile.limits.maxStorageBufferBindingSize;
   // Tokens are windowed only where their activations alone are beyond a binding.
   return rowWindows(rows, [dim * 4, 4], limit).flatMap((tokens) =>
-    rowWindows(vocab, [rowBytes], limit).map(({ start, count }) => ({
-      shader: 'embedding/gather',
-      conditions: { ...weightConditions(table.dtype, vec ? 8 : 1), VEC: vec },
-      uniforms: words(tokens.count, dim, start, count, vocab, f32Bits(scale), 0, 0),
-      bindings: [
-        bind(ids, 'read', tokens.count * 4, tokens.start * 4),
-        bind(table, 'read', count * rowBytes, start * rowBytes),
-        bind(out, 'read_write', tokens.count * dim * 4, tokens.start * dim * 4),
-      ],
-      workgroups: foldWorkgroups(
-        Math.ceil((tokens.count * dim) / (vec ? 8 : 1) / 64),
-        profile.limits.maxComputeWorkgroupsPerDimension,
-      ),
-      variant: vec ? 'vec8' : 'scalar',
-      work: { bytes: tokens.count * (4 + ((rowBytes + dim * 4) * count) / vocab) },
-    })),
+    rowWindows(vocab, [rowBytes], limit).map(({ start, count }) =>
+      shaderCall('embedding/gather', {
+        conditions: { ...weightConditions(table.dtype, vec ? 8 : 1), VEC: vec },
+        uniforms: { rows: tokens.count, dim, first: start, count, vocab, scale },
+        bindings: {
+          ids: bind(ids, 'read', tokens.count * 4, tokens.start * 4),
+          weights: bind(table, 'read', count * rowBytes, start * rowBytes),
+          out: bind(out, 'read_write', tokens.count * dim * 4, tokens.start * dim * 4),
+        },
+        workgroups: foldWorkgroups(
+          Math.ceil((tokens.count * dim) / (vec ? 8 : 1) / 64),
+          profile.limits.maxComputeWorkgroupsPerDimension,
+        ),
+        variant: vec ? 'vec8' : 'scalar',
+        work: { bytes: tokens.count * (4 + ((rowBytes + dim * 4) * count) / vocab) },
+      }),
+    ),
   );
 }
 
@@ -54,17 +56,18 @@ export function embeddingScatterAdd<B>(
   const { ids, dOut, dTable, rows, dim, vocab, scale } = args;
   const limit = profile.limits.maxStorageBufferBindingSize;
   return rowWindows(rows, [dim * 4, 4], limit).flatMap((tokens) =>
-    rowWindows(vocab, [dim * 4], limit).map(({ start, count }) => ({
-      shader: 'embedding/scatter_add',
-      uniforms: words(tokens.count, dim, start, count, f32Bits(scale), 0, 0, 0),
-      bindings: [
-        bind(ids, 'read', tokens.count * 4, tokens.start * 4),
-        bind(dOut, 'read', tokens.count * dim * 4, tokens.start * dim * 4),
-        bind(dTable, 'read_write', count * dim * 4, start * dim * 4),
-      ],
-      workgroups: [Math.ceil(dim / 32), 1, 1] as const,
-      variant: 'plain',
-      work: { bytes: tokens.count * (4 + (dim * 12 * count) / vocab) },
-    })),
+    rowWindows(vocab, [dim * 4], limit).map(({ start, count }) =>
+      shaderCall('embedding/scatter_add', {
+        uniforms: { rows: tokens.count, dim, first: start, count, scale },
+        bindings: {
+          ids: bind(ids, 'read', tokens.count * 4, tokens.start * 4),
+          dy: bind(dOut, 'read', tokens.count * dim * 4, tokens.start * dim * 4),
+          table: bind(dTable, 'read_write', count * dim * 4, start * dim * 4),
+        },
+        workgroups: [Math.ceil(dim / 32), 1, 1] as const,
+        variant: 'plain',
+        work: { bytes: tokens.count * (4 + (dim * 12 * count) / vocab) },
+      }),
+    ),
   );
 }

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { variantId, workgroupOrPlain } from '../variants.js';
 import { bind, rowWindows } from '../windows.js';
 
@@ -26,11 +27,11 @@ export interface LabelSmoothing {
   readonly classes: number;
 }
 
-const smoothed = (smoothing: LabelSmoothing | undefined) => (smoothing ? { SMOOTHED: true } : {});
+const smoothed = (smoothing: LabelSmoothing | undefined) => ({ SMOOTHED: smoothing !== undefined });
 
-/** What the target's own class keeps, and what each class has a share of, as words of a uniform struct. */
-const smoothingWords = (smoothing: LabelSmoothing | undefined): [number, number] =>
-  smoothing ? [f32Bits(1 - smoothing.epsilon), f32Bits(smoothing.epsilon / smoothing.classes)] : [0, 0];
+/** What the target's own class keeps, and what each class has a share of. */
+const smoothingFields = (smoothing: LabelSmoothing | undefined) =>
+  smoothing ? { keep: 1 - smoothing.epsilon, share: smoothing.epsilon / smoothing.classes } : { keep: 0, share: 0 };
 
 /** How the forward pass shares a row: one thread, or a workgroup, the default on adapters that are not software. */
 export type CrossEntropyVariant = 'plain' | 'workgroup';
@@ -49,9 +50,8 @@ export function crossEntropyChunkForward<B>(
   const { logits, targets, state, rows, chunkStart, chunkSize, rowStride, softcap, first, smoothing } = args;
   const variant = args.variant ?? workgroupOrPlain(profile, 'crossEntropyChunkForward');
   const shared = variant === 'workgroup';
-  return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(
-    ({ start, count }) => ({
-      shader: 'loss/cross_entropy',
+  return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('loss/cross_entropy', {
       conditions: {
         FORWARD: true,
         FIRST: first,
@@ -59,12 +59,19 @@ export function crossEntropyChunkForward<B>(
         WORKGROUP: shared,
         ...smoothed(smoothing),
       },
-      uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), ...smoothingWords(smoothing), 0),
-      bindings: [
-        bind(targets, 'read', count * 4, start * 4),
-        bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
-        bind(state, 'read_write', count * 16, start * 16),
-      ],
+      uniforms: {
+        rows: count,
+        start: chunkStart,
+        size: chunkSize,
+        stride: rowStride,
+        softcap,
+        ...smoothingFields(smoothing),
+      },
+      bindings: {
+        targets: bind(targets, 'read', count * 4, start * 4),
+        logits: bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
+        state: bind(state, 'read_write', count * 16, start * 16),
+      },
       workgroups: foldWorkgroups(
         shared ? count : Math.ceil(count / 32),
         profile.limits.maxComputeWorkgroupsPerDimension,
@@ -94,19 +101,20 @@ export function crossEntropyFinish<B>(
     readonly smoothing?: LabelSmoothing;
   },
 ): KernelCall<B>[] {
-  return rowWindows(rows, [16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
-    shader: 'loss/cross_entropy',
-    conditions: { FINISH: true, ...smoothed(smoothing) },
-    uniforms: words(count, 0, 0, 0, 0, ...smoothingWords(smoothing), 0),
-    bindings: [
-      bind(targets, 'read', count * 4, start * 4),
-      bind(state, 'read', count * 16, start * 16),
-      bind(loss, 'read_write', count * 4, start * 4),
-      bind(lse, 'read_write', count * 4, start * 4),
-    ],
-    workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
-    variant: 'plain',
-  }));
+  return rowWindows(rows, [16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('loss/cross_entropy', {
+      conditions: { FINISH: true, ...smoothed(smoothing) },
+      uniforms: { rows: count, start: 0, size: 0, stride: 0, softcap: 0, ...smoothingFields(smoothing) },
+      bindings: {
+        targets: bind(targets, 'read', count * 4, start * 4),
+        state: bind(state, 'read', count * 16, start * 16),
+        loss: bind(loss, 'read_write', count * 4, start * 4),
+        lse: bind(lse, 'read_write', count * 4, start * 4),
+      },
+      workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
+      variant: 'plain',
+    }),
+  );
 }
 
 /** Turns a chunk's logits, in place, into the gradient of Σ dLoss[r] · loss[r] with respect to them (before the cap). */
@@ -115,21 +123,29 @@ export function crossEntropyChunkBackward<B>(
   args: CrossEntropyChunk<B> & { readonly lse: Operand<B>; readonly dLoss: Operand<B> },
 ): KernelCall<B>[] {
   const { logits, targets, lse, dLoss, rows, chunkStart, chunkSize, rowStride, softcap, smoothing } = args;
-  return rowWindows(rows, [rowStride * 4, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
-    shader: 'loss/cross_entropy',
-    conditions: { BACKWARD: true, VEC: isVec(chunkSize, rowStride), ...smoothed(smoothing) },
-    uniforms: words(count, chunkStart, chunkSize, rowStride, f32Bits(softcap), ...smoothingWords(smoothing), 0),
-    bindings: [
-      bind(targets, 'read', count * 4, start * 4),
-      bind(logits, 'read_write', count * rowStride * 4, start * rowStride * 4),
-      bind(lse, 'read', count * 4, start * 4),
-      bind(dLoss, 'read', count * 4, start * 4),
-    ],
-    workgroups: foldWorkgroups(
-      Math.ceil((count * Math.ceil(chunkSize / 4)) / 32),
-      profile.limits.maxComputeWorkgroupsPerDimension,
-    ),
-    variant: 'plain',
-    work: { bytes: count * (chunkSize * 8 + 12) },
-  }));
+  return rowWindows(rows, [rowStride * 4, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('loss/cross_entropy', {
+      conditions: { BACKWARD: true, VEC: isVec(chunkSize, rowStride), ...smoothed(smoothing) },
+      uniforms: {
+        rows: count,
+        start: chunkStart,
+        size: chunkSize,
+        stride: rowStride,
+        softcap,
+        ...smoothingFields(smoothing),
+      },
+      bindings: {
+        targets: bind(targets, 'read', count * 4, start * 4),
+        logits: bind(logits, 'read_write', count * rowStride * 4, start * rowStride * 4),
+        lse: bind(lse, 'read', count * 4, start * 4),
+        d_loss: bind(dLoss, 'read', count * 4, start * 4),
+      },
+      workgroups: foldWorkgroups(
+        Math.ceil((count * Math.ceil(chunkSize / 4)) / 32),
+        profile.limits.maxComputeWorkgroupsPerDimension,
+      ),
+      variant: 'plain',
+      work: { bytes: count * (chunkSize * 8 + 12) },
+    }),
+  );
 }

@@ -1,9 +1,10 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised } from '../dtype.js';
-import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
 import type { MatmulArgs, MatmulNorm } from './matmul-args.js';
 import { matrixLayout } from './matmul-matrix.js';
-import { recordOf, type MatmulVariant } from './matmul-variants.js';
+import { recordOf, type MatmulShader, type MatmulVariant } from './matmul-variants.js';
+import { shaderCall, type ShaderUniforms } from '../shader-call.js';
 import { isUsable, variantId } from '../variants.js';
 import { weightConditions } from '../weight-conditions.js';
 import { bind } from '../windows.js';
@@ -91,7 +92,7 @@ export function resultOf<B>(
       CONTINUE: k0 > 0,
       ACCUMULATE: accumulate && k0 === 0,
     },
-    bindings: [c, biasWindow, residualWindow].flatMap((window) => (window ? [window.binding] : [])),
+    bindings: { c: c.binding, bias: biasWindow?.binding, residual: residualWindow?.binding },
     start: c.startElement,
     biasStart: biasWindow?.startElement ?? 0,
     ldc,
@@ -103,7 +104,7 @@ export function resultOf<B>(
 }
 
 /** `Shape` of `shaders/matmul/result.wesl`. */
-export function shapeWords(shape: {
+export function shapeFields(shape: {
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -121,16 +122,15 @@ export function shapeWords(shape: {
   readonly stride: number;
   readonly alpha: number;
   readonly norm?: Pick<MatmulNorm<unknown>, 'eps' | 'weightOffset'>;
-}): Uint32Array {
+}): ShaderUniforms<MatmulShader> {
   const { m, n, k, across, tiles, lda = 0, ldb = 0, ldc, aStart = 0, bStart = 0, start, biasStart } = shape;
   const { strideA, strideB = 0, stride, alpha, norm } = shape;
-  return words(
-    ...[m, n, k, across],
-    ...[lda, ldb, ldc, tiles],
-    ...[aStart, bStart, start, biasStart],
-    ...[strideA, strideB, stride, f32Bits(alpha)],
-    ...(norm ? [f32Bits(norm.eps), f32Bits(norm.weightOffset), 0, 0] : []),
-  );
+  return {
+    ...{ m, n, k, tiles_across: across, lda, ldb, ldc, tiles },
+    ...{ a_start: aStart, b_start: bStart, c_start: start, bias_start: biasStart },
+    ...{ a_batch: strideA, b_batch: strideB, c_batch: stride, alpha },
+    ...(norm && { eps: norm.eps, gain_offset: norm.weightOffset }),
+  };
 }
 
 /** One dispatch of a product, over a part of it. */
@@ -171,7 +171,7 @@ export function productCall<B>(
   const layout = matrixLayout(profile, variant, args.b.dtype);
   if (layout === undefined && shader === 'matmul/matmul_matrix')
     throw new RangeError(`matmul: this device has no subgroup matrices, or not the workgroup memory, for '${variant}'`);
-  const gains = norm ? [bind(norm.weight, 'read', byteLength(norm.weight.dtype, ks))] : [];
+  const gains = norm && bind(norm.weight, 'read', byteLength(norm.weight.dtype, ks));
   const rows = rowsFor(ms);
   const [tilesM, tilesN] = [Math.ceil(ms / rows), Math.ceil(ns / columns)];
   const tiles = tilesM * tilesN;
@@ -179,8 +179,7 @@ export function productCall<B>(
   const quads = tall || (subgroup && !transposeB);
   const vec = [aVec || subgroup, bVec, result.isVec];
   const size = `${rows}x${columns}`;
-  return {
-    shader,
+  return shaderCall(shader, {
     conditions: {
       ...weightConditions(args.b.dtype, !bVec ? 1 : quads ? 4 : 8),
       A_TRANSPOSED: transposeA,
@@ -190,22 +189,24 @@ export function productCall<B>(
       B_QUADS: quads,
       ROWS4: rows === 4,
       ROWS8: rows === 8,
-      ROWS16: rows === 16 || variant === 'quad',
+      ROWS16: (rows === 16 && !tall) || variant === 'quad',
       ROWS32: tall && rows === 32,
       QUAD: variant === 'quad',
       LARGE: variant === 'workgroup128',
       ...result.conditions,
       NORM: norm !== undefined,
-      ...(norm && { [`GAIN_${norm.weight.dtype.toUpperCase()}`]: true }),
+      GAIN_F32: norm?.weight.dtype === 'f32',
+      GAIN_F16: norm?.weight.dtype === 'f16',
+      GAIN_BF16: norm?.weight.dtype === 'bf16',
       ...layout?.conditions,
     },
     ...(layout && { constants: layout.constants }),
-    uniforms: shapeWords({
+    uniforms: shapeFields({
       ...{ ...result, m: ms, n: ns, k: ks, across: down ? tilesM : tilesN, tiles },
       ...{ lda, ldb, aStart: a.startElement, bStart: b.startElement, strideA, strideB },
       ...(norm && { norm }),
     }),
-    bindings: [a.binding, b.binding, ...result.bindings, ...gains],
+    bindings: { a: a.binding, weights: b.binding, ...result.bindings, gains },
     workgroups: [x, y, batch],
     variant:
       label === ''
@@ -216,7 +217,7 @@ export function productCall<B>(
       : variantId('matmul', variant)),
     work: {
       flops: 2 * batch * ms * ns * ks,
-      bytes: [a.binding, b.binding, ...gains].reduce((sum, { size }) => sum + size, result.bytes),
+      bytes: a.binding.size + b.binding.size + (gains?.size ?? 0) + result.bytes,
     },
-  };
+  });
 }

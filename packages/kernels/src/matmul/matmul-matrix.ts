@@ -1,11 +1,12 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import type { DType } from '../dtype.js';
+import type { ShaderConstants } from '../shader-call.js';
 import type { MatmulVariant } from './matmul-variants.js';
 
 /** What `shaders/matmul/matmul_matrix.wesl` is compiled with. */
 export interface MatrixLayout {
   readonly conditions: { readonly SPLIT_A: boolean; readonly SPLIT_B: boolean };
-  readonly constants: Readonly<Record<string, number>>;
+  readonly constants: ShaderConstants<'matmul/matmul_matrix'>;
 }
 
 /** Results of a subgroup, of a tile of 64 or 128. */

@@ -1,10 +1,12 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { foldWorkgroups, type KernelCall } from '../kernel-call.js';
 import type { MatmulArgs } from './matmul-args.js';
-import { productCall, resultOf, shapeWords, type Part, type Result, type Strides } from './matmul-call.js';
+import { productCall, resultOf, shapeFields, type Part, type Result, type Strides } from './matmul-call.js';
 import type { MatmulProduct } from './matmul-product.js';
 import { splitOfK } from './matmul-variant.js';
+import { shaderCall } from '../shader-call.js';
 import { variantId } from '../variants.js';
+import { bind } from '../windows.js';
 
 /**
  * Variant `split`: the products over parts of K, side by side in a workspace, and their sum (`shaders/matmul/combine.wesl`). What is
@@ -44,16 +46,15 @@ export function splitCalls<B>(
       resultOf(profile, { out, k: deep }, whole, own),
     );
   };
-  const read = { buffer: sums.buffer, offset: sums.offset, size: parts * strideC * 4, access: 'read' } as const;
+  const read = bind(sums, 'read', parts * strideC * 4);
   const full = Math.floor(ks / depth);
   const quads = ms * Math.ceil(ns / 4);
   return [
     ...(full > 0 ? [partial(0, depth, full)] : []),
     ...(full < parts ? [partial(full * depth, ks - full * depth, 1)] : []),
-    {
-      shader: 'matmul/combine',
+    shaderCall('matmul/combine', {
       conditions: result.conditions,
-      uniforms: shapeWords({
+      uniforms: shapeFields({
         ...result,
         m: ms,
         n: ns,
@@ -62,12 +63,11 @@ export function splitCalls<B>(
         tiles: quads,
         strideA: strideC,
       }),
-      // Once more in the place of B, so that C has the binding that it has after a product.
-      bindings: [read, read, ...result.bindings],
+      bindings: { parts: read, ...result.bindings },
       workgroups: foldWorkgroups(Math.ceil(quads / 64), limits.maxComputeWorkgroupsPerDimension),
       variant: `split sum of ${parts}`,
       ...variantId('matmul', 'split'),
       work: { flops: 0, bytes: parts * ms * ns * 4 + result.bytes },
-    },
+    }),
   ];
 }

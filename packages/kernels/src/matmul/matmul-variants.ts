@@ -1,12 +1,16 @@
 import type { DeviceProfile } from '@lapidary/gpu';
+import type { ShaderName } from '../shader-call.js';
 import { hasQuads, hasSubgroupsOf8 } from '../variants.js';
 import { matrixLayout } from './matmul-matrix.js';
 import { isWasteful, tilesOf, type MatmulProduct } from './matmul-product.js';
 
+/** Programs that multiply matrices. */
+export type MatmulShader = Extract<ShaderName, `matmul/matmul${string}`>;
+
 /** One way to compute a product. To add one: its shader, a record here, and its line in `MatmulVariant`. */
 export interface MatmulVariantRecord {
   readonly name: MatmulVariant;
-  readonly shader: string;
+  readonly shader: MatmulShader;
   /** What `KernelCall.variant` begins with; of plain calls, how they load. */
   readonly label: string;
   /** Rows of a tile for a result of `m` rows. */
@@ -84,7 +88,8 @@ const never = () => false;
 
 /** Square tiles of a GPU. */
 function square(name: MatmulVariant, label: string, side: 64 | 128) {
-  const shader = label === 'matrix' || label === 'half' ? 'matmul/matmul_matrix' : 'matmul/matmul_workgroup';
+  const shader: MatmulShader =
+    label === 'matrix' || label === 'half' ? 'matmul/matmul_matrix' : 'matmul/matmul_workgroup';
   const tile = { rowsFor: () => side, columns: side, tilesPerWorkgroup: 1, down: true };
   return { name, shader, label, ...tile, takesNorm: false };
 }

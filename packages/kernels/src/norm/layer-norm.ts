@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, words, type KernelCall, type Operand } from '../kernel-call.js';
+import type { KernelCall, Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { bind, rowWindows } from '../windows.js';
 
@@ -51,14 +52,9 @@ function rowKernel<B>(
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
-    const bindings = [bind(x, 'read', bytes, at), bind(out, 'read_write', bytes, at), bind(weight, 'read', dim * 4)];
-    if (bias) bindings.push(bind(bias, 'read', dim * 4));
-    if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
-    if (residual) bindings.push(bind(residual, 'read', bytes, at));
     const team = teamCall(profile, 'layerNorm', count);
-    return {
+    return shaderCall('norm/layer_norm', {
       ...team,
-      shader: 'norm/layer_norm',
       conditions: {
         ...team.conditions,
         VEC: dim % 4 === 0,
@@ -66,9 +62,15 @@ function rowKernel<B>(
         RESIDUAL: residual !== undefined,
         ACCUMULATE: accumulate,
       },
-      uniforms: words(count, dim, f32Bits(eps), 0),
-      bindings,
-    };
+      uniforms: { rows: count, dim, eps },
+      bindings: {
+        x: bind(x, 'read', bytes, at),
+        out: bind(out, 'read_write', bytes, at),
+        w: bind(weight, 'read', dim * 4),
+        other: dOut ? bind(dOut, 'read', bytes, at) : bias && bind(bias, 'read', dim * 4),
+        residual: residual && bind(residual, 'read', bytes, at),
+      },
+    });
   });
 }
 
@@ -89,27 +91,25 @@ export function layerNormParamGrad<B>(
     const bytes = count * dim * 4;
     const team = teamCall(profile, 'layerNorm', count);
     return [
-      {
+      shaderCall('norm/layer_norm', {
         ...team,
-        shader: 'norm/layer_norm',
         conditions: { ...team.conditions, VEC: dim % 4 === 0, STATS: true },
-        uniforms: words(count, dim, f32Bits(eps), 0),
-        bindings: [bind(x, 'read', bytes, at), bind(workspace, 'read_write', count * 8, start * 8)],
-      },
-      {
-        shader: 'norm/layer_norm_param_grad',
+        uniforms: { rows: count, dim, eps },
+        bindings: { x: bind(x, 'read', bytes, at), stats: bind(workspace, 'read_write', count * 8, start * 8) },
+      }),
+      shaderCall('norm/layer_norm_param_grad', {
         conditions: { ACCUMULATE: start > 0 },
-        uniforms: words(count, dim, 0, 0),
-        bindings: [
-          bind(x, 'read', bytes, at),
-          bind(dOut, 'read', bytes, at),
-          bind(workspace, 'read', count * 8, start * 8),
-          bind(dWeight, 'read_write', dim * 4),
-          bind(dBias, 'read_write', dim * 4),
-        ],
+        uniforms: { rows: count, dim },
+        bindings: {
+          x: bind(x, 'read', bytes, at),
+          dy: bind(dOut, 'read', bytes, at),
+          stats: bind(workspace, 'read', count * 8, start * 8),
+          dw: bind(dWeight, 'read_write', dim * 4),
+          db: bind(dBias, 'read_write', dim * 4),
+        },
         workgroups: [Math.ceil(dim / 32), 1, 1] as const,
         variant: 'plain',
-      },
+      }),
     ];
   });
 }

@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength } from '../dtype.js';
-import { f32Bits, words, type KernelCall, type Operand } from '../kernel-call.js';
+import type { KernelCall, Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { weightConditions } from '../weight-conditions.js';
 import { bind, rowWindows } from '../windows.js';
@@ -45,17 +46,9 @@ function rowKernel<B>(
   return rowWindows(rows, [dim * 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const at = start * dim * 4;
     const bytes = count * dim * 4;
-    const bindings = [
-      bind(x, 'read', bytes, at),
-      bind(weight, 'read', byteLength(weight.dtype, dim)),
-      bind(out, 'read_write', bytes, at),
-    ];
-    if (dOut) bindings.push(bind(dOut, 'read', bytes, at));
-    if (residual) bindings.push(bind(residual, 'read', bytes, at));
     const team = teamCall(profile, dOut ? 'rmsNormBackward' : 'rmsNorm', count);
-    return {
+    return shaderCall('norm/rms_norm', {
       ...team,
-      shader: 'norm/rms_norm',
       conditions: {
         ...team.conditions,
         ...weightConditions(weight.dtype, vec ? 4 : 1),
@@ -64,9 +57,15 @@ function rowKernel<B>(
         RESIDUAL: residual !== undefined,
         ACCUMULATE: accumulate,
       },
-      uniforms: words(count, dim, f32Bits(eps), f32Bits(weightOffset)),
-      bindings,
-    };
+      uniforms: { rows: count, dim, eps, offset: weightOffset },
+      bindings: {
+        x: bind(x, 'read', bytes, at),
+        weights: bind(weight, 'read', byteLength(weight.dtype, dim)),
+        out: bind(out, 'read_write', bytes, at),
+        dy: dOut && bind(dOut, 'read', bytes, at),
+        residual: residual && bind(residual, 'read', bytes, at),
+      },
+    });
   });
 }
 
@@ -91,26 +90,24 @@ export function rmsNormWeightGrad<B>(profile: DeviceProfile, args: RmsNormWeight
     const bytes = count * dim * 4;
     const team = teamCall(profile, 'rmsNormBackward', count);
     return [
-      {
+      shaderCall('norm/rms_norm', {
         ...team,
-        shader: 'norm/rms_norm',
         conditions: { ...team.conditions, VEC: dim % 4 === 0, RSTD: true },
-        uniforms: words(count, dim, f32Bits(eps), 0),
-        bindings: [bind(x, 'read', bytes, at), bind(workspace, 'read_write', count * 4, start * 4)],
-      },
-      {
-        shader: 'norm/rms_norm_weight_grad',
+        uniforms: { rows: count, dim, eps, offset: 0 },
+        bindings: { x: bind(x, 'read', bytes, at), rstd: bind(workspace, 'read_write', count * 4, start * 4) },
+      }),
+      shaderCall('norm/rms_norm_weight_grad', {
         conditions: { ACCUMULATE: start > 0 },
-        uniforms: words(count, dim, 0, 0),
-        bindings: [
-          bind(x, 'read', bytes, at),
-          bind(dOut, 'read', bytes, at),
-          bind(workspace, 'read', count * 4, start * 4),
-          bind(dWeight, 'read_write', dim * 4),
-        ],
+        uniforms: { rows: count, dim },
+        bindings: {
+          x: bind(x, 'read', bytes, at),
+          dy: bind(dOut, 'read', bytes, at),
+          rstd: bind(workspace, 'read', count * 4, start * 4),
+          dw: bind(dWeight, 'read_write', dim * 4),
+        },
         workgroups: [Math.ceil(dim / 32), 1, 1] as const,
         variant: 'plain',
-      },
+      }),
     ];
   });
 }

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { BindingLimitError, bind } from '../windows.js';
 
@@ -110,24 +111,25 @@ function partialMoments<B>(
     const group = team.variant === 'workgroup' ? 64 : 32;
     const rowGroups = team.variant === 'workgroup' ? windowRows : Math.ceil(windowRows / group);
     const columnGroups = Math.ceil(columns / group) * (end - first);
-    calls.push({
-      ...team,
-      shader: 'optimizer/adafactor_moments',
-      conditions: { ...team.conditions, PARTIAL: true },
-      uniforms: words(
-        ...[rows, columns, partRows, count],
-        ...[firstRow, windowRows, first, end - first],
-        ...[gradStart, rowStart, rowGroups, 0],
-      ),
-      bindings: [
-        bind(grad, 'read', (gradStart + windowRows * columns) * 4, (firstRow * columns - gradStart) * 4),
-        bind(row, 'read_write', (rowStart + windowRows) * 4, (firstRow - rowStart) * 4),
-        bind(part, 'read_write', all * columns * 4),
-        bind(hyper, 'read', 32),
-        bind(gradNormSquared, 'read', 4),
-      ],
-      workgroups: foldWorkgroups(rowGroups + columnGroups, profile.limits.maxComputeWorkgroupsPerDimension),
-    });
+    calls.push(
+      shaderCall('optimizer/adafactor_moments', {
+        ...team,
+        conditions: { ...team.conditions, PARTIAL: true },
+        uniforms: {
+          ...{ matrix_rows: rows, columns, part_rows: partRows, parts: count },
+          ...{ first_row: firstRow, rows: windowRows, first_part: first, count: end - first },
+          ...{ grad_start: gradStart, row_start: rowStart, row_groups: rowGroups },
+        },
+        bindings: {
+          grad: bind(grad, 'read', (gradStart + windowRows * columns) * 4, (firstRow * columns - gradStart) * 4),
+          row_moment: bind(row, 'read_write', (rowStart + windowRows) * 4, (firstRow - rowStart) * 4),
+          part: bind(part, 'read_write', all * columns * 4),
+          hyper: bind(hyper, 'read', 32),
+          norm2: bind(gradNormSquared, 'read', 4),
+        },
+        workgroups: foldWorkgroups(rowGroups + columnGroups, profile.limits.maxComputeWorkgroupsPerDimension),
+      }),
+    );
   }
   return calls;
 }
@@ -145,21 +147,20 @@ function finishMoments<B>(
   const group = team.variant === 'workgroup' ? 64 : 32;
   const columnGroups = Math.ceil((batch * columns) / group);
   const meanGroups = team.variant === 'workgroup' ? batch : Math.ceil(batch / group);
-  return {
+  return shaderCall('optimizer/adafactor_moments', {
     ...team,
-    shader: 'optimizer/adafactor_moments',
     conditions: { ...team.conditions, PARTIAL: false },
-    uniforms: words(rows, columns, count, batch, columnGroups, 0, 0, 0),
-    bindings: [
-      bind(row, 'read', batch * rows * 4),
-      bind(col, 'read_write', batch * columns * 4),
-      bind(part, 'read', batch * count * columns * 4),
-      bind(hyper, 'read', 32),
-      bind(gradNormSquared, 'read', 4),
-      bind(mean, 'read_write', batch * 4),
-    ],
+    uniforms: { matrix_rows: rows, columns, parts: count, batch, column_groups: columnGroups },
+    bindings: {
+      row_moment: bind(row, 'read', batch * rows * 4),
+      col_moment: bind(col, 'read_write', batch * columns * 4),
+      part: bind(part, 'read', batch * count * columns * 4),
+      hyper: bind(hyper, 'read', 32),
+      norm2: bind(gradNormSquared, 'read', 4),
+      mean: bind(mean, 'read_write', batch * 4),
+    },
     workgroups: foldWorkgroups(columnGroups + meanGroups, profile.limits.maxComputeWorkgroupsPerDimension),
-  };
+  });
 }
 
 interface Factored<B> extends Omit<FactoredMoments<B>, 'batch'> {
@@ -187,64 +188,61 @@ function update<B>(
     count: Math.min(window, n - i * window),
   }));
   const vec = (factored?.columns ?? n) % 4 === 0;
-  const common = [bind(hyper, 'read', 32), bind(gradNormSquared, 'read', 4)];
-  const uniforms = (start: number, count: number, chunksHere: number) =>
-    words(
-      ...[count, start, factored?.rows ?? 1, factored?.columns ?? 1],
-      ...[chunk, chunksHere, start / chunk, f32Bits(1 / n)],
-      ...[f32Bits(learningRateScale), f32Bits(weightDecayScale), 0, 0],
-    );
-  const momentsOf = (start: number, count: number, access: Binding<B>['access']): Binding<B>[] => {
-    if ('v' in moments) return [bind(moments.v, access, count * 4, start * 4)];
+  const common = { hyper: bind(hyper, 'read', 32), norm2: bind(gradNormSquared, 'read', 4) };
+  const uniforms = (start: number, count: number, chunksHere: number) => ({
+    ...{ n: count, first: start, matrix_rows: factored?.rows ?? 1, columns: factored?.columns ?? 1 },
+    ...{ chunk, chunks: chunksHere, first_chunk: start / chunk, inverse: 1 / n },
+    ...{ rate: learningRateScale, decay: weightDecayScale },
+  });
+  const momentsOf = (start: number, count: number, access: Binding<B>['access']) => {
+    if ('v' in moments) return { moment: bind(moments.v, access, count * 4, start * 4) };
     const { batch, rows, columns, row, col } = moments;
-    return [
-      bind(row, 'read', batch * rows * 4),
-      bind(col, 'read', batch * columns * 4),
-      bind(factored!.mean, 'read', batch * 4),
-    ];
+    return {
+      row_moment: bind(row, 'read', batch * rows * 4),
+      col_moment: bind(col, 'read', batch * columns * 4),
+      mean: bind(factored!.mean, 'read', batch * 4),
+    };
   };
   const norms = windows.map(({ start, count }): KernelCall<B> => {
     const here = Math.ceil(count / chunk);
     const team = teamCall(profile, 'adafactor', here);
-    return {
+    return shaderCall('optimizer/adafactor', {
       ...team,
-      shader: 'optimizer/adafactor',
       conditions: { ...team.conditions, NORMS: true, FACTORED: factored !== undefined, VEC: vec },
       uniforms: uniforms(start, count, here),
-      bindings: [
+      bindings: {
         ...common,
-        bind(sums, 'read_write', chunks * 8),
-        bind(param, 'read', count * 4, start * 4),
-        bind(grad, 'read', count * 4, start * 4),
+        sums: bind(sums, 'read_write', chunks * 8),
+        param: bind(param, 'read', count * 4, start * 4),
+        grad: bind(grad, 'read', count * 4, start * 4),
         ...momentsOf(start, count, 'read_write'),
-      ],
-    };
+      },
+    });
   });
   const one = teamCall(profile, 'adafactor', 1);
-  const scaleCall: KernelCall<B> = {
+  const scaleCall = shaderCall('optimizer/adafactor', {
     ...one,
-    shader: 'optimizer/adafactor',
     conditions: { ...one.conditions, SCALE: true },
     uniforms: uniforms(0, n, chunks),
-    bindings: [...common, bind(sums, 'read_write', chunks * 8), bind(scale, 'read_write', 4)],
-  };
+    bindings: { ...common, sums: bind(sums, 'read_write', chunks * 8), scale: bind(scale, 'read_write', 4) },
+  });
   const applied = windows.map(
-    ({ start, count }): KernelCall<B> => ({
-      shader: 'optimizer/adafactor',
-      conditions: { APPLY: true, FACTORED: factored !== undefined, VEC: vec },
-      uniforms: uniforms(start, count, Math.ceil(count / chunk)),
-      bindings: [
-        ...common,
-        bind(scale, 'read', 4),
-        bind(param, 'read_write', count * 4, start * 4),
-        bind(grad, 'read', count * 4, start * 4),
-        ...momentsOf(start, count, 'read'),
-      ],
-      workgroups: foldWorkgroups(Math.ceil(count / (vec ? 128 : 32)), maxComputeWorkgroupsPerDimension),
-      variant: 'plain',
-      // The parameter is read and written.
-      work: { bytes: 3 * count * 4 },
-    }),
+    ({ start, count }): KernelCall<B> =>
+      shaderCall('optimizer/adafactor', {
+        conditions: { APPLY: true, FACTORED: factored !== undefined, VEC: vec },
+        uniforms: uniforms(start, count, Math.ceil(count / chunk)),
+        bindings: {
+          ...common,
+          scale: bind(scale, 'read', 4),
+          param: bind(param, 'read_write', count * 4, start * 4),
+          grad: bind(grad, 'read', count * 4, start * 4),
+          ...momentsOf(start, count, 'read'),
+        },
+        workgroups: foldWorkgroups(Math.ceil(count / (vec ? 128 : 32)), maxComputeWorkgroupsPerDimension),
+        variant: 'plain',
+        // The parameter is read and written.
+        work: { bytes: 3 * count * 4 },
+      }),
   );
   return [...norms, scaleCall, ...applied];
 }

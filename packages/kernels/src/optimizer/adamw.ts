@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
 export interface AdamWKernelArgs<B> {
@@ -31,22 +32,21 @@ export function adamw<B>(profile: DeviceProfile, args: AdamWKernelArgs<B>): Kern
   return rowWindows(n, [4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const threads = vec ? count / 4 : count;
     const part = (operand: Operand<B>, access: 'read' | 'read_write') => bind(operand, access, count * 4, start * 4);
-    return {
-      shader: 'optimizer/adamw',
+    return shaderCall('optimizer/adamw', {
       conditions: { VEC: vec, COMPLEMENTS: hasComplements },
-      uniforms: words(threads, f32Bits(weightDecayScale), f32Bits(learningRateScale), 0),
-      bindings: [
-        part(param, 'read_write'),
-        part(grad, 'read'),
-        part(m, 'read_write'),
-        part(v, 'read_write'),
-        bind(hyper, 'read', hasComplements ? 40 : 32),
-        bind(gradNormSquared, 'read', 4),
-      ],
+      uniforms: { count: threads, decay: weightDecayScale, rate: learningRateScale },
+      bindings: {
+        param: part(param, 'read_write'),
+        grad: part(grad, 'read'),
+        m: part(m, 'read_write'),
+        v: part(v, 'read_write'),
+        hyper: bind(hyper, 'read', hasComplements ? 40 : 32),
+        norm2: bind(gradNormSquared, 'read', 4),
+      },
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
       // Parameter, m and v are read and written.
       work: { bytes: 7 * count * 4 },
-    };
+    });
   });
 }

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
 export interface LionKernelArgs<B> {
@@ -24,21 +25,20 @@ export function lion<B>(profile: DeviceProfile, args: LionKernelArgs<B>): Kernel
   return rowWindows(n, [4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const threads = vec ? count / 4 : count;
     const part = (operand: Operand<B>, access: 'read' | 'read_write') => bind(operand, access, count * 4, start * 4);
-    return {
-      shader: 'optimizer/lion',
+    return shaderCall('optimizer/lion', {
       conditions: { VEC: vec },
-      uniforms: words(threads, f32Bits(learningRateScale), f32Bits(weightDecayScale), 0),
-      bindings: [
-        part(param, 'read_write'),
-        part(grad, 'read'),
-        part(m, 'read_write'),
-        bind(hyper, 'read', 20),
-        bind(gradNormSquared, 'read', 4),
-      ],
+      uniforms: { count: threads, rate: learningRateScale, decay: weightDecayScale },
+      bindings: {
+        param: part(param, 'read_write'),
+        grad: part(grad, 'read'),
+        m: part(m, 'read_write'),
+        hyper: bind(hyper, 'read', 20),
+        norm2: bind(gradNormSquared, 'read', 4),
+      },
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
       // Parameter and momentum are read and written.
       work: { bytes: 5 * count * 4 },
-    };
+    });
   });
 }

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
 export interface SgdKernelArgs<B> {
@@ -27,21 +28,20 @@ export function sgd<B>(profile: DeviceProfile, args: SgdKernelArgs<B>): KernelCa
   return rowWindows(n, [4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => {
     const threads = vec ? count / 4 : count;
     const part = (operand: Operand<B>, access: 'read' | 'read_write') => bind(operand, access, count * 4, start * 4);
-    return {
-      shader: 'optimizer/sgd',
+    return shaderCall('optimizer/sgd', {
       conditions: { VEC: vec, MOMENTUM: m !== undefined, NESTEROV: m !== undefined && nesterov },
-      uniforms: words(threads, f32Bits(learningRateScale), f32Bits(weightDecayScale), 0),
-      bindings: [
-        part(param, 'read_write'),
-        part(grad, 'read'),
-        bind(hyper, 'read', 16),
-        bind(gradNormSquared, 'read', 4),
-        ...(m ? [part(m, 'read_write')] : []),
-      ],
+      uniforms: { count: threads, rate: learningRateScale, decay: weightDecayScale },
+      bindings: {
+        param: part(param, 'read_write'),
+        grad: part(grad, 'read'),
+        hyper: bind(hyper, 'read', 16),
+        norm2: bind(gradNormSquared, 'read', 4),
+        m: m && part(m, 'read_write'),
+      },
       workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: vec ? 'vec4' : 'scalar',
       // Parameter and momentum are read and written.
       work: { bytes: (m ? 5 : 3) * count * 4 },
-    };
+    });
   });
 }

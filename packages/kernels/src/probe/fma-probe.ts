@@ -1,5 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
+import { bind } from '../windows.js';
 
 /** Chains of a thread, and their steps in a round: as the shader has them. */
 const chains = 16;
@@ -20,13 +22,12 @@ export interface FmaProbeArgs<B> {
  */
 export function fmaProbe<B>(profile: DeviceProfile, { out, n, rounds, a, b }: FmaProbeArgs<B>): KernelCall<B>[] {
   return [
-    {
-      shader: 'probe/fma',
-      uniforms: words(n, rounds, f32Bits(a), f32Bits(b)),
-      bindings: [{ buffer: out.buffer, offset: out.offset, size: n * 4, access: 'read_write' }],
+    shaderCall('probe/fma', {
+      uniforms: { n, rounds, a, b },
+      bindings: { out: bind(out, 'read_write', n * 4) },
       workgroups: foldWorkgroups(Math.ceil(n / 64), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: 'plain',
       work: { flops: 2 * n * rounds * chains * unrolled },
-    },
+    }),
   ];
 }

@@ -1,8 +1,11 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, dtypeInfo, isQuantised, type DType } from '../dtype.js';
-import { foldWorkgroups, words, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall, type ShaderConditions } from '../shader-call.js';
 import { weightConditions } from '../weight-conditions.js';
 import { bind, rowWindows } from '../windows.js';
+
+type Conditions = ShaderConditions<'quant/convert'>;
 
 interface Conversion<B> {
   readonly x: Operand<B>;
@@ -17,7 +20,7 @@ export function convert<B>(
   { x, out, n, from, to }: Conversion<B> & { readonly from: DType; readonly to: DType },
 ): KernelCall<B>[] {
   const pair = `${from} ${to}`;
-  const conditions: Record<string, boolean> | undefined = {
+  const conditions: Conditions | undefined = {
     'f32 bf16': { TO_BF16: true },
     'f32 f16': { TO_F16: true },
     'i32 f32': { FROM_I32: true },
@@ -43,28 +46,29 @@ function calls<B>(
   { x, out, n }: Conversion<B>,
   from: DType,
   to: DType,
-  conditions: Record<string, boolean>,
+  conditions: Conditions,
   perThread: number,
 ): KernelCall<B>[] {
   // Windows are made of whole blocks, or of single values where there are none.
   const block = dtypeInfo[from].blockSize;
+  const isPacked = conditions.FROM_PACKED || conditions.FROM_BLOCKS;
   const inBytes = byteLength(from, block);
   const outBytes = byteLength(to, block);
   return rowWindows(n / block, [inBytes, outBytes], profile.limits.maxStorageBufferBindingSize).map(
     ({ start, count }) => {
       const values = count * block;
       const threads = Math.ceil(values / perThread);
-      return {
-        shader: 'quant/convert',
+      const read = bind(x, 'read', count * inBytes, start * inBytes);
+      return shaderCall('quant/convert', {
         conditions,
-        uniforms: words(values, threads, 0, 0),
-        bindings: [
-          bind(out, 'read_write', count * outBytes, start * outBytes),
-          bind(x, 'read', count * inBytes, start * inBytes),
-        ],
+        uniforms: { n: values, threads },
+        bindings: {
+          out: bind(out, 'read_write', count * outBytes, start * outBytes),
+          ...(isPacked ? { weights: read } : { x: read }),
+        },
         workgroups: foldWorkgroups(Math.ceil(threads / 64), profile.limits.maxComputeWorkgroupsPerDimension),
         variant: 'plain',
-      };
+      });
     },
   );
 }

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, type KernelCall, type Operand, words } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { BindingLimitError, bind } from '../windows.js';
 
 export interface ReduceShape {
@@ -94,17 +95,19 @@ function dispatch<B>(
   const results = outer * parts * inner;
   const xRest = xStart % (ALIGNMENT / 4);
   const outRest = outStart % (ALIGNMENT / 4);
-  return {
-    shader: 'reduce/reduce',
+  return shaderCall('reduce/reduce', {
     conditions: { MAX: op === 'max', MIN: op === 'min' },
-    uniforms: words(xRest, length, inner, parts, partLength, f32Bits(scale), results, outRest),
-    bindings: [
-      bind(x, 'read', (xRest + outer * length * inner) * 4, (xStart - xRest) * 4),
-      bind(out, 'read_write', (outRest + results) * 4, (outStart - outRest) * 4),
-    ],
+    uniforms: {
+      ...{ x_start: xRest, length, inner, parts },
+      ...{ part_length: partLength, scale, results, out_start: outRest },
+    },
+    bindings: {
+      x: bind(x, 'read', (xRest + outer * length * inner) * 4, (xStart - xRest) * 4),
+      out: bind(out, 'read_write', (outRest + results) * 4, (outStart - outRest) * 4),
+    },
     workgroups: foldWorkgroups(Math.ceil(results / 32), profile.limits.maxComputeWorkgroupsPerDimension),
     variant: 'plain',
-  };
+  });
 }
 
 /**

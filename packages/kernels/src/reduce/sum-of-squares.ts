@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { foldWorkgroups, type KernelCall, type Operand, words } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { reduce } from './reduce.js';
 import { bind } from '../windows.js';
 
@@ -46,17 +47,18 @@ export function sumOfSquares<B>(profile: DeviceProfile, { xs, out, workspace }: 
       const here = Math.min(window, n - start);
       const parts = Math.ceil(here / PART);
       const rest = slot % 64;
-      calls.push({
-        shader: 'reduce/sum_of_squares',
-        conditions: { VEC: here % 4 === 0 },
-        uniforms: words(here, parts, rest, 0),
-        bindings: [
-          bind(x, 'read', here * 4, start * 4),
-          bind(workspace, 'read_write', (rest + parts) * 4, (slot - rest) * 4),
-        ],
-        workgroups: groups(parts),
-        variant: 'plain',
-      });
+      calls.push(
+        shaderCall('reduce/sum_of_squares', {
+          conditions: { VEC: here % 4 === 0 },
+          uniforms: { n: here, parts, out_start: rest },
+          bindings: {
+            x: bind(x, 'read', here * 4, start * 4),
+            out: bind(workspace, 'read_write', (rest + parts) * 4, (slot - rest) * 4),
+          },
+          workgroups: groups(parts),
+          variant: 'plain',
+        }),
+      );
       slot += parts;
     }
   }
@@ -64,25 +66,25 @@ export function sumOfSquares<B>(profile: DeviceProfile, { xs, out, workspace }: 
   let from = 0;
   for (let i = 1; i < floors.length; i++) {
     const to = from + padded(floors[i - 1]!);
-    calls.push({
-      shader: 'reduce/sum_within',
-      uniforms: words(0, floors[i - 1]!, to - from, floors[i]!),
-      bindings: [bind(workspace, 'read_write', (to - from + floors[i]!) * 4, from * 4)],
-      workgroups: groups(floors[i]!),
-      variant: 'plain',
-    });
+    calls.push(
+      shaderCall('reduce/sum_within', {
+        uniforms: { start: 0, n: floors[i - 1]!, to: to - from, parts: floors[i]! },
+        bindings: { sums: bind(workspace, 'read_write', (to - from + floors[i]!) * 4, from * 4) },
+        workgroups: groups(floors[i]!),
+        variant: 'plain',
+      }),
+    );
     from = to;
   }
   const length = floors.at(-1)!;
   if (length === 0)
     return [
-      {
-        shader: 'copy/fill',
-        uniforms: words(1, 0, 0, 0),
-        bindings: [bind(out, 'read_write', 4)],
+      shaderCall('copy/fill', {
+        uniforms: { n: 1, value: 0 },
+        bindings: { out: bind(out, 'read_write', 4) },
         workgroups: [1, 1, 1],
         variant: 'plain',
-      },
+      }),
     ];
   const top = { ...workspace, offset: workspace.offset + from * 4 };
   return [...calls, ...reduce(profile, { x: top, out, outer: 1, length, inner: 1, op: 'sum' })];

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { f32Bits, foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
 export interface RopeArgs<B> {
@@ -35,20 +36,18 @@ export function rope<B>(profile: DeviceProfile, args: RopeArgs<B>): KernelCall<B
   if (!Number.isInteger(half) || half > 256)
     throw new RangeError(`rope: the head dimension must be even and at most 512, not ${headDim}`);
   const rowBytes = heads * headDim * 4;
-  const table = new Uint32Array(256);
-  ropeInverseFrequencies(headDim, theta, scalingFactor).forEach((f, j) => {
-    table[j] = f32Bits(f);
-  });
-  return rowWindows(rows, [rowBytes, 16], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) => ({
-    shader: 'rope/rope',
-    conditions: { INVERSE: inverse },
-    uniforms: Uint32Array.of(count, heads, half, 0, ...table),
-    bindings: [
-      bind(x, 'read', count * rowBytes, start * rowBytes),
-      bind(tokenInfo, 'read', count * 16, start * 16),
-      bind(out, 'read_write', count * rowBytes, start * rowBytes),
-    ],
-    workgroups: foldWorkgroups(Math.ceil((count * half) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
-    variant: 'plain',
-  }));
+  const inv_freq = [...ropeInverseFrequencies(headDim, theta, scalingFactor)];
+  return rowWindows(rows, [rowBytes, 16], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
+    shaderCall('rope/rope', {
+      conditions: { INVERSE: inverse },
+      uniforms: { rows: count, heads, half, inv_freq },
+      bindings: {
+        x: bind(x, 'read', count * rowBytes, start * rowBytes),
+        info: bind(tokenInfo, 'read', count * 16, start * 16),
+        out: bind(out, 'read_write', count * rowBytes, start * rowBytes),
+      },
+      workgroups: foldWorkgroups(Math.ceil((count * half) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
+      variant: 'plain',
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { words, type KernelCall, type Operand } from '../kernel-call.js';
+import type { KernelCall, Operand } from '../kernel-call.js';
+import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { bind, rowWindows } from '../windows.js';
 
@@ -35,16 +36,15 @@ function calls<B>(
     const at = start * dim * 4;
     const bytes = count * dim * 4;
     const team = teamCall(profile, 'softmax', count);
-    return {
+    return shaderCall('softmax/softmax', {
       ...team,
-      shader: 'softmax/softmax',
       conditions: { ...team.conditions, VEC: dim % 4 === 0, BACKWARD: dOut !== undefined },
-      uniforms: words(count, dim, 0, 0),
-      bindings: [
-        bind(x, 'read', bytes, at),
-        bind(out, 'read_write', bytes, at),
-        ...(dOut ? [bind(dOut, 'read', bytes, at)] : []),
-      ],
-    };
+      uniforms: { rows: count, dim },
+      bindings: {
+        x: bind(x, 'read', bytes, at),
+        out: bind(out, 'read_write', bytes, at),
+        dy: dOut && bind(dOut, 'read', bytes, at),
+      },
+    });
   });
 }
