@@ -1,6 +1,6 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength } from '../dtype.js';
-import { type KernelCall, type Operand } from '../kernel-call.js';
+import type { KernelCall, Operand } from '../kernel-call.js';
 import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { weightConditions } from '../weight-conditions.js';

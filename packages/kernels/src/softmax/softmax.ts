@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { type KernelCall, type Operand } from '../kernel-call.js';
+import type { KernelCall, Operand } from '../kernel-call.js';
 import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { bind, rowWindows } from '../windows.js';
