@@ -9,8 +9,15 @@ const isRoot = (text) => /@compute\b/.test(text);
 const scalars = { u32: 'u', i32: 'i', f32: 'f' };
 
 /**
+ * @typedef {{ name: string, type: 'u' | 'i' | 'f', size: number, optional: boolean }} UniformField `size` in words
+ * @typedef {{ name: string, access: string[], optional: boolean }} StorageBinding without a name: the one before it once more
+ * @typedef {{ conditions: string[], constants: string[], structs: UniformField[][], bindings: StorageBinding[] }} ShaderInterface
+ */
+
+/**
  * The interface of every root module (one with an entry point), by path without the ending.
  * @param {Readonly<Record<string, string>>} sources texts by path below `shaders/`
+ * @returns {Record<string, ShaderInterface>}
  */
 export function shaderInterfaces(sources) {
   const modules = new Map();

@@ -104,7 +104,7 @@ export function uniformWords<S extends ShaderName>(shader: S, uniforms: ShaderUn
 
 function inOrder<B>(shader: ShaderName, bindings: Readonly<Record<string, Binding<B> | undefined>>): Binding<B>[] {
   const names = layoutOf(shader).bindings;
-  const stranger = Object.keys(bindings).find((name) => !names.includes(name));
+  const stranger = Object.keys(bindings).find((name) => bindings[name] !== undefined && !names.includes(name));
   if (stranger !== undefined) throw new TypeError(`${shader}: no binding is called ${stranger}`);
   return names.flatMap((name, i) => bindings[name || names[i - 1]!] ?? []);
 }
