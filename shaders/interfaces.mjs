@@ -328,19 +328,26 @@ export function layoutTable(interfaces) {
   );
 }
 
-/** `layoutTable` as JavaScript; what several programs share of their structs stands there once. */
+/** `layoutTable` as JavaScript; what several programs have alike, of structs or of bindings, stands there once. */
 export function layoutCode(interfaces) {
-  const parted = Object.entries(layoutTable(interfaces)).map(([shader, layout]) => [shader, ...layout.split('|')]);
-  const times = (fields) => parted.filter((each) => each[1] === fields).length;
-  const shared = [...new Set(parted.map(([, fields]) => fields).filter((fields) => times(fields) > 1))];
+  const layouts = Object.entries(layoutTable(interfaces)).map(([shader, layout]) => [shader, ...layout.split('|')]);
+  const parts = layouts.flatMap(([, fields, bindings]) => [`${fields}|`, bindings]);
+  const shared = [...new Set(parts)].filter(
+    (part) => part.length > 9 && parts.indexOf(part) !== parts.lastIndexOf(part),
+  );
+  const code = (part) => (shared.includes(part) ? `part${shared.indexOf(part)}` : JSON.stringify(part));
+  // A function that is called once: bundlers leave out what has no effects where nobody asks for it.
   return [
-    ...shared.map((fields, i) => `const fields${i} = ${JSON.stringify(fields)};\n`),
-    'export const shaderLayouts = Object.freeze({\n',
-    ...parted.map(([shader, fields, bindings]) => {
-      const at = shared.indexOf(fields);
-      const text = at < 0 ? JSON.stringify(`${fields}|${bindings}`) : `fields${at} + ${JSON.stringify(`|${bindings}`)}`;
+    'export const shaderLayouts = /* @__PURE__ */ (() => {\n',
+    ...shared.map((part, i) => `const part${i} = ${JSON.stringify(part)};\n`),
+    'return Object.freeze({\n',
+    ...layouts.map(([shader, fields, bindings]) => {
+      const both = [`${fields}|`, bindings];
+      const text = both.some((part) => shared.includes(part))
+        ? both.map(code).join(' + ')
+        : JSON.stringify(both.join(''));
       return `  ${JSON.stringify(shader)}: ${text},\n`;
     }),
-    '});\n',
+    '});\n})();\n',
   ].join('');
 }

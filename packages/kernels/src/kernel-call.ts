@@ -25,7 +25,7 @@ export interface KernelCall<B> {
   readonly conditions?: Readonly<Record<string, boolean>>;
   /** Values of `import constants::NAME;`. */
   readonly constants?: Readonly<Record<string, number>>;
-  /** The uniform struct's words, in order; see `words`. At most 64 KiB. */
+  /** The uniform struct's words, in order. At most 64 KiB. */
   readonly uniforms: Uint32Array;
   readonly bindings: readonly Binding<B>[];
   readonly workgroups: readonly [number, number, number];
@@ -66,11 +66,6 @@ const scratch = new DataView(new ArrayBuffer(4));
 export function f32Bits(value: number): number {
   scratch.setFloat32(0, value, true);
   return scratch.getUint32(0, true);
-}
-
-/** A uniform struct from its 32-bit words (u32 and i32 as they are, floats through `f32Bits`). */
-export function words(...values: number[]): Uint32Array {
-  return Uint32Array.from(values, (v) => v >>> 0);
 }
 
 /**
