@@ -150,8 +150,8 @@ export const modelOps = (gpu: Gpu): Record<string, Op> => {
             shape: [batch, tokens, 4],
           },
           hyper: {
-            data: Float32Array.of(1e-3, 0.9, 0.999, 1e-8, 0, 1 - 0.9 ** step, 1 - 0.999 ** step, 0),
-            shape: [8],
+            data: Float32Array.of(1e-3, 0.9, 0.999, 1e-8, 0, 1 - 0.9 ** step, 1 - 0.999 ** step, 0, 1 - 0.9, 1 - 0.999),
+            shape: [10],
           },
         }),
         [...trained, ...state.flat()],

@@ -400,8 +400,9 @@ const cases: readonly Case[] = [
     name: 'adamw',
     calls: () => {
       const state = () => values(n);
-      const hyper = values(8);
-      gpu.device.queue.writeBuffer(hyper.buffer, 0, Float32Array.of(1e-4, 0.9, 0.95, 1e-8, 0, 0.1, 0.05, 1));
+      const hyper = values(10);
+      const numbers = Float32Array.of(1e-4, 0.9, 0.95, 1e-8, 0, 0.1, 0.05, 1, 0.1, 0.05);
+      gpu.device.queue.writeBuffer(hyper.buffer, 0, numbers);
       return k.adamw(profile, {
         param: state(),
         grad: state(),

@@ -632,7 +632,7 @@ const others: readonly KernelCase[] = [
       const n = 40;
       const start = [noise(n, 61), noise(n, 62).map((v) => v * 0.1), noise(n, 63).map((v) => v * v)] as const;
       const grad = noise(n, 64);
-      const hyper = [1e-2, 0.9, 0.95, 1e-8, 0.1, 0.1, 0.05, 1];
+      const hyper = [1e-2, 0.9, 0.95, 1e-8, 0.1, 0.1, 0.05, 1, 1 - 0.9, 1 - 0.95];
       const normSquared = grad.reduce((sum, v) => sum + v * v, 0);
       const [param, m, v] = start.map((values) => scratch.put(values, 'f32')) as [
         Operand<GPUBuffer>,

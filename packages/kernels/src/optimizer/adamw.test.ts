@@ -46,7 +46,7 @@ const start = (n: number): Start => ({
   m: randomArray(n, 2, 0.1),
   v: randomArray(n, 3, 0.1).map((x) => x * x),
 });
-const hyper = [0.01, 0.9, 0.95, 1e-8, 0.1, 1 - 0.9 ** 3, 1 - 0.95 ** 3, 1];
+const hyper = [0.01, 0.9, 0.95, 1e-8, 0.1, 1 - 0.9 ** 3, 1 - 0.95 ** 3, 1, 1 - 0.9, 1 - 0.95];
 
 describe('adamw', () => {
   it.each([
@@ -60,7 +60,7 @@ describe('adamw', () => {
     const [count, n] = g.shape as [number, number];
     const steps = Array.from({ length: count }, (_, i) => ({
       grad: (g.data as Float32Array).slice(i * n, (i + 1) * n),
-      hyper: [learningRate, 0.9, 0.95, 1e-8, decay, 1 - 0.9 ** (i + 1), 1 - 0.95 ** (i + 1), 0],
+      hyper: [learningRate, 0.9, 0.95, 1e-8, decay, 1 - 0.9 ** (i + 1), 1 - 0.95 ** (i + 1), 0, 1 - 0.9, 1 - 0.95],
       norm2: 1,
     }));
     const after = await run({ param, m: new Float32Array(n), v: new Float32Array(n) }, steps);

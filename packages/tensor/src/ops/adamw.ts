@@ -8,8 +8,8 @@ export interface AdamWArgs {
   readonly m: Tensor;
   readonly v: Tensor;
   /**
-   * f32 [8]: learningRate, beta1, beta2, eps, weightDecay, 1 − beta1^t, 1 − beta2^t, clipNorm (≤ 0: no clipping). Or f32 [10]:
-   * and 1 − beta1, 1 − beta2, which f32 cannot tell from beta (of 0.999 it is off by 1e-5).
+   * f32 [10]: learningRate, beta1, beta2, eps, weightDecay, 1 − beta1^t, 1 − beta2^t, clipNorm (≤ 0: no clipping), 1 − beta1, 1 − beta2,
+   * the last two by themselves, since f32 cannot tell them from beta.
    */
   readonly hyper: Tensor;
   /** f32 scalar: squared global gradient norm, for clipping. If it is not finite, nothing is updated. */
@@ -35,8 +35,7 @@ export function adamw({
     if (t.dtype !== 'f32' || t.size !== param.size)
       throw new TensorShapeError('adamw', `${formatType(t)} beside a parameter ${formatType(param)}`);
   }
-  if (hyper.size !== 8 && hyper.size !== 10)
-    throw new TensorShapeError('adamw', `hyper is ${formatType(hyper)}, not f32[8] or f32[10]`);
+  if (hyper.size !== 10) throw new TensorShapeError('adamw', `hyper is ${formatType(hyper)}, not f32[10]`);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };
   return addNode({
@@ -59,7 +58,6 @@ export function adamw({
         n,
         weightDecayScale,
         learningRateScale,
-        hasComplements: hyper.size === 10,
       }),
   }) as [Tensor, Tensor, Tensor];
 }
