@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attentionForward } from '../attention/attention-forward.js';
 import { crossEntropyChunkForward } from '../loss/cross-entropy.js';
 import { matmul } from '../matmul/matmul.js';
-import { checkKernels, KernelCheckError, runKernelCases } from './check-kernels.js';
-import { kernelCases } from './kernel-cases.js';
+import { checkKernels, KernelCheckError } from './check-kernels.js';
+import { kernelCases, runKernelCases } from './run-kernel-cases.js';
 
 let gpu: Gpu;
 beforeAll(async () => {
