@@ -1,4 +1,5 @@
 // What a page downloads for each package: measured here, told in the README, compared by check-pack.mjs.
+import { relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
@@ -17,8 +18,13 @@ function loadedAtStart({ outputs }) {
 }
 
 /**
+<<<<<<< HEAD
  * Bytes of all that a package's main entry exports with everything it imports, minified: of its own files, together, and
  * together compressed. What is imported dynamically is not counted: a page fetches it when it runs.
+=======
+ * Bytes of what a page loads at its start that takes all of a package's main entry, minified: of the package's own files, of
+ * everything, and of everything compressed, each file alone. What is imported only when it is needed (`import()`) does not count.
+>>>>>>> k2
  * @returns {Promise<{ name: string, own: number, minified: number, gzip: number }[]>}
  */
 export async function measureSizes(project, names) {
@@ -27,15 +33,20 @@ export async function measureSizes(project, names) {
     const { outputFiles, metafile } = await build({
       stdin: { contents: `export * from '${name}';`, resolveDir: project },
       absWorkingDir: project,
+      outdir: 'bundle',
       bundle: true,
       splitting: true,
+<<<<<<< HEAD
       outdir: 'out',
+=======
+>>>>>>> k2
       format: 'esm',
       minify: true,
       write: false,
       metafile: true,
       logLevel: 'silent',
     });
+<<<<<<< HEAD
     const loaded = loadedAtStart(metafile);
     const own = [...loaded]
       .flatMap((file) => Object.entries(metafile.outputs[file].inputs))
@@ -44,8 +55,30 @@ export async function measureSizes(project, names) {
     const files = outputFiles.filter(({ path }) => [...loaded].some((file) => path.endsWith(file)));
     const contents = Buffer.concat(files.map((file) => file.contents));
     rows.push({ name, own, minified: contents.length, gzip: gzipSync(contents, { level: 9 }).length });
+=======
+    const atStart = loadedAtStart(metafile.outputs);
+    const own = atStart
+      .flatMap((file) => Object.entries(metafile.outputs[file].inputs))
+      .filter(([file]) => file.startsWith(`node_modules/${name}/`))
+      .reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0);
+    const contents = outputFiles
+      .filter(({ path }) => atStart.includes(relative(project, path).replaceAll('\\', '/')))
+      .map((file) => file.contents);
+    const total = (bytesOf) => contents.reduce((sum, each) => sum + bytesOf(each), 0);
+    const gzip = total((each) => gzipSync(each, { level: 9 }).length);
+    rows.push({ name, own, minified: total((each) => each.length), gzip });
+>>>>>>> k2
   }
   return rows.sort((a, b) => a.gzip - b.gzip);
+}
+
+/** The bundle's entry, and the files that it imports before it runs. */
+function loadedAtStart(outputs) {
+  const found = new Set(Object.keys(outputs).filter((file) => outputs[file].entryPoint === '<stdin>'));
+  for (const file of found) {
+    for (const { path, kind } of outputs[file].imports) if (kind === 'import-statement') found.add(path);
+  }
+  return [...found];
 }
 
 const inKb = (bytes) => (bytes / 1000).toFixed(1);

@@ -1,7 +1,7 @@
-// A program that uses every package, which check-pack.mjs bundles and runs in a page; `main.js` beside it awaits `run`.
+// A program that uses every package, which check-pack.mjs bundles and runs in a page and in a Worker; scripts beside it await `run`.
 import { decodeImage, gemmaPresets } from '@lapidary/gemma';
 import { describeAdapter, openGpu } from '@lapidary/gpu';
-import { isQuantised } from '@lapidary/kernels';
+import { isQuantised, tuneKernels } from '@lapidary/kernels';
 import { evaluate, matmul, variableFrom } from '@lapidary/tensor';
 import { resolveTrainConfig } from '@lapidary/trainer';
 import { bufferSource, gemmaWeightLoader, openSafetensors, safetensorsToBytes } from '@lapidary/weights';
@@ -43,6 +43,14 @@ async function multiply(gpu) {
   return product.length;
 }
 
+/** Measuring is loaded when it begins, as the self-test is: by an `import()` that bundlers make a file of. */
+async function tune(gpu) {
+  const product = { m: 16, n: 16, k: 16, batch: 1, transposeA: false, transposeB: true, dtype: 'f32' };
+  const { products } = await tuneKernels(gpu, [product], { store: null, clock: async () => 1e7 });
+  expect('measured', products[0].from, 'measured');
+  return products[0].candidates.length;
+}
+
 async function picture() {
   const canvas = new OffscreenCanvas(6, 4);
   canvas.getContext('2d').fillRect(0, 0, 6, 4);
@@ -67,6 +75,7 @@ export async function run() {
   const parts = [
     describeAdapter(gpu.profile.adapter),
     `${await multiply(gpu)} products right`,
+    `${await tune(gpu)} variants measured`,
     `picture ${await picture()}`,
     `${Object.keys(gemmaPresets).length} presets`,
   ];

@@ -1,5 +1,5 @@
 // The four bundlers as their users start them: an entry and a place for the output, no plugin, no configuration.
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
 import { build as esbuild } from 'esbuild';
@@ -8,13 +8,14 @@ import { build as vite } from 'vite';
 import webpack from 'webpack';
 
 /**
- * Each bundles `main.js` of a page's folder into its `dist`, index.html beside it, and tells which modules it took and which
- * imports it left to the page.
+ * Each bundles `main.js` of a page's folder, and the `worker.js` that it starts if there is one, into its `dist`, index.html beside
+ * it, and tells which modules it took and which imports it left to the page.
  * @type {Record<string, (page: string) => Promise<{ modules: string[], outside: string[] }>>}
  */
 export const bundlers = {
   async esbuild(page) {
-    const options = { entryPoints: [join(page, 'main.js')], outdir: join(page, 'dist'), bundle: true };
+    const modules = { bundle: true, format: 'esm', splitting: true };
+    const options = { entryPoints: entriesOf(page), outdir: join(page, 'dist'), ...modules };
     const { metafile } = await esbuild({ ...options, metafile: true, logLevel: 'silent' });
     copyIndex(page);
     const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
@@ -47,13 +48,18 @@ export const bundlers = {
   /** Rollup alone finds no package in node_modules; this plugin of its own does, and is the only one here. */
   async Rollup(page) {
     const plugins = [nodeResolve({ browser: true })];
-    const bundle = await rollup({ input: join(page, 'main.js'), plugins, logLevel: 'silent' });
+    const bundle = await rollup({ input: entriesOf(page), plugins, logLevel: 'silent' });
     const { output } = await bundle.write({ dir: join(page, 'dist') });
     await bundle.close();
     copyIndex(page);
     return { modules: bundle.watchFiles, outside: outsideOf(output) };
   },
 };
+
+/** Scripts of a page, for bundlers that do not follow `new Worker(new URL('./worker.js', import.meta.url))`. */
+function entriesOf(page) {
+  return ['main.js', 'worker.js'].map((name) => join(page, name)).filter((file) => existsSync(file));
+}
 
 function copyIndex(page) {
   copyFileSync(join(page, 'index.html'), join(page, 'dist', 'index.html'));

@@ -15,6 +15,25 @@ const html = `<!doctype html>
 <script type="module" src="./main.js"></script>
 `;
 
+const worker = `import { run } from './program.js';
+run().then(
+  () => postMessage(''),
+  (error) => postMessage(String(error)),
+);
+`;
+const runInPageAndWorker = `import { run } from './program.js';
+const runInWorker = () =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+    worker.onmessage = ({ data }) => (data === '' ? resolve() : reject(new Error('in a Worker: ' + data)));
+    worker.onerror = ({ message }) => reject(new Error('in a Worker: ' + (message ?? 'it is not loaded')));
+  });
+globalThis.result = run().then(async (found) => {
+  await runInWorker();
+  return found + ', in a Worker too';
+});
+`;
+
 /**
  * @param {string} project a folder with the packages in its node_modules
  * @param {readonly string[]} specifiers the entries for browsers
@@ -54,7 +73,7 @@ export async function checkBundles(project, specifiers) {
   return problems;
 }
 
-/** A page that loads these entries whole, and on demand runs the program that uses them. */
+/** A page that loads these entries whole, and on demand runs the program that uses them, also in a Worker. */
 function writePage(page, specifiers, runs) {
   mkdirSync(page, { recursive: true });
   writeFileSync(join(page, 'index.html'), html);
@@ -62,7 +81,8 @@ function writePage(page, specifiers, runs) {
   let main = `${imports}globalThis.all = [${specifiers.map((_, i) => `m${i}`)}];\n`;
   if (runs) {
     copyFileSync(join(root, 'scripts', 'bundled-program.mjs'), join(page, 'program.js'));
-    main += "import { run } from './program.js';\nglobalThis.result = run();\n";
+    writeFileSync(join(page, 'worker.js'), worker);
+    main += runInPageAndWorker;
   }
   writeFileSync(join(page, 'main.js'), main);
   return page;
