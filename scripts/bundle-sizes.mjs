@@ -8,23 +8,9 @@ const end = '<!-- /sizes -->';
 /** Sources change a little all the time; the table follows when it would mislead. */
 const tolerance = 0.03;
 
-/** The entry of a build and every output that it imports, directly or not, but for what is fetched when it is needed. */
-function loadedAtStart({ outputs }) {
-  const [entry] = Object.keys(outputs).filter((file) => outputs[file].entryPoint !== undefined && /stdin/.test(file));
-  const loaded = new Set([entry]);
-  for (const file of loaded)
-    for (const { path, kind } of outputs[file].imports) if (kind === 'import-statement') loaded.add(path);
-  return loaded;
-}
-
 /**
-<<<<<<< HEAD
- * Bytes of all that a package's main entry exports with everything it imports, minified: of its own files, together, and
- * together compressed. What is imported dynamically is not counted: a page fetches it when it runs.
-=======
  * Bytes of what a page loads at its start that takes all of a package's main entry, minified: of the package's own files, of
  * everything, and of everything compressed, each file alone. What is imported only when it is needed (`import()`) does not count.
->>>>>>> k2
  * @returns {Promise<{ name: string, own: number, minified: number, gzip: number }[]>}
  */
 export async function measureSizes(project, names) {
@@ -36,26 +22,12 @@ export async function measureSizes(project, names) {
       outdir: 'bundle',
       bundle: true,
       splitting: true,
-<<<<<<< HEAD
-      outdir: 'out',
-=======
->>>>>>> k2
       format: 'esm',
       minify: true,
       write: false,
       metafile: true,
       logLevel: 'silent',
     });
-<<<<<<< HEAD
-    const loaded = loadedAtStart(metafile);
-    const own = [...loaded]
-      .flatMap((file) => Object.entries(metafile.outputs[file].inputs))
-      .filter(([file]) => file.startsWith(`node_modules/${name}/`))
-      .reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0);
-    const files = outputFiles.filter(({ path }) => [...loaded].some((file) => path.endsWith(file)));
-    const contents = Buffer.concat(files.map((file) => file.contents));
-    rows.push({ name, own, minified: contents.length, gzip: gzipSync(contents, { level: 9 }).length });
-=======
     const atStart = loadedAtStart(metafile.outputs);
     const own = atStart
       .flatMap((file) => Object.entries(metafile.outputs[file].inputs))
@@ -67,7 +39,6 @@ export async function measureSizes(project, names) {
     const total = (bytesOf) => contents.reduce((sum, each) => sum + bytesOf(each), 0);
     const gzip = total((each) => gzipSync(each, { level: 9 }).length);
     rows.push({ name, own, minified: total((each) => each.length), gzip });
->>>>>>> k2
   }
   return rows.sort((a, b) => a.gzip - b.gzip);
 }

@@ -4,12 +4,7 @@ import { attentionForward } from '../attention/attention-forward.js';
 import { crossEntropyChunkForward } from '../loss/cross-entropy.js';
 import { matmul } from '../matmul/matmul.js';
 import { checkKernels, KernelCheckError } from './check-kernels.js';
-<<<<<<< HEAD
-import { kernelCases } from './kernel-cases.js';
-import { runKernelCases } from './run-kernel-cases.js';
-=======
 import { kernelCases, runKernelCases } from './run-kernel-cases.js';
->>>>>>> k2
 
 let gpu: Gpu;
 beforeAll(async () => {

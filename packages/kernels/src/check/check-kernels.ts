@@ -63,11 +63,7 @@ export function checkKernels(
   if (gpu.profile.adapter.isSoftware && !force) return Promise.resolve({ ran: false, passed: [], disabled: [] });
   let check = checks.get(gpu);
   if (check === undefined) {
-<<<<<<< HEAD
-    check = runAllCases(gpu, notice);
-=======
     check = runAll(gpu, notice);
->>>>>>> k2
     checks.set(gpu, check);
     // What a kernel computes stays wrong; other troubles (memory, a shader of the caller's) may pass.
     check.catch((error: unknown) => {
@@ -77,17 +73,8 @@ export function checkKernels(
   return check;
 }
 
-<<<<<<< HEAD
-/** The cases and their float64 references are fetched here only: most pages never need them. */
-async function runAllCases(gpu: Gpu, notice: (message: string) => void): Promise<KernelCheck> {
-  const [{ runKernelCases }, { kernelCases }] = await Promise.all([
-    import('./run-kernel-cases.js'),
-    import('./kernel-cases.js'),
-  ]);
-=======
 /** Cases and what should come of them are loaded when they are run: a page begins without them, adapters of the CPU never need them. */
 async function runAll(gpu: Gpu, notice: (message: string) => void): Promise<KernelCheck> {
   const { kernelCases, runKernelCases } = await import('./run-kernel-cases.js');
->>>>>>> k2
   return runKernelCases(gpu, kernelCases, notice);
 }

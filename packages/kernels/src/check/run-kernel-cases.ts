@@ -5,17 +5,9 @@ import { KernelCheckError, type DisabledVariant, type KernelCheck } from './chec
 import type { Expectation, KernelCase } from './kernel-cases.js';
 import { Scratch } from './scratch.js';
 
-<<<<<<< HEAD
-// Fetched when it runs, see `checkKernels`.
-
-/**
- * The self-test of some cases, not remembered. @throws KernelCheckError where a kernel fails that has no other variant; DeviceLostError
- */
-=======
 export { kernelCases } from './kernel-cases.js';
 
 /** The self-test itself, of some cases and not remembered: what `checkKernels` loads when it runs. */
->>>>>>> k2
 export async function runKernelCases(
   gpu: Gpu,
   cases: readonly KernelCase[],
