@@ -3,6 +3,7 @@
  * byte for byte as ggml writes them (https://github.com/ggml-org/ggml, `ggml-common.h`).
  */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | QuantDType;
+/** Block formats of GGUF: whole blocks of 32 values, or of 256 (`_k`). */
 export type QuantDType = 'q4_0' | 'q5_0' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k';
 
 interface DTypeInfo {
@@ -12,6 +13,7 @@ interface DTypeInfo {
   readonly blockBytes: number;
 }
 
+/** How large a block of each type is. */
 export const dtypeInfo: Readonly<Record<DType, DTypeInfo>> = {
   f32: { blockSize: 1, blockBytes: 4 },
   f16: { blockSize: 1, blockBytes: 2 },
@@ -26,6 +28,7 @@ export const dtypeInfo: Readonly<Record<DType, DTypeInfo>> = {
   q6_k: { blockSize: 256, blockBytes: 210 },
 };
 
+/** Whether values lie in blocks with a common scale. */
 export function isQuantised(dtype: DType): dtype is QuantDType {
   return dtypeInfo[dtype].blockSize > 1;
 }

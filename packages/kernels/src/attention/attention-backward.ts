@@ -38,6 +38,7 @@ export interface AttentionBackwardShape {
   readonly headDim: number;
 }
 
+/** Operands of `attentionBackward`. */
 export interface AttentionBackwardArgs<B> extends AttentionBackwardShape, AttentionRule {
   /** f32 [B, T, H, D]. */
   readonly q: Operand<B>;

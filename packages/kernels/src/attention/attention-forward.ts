@@ -18,6 +18,7 @@ import { foldWorkgroups, type Binding, type KernelCall, type Operand } from '../
 import { shaderCall } from '../shader-call.js';
 import { variantId } from '../variants.js';
 
+/** Operands of `attentionForward`. */
 export interface AttentionForwardArgs<B> extends AttentionShape, AttentionRule {
   /** f32 [B, Tq, H, D]. */
   readonly q: Operand<B>;

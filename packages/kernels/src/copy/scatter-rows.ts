@@ -3,6 +3,7 @@ import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js
 import { shaderCall } from '../shader-call.js';
 import { bind } from '../windows.js';
 
+/** Operands of `scatterRows`. */
 export interface ScatterRowsArgs<B> {
   /** i32 [count], all different; one outside the target is passed over. */
   readonly ids: Operand<B>;
@@ -15,7 +16,10 @@ export interface ScatterRowsArgs<B> {
   readonly outRows: number;
 }
 
-/** out[ids[r], :] = rows[r, :], in place (`shaders/copy/scatter_rows.wesl`). A target beyond one binding is walked in windows of rows. */
+/**
+ * out[ids[r], :] = rows[r, :], in place (`shaders/copy/scatter_rows.wesl`). A target beyond one binding is walked in windows of rows.
+ * @throws RangeError where 64 rows do not fit a binding.
+ */
 export function scatterRows<B>(
   profile: DeviceProfile,
   { ids, rows, out, count, dim, outRows }: ScatterRowsArgs<B>,

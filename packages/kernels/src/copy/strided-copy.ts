@@ -3,6 +3,7 @@ import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js
 import { shaderCall } from '../shader-call.js';
 import { bind, BindingLimitError, rowWindows } from '../windows.js';
 
+/** Operands of `stridedCopy`: the same indices of two tensors that lie differently. */
 export interface StridedCopyArgs<B> {
   /** 4-byte elements (f32, i32, u32). */
   readonly x: Operand<B>;
@@ -19,7 +20,10 @@ export interface StridedCopyArgs<B> {
 
 const MAX_RANK = 6;
 
-/** out[…] = x[…] with strides on both sides: transpose, slice, concat, broadcast (`shaders/copy/strided_copy.wesl`). */
+/**
+ * out[…] = x[…] with strides on both sides: transpose, slice, concat, broadcast (`shaders/copy/strided_copy.wesl`).
+ * @throws RangeError for more than 6 dimensions; BindingLimitError.
+ */
 export function stridedCopy<B>(profile: DeviceProfile, args: StridedCopyArgs<B>): KernelCall<B>[] {
   const { x, out, shape, inStrides, inOffset, outStrides, outOffset } = args;
   const count = shape.reduce((a, b) => a * b, 1);

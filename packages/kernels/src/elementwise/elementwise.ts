@@ -36,6 +36,7 @@ export const elementwiseArity = {
   uniform: 2,
   constant: 0,
 } as const;
+/** What a step can do; `elementwiseArity` has the number of its arguments. */
 export type ElementwiseOp = keyof typeof elementwiseArity;
 
 /** One step of a fused kernel in static single assignment: arguments number the inputs first, then the steps. */
@@ -46,6 +47,7 @@ export interface ElementwiseStep {
   readonly value?: number;
 }
 
+/** Operands and steps of `elementwise`; at most 6 dimensions after those are merged that lie contiguously. */
 export interface ElementwiseArgs<B> {
   /** Shape of every output. */
   readonly shape: readonly number[];
@@ -101,7 +103,7 @@ type Load = 'vector' | 'splat' | 'element';
  * One fused kernel for a whole chain of elementwise steps; its WGSL is generated, its arithmetic is
  * `shaders/elementwise/functions.wesl`. Four values a thread where every operand allows it. Operands larger than one
  * binding are walked in windows of the outermost dimension.
- * @throws BindingLimitError where no window fits
+ * @throws BindingLimitError where no window fits; RangeError for too many dimensions; TypeError for an input in blocks or of u32.
  */
 export function elementwise<B>(profile: DeviceProfile, args: ElementwiseArgs<B>): KernelCall<B>[] {
   const size = args.shape.reduce((a, b) => a * b, 1);

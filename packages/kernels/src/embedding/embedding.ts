@@ -15,7 +15,11 @@ interface EmbeddingShape {
   readonly scale: number;
 }
 
-/** out[r] = scale · table[ids[r]]: table [vocab, dim] in any storage type, ids i32 [rows], out f32 [rows, dim] (`shaders/embedding/gather.wesl`). */
+/**
+ * out[r] = scale · table[ids[r]]: table [vocab, dim] in any storage type, ids i32 [rows], out f32 [rows, dim]
+ * (`shaders/embedding/gather.wesl`).
+ * @throws RangeError for rows in blocks of no multiple of 8 values; BindingLimitError.
+ */
 export function embeddingGather<B>(
   profile: DeviceProfile,
   args: EmbeddingShape & { readonly table: Operand<B>; readonly ids: Operand<B>; readonly out: Operand<B> },

@@ -1,6 +1,7 @@
 import type { Operand } from '../kernel-call.js';
 import type { MatmulVariant } from './matmul-variant.js';
 
+/** Operands and sizes of `matmul`: C [M, N] of A [M, K] and B [K, N], once or in a batch. */
 export interface MatmulArgs<B> {
   /** f32, [batch, M, K] or, with `transposeA`, [batch, K, M]. */
   readonly a: Operand<B>;

@@ -29,6 +29,7 @@ export function layerNorm<B>(profile: DeviceProfile, args: LayerNormArgs<B>): Ke
   return rowKernel(profile, args);
 }
 
+/** Every operand f32; x, dOut and dX [rows, dim], weight [dim]. */
 export interface LayerNormBackwardArgs<B> extends Rows, Added<B> {
   readonly x: Operand<B>;
   readonly weight: Operand<B>;

@@ -6,6 +6,7 @@ import { teamCall } from '../team.js';
 import { weightConditions } from '../weight-conditions.js';
 import { bind, rowWindows } from '../windows.js';
 
+/** Operands of `rmsNorm`. */
 export interface RmsNormArgs<B> {
   /** f32 [rows, dim]. */
   readonly x: Operand<B>;
@@ -69,6 +70,7 @@ function rowKernel<B>(
   });
 }
 
+/** Operands of `rmsNormWeightGrad`. */
 export interface RmsNormWeightGradArgs<B> {
   /** f32 [rows, dim]. */
   readonly x: Operand<B>;

@@ -4,6 +4,7 @@ import { shaderCall } from '../shader-call.js';
 import { teamCall } from '../team.js';
 import { BindingLimitError, bind } from '../windows.js';
 
+/** Operands of `adafactor`. `grad` is f32, shaped as the parameter. */
 export interface AdafactorKernelArgs<B> {
   /** f32 [batch, rows, columns], or [n]; updated in place, as are the moments. */
   readonly param: Operand<B>;

@@ -3,6 +3,7 @@ import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js
 import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
+/** Operands of `adamw`: parameter, gradient and both moments f32 [n]. */
 export interface AdamWKernelArgs<B> {
   /** f32 [n], updated in place, as are m and v. */
   readonly param: Operand<B>;

@@ -3,6 +3,7 @@ import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js
 import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
+/** Operands of `lion`: parameter, gradient and momentum f32 [n]. */
 export interface LionKernelArgs<B> {
   /** f32 [n], updated in place, as is m. */
   readonly param: Operand<B>;

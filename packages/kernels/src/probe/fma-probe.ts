@@ -7,6 +7,7 @@ import { bind } from '../windows.js';
 const chains = 16;
 const unrolled = 8;
 
+/** Arguments of `fmaProbe`: n chains of 16, `rounds` rounds of 8 multiply-adds each. */
 export interface FmaProbeArgs<B> {
   /** f32 [n], written. */
   readonly out: Operand<B>;

@@ -14,7 +14,10 @@ interface Conversion<B> {
   readonly n: number;
 }
 
-/** out = x in another storage type: f32 ↔ bf16, f32 ↔ f16 (round to nearest even), i32 → f32 (`shaders/quant/convert.wesl`). */
+/**
+ * out = x in another storage type: f32 ↔ bf16, f32 ↔ f16 (round to nearest even), i32 → f32 (`shaders/quant/convert.wesl`).
+ * @throws RangeError for other types; BindingLimitError.
+ */
 export function convert<B>(
   profile: DeviceProfile,
   { x, out, n, from, to }: Conversion<B> & { readonly from: DType; readonly to: DType },

@@ -3,6 +3,7 @@ import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js
 import { shaderCall } from '../shader-call.js';
 import { BindingLimitError, bind } from '../windows.js';
 
+/** A tensor [outer, length, inner], of which the middle dimension is reduced. */
 export interface ReduceShape {
   readonly outer: number;
   /** Elements reduced to one. */
@@ -10,6 +11,7 @@ export interface ReduceShape {
   readonly inner: number;
 }
 
+/** Operands of `reduce`. */
 export interface ReduceArgs<B> extends ReduceShape {
   /** f32 [outer, length, inner]. */
   readonly x: Operand<B>;

@@ -7,6 +7,7 @@ import { bind } from '../windows.js';
 /** Values that one thread adds up: the same number in `shaders/reduce/sum_of_squares.wesl` and `sum_within.wesl`. */
 const PART = 1024;
 
+/** Operands of `sumOfSquares`. */
 export interface SumOfSquaresArgs<B> {
   /** f32 [n] each. */
   readonly xs: readonly { readonly x: Operand<B>; readonly n: number }[];

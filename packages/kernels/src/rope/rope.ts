@@ -3,6 +3,7 @@ import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js
 import { shaderCall } from '../shader-call.js';
 import { bind, rowWindows } from '../windows.js';
 
+/** Operands of `rope`: each row holds the heads of one token. */
 export interface RopeArgs<B> {
   /** f32 [rows, heads, headDim]. */
   readonly x: Operand<B>;
@@ -29,7 +30,10 @@ export function ropeInverseFrequencies(headDim: number, theta: number, scalingFa
   });
 }
 
-/** Rotary position embedding in the half-split layout (`shaders/rope/rope.wesl`). */
+/**
+ * Rotary position embedding in the half-split layout (`shaders/rope/rope.wesl`).
+ * @throws RangeError where the head dimension is odd or above 512; BindingLimitError.
+ */
 export function rope<B>(profile: DeviceProfile, args: RopeArgs<B>): KernelCall<B>[] {
   const { x, tokenInfo, out, rows, heads, headDim, theta, scalingFactor, inverse } = args;
   const half = headDim / 2;

@@ -23,6 +23,7 @@ export type TuneClock = (run: {
   readonly times: number;
 }) => Promise<number>;
 
+/** Options of `tuneKernels`. */
 export interface TuneKernelsOptions {
   /** What plans will be made from. Default: the device's profile. */
   readonly profile?: DeviceProfile;
@@ -39,6 +40,7 @@ export interface TuneKernelsOptions {
   readonly clock?: TuneClock;
 }
 
+/** A variant of a product, and what it took. */
 export interface TunedCandidate {
   readonly variant: MatmulVariant;
   /** Of one run; null where it was not measured or cannot be used. */
