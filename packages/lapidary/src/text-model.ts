@@ -26,6 +26,7 @@ import { createDeviceSink, openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
 import { createStopFilter } from './stop-filter.js';
 
+/** How a model is opened. */
 export interface TextModelOptions {
   /** A LoRA adapter in PEFT's form. */
   readonly adapter?: ModelLocation;
@@ -35,6 +36,7 @@ export interface TextModelOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How an answer is made. */
 export interface AnswerOptions {
   /** Default 256. */
   readonly maxNewTokens?: number;

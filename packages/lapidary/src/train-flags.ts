@@ -135,7 +135,13 @@ export const trainFlags: readonly TrainFlag[] = [
       kind: 'number',
       help: 'default: a tenth of the peak',
     },
-    { name: '--weight-decay', value: '<x>', path: 'optimizer.weightDecay', kind: 'number', help: 'default: 1e-10' },
+    {
+      name: '--weight-decay',
+      value: '<x>',
+      path: 'optimizer.weightDecay',
+      kind: 'number',
+      help: 'default: as suits the optimizer; of adamw 1e-10',
+    },
     {
       name: '--clip',
       value: '<norm>',

@@ -90,7 +90,7 @@ export type { UsedKernels } from './run/prepare/choose-kernels.js';
 export { openModel, type OpenModel } from './run/prepare/open-model.js';
 export { countParameters, planModel, type ModelPlan, type StoredTypes } from './run/prepare/plan-model.js';
 export type { StepPrograms, TrainPlan } from './run/prepare/plan-programs.js';
-export { describeRecomputed, type RunPlan } from './run/prepare/plan-within-budget.js';
+export type { RunPlan } from './run/prepare/plan-within-budget.js';
 export {
   planRelease,
   prepareRun,

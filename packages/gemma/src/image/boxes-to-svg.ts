@@ -1,6 +1,7 @@
 import type { DetectedBox } from './detection-tokens.js';
 import { labelColour } from './label-colour.js';
 
+/** How boxes are drawn as SVG. */
 export interface BoxesToSvgOptions {
   /** Of the picture below, in pixels. */
   readonly width: number;

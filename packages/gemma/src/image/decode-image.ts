@@ -3,6 +3,7 @@ import { ImageError } from './image-error.js';
 import { readImageHeader } from './image-header.js';
 import type { RgbImage } from './rgb-image.js';
 
+/** How a picture is decoded. */
 export interface DecodeImageOptions {
   /** What messages call the picture. Default: a `File`'s name, else 'image'. */
   readonly name?: string;

@@ -3,11 +3,13 @@ import { type Colour, labelColour } from './label-colour.js';
 import { maskSize } from './segmentation-tokens.js';
 import type { RgbImage } from './rgb-image.js';
 
+/** A box over a picture. */
 export interface BoxToDraw extends DetectedBox {
   /** f32 [64, 64], 0 … 1, over the box: what `decodeMask` gives. */
   readonly mask?: Float32Array;
 }
 
+/** How boxes are drawn. */
 export interface DrawBoxesOptions {
   /** Of the outline, in pixels, drawn inwards. Default 2. */
   readonly thickness?: number;

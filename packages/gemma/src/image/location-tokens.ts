@@ -1,5 +1,6 @@
 import { type DetectedBox, formatDetection, type MalformedDetection, scanDetections } from './detection-tokens.js';
 
+/** Boxes in a text, and what is malformed. */
 export interface ParsedBoxes {
   readonly boxes: DetectedBox[];
   /** What is no detection, in the order of the answer. */

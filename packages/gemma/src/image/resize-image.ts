@@ -8,6 +8,7 @@ import type { FloatImage, RgbImage } from './rgb-image.js';
  */
 export type ResizeMethod = PilResizeMethod | 'bilinear-antialias';
 
+/** The size and the method of a resized picture. */
 export interface ResizeOptions {
   readonly width: number;
   readonly height: number;

@@ -15,6 +15,7 @@ export interface DetectedSegment extends DetectedBox {
   readonly codebookIndices: readonly number[];
 }
 
+/** Segments in a text, and what is malformed. */
 export interface ParsedSegments {
   readonly segments: DetectedSegment[];
   /** What is no detection, or a box without a mask. */

@@ -1,11 +1,29 @@
+import { loraTargets } from '@lapidary/gemma';
 import type { JsonValue } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from './train-config.js';
 
+/** A config as JSON. */
 export type ConfigEcho = { readonly [key: string]: JsonValue };
 
 /** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves. */
 export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
-  return toJson(config) as ConfigEcho;
+  const { lora } = config;
+  const isAll = lora !== null && !(lora.targets instanceof RegExp) && namesAll(lora.targets);
+  return toJson(isAll ? { ...config, lora: { ...lora, targets: 'all' } } : config) as ConfigEcho;
+}
+
+/** What was every linear when `lora.targets` was still written down as a list of names. */
+const onceAll = 'qProj,kProj,vProj,oProj,gateProj,upProj,downProj,outProj,fc1,fc2,projector'.split(',');
+
+/** Whether these are all linears that there are: which ones a model has is its family's to say, and more may come. */
+const namesAll = (targets: readonly unknown[]) => loraTargets.every((name) => targets.includes(name));
+
+/** An echo with `lora.targets` as today's are written. */
+function withAllNamed(echo: ConfigEcho): ConfigEcho {
+  const lora = echo['lora'];
+  const targets = isRecord(lora) ? lora['targets'] : undefined;
+  if (!isRecord(lora) || !Array.isArray(targets) || !onceAll.every((name) => targets.includes(name))) return echo;
+  return { ...echo, lora: { ...lora, targets: 'all' } };
 }
 
 /** Rows given in memory are counted, not repeated, in run metadata. */
@@ -30,6 +48,7 @@ function isSimple(value: unknown): boolean {
   return value === null || ['string', 'number', 'boolean'].includes(typeof value) || value instanceof URL;
 }
 
+/** A field in which two echoes differ. */
 export interface ConfigChange {
   readonly path: string;
   readonly saved: JsonValue | undefined;
@@ -68,7 +87,10 @@ const since: ConfigEcho = {
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
   const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
-  return diff({ ...unnamed, ...saved }, now, '').map((change) => ({ ...change, matters: matters(change.path, now) }));
+  return diff(withAllNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
+    ...change,
+    matters: matters(change.path, now),
+  }));
 }
 
 function matters(path: string, now: ConfigEcho): boolean {

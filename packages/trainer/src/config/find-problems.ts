@@ -41,16 +41,22 @@ function problemOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema): Config
 }
 
 function findUnknownFields(schema: unknown, input: unknown, prefix: string): ConfigProblem[] {
-  const entries = unwrap(schema, input)?.entries;
-  if (!entries || typeof input !== 'object' || input === null || Array.isArray(input)) return [];
+  const parts = unwrap(schema, input);
+  if (Array.isArray(input)) {
+    const { item } = parts ?? {};
+    return item === undefined ? [] : input.flatMap((value, i) => findUnknownFields(item, value, `${prefix}${i}.`));
+  }
+  const entries = parts?.entries;
+  if (!entries || typeof input !== 'object' || input === null) return [];
   return Object.entries(input).flatMap(([key, value]) => {
     const path = prefix + key;
     if (key in entries) return findUnknownFields(entries[key], value, `${path}.`);
     if (value === undefined) return [];
     const near = closest(key, Object.keys(entries));
+    const whose = parts.chosen === undefined ? '' : ` of ${parts.chosen}`;
     const allowed = near
       ? `no such field; did you mean \`${near}\`?`
-      : `no such field; there are ${Object.keys(entries).join(', ')}`;
+      : `no such field${whose}; there are ${Object.keys(entries).join(', ')}`;
     return [{ path, found: describeValue(value), allowed }];
   });
 }
@@ -59,6 +65,10 @@ interface SchemaParts {
   readonly entries?: Record<string, unknown>;
   readonly wrapped?: unknown;
   readonly message?: unknown;
+  /** Of a list: the schema of its elements. */
+  readonly item?: unknown;
+  /** Of a `variant`: the option that was chosen, as text. */
+  readonly chosen?: string;
   /** Of a `variant`: the field that tells its options apart, and these. */
   readonly key?: string;
   readonly options?: readonly unknown[];
@@ -76,7 +86,9 @@ function unwrap(schema: unknown, input: unknown): SchemaParts | undefined {
   const chosen = (options as readonly SchemaParts[]).find(({ entries }) =>
     v.is(entries![key] as v.GenericSchema, (input as Record<string, unknown>)[key]),
   );
-  return chosen ?? inner;
+  if (chosen === undefined) return inner;
+  const named = (input as Record<string, unknown>)[key];
+  return { ...chosen, ...(typeof named === 'string' && { chosen: `'${named}'` }) };
 }
 
 /** The candidate most like `word`, if it is like enough to be what was meant. */

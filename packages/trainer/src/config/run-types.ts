@@ -4,6 +4,7 @@ import type { TrainingSummary } from '../metrics/run-records.js';
 import type { FileStore } from '../store/file-store.js';
 import type { ResolvedTrainConfig } from './train-config.js';
 
+/** What a run is given beside its config. */
 export interface TrainingOptions {
   /** Hears everything that happens; `combineLoggers` makes one of several. */
   readonly logger?: RunLogger;

@@ -95,6 +95,20 @@ test('every wrong field is named with what was found and what is allowed', () =>
   });
 });
 
+test('fields of list elements, and of the value that a type chooses', () => {
+  const groups = [{ paths: ['**'], lrScale: 2 }, { paths: [] }, 3];
+  expect(problemsOf({ ...minimal, paramGroups: groups, optimizer: { momentum: 0.9 } })).toEqual({
+    'paramGroups.0.lrScale': '2 | no such field; there are paths, learningRateScale, weightDecayScale',
+    'paramGroups.1.paths': expect.stringContaining('a list of path patterns') as string,
+    'paramGroups.2': '3 | an object: { paths, learningRateScale, weightDecayScale }',
+    'optimizer.momentum': '0.9 | no such field; there are type, learningRate, betas, eps, weightDecay, clipGradNorm',
+  });
+  expect(problemsOf({ ...minimal, optimizer: { type: 'lion', momentum: 0.9 } })).toEqual({
+    'optimizer.momentum':
+      "0.9 | no such field of 'lion'; there are type, learningRate, betas, weightDecay, clipGradNorm",
+  });
+});
+
 test('missing and misshapen objects', () => {
   expect(problemsOf({})).toEqual({
     weightLoader: 'nothing | a weight loader: an object with an open() method',
@@ -209,6 +223,26 @@ test('the difference of two configs says which changes matter', () => {
     ...old
   } = echoConfig(resolveTrainConfig(minimal));
   expect(diffConfigs(old, echoConfig(resolveTrainConfig(minimal)))).toEqual([]);
+  // Nor does it matter which linears other models have: all are all.
+  const { lora } = echoConfig(resolveTrainConfig(minimal)) as { lora: object };
+  expect(lora).toMatchObject({ targets: 'all' });
+  const named = [
+    'qProj',
+    'kProj',
+    'vProj',
+    'oProj',
+    'gateProj',
+    'upProj',
+    'downProj',
+    'outProj',
+    'fc1',
+    'fc2',
+    'projector',
+  ];
+  expect(diffConfigs({ ...old, lora: { ...lora, targets: named } }, echoConfig(resolveTrainConfig(minimal)))).toEqual(
+    [],
+  );
+  expect(changes({}, { lora: { targets: ['qProj'] } })).toMatchObject([{ path: 'lora.targets', matters: true }]);
   const constant = { schedule: { type: 'constant', warmupSteps: 2 } } as const;
   expect(changes({ steps: 10 }, { steps: 20 })).toMatchObject([{ path: 'steps', matters: true }]);
   expect(changes({ steps: 10, ...constant }, { steps: 20, ...constant })).toMatchObject([

@@ -1,4 +1,6 @@
 import * as v from 'valibot';
+import { ConfigError } from '../errors/errors.js';
+import { describeValue } from './find-problems.js';
 
 /** A value that a config chooses by its type, with settings of its own. */
 export interface TypedValue {
@@ -27,4 +29,12 @@ export function typedSchema(
   const types = values.map(({ type }) => `'${type}'`).join(', ');
   // valibot reports the type that is not known, or what is no object at all.
   return v.variant('type', options, (issue) => (issue.path ? `one of ${types}` : described(first)));
+}
+
+/** The value of this type, for configs that no schema has checked. @throws ConfigError for a type that is none */
+export function valueOf<T extends { readonly type: string }>(values: readonly T[], type: string, field: string): T {
+  const found = values.find((value) => value.type === type);
+  if (found !== undefined) return found;
+  const allowed = `one of ${values.map((value) => `'${value.type}'`).join(', ')}`;
+  throw new ConfigError({ problems: [{ path: `${field}.type`, found: describeValue(type), allowed }] });
 }

@@ -62,7 +62,7 @@ export class RunFileError extends Error {
   override readonly name = 'RunFileError';
   readonly location: string;
   readonly reason: string;
-  readonly hint = 'Train into another folder, or pass `overwrite` (--overwrite) to start again in this one.';
+  readonly hint = 'Train into another folder, or pass `overwrite` to start again in this one.';
   constructor({ location, reason }: { location: string; reason: string }, options?: ErrorOptions) {
     super(`run.json in ${location} cannot be used: ${reason}.`, options);
     this.location = location;

@@ -1,4 +1,4 @@
-import type { ForwardOptions, Model, ParamTree, Tokenizer } from '@lapidary/gemma';
+import type { ForwardOptions, Model, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import type { HostInputs, InputsOf, InputTypes, Tensor } from '@lapidary/tensor';
 import type { ObjectEntries } from 'valibot';
@@ -150,6 +150,6 @@ export interface Objective<C extends object = object, R extends Row = Row> {
   /** The objective for a model. `weightFormat` says how its publisher prepared pictures. */
   bind(
     model: Model,
-    about: { readonly settings: C; readonly limits: TaskLimits; readonly weightFormat: 'safetensors' | 'gguf' | 'npz' },
+    about: { readonly settings: C; readonly limits: TaskLimits; readonly weightFormat: WeightFormat },
   ): Task;
 }

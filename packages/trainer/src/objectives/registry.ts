@@ -1,5 +1,5 @@
 import type * as v from 'valibot';
-import { typedSchema } from '../config/typed-schema.js';
+import { typedSchema, valueOf } from '../config/typed-schema.js';
 import { completion } from './completion/completion.js';
 import type { Objective } from './objective.js';
 
@@ -24,10 +24,9 @@ type InputOf<O extends ObjectiveConfig> = O extends ObjectiveConfig
 /** What a user writes: the type, which may be left out for the first objective, and any of its settings. */
 export type ObjectiveInput = InputOf<ObjectiveConfig>;
 
-/** The objective of a config. */
+/** The objective of a config. @throws ConfigError for a type that is none */
 export function objectiveOf(config: Pick<ObjectiveConfig, 'type'>): Objective {
-  const [first] = objectives;
-  return objectives.find(({ type }) => type === config.type) ?? first;
+  return valueOf(objectives, config.type, 'objective');
 }
 
 /** `objective` of a config. */

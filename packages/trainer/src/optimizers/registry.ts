@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { real } from '../config/rules.js';
-import { typedSchema } from '../config/typed-schema.js';
+import { typedSchema, valueOf } from '../config/typed-schema.js';
 import { adafactor } from './adafactor.js';
 import { adamw } from './adamw.js';
 import { lion } from './lion.js';
@@ -41,9 +41,9 @@ export type OptimizerInput = OptimizerConfig extends infer O
     : never
   : never;
 
-/** The optimiser of this type. */
+/** The optimiser of this type. @throws ConfigError for a type that is none */
 export function optimizerOf(type: OptimizerType): Optimizer {
-  return optimizers.find((optimizer) => optimizer.type === type)!;
+  return valueOf(optimizers, type, 'optimizer');
 }
 
 /** `optimizer` of a config. */

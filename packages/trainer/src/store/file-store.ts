@@ -9,6 +9,7 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** A file of a store. */
 export interface StoredFile {
   /** Relative to the store, parts joined with '/'. */
   readonly name: string;

@@ -20,6 +20,7 @@ export interface CheckpointTensor {
   read(): Promise<Uint8Array>;
 }
 
+/** A checkpoint whose files are whole. */
 export interface LoadedCheckpoint {
   /** Optimizer steps done. */
   readonly step: number;

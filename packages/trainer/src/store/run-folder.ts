@@ -52,6 +52,7 @@ const ownFiles = [
   'adapter_model.safetensors',
 ];
 
+/** What was found in an output folder. */
 export interface RunFolder {
   /** False: start from the base model. */
   readonly resumes: boolean;
@@ -96,14 +97,13 @@ export async function prepareRunFolder(
 /** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
 export type RowsForm = (typeof rowsForms)[number];
 
-/** Notes in the run's file, beside the adapter, what its rows were. */
+/** Notes in the run's file, beside the adapter, what its rows were; nothing for rows of another form. */
 export async function recordRows(store: FileStore, examples: readonly { readonly row: object }[]): Promise<void> {
-  const forms = new Set(
-    examples.map(({ row }): RowsForm => ('messages' in row ? 'messages' : 'text' in row ? 'text' : 'completion')),
-  );
-  const rows: RowsForm = forms.size === 1 ? [...forms][0]! : 'mixed';
+  const forms = new Set(examples.map(({ row }) => rowsForms.find((form) => form in row)));
+  const [only] = forms;
+  const rows = forms.size === 1 ? only : 'mixed';
   const run = await readRunFile(store);
-  await store.write(runFile, `${JSON.stringify({ ...run, rows }, null, 2)}\n`);
+  await store.write(runFile, `${JSON.stringify({ ...run, ...(rows && { rows }) }, null, 2)}\n`);
 }
 
 async function compareWithSaved(

@@ -10,6 +10,7 @@ import {
 import { readText } from './file-store.js';
 import { createSha256 } from './sha256.js';
 
+/** What a checkpoint holds. */
 export interface CheckpointContent {
   readonly tensors: ReadonlyMap<string, TensorData>;
   /** Everything else that a run needs to go on: counters, positions in the data, seeds. */

@@ -5,6 +5,7 @@ import { WeightDTypeError, WeightFileError } from '../errors.js';
 import type { ByteSource } from '../source/byte-source.js';
 import { type GgufHeader, type GgufTensorInfo, NeedMoreBytes, parseGguf } from './parse.js';
 
+/** An open GGUF: its metadata, and where its tensors lie. */
 export interface GgufFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: Readonly<Record<string, unknown>>;

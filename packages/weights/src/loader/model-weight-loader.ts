@@ -43,10 +43,13 @@ export function modelWeightLoader<C extends ModelConfig = ModelConfig>(
   options: ModelWeightLoaderOptions<C>,
 ): WeightLoader<C> {
   const { from, parts = {}, tokenizer, config, adjustConfig, families, ...sourceOptions } = options;
-  const partNames = Object.keys(parts);
+  const given = Object.entries(parts).filter(([, location]) => location !== undefined);
+  const partNames = given.map(([name]) => name);
   if (from === undefined && (partNames.length === 0 || config === undefined))
     throw new TypeError('modelWeightLoader: `from` must be given, or `parts` and `config`.');
-  const locations = [from, ...Object.values(parts), tokenizer].filter((location) => location !== undefined);
+  const locations = [from, ...given.map(([, location]) => location), tokenizer].filter(
+    (location) => location !== undefined,
+  );
   return {
     open: () =>
       withSources(

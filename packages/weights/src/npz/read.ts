@@ -5,6 +5,7 @@ import type { ByteSource } from '../source/byte-source.js';
 import { longestPreamble, type NpyHeader, parseNpyHeader, readNpyPreamble } from './npy-header.js';
 import { checkLocalHeader, localHeaderLength, readZipDirectory, tensorName, type ZipMember } from './zip.js';
 
+/** An open npz: where its arrays lie. */
 export interface NpzFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }

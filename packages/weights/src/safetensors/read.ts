@@ -4,6 +4,7 @@ import { WeightFileError } from '../errors.js';
 import type { ByteSource } from '../source/byte-source.js';
 import { duplicateKey } from './json-keys.js';
 
+/** An open safetensors file: its metadata, and where its tensors lie. */
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** `__metadata__` */

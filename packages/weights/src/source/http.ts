@@ -1,6 +1,7 @@
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import { type ByteSource, checkRange } from './byte-source.js';
 
+/** How a URL is read. */
 export interface HttpOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;

@@ -4,6 +4,7 @@ import type { DownloadOptions } from './http.js';
 import { type ByteSource, readSourceText } from './byte-source.js';
 import type { ModelSource } from './model-source.js';
 
+/** Which hub, and as whom. */
 export interface HubOptions extends DownloadOptions {
   /** Branch, tag or commit. Default `main`. */
   readonly revision?: string;

@@ -20,6 +20,7 @@ export interface ModelSource {
   close(): Promise<void>;
 }
 
+/** How the files of a model are read. */
 export interface ModelSourceOptions extends HubOptions {}
 
 /**

@@ -2,6 +2,7 @@ import type { HostInputs, TensorLike } from '@lapidary/tensor';
 import type { Batch, BatchShape } from '../objective.js';
 import type { CompletionExample } from './tokenise.js';
 
+/** Sizes of a batch of completions. */
 export interface CompletionShape extends BatchShape {
   /** Places for targets. */
   readonly targets: number;

@@ -1,4 +1,4 @@
-import { sumTokenLosses, type Model } from '@lapidary/gemma';
+import { sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
@@ -19,11 +19,13 @@ import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
 import { promptTokens, tokeniseRows, type CompletionExample } from './tokenise.js';
 
+/** Settings of the objective `completion`. */
 export interface CompletionSettings {
   /** Share of a target's probability that is spread over the vocabulary, while training (Szegedy et al. 2015, arXiv:1512.00567). */
   readonly labelSmoothing: number;
 }
 
+/** The objective `completion` for a model. */
 export type CompletionTask = Task<CompletionShape, CompletionInputs, CompletionExample, TextualRow>;
 
 /** Learns the answers to prompts, the model's turns of conversations, or texts: cross-entropy of the next token, a mean over targets. */
@@ -44,7 +46,7 @@ export function bindCompletion(
   }: {
     readonly settings: CompletionSettings;
     readonly limits: TaskLimits;
-    readonly weightFormat: 'safetensors' | 'gguf' | 'npz';
+    readonly weightFormat: WeightFormat;
   },
 ): CompletionTask {
   const shapes = (examples: readonly CompletionExample[]) => batchShapes(examples, limits.batchSize, limits.maxLength);
@@ -93,7 +95,7 @@ async function collateExamples(
 async function encode(
   model: Model,
   limits: TaskLimits,
-  format: 'safetensors' | 'gguf' | 'npz',
+  format: WeightFormat,
   parts: {
     readonly train: RowSource<TextualRow>;
     readonly held: RowSource<TextualRow>;

@@ -16,6 +16,7 @@ const forms = {
   messages: v.object({ messages: v.pipe(v.array(message), v.nonEmpty('must not be empty')) }),
   text: v.object({ text: v.pipe(v.string(), v.nonEmpty('must not be empty')) }),
 };
+/** Forms that rows may have. */
 export type RowFormat = keyof typeof forms;
 
 export type ImageReference = v.InferOutput<typeof image>;

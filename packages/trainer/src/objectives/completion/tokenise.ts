@@ -16,6 +16,7 @@ export interface CompletionExample extends Example {
   readonly pictures: Pictures | undefined;
 }
 
+/** How rows become tokens. */
 export interface TokeniseOptions {
   readonly maxLength: number;
   readonly lossOn: 'completion' | 'all';

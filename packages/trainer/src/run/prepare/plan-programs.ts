@@ -30,6 +30,8 @@ export interface TrainPlan {
   readonly totalBytes: number;
   /** The part of `totalBytes` that outlives the programs: parameters and optimiser state. */
   readonly modelBytes: number;
+  /** Beside all that while a checkpoint is written, bytes. */
+  readonly readBackBytes: number;
   readonly largestBuffer: number;
 }
 
@@ -75,9 +77,8 @@ export function planTraining(
     sum([...model.variables.values()].filter((v) => v.category === name).map((v) => v.bytes));
   const optimizer = sum(step.trained.flatMap(keptOf).map(({ bytes }) => bytes));
   const temporaries = sum(sharedSlotBytes(plans));
-  // Checkpoints are written beside the programs.
   const readBack = readBackBytes(step.trained.flatMap((trained) => [trained.param, ...keptOf(trained)]));
-  const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead)) + readBack;
+  const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead));
   const memory = [
     { category: 'Weights, as published', bytes: category('weights') },
     { category: 'Trained parameters', bytes: category('trainable') },
@@ -87,5 +88,6 @@ export function planTraining(
   ];
   const modelBytes = memory[0]!.bytes + memory[1]!.bytes + memory[2]!.bytes;
   const largestBuffer = Math.max(...plans.map((plan) => plan.memory.largestBuffer));
-  return { training, evals, memory, totalBytes: sum(memory.map(({ bytes }) => bytes)), modelBytes, largestBuffer };
+  const totalBytes = sum(memory.map(({ bytes }) => bytes));
+  return { training, evals, memory, totalBytes, modelBytes, readBackBytes: readBack, largestBuffer };
 }

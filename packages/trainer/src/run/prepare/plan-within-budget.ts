@@ -73,7 +73,10 @@ function fewestBlocks(best: RunPlan, planWith: (recomputed: number) => RunPlan, 
   return fewest;
 }
 
-/** A training plan with the memory of samples: beside training where they are taken during it, else beside the model alone. */
+/**
+ * A training plan with what is on the device beside it for a while: a checkpoint being written, or samples, where they are taken during
+ * training; else these stand beside the model alone.
+ */
 function withSamples(
   training: TrainPlan,
   blocks: RunPlan['blocks'],
@@ -83,11 +86,15 @@ function withSamples(
 ): RunPlan {
   const bytes = samples?.bytes ?? 0;
   const during = sampleEvery === null ? 0 : bytes;
-  const totalBytes = Math.max(training.totalBytes + during, training.modelBytes + bytes);
+  const beside = Math.max(training.readBackBytes, during);
+  const totalBytes = Math.max(training.totalBytes + beside, training.modelBytes + bytes);
   const beyond = totalBytes - training.totalBytes;
   return {
     ...training,
-    memory: [...training.memory, ...(beyond > 0 ? [{ category: 'Samples', bytes: beyond }] : [])],
+    memory: [
+      ...training.memory,
+      ...(beyond > 0 ? [{ category: bytes > 0 ? 'Samples and checkpoints' : 'Checkpoints', bytes: beyond }] : []),
+    ],
     totalBytes,
     blocks,
     samples,

@@ -1,7 +1,6 @@
-import { modelOf, type Model, type ModelConfig } from '@lapidary/gemma';
-import { baselineProfile, type DeviceProfile, type Gpu } from '@lapidary/gpu';
+import { modelOf, type Model, type ModelConfig, type WeightFormat } from '@lapidary/gemma';
+import { baselineProfile, deriveProfile, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType, type KernelTuning } from '@lapidary/kernels';
-import type { WeightFormat } from '@lapidary/gemma';
 import { planRun, type RunSchedule } from '../../config/plan-run.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { objectiveOf } from '../../objectives/registry.js';
@@ -40,6 +39,7 @@ export interface PreparedRun extends PlannedRun {
   close(): Promise<void>;
 }
 
+/** How a run is prepared. */
 export interface PrepareRunOptions {
   readonly logger?: Pick<RunLogger, 'onPhase' | 'onNotice'>;
   readonly signal?: AbortSignal;
@@ -49,8 +49,6 @@ export interface PrepareRunOptions {
   readonly tuning?: Partial<Pick<ChooseKernelsOptions, 'mode' | 'again' | 'store' | 'clock'>>;
   /** Whether what cannot fit is refused. Default true. */
   readonly refuse?: boolean;
-  /** Steps alone, or with evaluations and samples. Default all. */
-  readonly parts?: 'all' | 'steps';
 }
 
 /**
@@ -78,7 +76,7 @@ export async function prepareRun(
     const data = await openData(config, objective, task, open);
     for (const notice of data.notices) await logger?.onNotice?.(notice);
     const model = planModel(open.model, open.weights.entries, config, task);
-    const make = planner(config, model, task, data, options.parts, open);
+    const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
     const budgetNotices = describeBudget(chosen.plan, config.memoryBudget);
     if (gpu !== null && options.refuse !== false) {
@@ -111,7 +109,8 @@ export function planRelease(
   const train = task.assumed();
   const isEvaluated = config.evalData !== null || config.evalFraction > 0;
   const data = { train, held: isEvaluated ? train : [], notices: [] };
-  const plan = planner(config, model, task, data)(profile);
+  const { matmulPrecision } = config;
+  const plan = planner(config, model, task, data)(deriveProfile(profile, { matmulPrecision }));
   return { config, model, plan, budgetNotices: describeBudget(plan, config.memoryBudget) };
 }
 
@@ -125,15 +124,14 @@ function planner(
   model: ModelPlan,
   task: Task,
   data: RunData,
-  parts: PrepareRunOptions['parts'] = 'all',
   open?: OpenModel,
 ): (profile: DeviceProfile) => RunPlan {
-  const held = parts === 'steps' ? [] : data.held;
-  const patches = Math.max(0, ...[...data.train, ...held].map((example) => example.patches));
+  let patches = 0;
+  for (const part of [data.train, data.held]) for (const example of part) patches = Math.max(patches, example.patches);
   checkContext(config, model.step.model, patches);
   const shapes = {
     train: task.shapes(data.train),
-    held: held.length > 0 ? task.shapes(held) : [],
+    held: data.held.length > 0 ? task.shapes(data.held) : [],
     accumulate: config.gradientAccumulation > 1,
   };
   const { params, evaluated = params, options } = model.step;
@@ -145,7 +143,7 @@ function planner(
       options: samplingOptions(options),
       ...(open && { tokenizer: open.tokenizer }),
     };
-    const samples = parts === 'steps' ? null : task.planSamples(sampledOf(data), context);
+    const samples = task.planSamples(sampledOf(data), context);
     return planWithinBudget(profile, model, shapes, samples, config);
   };
 }
@@ -162,8 +160,8 @@ async function decide(
   { logger, signal, before, tuning = {}, refuse = true }: PrepareRunOptions,
 ): Promise<Pick<PreparedRun, 'plan' | 'profile' | 'used' | 'tuning'>> {
   if (gpu === null) {
-    const used = { device: '', choices: {} };
-    return { plan: make(baselineProfile), profile: baselineProfile, used, tuning: null };
+    const profile = deriveProfile(baselineProfile, { matmulPrecision: config.matmulPrecision });
+    return { plan: make(profile), profile, used: { device: '', choices: {} }, tuning: null };
   }
   const { kernelTuning, matmulPrecision } = config;
   const checked = (profile: DeviceProfile) => {

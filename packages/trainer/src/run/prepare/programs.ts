@@ -41,6 +41,7 @@ export interface ChosenOptimizer {
   readonly settings: object;
 }
 
+/** What training keeps of each parameter. */
 export interface PlanTrainedOptions extends ChosenOptimizer {
   /** Whether gradients of several micro-batches are summed. Default false. */
   readonly accumulate?: boolean;
@@ -111,13 +112,18 @@ type KeepInput = {
 type LossOutput = 'loss' | `metrics.${string}`;
 type StepOutput = LossOutput | 'gradNormSquared';
 
+/** A whole optimiser step; see `planStep`. */
 export type StepPlan = ProgramPlan<InputTypes & WeightInput & SeedInput & HyperInput, StepOutput>;
+/** One micro-batch of a step; see `planMicroStep`. */
 export type MicroStepPlan = ProgramPlan<InputTypes & WeightInput & SeedInput & KeepInput, LossOutput>;
+/** The update after micro-batches; see `planUpdate`. */
 export type UpdatePlan = ProgramPlan<HyperInput, 'gradNormSquared'>;
+/** An evaluation; see `planEval`. */
 export type EvalPlan = ProgramPlan<InputTypes & WeightInput, LossOutput>;
 
 /** A program on the device that was made from a plan. */
 export type Made<P> = P extends ProgramPlan<infer T, infer O> ? Program<T, O> : never;
+/** A `StepPlan` on the device. */
 export type StepProgram = Made<StepPlan>;
 
 const weightType = (): WeightInput => ({ weight: f32(1) });

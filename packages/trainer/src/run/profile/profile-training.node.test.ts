@@ -96,7 +96,7 @@ it('with gradient accumulation: every micro-batch, then the update', async () =>
 it('a step that is profiled is a step: the next begins where it ended, bit for bit', async () => {
   const run = config({ gradientAccumulation: 2, optimizer: { learningRate: 0.05 } });
   const lossesAfter = async (first: 'step' | 'profile') => {
-    const prepared = await prepareRun(run, gpu, { parts: 'steps' });
+    const prepared = await prepareRun(run, gpu);
     const { model, plan, open, task, data } = prepared;
     await loadModel(gpu, open.weights, model, run);
     await prepared.close();

@@ -55,6 +55,7 @@ export interface TrainingProfile {
   readonly dispatches: readonly DispatchTime[];
 }
 
+/** How a step is profiled. */
 export interface ProfileTrainingOptions {
   /** Default: the best one is opened, and destroyed at the end. */
   readonly gpu?: Gpu;
@@ -93,7 +94,6 @@ type Measuring = ProfileTrainingOptions & { readonly runs: number };
 async function profile(gpu: Gpu, config: ResolvedTrainConfig, options: Measuring): Promise<TrainingProfile> {
   const { logger, signal, runs } = options;
   const prepared = await prepareRun(config, gpu, {
-    parts: 'steps',
     ...(logger && { logger }),
     ...(signal && { signal }),
   });
@@ -139,7 +139,7 @@ async function measureSteps(
   { runs, clock, logger, signal }: Measuring & { readonly clock: ProfileClock },
 ): Promise<{ stepMs: number; profiledStepMs: number; dispatches: readonly DispatchTime[] }> {
   const { config, open, model, schedule } = prepared;
-  const plan = { ...prepared.plan, training: onlyFor(prepared.plan.training, batches) };
+  const plan = { ...prepared.plan, training: onlyFor(prepared.plan.training, batches), evals: new Map() };
   let trainer: Trainer | undefined;
   try {
     const onProgress = (done: number, total: number) =>

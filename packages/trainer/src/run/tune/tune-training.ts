@@ -13,6 +13,7 @@ export interface TrainingTuning extends KernelTuning {
   readonly adapter: AdapterInfo;
 }
 
+/** How the kernels of a run are measured. */
 export interface TuneTrainingOptions extends Pick<TuneKernelsOptions, 'again' | 'signal' | 'store' | 'clock'> {
   /** Default: the best one is opened, and destroyed at the end. */
   readonly gpu?: Gpu;
@@ -32,6 +33,8 @@ export async function tuneTraining(
   try {
     const prepared = await prepareRun(config, gpu, {
       tuning: { ...measuring, mode: 'always' },
+      // No weight is loaded.
+      refuse: false,
       ...(logger && { logger }),
       ...(signal && { signal }),
     });
