@@ -103,7 +103,7 @@ it.each([
   cold.pipelines.get = (spec: PipelineSpec) => {
     const pipeline =
       spec.shader === 'optimizer/adamw'
-        ? turn.then(() => get({ ...spec, source: 'fn main() { let x: u32 = 1.5; }' }))
+        ? turn.then(() => get({ ...spec, conditions: {}, source: 'fn main() { let x: u32 = 1.5; }' }))
         : get(spec);
     asked.push(pipeline);
     return pipeline;

@@ -1,3 +1,4 @@
+/** How the next token is drawn from the logits; without any, from all of them at temperature 1. */
 export interface SamplingOptions {
   /** 0: always the most likely token. Default 1. */
   readonly temperature?: number;

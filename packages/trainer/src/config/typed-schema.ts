@@ -32,7 +32,7 @@ export function typedSchema(
 }
 
 /** The value of this type, for configs that no schema has checked. @throws ConfigError for a type that is none */
-export function valueOf<T extends { readonly type: string }>(values: readonly T[], type: string, field: string): T {
+export function ofType<T extends { readonly type: string }>(values: readonly T[], type: string, field: string): T {
   const found = values.find((value) => value.type === type);
   if (found !== undefined) return found;
   const allowed = `one of ${values.map((value) => `'${value.type}'`).join(', ')}`;

@@ -1,5 +1,5 @@
 import type * as v from 'valibot';
-import { typedSchema, valueOf } from '../config/typed-schema.js';
+import { typedSchema, ofType } from '../config/typed-schema.js';
 import { completion } from './completion/completion.js';
 import type { Objective } from './objective.js';
 
@@ -26,7 +26,7 @@ export type ObjectiveInput = InputOf<ObjectiveConfig>;
 
 /** The objective of a config. @throws ConfigError for a type that is none */
 export function objectiveOf(config: Pick<ObjectiveConfig, 'type'>): Objective {
-  return valueOf(objectives, config.type, 'objective');
+  return ofType(objectives, config.type, 'objective');
 }
 
 /** `objective` of a config. */

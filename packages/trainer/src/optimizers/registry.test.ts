@@ -50,7 +50,7 @@ describe('optimizerSchema', () => {
     [{ type: 'lion', learningRate: 0 }, { learningRate: '0 | a number above 0' }],
     [
       { type: 'lion', eps: 1 },
-      { eps: '1 | no such field of 'lion'; there are type, learningRate, betas, weightDecay, clipGradNorm' },
+      { eps: "1 | no such field of 'lion'; there are type, learningRate, betas, weightDecay, clipGradNorm" },
     ],
     [{ type: 'sgd', nestorov: true }, { nestorov: 'true | no such field; did you mean `nesterov`?' }],
     [

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { real } from '../config/rules.js';
-import { typedSchema, valueOf } from '../config/typed-schema.js';
+import { typedSchema, ofType } from '../config/typed-schema.js';
 import { adafactor } from './adafactor.js';
 import { adamw } from './adamw.js';
 import { lion } from './lion.js';
@@ -43,7 +43,7 @@ export type OptimizerInput = OptimizerConfig extends infer O
 
 /** The optimiser of this type. @throws ConfigError for a type that is none */
 export function optimizerOf(type: OptimizerType): Optimizer {
-  return valueOf(optimizers, type, 'optimizer');
+  return ofType(optimizers, type, 'optimizer');
 }
 
 /** `optimizer` of a config. */
