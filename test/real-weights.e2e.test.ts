@@ -11,7 +11,7 @@ import { describe, expect, it } from 'vitest';
 
 const folder = process.env.LAPIDARY_REAL_WEIGHTS ?? join(homedir(), '.cache/lapidary/real-weights');
 const model = join(folder, 'gemma-3-270m-q4_k_m.gguf');
-const here = new URL('./real-weights', import.meta.url);
+const here = new URL('./real-weights/', import.meta.url);
 
 interface Reference {
   prompts: { text: string; ids: number[]; greedy: number[] }[];
