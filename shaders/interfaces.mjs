@@ -2,8 +2,7 @@
 // bindings. build.mjs makes types and a small table of it, so that a slip in a name is an error. A scanner, not a parser: it throws
 // at whatever it does not understand.
 
-/** Comments are for those who read the files: bundles go without. Their lines stay, so that errors name the right ones. */
-export const withoutComments = (text) => text.replace(/[ \t]*\/\/.*$/gm, '');
+import { withoutComments } from './compact.mjs';
 
 const isRoot = (text) => /@compute\b/.test(text);
 const scalars = { u32: 'u', i32: 'i', f32: 'f' };
@@ -153,7 +152,7 @@ function scanModule(path, text, sources) {
   const declarations = [];
   for (const { start, source } of topLevel(text, lineAt)) {
     const place = lineAt(start);
-    if (/(^|\s)import\s/.test(source)) readImport(source, place, sources, imports, constants);
+    if (/(^|[\s)])import\s/.test(source)) readImport(source, place, sources, imports, constants);
     else if (!/^(enable|requires|diagnostic|const_assert)\b/.test(attributesOf(source, place).rest))
       declarations.push(readDeclaration(source, place, path));
   }
@@ -184,7 +183,7 @@ function topLevel(text, lineAt) {
     if ('({['.includes(c)) depth++;
     if (')}]'.includes(c)) depth--;
     if (depth < 0) throw new Error(`${lineAt(i)}: '${c}' closes nothing`);
-    const ends = depth === 0 && (c === ';' || (c === '}' && !/(^|\s)import\s/.test(text.slice(start, i))));
+    const ends = depth === 0 && (c === ';' || (c === '}' && !/(^|[\s)])import\s/.test(text.slice(start, i))));
     if (!ends) continue;
     parts.push({ start, source: text.slice(start, i + 1) });
     start = -1;

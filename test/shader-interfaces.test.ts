@@ -1,6 +1,7 @@
 import { shaderSources } from '@lapidary/shaders';
 import { expect, it } from 'vitest';
 import { conditionsOf } from '../packages/gpu/src/shader-conditions.js';
+import { compact } from '../shaders/compact.mjs';
 import { interfaceTypes, layoutCode, layoutTable, shaderInterfaces } from '../shaders/interfaces.mjs';
 
 const shared = `
@@ -115,4 +116,12 @@ it('the linker knows the same conditions of every program as the types do', () =
   expect(interfaces.length).toBeGreaterThan(40);
   for (const [shader, { conditions }] of interfaces)
     expect(conditionsOf(`${shader}.wesl`, shaderSources), shader).toEqual(conditions);
+});
+
+it('compacts a text without joining what are two tokens, line by line', () => {
+  const text =
+    'let a = b - -c; // why\n\n  @if(X && !Y) @group(0) @binding(1) var<storage, read> x : array<u32>;\n  return x[1.5 / *p] ;\n';
+  expect(compact(text)).toBe(
+    'let a=b- -c;\n\n@if(X&& !Y)@group(0)@binding(1)var<storage,read>x:array<u32>;\nreturn x[1.5/ *p];\n',
+  );
 });

@@ -5,6 +5,7 @@ import {
   renderChat,
   tokenizerFromJson,
   ChatTemplateError,
+  compileChatTemplate,
   sampleToken,
   createRandom,
 } from '@lapidary/gemma';
@@ -70,6 +71,24 @@ it("encodes a chat to the ids of its rendered text, with the loss on the model's
       { role: 'user', content: 'y' },
     ]),
   ).toThrow(/message 2/);
+});
+
+it('renders without a template as the Jinja template of a Gemma tokenizer does', async () => {
+  const source = (await fixtureJson<{ chat_template: string }>('tokenizer/tokenizer_config.json')).chat_template;
+  const template = await compileChatTemplate(source);
+  for (const addGenerationPrompt of [false, true]) {
+    const messages = [
+      { role: 'user', content: '  The lamp\n' },
+      { role: 'model', content: ' by the river ' },
+      { role: 'user', content: 'Why?' },
+    ] as const;
+    expect(renderChat(messages, { addGenerationPrompt })).toBe(renderChat(messages, { template, addGenerationPrompt }));
+  }
+});
+
+it('says that a template cannot be read when a conversation needs it', async () => {
+  const template = await compileChatTemplate('{% for message in %}');
+  expect(() => renderChat([{ role: 'user', content: 'x' }], { template })).toThrow(ChatTemplateError);
 });
 
 it('samples by probability, within top-k and top-p, the same for the same seed', () => {

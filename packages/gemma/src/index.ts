@@ -19,7 +19,13 @@ export {
 } from './generation-plan.js';
 
 // Text
-export { ChatTemplateError, type ChatMessage } from './text/chat-template.js';
+export {
+  ChatTemplateError,
+  compileChatTemplate,
+  type ChatMessage,
+  type ChatTemplate,
+  type TemplateOptions,
+} from './text/chat-template.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
 export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.js';

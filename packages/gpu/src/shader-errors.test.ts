@@ -41,7 +41,7 @@ function withLine(
 }
 
 const rope = 'rope/rope.wesl';
-const anchor = 'let row = i / s.half;';
+const anchor = 'let row=i/s.half;';
 
 it('compiles as it is', async () => {
   await new PipelineCache(gpu.device, { ...shaderSources }).get({
@@ -80,7 +80,7 @@ it('an import of what is not there is placed where it is used', async () => {
 });
 
 it('a wrong line that stands, rightly, in another file too is placed in its own', async () => {
-  const twin = '  let gelu = 0.5 * x * (1.0 + t);';
+  const twin = 'let gelu=0.5*x*(1.0+t);';
   expect(shaderSources['activation/geglu.wesl']).toContain(twin);
   const { changed, line } = withLine(rope, anchor, `  let t = 1u; let row = i / s.half;\n${twin}`);
   expect(await failure(changed)).toMatchObject({ file: rope, line: line + 1 });

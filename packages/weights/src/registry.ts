@@ -1,9 +1,9 @@
-import { gemma1, gemma2, gemma3, paligemma, type GemmaConfig, type PaliGemmaConfig } from '@lapidary/gemma';
+import type { GemmaConfig, PaliGemmaConfig } from '@lapidary/gemma';
 import { modelWeightLoader } from './loader/model-weight-loader.js';
 import type { WeightLoader } from './loader/types.js';
 import type { ModelLocation, ModelSourceOptions } from './source/model-source.js';
 
-// Loaders of one family: the only place of this package that names any.
+// Loaders of one family: the only place of this package that names any. The family itself is loaded when files are opened.
 
 /** Where a text model's weights are. */
 export interface GemmaWeightLoaderOptions extends ModelSourceOptions {
@@ -17,7 +17,13 @@ export interface GemmaWeightLoaderOptions extends ModelSourceOptions {
  * `open`, which throws UnknownModelError, ConfigError, and what `modelWeightLoader` does.
  */
 export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoader<GemmaConfig> {
-  return modelWeightLoader<GemmaConfig>({ ...options, families: [gemma1, gemma2, gemma3] });
+  return modelWeightLoader<GemmaConfig>({
+    ...options,
+    families: async () => {
+      const { gemma1, gemma2, gemma3 } = await import('@lapidary/gemma');
+      return [gemma1, gemma2, gemma3];
+    },
+  });
 }
 
 /** Where the weights of a PaliGemma are. */
@@ -48,7 +54,7 @@ export function paliGemmaWeightLoader(options: PaliGemmaWeightLoaderOptions): We
     throw new TypeError('paliGemmaWeightLoader: `from` must be given, or `decoder` and `config`.');
   return modelWeightLoader<PaliGemmaConfig>({
     ...others,
-    families: [paligemma],
+    families: async () => [(await import('@lapidary/gemma')).paligemma],
     ...(decoder !== undefined && { parts: { decoder } }),
     ...(finalLogitSoftcap !== undefined && {
       adjustConfig: (config) => ({ ...config, text: { ...config.text, finalLogitSoftcap } }),

@@ -4,12 +4,9 @@ import { loraSpecs } from '../models/lora.js';
 import { sizeOfParams } from '../models/param-specs.js';
 import type { ModelConfig } from './family.js';
 import type { Layout } from './layout.js';
+import { familyOf, familyOfGguf, familyOfHf, familyOfNpz } from './find-family.js';
 import {
   families,
-  familyOf,
-  familyOfGguf,
-  familyOfHf,
-  familyOfNpz,
   imagePresets,
   loraTargets,
   modelOf,
@@ -41,7 +38,7 @@ function rulesFor({ rules }: Layout, path: string, layer: number | undefined) {
 }
 
 describe.each(presets)('%s', (name, config) => {
-  const family = familyOf(config);
+  const family = familyOf(config, families);
   const model = modelOf(config);
   const { params } = model;
 
@@ -98,19 +95,19 @@ describe.each(presets)('%s', (name, config) => {
 
   it('writes a config.json that its family reads', () => {
     const json = JSON.parse(JSON.stringify(model.toHf())) as { readonly model_type: string };
-    const read = familyOfHf(json.model_type);
+    const read = familyOfHf(json.model_type, families);
     expect(read.id).toBe(family.id);
     expect(read.hf?.read(json)).toEqual(config);
   });
 });
 
 it('finds families by what files say', () => {
-  expect(familyOfHf('gemma3').id).toBe('gemma3');
-  expect(familyOfGguf('gemma').id).toBe('gemma1');
-  expect(familyOfNpz()?.npz).toBeDefined();
-  expect(familyOfNpz([familyOfHf('gemma2')])).toBeUndefined();
-  expect(() => familyOfHf('llama', [familyOfHf('gemma2')])).toThrow(/Supported: gemma2\./);
-  expect(() => familyOfGguf('constructor')).toThrow(UnknownModelError);
+  expect(familyOfHf('gemma3', families).id).toBe('gemma3');
+  expect(familyOfGguf('gemma', families).id).toBe('gemma1');
+  expect(familyOfNpz(families)?.npz).toBeDefined();
+  expect(familyOfNpz([familyOfHf('gemma2', families)])).toBeUndefined();
+  expect(() => familyOfHf('llama', [familyOfHf('gemma2', families)])).toThrow(/Supported: gemma2\./);
+  expect(() => familyOfGguf('constructor', families)).toThrow(UnknownModelError);
   expect(() => modelOf({ family: 'llama' })).toThrow(/"llama".*Supported: gemma1, gemma2, gemma3, paligemma\./);
 });
 

@@ -1,4 +1,4 @@
-import { UnknownModelError } from '../config/errors.js';
+import { familyOf } from './find-family.js';
 import type { Model, ModelConfig, ModelFamily } from './family.js';
 import { gemma1, gemma2, gemma3 } from './gemma/family.js';
 import { paligemma } from './paligemma/family.js';
@@ -38,48 +38,8 @@ export const modelPresets = Object.assign({}, ...known.map(({ presets }) => pres
   Record<ModelPresetName, ModelConfig>
 >;
 
-/** The family of a configuration. `among`: the families that count, by default all. @throws UnknownModelError */
-export function familyOf({ family }: ModelConfig, among: readonly ModelFamily[] = families): ModelFamily {
-  const found = among.find(({ id }) => id === family);
-  if (found === undefined)
-    throw new UnknownModelError(
-      family,
-      among.map(({ id }) => id),
-      'The configuration',
-    );
-  return found;
-}
-
 /** The model of a configuration. @throws UnknownModelError */
 export function modelOf<C extends ModelConfig>(config: C, among: readonly ModelFamily[] = families): Model<C> {
   // A family describes configurations of its own kind only, which the id has said.
   return familyOf(config, among).describe(config) as Model<C>;
-}
-
-/** The family of a config.json, by its `model_type`. @throws UnknownModelError that lists the types which are known */
-export function familyOfHf(modelType: string, among: readonly ModelFamily[] = families): ModelFamily {
-  const found = among.find(({ hf }) => hf?.modelTypes.includes(modelType));
-  if (found === undefined)
-    throw new UnknownModelError(
-      modelType,
-      among.flatMap(({ hf }) => hf?.modelTypes ?? []),
-    );
-  return found;
-}
-
-/** The family of a GGUF, by its `general.architecture`. @throws UnknownModelError that lists the architectures which are known */
-export function familyOfGguf(architecture: string, among: readonly ModelFamily[] = families): ModelFamily {
-  const found = among.find(({ gguf }) => gguf?.architectures.includes(architecture));
-  if (found === undefined)
-    throw new UnknownModelError(
-      architecture,
-      among.flatMap(({ gguf }) => gguf?.architectures ?? []),
-      'The GGUF header',
-    );
-  return found;
-}
-
-/** The family whose weights come as an npz; undefined where there is none. */
-export function familyOfNpz(among: readonly ModelFamily[] = families): ModelFamily | undefined {
-  return among.find(({ npz }) => npz !== undefined);
 }

@@ -1,4 +1,3 @@
-import { Template } from '@huggingface/jinja';
 import type { Tokenizer } from './tokenizer.js';
 
 /** One turn of a conversation. */
@@ -46,31 +45,44 @@ export function takeTurns(messages: readonly ChatMessage[]): ChatMessage[] {
   return [{ role: 'user', content: `${first.content.trim()}\n\n${opening.content}` }, ...others];
 }
 
-/** What a Jinja template of a conversation takes beside its turns. */
+/** What a template of a conversation takes beside its turns. */
 export interface TemplateOptions {
-  /** Jinja source. */
-  readonly template: string;
   readonly bosToken: string;
   readonly eosToken: string;
   /** End with the opening of the model's turn. */
   readonly addGenerationPrompt: boolean;
 }
 
-/** Turns as one text; templates call the model `assistant`. @throws ChatTemplateError where the template fails */
-export function renderTemplate(
-  turns: readonly ChatMessage[],
-  { template, bosToken, eosToken, addGenerationPrompt }: TemplateOptions,
-): string {
-  try {
-    return new Template(template).render({
-      messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
-      bos_token: bosToken,
-      eos_token: eosToken,
-      add_generation_prompt: addGenerationPrompt,
-    });
-  } catch (error) {
-    throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
-  }
+/** How the turns of a conversation become one text, special tokens included. */
+export interface ChatTemplate {
+  /** @throws ChatTemplateError where the template fails */
+  render(turns: readonly ChatMessage[], options: TemplateOptions): string;
+}
+
+/**
+ * The template that a model came with, from its Jinja source. One that cannot be read throws ChatTemplateError when it is to render:
+ * the model is of use without conversations too.
+ */
+export async function compileChatTemplate(source: string): Promise<ChatTemplate> {
+  // Loaded here: a model without a template of its own needs no Jinja.
+  const { Template } = await import('@huggingface/jinja');
+  let template: InstanceType<typeof Template> | undefined;
+  return {
+    render(turns, { bosToken, eosToken, addGenerationPrompt }) {
+      try {
+        template ??= new Template(source);
+        return template.render({
+          // Templates call the model `assistant`.
+          messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
+          bos_token: bosToken,
+          eos_token: eosToken,
+          add_generation_prompt: addGenerationPrompt,
+        });
+      } catch (error) {
+        throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
+      }
+    },
+  };
 }
 
 /**

@@ -14,7 +14,7 @@ function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): Arra
  * files have it), as the same tokenizer.json that Hugging Face ships.
  * @throws TokenizerError
  */
-export function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Tokenizer {
+export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
   const model = metadata['tokenizer.ggml.model'];
   if (model !== 'llama')
     throw new TokenizerError(

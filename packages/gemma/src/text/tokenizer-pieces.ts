@@ -11,6 +11,7 @@ export interface Pieces {
   readonly special: { readonly unk: number; readonly bos: number; readonly eos: number; readonly pad: number };
   /** Characters without a piece become the pieces of their UTF-8 bytes, else the unknown piece. */
   readonly byteFallback: boolean;
+  /** Jinja source. */
   readonly chatTemplate?: unknown;
 }
 
@@ -19,7 +20,7 @@ export interface Pieces {
  * `<bos>`, and `<unk>`, are found in texts, which SentencePiece itself does not do.
  * @throws TokenizerError
  */
-export function tokenizerFromPieces(pieces: Pieces): Tokenizer {
+export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
   const { tokens, kinds, special, byteFallback, chatTemplate } = pieces;
   const text = (name: keyof Pieces['special']) => {
     const token = tokens[special[name]];

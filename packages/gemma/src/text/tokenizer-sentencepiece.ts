@@ -14,7 +14,7 @@ const bpe = 2;
  * they are, as all Gemma's are. Other than SentencePiece it finds control pieces such as `<bos>` in texts.
  * @throws TokenizerError
  */
-export function tokenizerFromSentencePiece(bytes: Uint8Array): Tokenizer {
+export async function tokenizerFromSentencePiece(bytes: Uint8Array): Promise<Tokenizer> {
   const tokens: string[] = [];
   const scores: number[] = [];
   const kinds: number[] = [];

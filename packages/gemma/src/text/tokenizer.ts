@@ -1,4 +1,5 @@
-import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { type ChatTemplate, compileChatTemplate } from './chat-template.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -12,8 +13,8 @@ export interface Tokenizer {
   readonly padId: number;
   /** The id of a token by its text, e.g. `<end_of_turn>`. */
   tokenId(token: string): number | undefined;
-  /** Jinja source of the chat template that came with the model. */
-  readonly chatTemplate?: string;
+  /** The chat template that came with the model. */
+  readonly chatTemplate?: ChatTemplate;
 }
 
 /** A tokenizer file that cannot be used: what is wrong with it. */
@@ -34,11 +35,13 @@ function tokenText(value: unknown): string | undefined {
  * A tokenizer from the contents of `tokenizer.json` and, if there is one, `tokenizer_config.json`.
  * @throws TokenizerError
  */
-export function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Tokenizer {
+export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
   const config = tokenizerConfigJson as Json;
+  // Loaded here: what needs no texts need not load it.
+  const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   let library: LibraryTokenizer;
   try {
-    library = new LibraryTokenizer(tokenizerJson as object, config);
+    library = new Library(tokenizerJson as object, config);
   } catch (error) {
     throw new TokenizerError(`tokenizer.json cannot be read: ${(error as Error).message}`);
   }
@@ -50,7 +53,8 @@ export function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: u
     throw new TokenizerError(`tokenizer.json has no ${key.replace('_', ' ')} (looked for ${names.join(', ')})`);
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
-  const template = config.chat_template;
+  const { chat_template: source } = config;
+  const chatTemplate = typeof source === 'string' ? await compileChatTemplate(source) : undefined;
   return {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
@@ -65,7 +69,7 @@ export function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: u
         ? ''
         : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
     tokenId: (token) => library.token_to_id(token),
-    ...(typeof template === 'string' && { chatTemplate: template }),
+    ...(chatTemplate && { chatTemplate }),
   };
 }
 

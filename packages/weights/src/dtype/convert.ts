@@ -1,4 +1,4 @@
-import { type DType, isQuantised } from '@lapidary/kernels';
+import { type DType, isQuantised } from '@lapidary/kernels/dtype';
 import { dequantise } from './dequantise.js';
 import { numberToBf16, numberToF16 } from './floats.js';
 

@@ -1,4 +1,4 @@
-import { byteLength, type DType, dtypeInfo } from '@lapidary/kernels';
+import { byteLength, type DType, dtypeInfo } from '@lapidary/kernels/dtype';
 import { f16ToNumber } from './floats.js';
 
 type BlockReader = (block: DataView, values: Float32Array) => void;

@@ -1,4 +1,4 @@
-import { type DType, dtypeInfo } from '@lapidary/kernels';
+import { type DType, dtypeInfo } from '@lapidary/kernels/dtype';
 
 export type SafetensorsDType =
   | 'BOOL'

@@ -1,5 +1,5 @@
-import { type Layout, type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma';
-import { type DType, dtypeInfo, isQuantised } from '@lapidary/kernels';
+import { type Layout, type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma/model';
+import { type DType, dtypeInfo, isQuantised } from '@lapidary/kernels/dtype';
 import type { StoredTensor } from '../container.js';
 import { dtypeOf } from '../dtype/names.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';

@@ -1,4 +1,4 @@
-import { families as allFamilies, modelOf, type Model, type ModelConfig, type ModelFamily } from '@lapidary/gemma';
+import { familyOf, type Model, type ModelConfig, type ModelFamily } from '@lapidary/gemma/model';
 import { WeightNamesError } from '../errors.js';
 import { layoutOf } from '../layout/places.js';
 import {
@@ -28,8 +28,11 @@ export interface ModelWeightLoaderOptions<C extends ModelConfig = ModelConfig> e
   readonly config?: C;
   /** Changes what the files, or `config`, say the model is like. */
   readonly adjustConfig?: (config: C) => C;
-  /** The families that it may be of: also ones that this repository does not know. Default: all that it knows. */
-  readonly families?: readonly ModelFamily<C>[];
+  /**
+   * The families that it may be of, or what loads them when files are opened: also ones that this repository does not know. Default: all
+   * that it knows.
+   */
+  readonly families?: readonly ModelFamily<C>[] | (() => Promise<readonly ModelFamily<C>[]>);
 }
 
 /**
@@ -68,6 +71,11 @@ export function modelWeightLoader<C extends ModelConfig = ModelConfig>(
   };
 }
 
+/** All families that are known; loaded when files are opened, so that who reads only files does not pay for forward passes. */
+async function knownFamilies(): Promise<readonly ModelFamily[]> {
+  return (await import('@lapidary/gemma')).families;
+}
+
 interface Sources<C extends ModelConfig> {
   readonly whole: ModelSource | undefined;
   readonly parts: ReadonlyMap<string, ModelSource>;
@@ -80,18 +88,20 @@ interface Sources<C extends ModelConfig> {
 /** A model whose sources have been opened. */
 async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<OpenedWeights<C>> {
   const { whole, parts, beside, close, options } = sources;
-  const families: readonly ModelFamily[] = options.families ?? allFamilies;
+  const { families: given = knownFamilies } = options;
+  const families: readonly ModelFamily[] = typeof given === 'function' ? await given() : given;
   const container = whole && (await openContainer(whole, options.signal));
   // `families` are those of C, so what they read is one.
   const described = options.config ?? (readConfig(container!, whole!.name, families) as C);
-  const model = modelOf(options.adjustConfig?.(described) ?? described, families);
+  const config = options.adjustConfig?.(described) ?? described;
+  const model = familyOf(config, families).describe(config) as Model<C>;
 
   let located: LocatedWeights = { weights: new Map(), ignored: [], tiedCopy: undefined };
   if (container && whole) {
     const layout = layoutOf(model, container.format, whole.name);
     located = locate(container.tensors, layout, model, whole.name);
   }
-  for (const [name, source] of parts) located = await withPart(located, { model, name, source, options });
+  for (const [name, source] of parts) located = await withPart(located, { model, name, source, families, options });
   const name = [whole, ...parts.values()].flatMap((source) => source?.name ?? []).join(' and ');
   return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, { name, beside, close });
 }
@@ -103,8 +113,15 @@ async function withPart<C extends ModelConfig>(
     model,
     name,
     source,
+    families,
     options,
-  }: { model: Model<C>; name: string; source: ModelSource; options: ModelWeightLoaderOptions<C> },
+  }: {
+    model: Model<C>;
+    name: string;
+    source: ModelSource;
+    families: readonly ModelFamily[];
+    options: ModelWeightLoaderOptions<C>;
+  },
 ): Promise<LocatedWeights> {
   const part = Object.hasOwn(model.parts, name) ? model.parts[name] : undefined;
   if (part === undefined)
@@ -112,7 +129,7 @@ async function withPart<C extends ModelConfig>(
       `A ${model.title} has no part '${name}'; it has ${Object.keys(model.parts).join(', ') || 'none'}.`,
     );
   const container = await openContainer(source, options.signal);
-  const { family } = readConfig(container, source.name, [...(options.families ?? []), ...allFamilies]);
+  const { family } = readConfig(container, source.name, [...families, ...(await knownFamilies())]);
   const expected = part.model.config.family;
   if (family !== expected)
     throw new WeightNamesError(

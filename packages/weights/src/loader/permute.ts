@@ -1,4 +1,4 @@
-import { type DType, dtypeInfo } from '@lapidary/kernels';
+import { type DType, dtypeInfo } from '@lapidary/kernels/dtype';
 import { convertBytes } from '../dtype/convert.js';
 import type { ByteSource } from '../source/byte-source.js';
 import type { LocatedWeight } from './locate.js';

@@ -6,7 +6,7 @@ import {
   type ModelConfig,
   type ModelFamily,
   type WeightFormat,
-} from '@lapidary/gemma';
+} from '@lapidary/gemma/model';
 import { WeightFileError, WeightNamesError } from '../errors.js';
 import type { Container } from './open-container.js';
 

@@ -1,4 +1,4 @@
-import { dtypeInfo } from '@lapidary/kernels';
+import { dtypeInfo } from '@lapidary/kernels/dtype';
 import { canConvert, convertBytes } from '../dtype/convert.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
 import { type ByteSource, free, readAhead } from '../source/byte-source.js';

@@ -1,5 +1,5 @@
 import type { Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
-import type { DType } from '@lapidary/kernels';
+import type { DType } from '@lapidary/kernels/dtype';
 import type { JsonValue } from '../json-value.js';
 import type { LoadReport } from './report.js';
 

@@ -1,4 +1,4 @@
-import { type Layout, linearOf, type Model, withoutPrefixes } from '@lapidary/gemma';
+import { type Layout, linearOf, type Model, withoutPrefixes } from '@lapidary/gemma/model';
 import { AdapterError } from '../errors.js';
 import { placesOf } from '../layout/places.js';
 

@@ -1,4 +1,4 @@
-import { type DType, isQuantised } from '@lapidary/kernels';
+import { type DType, isQuantised } from '@lapidary/kernels/dtype';
 import { tensorBytes } from '../dtype/dequantise.js';
 
 /** A tensor on its way to a file. */

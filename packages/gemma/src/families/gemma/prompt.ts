@@ -1,7 +1,7 @@
 import {
   type ChatMessage,
+  type ChatTemplate,
   encodeTurns,
-  renderTemplate,
   takeTurns,
   type TemplateOptions,
 } from '../../text/chat-template.js';
@@ -12,10 +12,21 @@ const turnEnd = '<end_of_turn>';
 /** Around the model's turns; each marker is a token of its own. */
 const modelTurn = { opening: '<start_of_turn>model\n', closing: turnEnd } as const;
 
-/** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure); a system message goes before the first user turn. */
-export const gemmaChatTemplate = `{{ bos_token }}{% for message in messages %}{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' + (message['content'] | trim) + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}`;
+/** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure), for a model that came without a template. */
+export const gemmaChatTemplate: ChatTemplate = {
+  render(turns, { bosToken, addGenerationPrompt }) {
+    const texts = turns.map(({ role, content }) => {
+      const name = role === 'assistant' ? 'model' : role;
+      return `<start_of_turn>${name}\n${content.trim()}${turnEnd}\n`;
+    });
+    return `${bosToken}${texts.join('')}${addGenerationPrompt ? modelTurn.opening : ''}`;
+  },
+};
 
-/** The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`. @throws ChatTemplateError */
+/**
+ * The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`. A system message goes before the
+ * first user turn. @throws ChatTemplateError
+ */
 export function renderChat(
   messages: readonly ChatMessage[],
   {
@@ -23,13 +34,13 @@ export function renderChat(
     bosToken = '<bos>',
     eosToken = '<eos>',
     addGenerationPrompt = false,
-  }: Partial<TemplateOptions> = {},
+  }: Partial<TemplateOptions> & { readonly template?: ChatTemplate } = {},
 ): string {
-  return renderTemplate(takeTurns(messages), { template, bosToken, eosToken, addGenerationPrompt });
+  return template.render(takeTurns(messages), { bosToken, eosToken, addGenerationPrompt });
 }
 
 /** How a conversation is written for the model that a tokenizer came with. */
-function templateOf(tokenizer: Tokenizer): Partial<TemplateOptions> {
+function templateOf(tokenizer: Tokenizer) {
   return {
     ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
     bosToken: tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false }),
