@@ -13,12 +13,18 @@ const defaults: [flag: string, ...values: string[]][] = [
   ['--data', here('data/orders.jsonl')],
   ['--out', 'out/finetune'],
 ];
+/** What stands after a flag, `--flag value` or `--flag=value`. */
+const valueOf = (flag: string) =>
+  given[given.indexOf(flag) + 1 || given.length] ??
+  given.find((argument) => argument.startsWith(`${flag}=`))?.slice(flag.length + 1);
+
 const isDefault = !has('--model') && !has('--data');
-// What suits a model of a million parameters; large ones want gentler settings.
+// What suits a model of a million parameters; large ones want gentler settings. Rates of different optimisers are not comparable.
+const learningRates: Readonly<Record<string, string>> = { adamw: '0.01', lion: '0.003', sgd: '0.3', adafactor: '0.4' };
 const small: typeof defaults = [
   ['--steps', '60'],
   ['--batch-size', '8'],
-  ['--learning-rate', '0.01'],
+  ['--learning-rate', learningRates[valueOf('--optimizer') ?? 'adamw'] ?? '0.01'],
   ['--rank', '16'],
   ['--alpha', '32'],
   ['--max-length', '64'],

@@ -47,8 +47,8 @@ export const adafactor: Optimizer<AdafactorSettings, 'adafactor'> = {
     d: withDefault(real({ min: 1 }), 1),
     weightDecay: withDefault(real({ min: 0 }), 0),
   },
-  // A step is a share of the parameter's root mean square, at least eps2 = 1e-3 of it. A LoRA's B starts at 0 and needs
-  // the larger rate to leave that floor: on the example's LoRA 12 steps at 1e-2 learn next to nothing.
+  // A step is a share of the parameter's root mean square, at least eps2 = 1e-3 of it. A LoRA's B starts at 0 and needs the larger
+  // rate to leave that floor. On the example's LoRA, 60 steps from an eval loss of 5.22: 2.75 at 5e-2, where AdamW's default ends at 3.83.
   defaultLearningRate: { full: 1e-3, lora: 5e-2 },
   state: (shape) => ({ ...adafactorMoments(shape) }),
   hyperNames: ['learningRate', 'newShare', 'inverseRootStep', 'eps1', 'eps2', 'd', 'weightDecay', 'clipNorm'],
