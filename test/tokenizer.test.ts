@@ -53,20 +53,16 @@ it("encodes a chat to the ids of its rendered text, with the loss on the model's
     { role: 'assistant', content: 'So.' },
   ] as const;
   const { tokens, lossMask } = encodeChat(tokenizer, messages);
-  const bosToken = tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false });
-  const whole = renderChat(messages, {
-    ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
-    bosToken,
-  });
+  const whole = renderChat(tokenizer, messages);
   expect(tokens).toEqual(tokenizer.encode(whole, { addSpecialTokens: false }));
   const learned = tokenizer.decode(
     tokens.filter((_, i) => lossMask[i]),
     { skipSpecialTokens: false },
   );
   expect(learned).toBe('by the river<end_of_turn>So.<end_of_turn>');
-  expect(() => renderChat([{ role: 'model', content: 'x' }])).toThrow(ChatTemplateError);
+  expect(() => renderChat(tokenizer, [{ role: 'model', content: 'x' }])).toThrow(ChatTemplateError);
   expect(() =>
-    renderChat([
+    renderChat(tokenizer, [
       { role: 'user', content: 'x' },
       { role: 'user', content: 'y' },
     ]),
@@ -74,21 +70,24 @@ it("encodes a chat to the ids of its rendered text, with the loss on the model's
 });
 
 it('renders without a template as the Jinja template of a Gemma tokenizer does', async () => {
-  const source = (await fixtureJson<{ chat_template: string }>('tokenizer/tokenizer_config.json')).chat_template;
-  const template = await compileChatTemplate(source);
-  for (const addGenerationPrompt of [false, true]) {
-    const messages = [
-      { role: 'user', content: '  The lamp\n' },
-      { role: 'model', content: ' by the river ' },
-      { role: 'user', content: 'Why?' },
-    ] as const;
-    expect(renderChat(messages, { addGenerationPrompt })).toBe(renderChat(messages, { template, addGenerationPrompt }));
-  }
+  const tokenizer = await load();
+  expect(tokenizer.chatTemplate).toContain('<start_of_turn>');
+  const { chatTemplate: _source, applyChatTemplate: _apply, ...without } = tokenizer;
+  const messages = [
+    { role: 'user', content: '  The lamp\n' },
+    { role: 'model', content: ' by the river ' },
+    { role: 'user', content: 'Why?' },
+  ] as const;
+  for (const addGenerationPrompt of [false, true])
+    expect(renderChat(without, messages, { addGenerationPrompt })).toBe(
+      renderChat(tokenizer, messages, { addGenerationPrompt }),
+    );
 });
 
 it('says that a template cannot be read when a conversation needs it', async () => {
-  const template = await compileChatTemplate('{% for message in %}');
-  expect(() => renderChat([{ role: 'user', content: 'x' }], { template })).toThrow(ChatTemplateError);
+  const applyChatTemplate = await compileChatTemplate('{% for message in %}');
+  const tokenizer = { ...(await load()), applyChatTemplate };
+  expect(() => renderChat(tokenizer, [{ role: 'user', content: 'x' }])).toThrow(ChatTemplateError);
 });
 
 it('samples by probability, within top-k and top-p, the same for the same seed', () => {

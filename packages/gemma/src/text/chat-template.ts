@@ -53,35 +53,30 @@ export interface TemplateOptions {
   readonly addGenerationPrompt: boolean;
 }
 
-/** How the turns of a conversation become one text, special tokens included. */
-export interface ChatTemplate {
-  /** @throws ChatTemplateError where the template fails */
-  render(turns: readonly ChatMessage[], options: TemplateOptions): string;
-}
+/** Turns as one text, special tokens included. @throws ChatTemplateError where the template fails */
+export type ChatTemplate = (turns: readonly ChatMessage[], options: TemplateOptions) => string;
 
 /**
- * The template that a model came with, from its Jinja source. One that cannot be read throws ChatTemplateError when it is to render:
- * the model is of use without conversations too.
+ * The template of a Jinja source. One that cannot be read throws ChatTemplateError when it is to render: the model it came with is of
+ * use without conversations too.
  */
 export async function compileChatTemplate(source: string): Promise<ChatTemplate> {
   // Loaded here: a model without a template of its own needs no Jinja.
   const { Template } = await import('@huggingface/jinja');
   let template: InstanceType<typeof Template> | undefined;
-  return {
-    render(turns, { bosToken, eosToken, addGenerationPrompt }) {
-      try {
-        template ??= new Template(source);
-        return template.render({
-          // Templates call the model `assistant`.
-          messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
-          bos_token: bosToken,
-          eos_token: eosToken,
-          add_generation_prompt: addGenerationPrompt,
-        });
-      } catch (error) {
-        throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
-      }
-    },
+  return (turns, { bosToken, eosToken, addGenerationPrompt }) => {
+    try {
+      template ??= new Template(source);
+      return template.render({
+        // Templates call the model `assistant`.
+        messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
+        bos_token: bosToken,
+        eos_token: eosToken,
+        add_generation_prompt: addGenerationPrompt,
+      });
+    } catch (error) {
+      throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
+    }
   };
 }
 

@@ -13,8 +13,10 @@ export interface Tokenizer {
   readonly padId: number;
   /** The id of a token by its text, e.g. `<end_of_turn>`. */
   tokenId(token: string): number | undefined;
-  /** The chat template that came with the model. */
-  readonly chatTemplate?: ChatTemplate;
+  /** Jinja source of the chat template that came with the model. */
+  readonly chatTemplate?: string;
+  /** Renders by it. */
+  readonly applyChatTemplate?: ChatTemplate;
 }
 
 /** A tokenizer file that cannot be used: what is wrong with it. */
@@ -53,8 +55,11 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     throw new TokenizerError(`tokenizer.json has no ${key.replace('_', ' ')} (looked for ${names.join(', ')})`);
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
-  const { chat_template: source } = config;
-  const chatTemplate = typeof source === 'string' ? await compileChatTemplate(source) : undefined;
+  const { chat_template: chatTemplate } = config;
+  const template =
+    typeof chatTemplate === 'string'
+      ? { chatTemplate, applyChatTemplate: await compileChatTemplate(chatTemplate) }
+      : undefined;
   return {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
@@ -69,7 +74,7 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
         ? ''
         : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
     tokenId: (token) => library.token_to_id(token),
-    ...(chatTemplate && { chatTemplate }),
+    ...template,
   };
 }
 

@@ -1,10 +1,4 @@
-import {
-  type ChatMessage,
-  type ChatTemplate,
-  encodeTurns,
-  takeTurns,
-  type TemplateOptions,
-} from '../../text/chat-template.js';
+import { type ChatMessage, type ChatTemplate, encodeTurns, takeTurns } from '../../text/chat-template.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { PromptForm } from '../family.js';
 
@@ -13,39 +7,29 @@ const turnEnd = '<end_of_turn>';
 const modelTurn = { opening: '<start_of_turn>model\n', closing: turnEnd } as const;
 
 /** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure), for a model that came without a template. */
-export const gemmaChatTemplate: ChatTemplate = {
-  render(turns, { bosToken, addGenerationPrompt }) {
-    const texts = turns.map(({ role, content }) => {
-      const name = role === 'assistant' ? 'model' : role;
-      return `<start_of_turn>${name}\n${content.trim()}${turnEnd}\n`;
-    });
-    return `${bosToken}${texts.join('')}${addGenerationPrompt ? modelTurn.opening : ''}`;
-  },
+const gemmaTemplate: ChatTemplate = (turns, { bosToken, addGenerationPrompt }) => {
+  const texts = turns.map(({ role, content }) => {
+    const name = role === 'assistant' ? 'model' : role;
+    return `<start_of_turn>${name}\n${content.trim()}${turnEnd}\n`;
+  });
+  return `${bosToken}${texts.join('')}${addGenerationPrompt ? modelTurn.opening : ''}`;
 };
 
 /**
- * The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`. A system message goes before the
- * first user turn. @throws ChatTemplateError
+ * The conversation as one text by the template that the tokenizer came with, or Gemma's own, special tokens included: encode it with
+ * `addSpecialTokens: false`. A system message goes before the first user turn. @throws ChatTemplateError
  */
 export function renderChat(
+  tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
-  {
-    template = gemmaChatTemplate,
-    bosToken = '<bos>',
-    eosToken = '<eos>',
-    addGenerationPrompt = false,
-  }: Partial<TemplateOptions> & { readonly template?: ChatTemplate } = {},
+  { addGenerationPrompt = false }: { readonly addGenerationPrompt?: boolean } = {},
 ): string {
-  return template.render(takeTurns(messages), { bosToken, eosToken, addGenerationPrompt });
-}
-
-/** How a conversation is written for the model that a tokenizer came with. */
-function templateOf(tokenizer: Tokenizer) {
-  return {
-    ...(tokenizer.chatTemplate !== undefined && { template: tokenizer.chatTemplate }),
+  const render = tokenizer.applyChatTemplate ?? gemmaTemplate;
+  return render(takeTurns(messages), {
     bosToken: tokenizer.decode([tokenizer.bosId], { skipSpecialTokens: false }),
     eosToken: tokenizer.decode([tokenizer.eosId], { skipSpecialTokens: false }),
-  };
+    addGenerationPrompt,
+  });
 }
 
 /**
@@ -56,7 +40,7 @@ export function encodeChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
 ): { tokens: number[]; lossMask: boolean[] } {
-  return encodeTurns(tokenizer, renderChat(messages, templateOf(tokenizer)), modelTurn);
+  return encodeTurns(tokenizer, renderChat(tokenizer, messages), modelTurn);
 }
 
 /** A text is gone on with as it stands; a conversation goes through the chat template. */
@@ -66,9 +50,7 @@ export const gemmaPrompt: PromptForm = {
   chat: {
     encode: encodeChat,
     encodePrompt: (tokenizer, messages) =>
-      tokenizer.encode(renderChat(messages, { ...templateOf(tokenizer), addGenerationPrompt: true }), {
-        addSpecialTokens: false,
-      }),
+      tokenizer.encode(renderChat(tokenizer, messages, { addGenerationPrompt: true }), { addSpecialTokens: false }),
   },
   needsPictures: false,
   rowExample: '{"prompt": "…", "completion": "…"}',
