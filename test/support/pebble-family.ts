@@ -114,9 +114,10 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
     maxPositionEmbeddings: 64,
     eosTokenIds: [1],
     prompt: {
+      opening: () => [],
       encodePrompt: (prompt, tokenizer) => tokenizer.encode(prompt),
       isPrefixBidirectional: false,
-      chat: null,
+      chatTemplate: null,
       needsPictures: false,
       rowExample: '{"prompt": "…", "completion": "…"}',
       stopTokens: () => [],

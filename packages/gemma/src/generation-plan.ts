@@ -9,6 +9,7 @@ import {
   type InputsOf,
   type ProgramPlan,
 } from '@lapidary/tensor';
+import { PromptImagesError } from './text/prompt-images-error.js';
 import type { ForwardOptions, Model, ParamTree } from './families/family.js';
 
 /** What an answer is asked for: token ids, for a model with a vision tower after images. */
@@ -17,11 +18,6 @@ export interface ModelPrompt {
   readonly tokens: readonly number[];
   /** f32 [I·N, 3·p·p]: patches of I images. */
   readonly patches?: Float32Array;
-}
-
-/** A prompt with pictures for a model that sees none, or without for one that answers about pictures. */
-export class PromptImagesError extends Error {
-  override readonly name = 'PromptImagesError';
 }
 
 /** Tokens of a prompt's text, and patches of its images. */

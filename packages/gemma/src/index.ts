@@ -13,7 +13,6 @@ export {
   type GenerationOptions,
   type GenerationPlan,
   planGeneration,
-  PromptImagesError,
   type ModelPrompt,
   type PromptSize,
 } from './generation-plan.js';
@@ -21,13 +20,37 @@ export {
 // Text
 export {
   ChatTemplateError,
-  compileChatTemplate,
+  contentText,
+  turnsOfModel,
   type ChatMessage,
+  type ChatTools,
+  type TextPart,
+  type ToolCall,
+} from './text/chat-message.js';
+export {
+  compileChatTemplate,
   type ChatTemplate,
+  type RenderedChat,
   type TemplateOptions,
 } from './text/chat-template.js';
+export {
+  encodeChat,
+  encodeChatPrompt,
+  renderChat,
+  type EncodeChatOptions,
+  type EncodedChat,
+} from './text/encode-chat.js';
+export { withoutEnding, withoutOpening } from './text/markers.js';
+export { PromptImagesError } from './text/prompt-images-error.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
-export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
+export {
+  createTextStream,
+  TokenizerError,
+  tokenizerFromJson,
+  withChatTemplate,
+  type Tokenizer,
+} from './text/tokenizer.js';
+export { chatTemplatesOf, type ChatTemplates } from './text/chat-template.js';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.js';
 export { tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
 

@@ -287,7 +287,7 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     adapter: null,
     images: [],
     prompt: '007',
-    chat: true,
+    chat: null,
     maxTokens: 256,
     temperature: 0,
     topK: null,
@@ -311,7 +311,11 @@ test.each([
   ['text', false, 'rows {text}: the prompt is continued as it stands (--chat'],
   ['messages', true, 'rows {messages}: the prompt goes into the chat template (--raw'],
   ['mixed', true, 'rows of several forms: the prompt goes into the chat template (--raw'],
-  [undefined, true, 'what it was trained on is not known: the prompt goes into the chat template (--raw'],
+  [
+    undefined,
+    null,
+    'what it was trained on is not known: the prompt goes into the chat template if the model came with one',
+  ],
 ])('generate with an adapter of %s rows: prompts as in training, and which is told', async (rows, chat, told) => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
   try {

@@ -117,7 +117,7 @@ async function readImage(path: string): Promise<Uint8Array> {
 
 async function generate(
   request: GenerateRequest,
-  { onText, signal }: Parameters<Engine['generate']>[1],
+  { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
   const began = performance.now();
   const images = await Promise.all(request.images.map(readImage));
@@ -126,7 +126,15 @@ async function generate(
     ...(request.adapter !== null && { adapter: request.adapter }),
   });
   try {
-    const prompt = request.chat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
+    const { chatTemplateFrom } = model;
+    const isChat = request.chat ?? chatTemplateFrom !== 'family';
+    if (chatTemplateFrom === 'family' && request.chat !== false)
+      onNotice(
+        isChat
+          ? 'The model came without a chat template: the prompt is put into the turns of its family.'
+          : 'The model came without a chat template: the prompt is continued as it stands (--chat puts it into the turns of its family).',
+      );
+    const prompt = isChat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
     const answer = model.answer(prompt, {
       maxNewTokens: request.maxTokens,
       temperature: request.temperature,

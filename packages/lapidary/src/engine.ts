@@ -48,8 +48,8 @@ export interface GenerateRequest {
   readonly prompt: string;
   /** Paths of pictures that it is about. */
   readonly images: readonly string[];
-  /** The prompt is put into the model's chat template; false: it is continued as it stands. */
-  readonly chat: boolean;
+  /** The prompt is put into the chat template; false: it is continued as it stands; null: as the model came, with a template or without. */
+  readonly chat: boolean | null;
   readonly maxTokens: number;
   /** 0: always the likeliest token. */
   readonly temperature: number;
@@ -80,6 +80,11 @@ export interface Engine {
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,
-    options: { readonly onText: (text: string) => void; readonly signal: AbortSignal },
+    options: {
+      readonly onText: (text: string) => void;
+      /** What was decided for the user, in a sentence. */
+      readonly onNotice: (notice: string) => void;
+      readonly signal: AbortSignal;
+    },
   ): Promise<GenerateResult>;
 }

@@ -1,8 +1,10 @@
 import {
   ChatTemplateError,
+  contentText,
   createRandom,
   createTextStream,
   decodeImage,
+  encodeChatPrompt,
   Generator,
   loraScale,
   loraSpecs,
@@ -113,6 +115,12 @@ export class TextModel {
     }
   }
 
+  /** Whose chat template messages go through: the one that the model came with, its family's; null where it knows no conversations. */
+  get chatTemplateFrom(): 'model' | 'family' | null {
+    if (this.#model.prompt.chatTemplate === null) return null;
+    return this.tokenizer.applyChatTemplate === undefined ? 'family' : 'model';
+  }
+
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
    * A model that knows no chat answers a text, or the one message there is.
@@ -217,11 +225,12 @@ export class TextModel {
   #tokensOf(prompt: string | readonly ChatMessage[]): readonly number[] {
     const { name, prompt: form } = this.#model;
     if (typeof prompt === 'string') return form.encodePrompt(prompt, this.tokenizer);
-    if (form.chat) return form.chat.encodePrompt(this.tokenizer, prompt);
+    const { chatTemplate: template } = form;
+    if (template) return encodeChatPrompt(this.tokenizer, prompt, { template, stopTokens: this.#stopTokens() });
     const [message, ...others] = prompt;
     if (message === undefined || others.length > 0)
       throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
-    return form.encodePrompt(message.content, this.tokenizer);
+    return form.encodePrompt(contentText(message, 0) ?? '', this.tokenizer);
   }
 
   /** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */

@@ -1,7 +1,7 @@
 import type { Tensor, Tree } from '@lapidary/tensor';
 import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { ChatMessage } from '../text/chat-template.js';
+import type { ChatTemplate } from '../text/chat-template.js';
 import type { Layout } from './layout.js';
 
 // What everything above asks of an architecture. A family is a value that says all of it; to add one is to add a folder here and
@@ -74,29 +74,22 @@ export interface VisionGeometry {
 
 /** How a model is spoken to. */
 export interface PromptForm {
-  /** Token ids that an answer to a plain prompt follows, beginning-of-sequence included. */
+  /**
+   * Texts that stand before a prompt in any case: `<bos>`. A prompt may begin with them, and has them once then too.
+   */
+  opening(tokenizer: Tokenizer): readonly string[];
+  /** Token ids that an answer to a plain prompt follows, beginning-of-sequence included. @throws PromptImagesError */
   encodePrompt(prompt: string, tokenizer: Tokenizer): number[];
   /** Whether the tokens of pictures and prompt see each other in both directions, as one block. */
   readonly isPrefixBidirectional: boolean;
-  /** How a conversation is written; null for a model that knows none and answers single prompts. */
-  readonly chat: ChatForm | null;
+  /** How a conversation is written where the tokenizer says nothing; null for a model that knows none and answers single prompts. */
+  readonly chatTemplate: ChatTemplate | null;
   /** Whether every row must be a prompt with at least one picture. */
   readonly needsPictures: boolean;
   /** What its rows look like, for messages: `{"prompt": "…", "completion": "…"}`. */
   readonly rowExample: string;
   /** Tokens beside the configuration's and the tokenizer's that end an answer: `<end_of_turn>`. */
   stopTokens(tokenizer: Tokenizer): readonly number[];
-}
-
-/** How a conversation becomes tokens. */
-export interface ChatForm {
-  /** Token ids of a conversation, and which of them the model is to learn: its own turns with their ends. @throws ChatTemplateError */
-  encode(
-    tokenizer: Tokenizer,
-    messages: readonly ChatMessage[],
-  ): { readonly tokens: number[]; readonly lossMask: boolean[] };
-  /** Token ids of a conversation that the model is to go on with. @throws ChatTemplateError */
-  encodePrompt(tokenizer: Tokenizer, messages: readonly ChatMessage[]): number[];
 }
 
 /** A tree of parameters as a model's functions take it; adapters stand as `lora` beside the weight of their linear. */

@@ -1,5 +1,5 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
-import { type ChatTemplate, compileChatTemplate } from './chat-template.js';
+import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -15,8 +15,14 @@ export interface Tokenizer {
   tokenId(token: string): number | undefined;
   /** Jinja source of the chat template that came with the model. */
   readonly chatTemplate?: string;
-  /** Renders by it. */
+  /** Writes conversations by it; see `renderChat`. */
   readonly applyChatTemplate?: ChatTemplate;
+}
+
+/** The texts of special tokens, as templates take them. */
+export function specialTexts(tokenizer: Tokenizer): { readonly bosToken: string; readonly eosToken: string } {
+  const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
+  return { bosToken: textOf(tokenizer.bosId), eosToken: textOf(tokenizer.eosId) };
 }
 
 /** A tokenizer file that cannot be used: what is wrong with it. */
@@ -55,12 +61,8 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     throw new TokenizerError(`tokenizer.json has no ${key.replace('_', ' ')} (looked for ${names.join(', ')})`);
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
-  const { chat_template: chatTemplate } = config;
-  const template =
-    typeof chatTemplate === 'string'
-      ? { chatTemplate, applyChatTemplate: await compileChatTemplate(chatTemplate) }
-      : undefined;
-  return {
+  const templates = chatTemplatesOf(config.chat_template);
+  const tokenizer: Tokenizer = {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
     padId: special('pad_token', ['<pad>', '<unk>']),
@@ -74,8 +76,17 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
         ? ''
         : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
     tokenId: (token) => library.token_to_id(token),
-    ...template,
   };
+  return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
+}
+
+/** The tokenizer with another chat template. */
+export async function withChatTemplate(tokenizer: Tokenizer, templates: ChatTemplates): Promise<Tokenizer> {
+  const plain = await compileChatTemplate(templates.default);
+  const withTools = templates.toolUse === undefined ? plain : await compileChatTemplate(templates.toolUse);
+  const applyChatTemplate: ChatTemplate = (messages, options) =>
+    ((options.tools?.length ?? 0) > 0 ? withTools : plain)(messages, options);
+  return { ...tokenizer, chatTemplate: templates.default, applyChatTemplate };
 }
 
 /** Tells text as tokens come, holding back bytes of a character that is not complete yet. */

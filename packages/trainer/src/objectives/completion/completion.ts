@@ -1,4 +1,4 @@
-import { sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
+import { contentText, sumTokenLosses, turnsOfModel, type Model, type WeightFormat } from '@lapidary/gemma';
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
@@ -106,14 +106,13 @@ async function encode(
   const count = countPictures([...train.rows, ...held.rows], train.file, model);
   const notices: string[] = [];
   const examplesOf = ({ rows, file, options }: RowSource<TextualRow>): CompletionExample[] => {
-    const { examples, skipped, truncated } = tokeniseRows(rows, context.tokenizer, {
+    const { examples, notices: told } = tokeniseRows(rows, context.tokenizer, {
       ...options,
       maxLength: limits.maxLength,
       file,
       model,
     });
-    if (skipped > 0) notices.push(`${file}: ${skipped} rows of more than ${limits.maxLength} tokens were left out.`);
-    if (truncated > 0) notices.push(`${file}: ${truncated} rows were cut to ${limits.maxLength} tokens.`);
+    notices.push(...told);
     const { vision, preparePicture } = model;
     if (count === 0 || vision === undefined || preparePicture === undefined) return examples;
     const how = { format, ...(limits.imagePreset !== null && { preset: limits.imagePreset }) };
@@ -145,6 +144,14 @@ function assumedExamples({ vision }: Model, { maxLength, batchSize }: TaskLimits
   return Array.from({ length: batchSize }, () => example);
 }
 
+/** The answer in the data; null where there is none, or where it is a call. */
+function expectedOf(row: TextualRow): string | null {
+  if ('prompt' in row) return row.completion;
+  if (!('messages' in row)) return null;
+  const last = turnsOfModel(row.messages).at(-1);
+  return last === undefined ? null : contentText(row.messages[last]!, last);
+}
+
 /** Answers to the prompts of the first examples. */
 function planCompletionSamples(
   examples: readonly CompletionExample[],
@@ -154,9 +161,9 @@ function planCompletionSamples(
   const { tokenizer, model } = context;
   const prompts = examples.slice(0, sampleCount).map(({ row, tokens, patches, pictures }) => ({
     id: `line ${row.line}`,
-    tokens: tokenizer ? promptTokens(row, tokenizer, model.prompt).slice(0, maxLength) : [...tokens],
+    tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
     patchCount: patches,
-    expected: 'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null,
+    expected: expectedOf(row),
     patches: async () => pictures?.patchesOf(row),
     pictures: async () => pictures?.dataUrlsOf(row) ?? [],
   }));

@@ -1,7 +1,9 @@
 import {
+  chatTemplatesOf,
   tokenizerFromGguf,
   tokenizerFromJson,
   tokenizerFromSentencePiece,
+  withChatTemplate,
   type Model,
   type Tokenizer,
 } from '@lapidary/gemma';
@@ -28,16 +30,24 @@ export async function openModel(loader: WeightLoader): Promise<OpenModel> {
 }
 
 async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
+  const config: unknown = JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}');
+  const tokenizer = await tokenizerOf(weights, config);
+  // As transformers: a file of its own wins over what is in the configuration.
+  const file = await weights.readText('chat_template.jinja');
+  const templates =
+    file === undefined ? chatTemplatesOf((config as { chat_template?: unknown }).chat_template) : { default: file };
+  return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
+}
+
+async function tokenizerOf(weights: OpenedWeights, config: unknown): Promise<Tokenizer> {
   const text = await weights.readText('tokenizer.json');
-  if (text === undefined && weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
-  if (text === undefined) {
-    const { tokenizerFiles } = weights.model;
-    for (const name of tokenizerFiles) {
-      const bytes = await weights.readBytes(name);
-      if (bytes !== undefined) return tokenizerFromSentencePiece(bytes);
-    }
-    const allowed = `a tokenizer.json, or one of ${tokenizerFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
-    throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
+  if (text !== undefined) return tokenizerFromJson(JSON.parse(text), config);
+  if (weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
+  const { tokenizerFiles } = weights.model;
+  for (const name of tokenizerFiles) {
+    const bytes = await weights.readBytes(name);
+    if (bytes !== undefined) return tokenizerFromSentencePiece(bytes);
   }
-  return tokenizerFromJson(JSON.parse(text), JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}'));
+  const allowed = `a tokenizer.json, or one of ${tokenizerFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
+  throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
 }
