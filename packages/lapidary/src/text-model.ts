@@ -164,7 +164,8 @@ export class TextModel {
       }
       const rest = filter.push(text.flush()) + filter.flush();
       if (rest !== '') yield rest;
-      return end(filter.stopped || count < maxNewTokens ? 'stop' : 'length');
+      const isFull = promptTokens + count > generator.maxLength;
+      return end(filter.stopped || (count < maxNewTokens && !isFull) ? 'stop' : 'length');
     } finally {
       await generator.destroy();
     }

@@ -116,6 +116,6 @@ export {
   type UpdatePlan,
 } from './run/prepare/programs.js';
 export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './run/profile/profile-training.js';
-export { createDeviceSink } from './run/train/load-model.js';
+export { createDeviceSink } from './run/device-sink.js';
 export { runTraining } from './run/train/run-training.js';
 export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

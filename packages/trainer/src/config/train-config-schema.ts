@@ -59,15 +59,16 @@ const loraSchema = v.object(
     rslora: withDefault(flag, false),
     dropout: withDefault(real({ min: 0, below: 1 }), 0),
     targets: withDefault(
-      v.custom<readonly LoraTarget[] | RegExp>(
+      v.custom<'all' | readonly LoraTarget[] | RegExp>(
         (value) =>
+          value === 'all' ||
           value instanceof RegExp ||
           (Array.isArray(value) &&
             value.length > 0 &&
             value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
-        `a RegExp of paths, or a list of ${targetNames}`,
+        `'all', a RegExp of paths, or a list of ${targetNames}`,
       ),
-      loraTargets,
+      'all',
     ),
     towers: withDefault(
       listOf<Tower>((value) => towers.includes(value as Tower), `a list of ${towers.map((t) => `'${t}'`).join(', ')}`, {

@@ -56,9 +56,9 @@ export interface LoraConfig {
   readonly rslora: boolean;
   /** Chance that an input of the adapter is zeroed in training. */
   readonly dropout: number;
-  /** Names of linears, or a pattern of their paths in whatever tower. */
-  readonly targets: readonly LoraTarget[] | RegExp;
-  /** Where linears named by `targets` are adapted. */
+  /** All linears, those of these names, or a pattern of their paths in whatever tower. */
+  readonly targets: 'all' | readonly LoraTarget[] | RegExp;
+  /** Where linears are adapted, but for a pattern. */
   readonly towers: readonly Tower[];
   /** Indices of layers; null for all. */
   readonly layers: readonly number[] | null;

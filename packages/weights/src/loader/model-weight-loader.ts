@@ -62,7 +62,8 @@ export function modelWeightLoader<C extends ModelConfig = ModelConfig>(
           return openModel<C>({
             whole,
             parts: new Map(partNames.map((name, i) => [name, others[i] as ModelSource])),
-            beside: [...sources].reverse(),
+            // The whole model's tokenizer before that of a part: a decoder's knows nothing of places and pictures.
+            beside: tokenizer === undefined ? sources : [sources.at(-1)!, ...sources.slice(0, -1)],
             close,
             options,
           });

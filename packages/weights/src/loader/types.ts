@@ -38,9 +38,9 @@ export interface LoadOptions {
   readonly onProgress?: (progress: { bytes: number; totalBytes: number; path: string }) => void;
   readonly signal?: AbortSignal;
   /** Targets that may be without weights; handed to `sink.initialise`. */
-  readonly allowMissing?: RegExp;
+  readonly allowMissing?: RegExp | ((path: string) => boolean);
   /** Parameters in the file that may be without a target. */
-  readonly allowUnused?: RegExp;
+  readonly allowUnused?: RegExp | ((path: string) => boolean);
   /** Largest piece read at once. Default 8 MiB. */
   readonly chunkBytes?: number;
 }

@@ -103,7 +103,7 @@ async function encode(
   },
 ): Promise<RunData<CompletionExample>> {
   const { train, held, context } = parts;
-  const count = countPictures([...train.rows, ...held.rows], train.file, model);
+  const count = countPictures([train, held], model);
   const notices: string[] = [];
   const examplesOf = ({ rows, file, options }: RowSource<TextualRow>): CompletionExample[] => {
     const { examples, notices: told } = tokeniseRows(rows, context.tokenizer, {

@@ -1,3 +1,4 @@
+import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import type { JsonValue, TensorData } from '@lapidary/weights';
 import * as v from 'valibot';
@@ -6,6 +7,7 @@ import { CheckpointCorruptError, ResumeMismatchError } from '../../errors/errors
 import type { FileStore } from '../../store/file-store.js';
 import { loadLatestCheckpoint, readCheckpointState, type LoadedCheckpoint } from '../../store/load-checkpoint.js';
 import { saveCheckpoint } from '../../store/save-checkpoint.js';
+import { createDeviceSink } from '../device-sink.js';
 import type { Trained } from '../prepare/programs.js';
 import { readPieces } from '../read-pieces.js';
 
@@ -61,6 +63,7 @@ export async function readRunState(store: FileStore): Promise<RunState | null> {
  * @throws ResumeMismatchError when it belongs to other weights than `weights` is the fingerprint of; CheckpointCorruptError
  */
 export async function restoreRun(
+  gpu: Gpu,
   store: FileStore,
   trained: readonly Trained[],
   weights: string,
@@ -74,7 +77,9 @@ export async function restoreRun(
     throw new ResumeMismatchError({ location: store.location, changes });
   }
   for (const { file, reason } of found.rejected) await onNotice(`${file} is damaged and was passed over: ${reason}`);
-  for (const [name, variable] of trained.flatMap(partsOf)) {
+  const parts = new Map(trained.flatMap(partsOf));
+  const sink = createDeviceSink(gpu, parts);
+  for (const [name, variable] of parts) {
     const stored = found.tensors.get(name);
     if (stored === undefined || stored.shape.join() !== variable.type.shape.join()) {
       throw new CheckpointCorruptError({
@@ -82,7 +87,7 @@ export async function restoreRun(
         rejected: [{ file: found.manifest, reason: `'${name}' is missing or of another shape` }],
       });
     }
-    variable.write(await stored.read());
+    await sink.write(name, 0, await stored.read());
   }
   return state;
 }

@@ -1,5 +1,6 @@
 import {
   chatTemplatesOf,
+  TokenizerError,
   tokenizerFromGguf,
   tokenizerFromJson,
   tokenizerFromSentencePiece,
@@ -30,18 +31,17 @@ export async function openModel(loader: WeightLoader): Promise<OpenModel> {
 }
 
 async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
-  const config: unknown = JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}');
+  const config = (await readJson(weights, 'tokenizer_config.json')) ?? {};
   const tokenizer = await tokenizerOf(weights, config);
   // As transformers: a file of its own wins over what is in the configuration.
   const file = await weights.readText('chat_template.jinja');
-  const templates =
-    file === undefined ? chatTemplatesOf((config as { chat_template?: unknown }).chat_template) : { default: file };
+  const templates = file === undefined ? chatTemplatesOf(config['chat_template']) : { default: file };
   return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
 }
 
-async function tokenizerOf(weights: OpenedWeights, config: unknown): Promise<Tokenizer> {
-  const text = await weights.readText('tokenizer.json');
-  if (text !== undefined) return tokenizerFromJson(JSON.parse(text), config);
+async function tokenizerOf(weights: OpenedWeights, config: object): Promise<Tokenizer> {
+  const json = await readJson(weights, 'tokenizer.json');
+  if (json !== undefined) return tokenizerFromJson(json, config);
   if (weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
   const { tokenizerFiles } = weights.model;
   for (const name of tokenizerFiles) {
@@ -50,4 +50,19 @@ async function tokenizerOf(weights: OpenedWeights, config: unknown): Promise<Tok
   }
   const allowed = `a tokenizer.json, or one of ${tokenizerFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
   throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
+}
+
+/** A JSON object beside the weights; undefined where there is none. @throws TokenizerError naming the file */
+async function readJson(weights: OpenedWeights, name: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const text = await weights.readText(name);
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new TokenizerError(`${name} is no JSON: ${(error as Error).message}. Download or copy it again.`);
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new TokenizerError(`${name} holds no JSON object. Is it another file by that name?`);
+  return json as Record<string, unknown>;
 }

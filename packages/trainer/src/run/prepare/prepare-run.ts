@@ -78,7 +78,7 @@ export async function prepareRun(
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
-    const budgetNotices = describeBudget(chosen.plan, config.memoryBudget);
+    const budgetNotices = describeBudget(chosen.plan, config);
     if (gpu !== null && options.refuse !== false) {
       const tight = checkFit(chosen.profile, chosen.plan, config);
       if (tight !== null) await logger?.onNotice?.(tight);
@@ -111,7 +111,7 @@ export function planRelease(
   const data = { train, held: isEvaluated ? train : [], notices: [] };
   const { matmulPrecision } = config;
   const plan = planner(config, model, task, data)(deriveProfile(profile, { matmulPrecision }));
-  return { config, model, plan, budgetNotices: describeBudget(plan, config.memoryBudget) };
+  return { config, model, plan, budgetNotices: describeBudget(plan, config) };
 }
 
 function bindTask(config: ResolvedTrainConfig, model: Model, weightFormat: WeightFormat): Task {

@@ -42,17 +42,20 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   );
   for (const notice of notices) await logger.onNotice(notice);
   let gpu: Gpu | undefined;
+  let begun: RunState | null = null;
   try {
     gpu = options.gpu ?? (await openGpu());
+    begun = resumes ? await readRunState(store) : null;
     const about = { store, resumes, logger, began, startedAt, ...(signal && { signal }) };
-    const summary = await train(gpu, config, about);
+    const summary = await train(gpu, config, about, begun);
     await logger.onEnd(summary);
     return summary;
   } catch (error) {
-    const reason =
-      signal?.aborted && (error as Error | null)?.name === 'AbortError'
-        ? new TrainingInterruptedError({ step: 0, checkpoint: null }, { cause: error })
-        : error;
+    // What a signal carries, an AbortError if its owner says nothing else.
+    const isAbort =
+      signal?.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError'));
+    const at = { step: begun?.step ?? 0, checkpoint: begun && `checkpoint ${begun.step}` };
+    const reason = isAbort ? new TrainingInterruptedError(at, { cause: error }) : error;
     await logger.onFail(reason);
     throw reason;
   } finally {
@@ -64,9 +67,9 @@ async function train(
   gpu: Gpu,
   config: ResolvedTrainConfig,
   about: Omit<Session, 'gpu' | 'prepared' | 'foreignBytes'>,
+  begun: RunState | null,
 ): Promise<TrainingSummary> {
-  const { store, resumes, logger, signal } = about;
-  const begun = resumes ? await readRunState(store) : null;
+  const { store, logger, signal } = about;
   const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
   try {
     await recordRows(store, prepared.data.train);
@@ -88,14 +91,14 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
   const compiling = Promise.all([compilingSamples, Trainer.prepare(gpu, plan)]);
   const report = await loadModel(gpu, open.weights, model, config, {
-    onProgress: (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
+    onProgress: (done, total) => logger.onPhase({ name: 'Loading weights', done, total }),
     // What is awaited later (samples, then the first step) is then made, or on its way.
     compiling,
     ...(signal && { signal }),
   });
   await tellFresh(report, logger);
   // Those of this device, where it is another than before.
-  const found = resumes ? await restoreRun(store, model.step.trained, report.fingerprint, logger.onNotice) : null;
+  const found = resumes ? await restoreRun(gpu, store, model.step.trained, report.fingerprint, logger.onNotice) : null;
   const restored = found && { ...found, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {
