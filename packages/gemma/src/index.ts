@@ -41,6 +41,7 @@ export {
   type EncodedChat,
 } from './text/encode-chat.js';
 export { withoutEnding, withoutOpening } from './text/markers.js';
+export { stopTokensOf } from './text/stop-tokens.js';
 export { PromptImagesError } from './text/prompt-images-error.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
 export {

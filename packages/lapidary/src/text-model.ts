@@ -13,6 +13,7 @@ import {
   planVariables,
   PromptImagesError,
   sampleToken,
+  stopTokensOf,
   type ChatMessage,
   type Model,
   type ModelConfig,
@@ -153,7 +154,7 @@ export class TextModel {
       const chosen = generator.generate(asked, {
         maxNewTokens,
         choose,
-        stopTokens: this.#stopTokens(),
+        stopTokens: stopTokensOf(this.#model, this.tokenizer),
         ...(signal && { signal }),
       });
       for await (const token of chosen) {
@@ -227,17 +228,15 @@ export class TextModel {
     const { name, prompt: form } = this.#model;
     if (typeof prompt === 'string') return form.encodePrompt(prompt, this.tokenizer);
     const { chatTemplate: template } = form;
-    if (template) return encodeChatPrompt(this.tokenizer, prompt, { template, stopTokens: this.#stopTokens() });
+    if (template)
+      return encodeChatPrompt(this.tokenizer, prompt, {
+        template,
+        stopTokens: stopTokensOf(this.#model, this.tokenizer),
+      });
     const [message, ...others] = prompt;
     if (message === undefined || others.length > 0)
       throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
     return form.encodePrompt(contentText(message, 0) ?? '', this.tokenizer);
-  }
-
-  /** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */
-  #stopTokens(): readonly number[] {
-    const { eosTokenIds, prompt } = this.#model;
-    return [...eosTokenIds, this.tokenizer.eosId, ...prompt.stopTokens(this.tokenizer)];
   }
 
   /** Gives back the model's memory, and the device if it was opened for it. */

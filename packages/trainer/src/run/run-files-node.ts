@@ -6,7 +6,7 @@ import { DatasetError } from '../data/errors.js';
 import { fetchImage } from '../data/fetch-image.js';
 import { createNodeFileStore, removeUnfinishedFiles } from '../store/file-store-node.js';
 import type { FileStore } from '../store/file-store.js';
-import type { MachineMemory } from './prepare/check-fit.js';
+import type { MachineMemory } from './machine-memory.js';
 
 /** The store of a run's output folder. */
 export async function openRunStore(outDir: string): Promise<FileStore> {

@@ -2,12 +2,13 @@ import type { JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
 import { ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
+import { rowFormats } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
-const rowsForms = ['messages', 'completion', 'text', 'mixed'] as const;
+const rowsForms = [...rowFormats, 'mixed'] as const;
 const jsonSchema: v.GenericSchema<JsonValue> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(jsonSchema), v.record(v.string(), jsonSchema)]),
 );

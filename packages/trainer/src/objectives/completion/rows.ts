@@ -1,5 +1,6 @@
 import type { ChatMessage, ChatTools } from '@lapidary/gemma';
 import * as v from 'valibot';
+import type { RowFormat } from '../../data/data-options.js';
 import { DatasetError } from '../../data/errors.js';
 
 const part = v.object({
@@ -36,10 +37,7 @@ const forms = {
     tools: v.nullish(v.array(object)),
   }),
   text: v.object({ text: v.pipe(v.string(), v.nonEmpty('must not be empty')) }),
-};
-/** Forms that rows may have. */
-export type RowFormat = keyof typeof forms;
-
+} satisfies Record<RowFormat, v.GenericSchema>;
 export type ImageReference = v.InferOutput<typeof image>;
 export type CompletionRow = v.InferOutput<typeof forms.completion>;
 /** A conversation in OpenAI's form. */

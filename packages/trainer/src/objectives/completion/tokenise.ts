@@ -5,6 +5,7 @@ import {
   type Model,
   type PromptForm,
   PromptImagesError,
+  stopTokensOf,
   type Tokenizer,
   turnsOfModel,
   withoutEnding,
@@ -40,11 +41,9 @@ export interface TokeniseOptions {
 }
 
 /** How a conversation is encoded for a model; null for one that knows none. */
-function chatOptions({ tools }: MessagesRow, tokenizer: Tokenizer, { prompt, eosTokenIds }: TokeniseOptions['model']) {
-  const { chatTemplate: template } = prompt;
-  if (template === null) return null;
-  const stopTokens = [...eosTokenIds, tokenizer.eosId, ...prompt.stopTokens(tokenizer)];
-  return { template, stopTokens, ...(tools && { tools }) };
+function chatOptions({ tools }: MessagesRow, tokenizer: Tokenizer, model: TokeniseOptions['model']) {
+  const { chatTemplate: template } = model.prompt;
+  return template && { template, stopTokens: stopTokensOf(model, tokenizer), ...(tools && { tools }) };
 }
 
 /** The prompt's tokens as they are in training: what generation begins with. */

@@ -1,5 +1,6 @@
 import { openRunData, openRunImage } from '#run-files';
-import type { DataOptions, ResolvedTrainConfig } from '../../config/train-config.js';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import type { DataOptions } from '../../data/data-options.js';
 import { splitRows } from '../../data/order.js';
 import { readJsonl, rowsOf } from '../../data/read-jsonl.js';
 import type { Objective, RowSource, RunData, Task } from '../../objectives/objective.js';
