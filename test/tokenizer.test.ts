@@ -5,7 +5,7 @@ import { fixtureJson } from './support/safetensors-fixture.js';
 
 interface Cases {
   encode: { text: string; ids: number[]; idsWithBos: number[]; decoded: string }[];
-  decode: { ids: number[]; text?: string; decoded?: string; textWithSpecials?: string }[];
+  decode: { ids: number[]; text: string; textWithoutSpecials: string }[];
 }
 
 const load = async () =>
@@ -21,6 +21,16 @@ it('encodes and decodes as Hugging Face does', async () => {
     expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(ids);
     expect(tokenizer.encode(text)).toEqual(idsWithBos);
     expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(decoded);
+  }
+});
+
+it('decodes runs of bytes, UTF-8 or not, as Hugging Face does', async () => {
+  const tokenizer = await load();
+  const { decode } = await fixtureJson<Cases>('tokenizer/cases.json');
+  expect(decode.length).toBeGreaterThan(80);
+  for (const { ids, text, textWithoutSpecials } of decode) {
+    expect(tokenizer.decode(ids, { skipSpecialTokens: false }), ids.join()).toBe(text);
+    expect(tokenizer.decode(ids), ids.join()).toBe(textWithoutSpecials);
   }
 });
 

@@ -1,4 +1,5 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { byteRunDecoder } from './byte-runs.js';
 import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
 
 /** Text to token ids and back. */
@@ -62,6 +63,8 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
   const templates = chatTemplatesOf(config.chat_template);
+  const added = library.get_added_tokens_decoder();
+  const withByteRuns = byteRunDecoder(tokenizerJson as object, (id) => added.get(id)?.special === true);
   const tokenizer: Tokenizer = {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
@@ -71,10 +74,12 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
       const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },
-    decode: (ids, { skipSpecialTokens = true } = {}) =>
-      ids.length === 0
-        ? ''
-        : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+    decode: (ids, { skipSpecialTokens = true } = {}) => {
+      const decode = (some: number[]) =>
+        library.decode(some, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+      if (ids.length === 0) return '';
+      return withByteRuns === undefined ? decode([...ids]) : withByteRuns(ids, { skip: skipSpecialTokens, decode });
+    },
     tokenId: (token) => library.token_to_id(token),
   };
   return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
