@@ -7,7 +7,15 @@ import {
   tokenizerFromJson,
   tokenizerFromSentencePiece,
 } from '@lapidary/gemma';
-import { DatasetError, parseRow, promptTokens, readJsonl, tokeniseRows, type TokeniseOptions } from '@lapidary/trainer';
+import {
+  DatasetError,
+  describeTokenised,
+  parseRow,
+  promptTokens,
+  readJsonl,
+  tokeniseRows,
+  type TokeniseOptions,
+} from '@lapidary/trainer';
 import { describe, expect, it } from 'vitest';
 import { fixtureBytes, fixtureJson } from './support/safetensors-fixture.js';
 
@@ -26,7 +34,8 @@ const pictureModel = modelOf(paliGemmaPresets['paligemma-3b-224']);
 const usual: TokeniseOptions = { maxLength: 64, lossOn: 'completion', tooLong: 'error', file: 'rows.jsonl', model };
 function tokenise(rows: readonly object[], tokenizer: Tokenizer = own, options: Partial<TokeniseOptions> = {}) {
   const parsed = rows.map((row, i) => parseRow(row, 'rows.jsonl', i + 1));
-  return tokeniseRows(parsed, tokenizer, { ...usual, ...options });
+  const { examples, counts } = tokeniseRows(parsed, tokenizer, { ...usual, ...options });
+  return { examples, notices: describeTokenised([counts], options.maxLength ?? usual.maxLength) };
 }
 /** A row's tokens as texts, what is learned between ⟦ and ⟧. */
 function shown(row: object, tokenizer: Tokenizer = own, options: Partial<TokeniseOptions> = {}): string {
@@ -56,7 +65,7 @@ describe('marks that are put there anyway stand there once', () => {
 
   it('and the run says so, once a file', () => {
     const { notices } = tokenise([{ text: '<bos>a' }, { text: 'b' }, { prompt: 'a', completion: 'b<eos>' }]);
-    expect(notices).toEqual([expect.stringMatching(/^rows\.jsonl: 2 rows had marks .*once/)]);
+    expect(notices).toEqual([expect.stringMatching(/^2 rows had marks .*once/)]);
     expect(tokenise([{ text: 'a' }, { prompt: '', completion: 'b' }]).notices).toEqual([]);
   });
 

@@ -27,9 +27,11 @@ export {
 } from './objectives/completion/completion.js';
 export { parseRow, type TextualRow } from './objectives/completion/rows.js';
 export {
+  describeTokenised,
   promptTokens,
   tokeniseRows,
   type CompletionExample,
+  type TokeniseCounts,
   type TokeniseOptions,
 } from './objectives/completion/tokenise.js';
 export type * from './objectives/objective.js';

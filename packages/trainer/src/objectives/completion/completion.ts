@@ -17,7 +17,13 @@ import type {
 import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
 import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
-import { promptTokens, tokeniseRows, type CompletionExample } from './tokenise.js';
+import {
+  describeTokenised,
+  promptTokens,
+  tokeniseRows,
+  type CompletionExample,
+  type TokeniseCounts,
+} from './tokenise.js';
 
 /** Settings of the objective `completion`. */
 export interface CompletionSettings {
@@ -104,15 +110,15 @@ async function encode(
 ): Promise<RunData<CompletionExample>> {
   const { train, held, context } = parts;
   const count = countPictures([train, held], model);
-  const notices: string[] = [];
+  const countsOf = new Map<string, TokeniseCounts[]>();
   const examplesOf = ({ rows, file, options }: RowSource<TextualRow>): CompletionExample[] => {
-    const { examples, notices: told } = tokeniseRows(rows, context.tokenizer, {
+    const { examples, counts } = tokeniseRows(rows, context.tokenizer, {
       ...options,
       maxLength: limits.maxLength,
       file,
       model,
     });
-    notices.push(...told);
+    countsOf.set(file, [...(countsOf.get(file) ?? []), counts]);
     const { vision, preparePicture } = model;
     if (count === 0 || vision === undefined || preparePicture === undefined) return examples;
     const how = { format, ...(limits.imagePreset !== null && { preset: limits.imagePreset }) };
@@ -123,11 +129,11 @@ async function encode(
     });
     return examples.map((example) => ({ ...example, pictures, patches: count * vision.tokensPerImage }));
   };
-  return {
-    train: examplesOf(train),
-    held: held.rows.length > 0 ? examplesOf(held) : [],
-    notices,
-  };
+  const examples = { train: examplesOf(train), held: held.rows.length > 0 ? examplesOf(held) : [] };
+  const notices = [...countsOf].flatMap(([file, parts]) =>
+    describeTokenised(parts, limits.maxLength).map((notice) => `${file}: ${notice}`),
+  );
+  return { ...examples, notices };
 }
 
 /** Rows as long as may be, all of it learned, with one picture each where the model sees pictures. */

@@ -122,18 +122,23 @@ function encodeCompletion(
   };
 }
 
+/** Of how many rows something was put right, left out or cut; see `describeTokenised`. */
+export type TokeniseCounts = Readonly<Record<keyof typeof noCounts, number>>;
+
+const noCounts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTemplate: 0 };
+
 /**
- * Every row as an example without pictures, and what was put right, left out or cut, in sentences.
+ * Every row as an example without pictures, and of how many something was put right, left out or cut.
  * @throws DatasetError naming file and line; EmptyDatasetError
  */
 export function tokeniseRows(
   rows: readonly TextualRow[],
   tokenizer: Tokenizer,
   options: TokeniseOptions,
-): { examples: CompletionExample[]; notices: string[] } {
+): { examples: CompletionExample[]; counts: TokeniseCounts } {
   const { maxLength, tooLong, file, model } = options;
   const examples: CompletionExample[] = [];
-  const counts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTemplate: 0 };
+  const counts = { ...noCounts };
   for (const row of rows) {
     const fail = (message: string): never => {
       throw new DatasetError({ file, line: row.line, message });
@@ -181,7 +186,7 @@ export function tokeniseRows(
   }
   if (examples.length === 0)
     throw new EmptyDatasetError({ file, message: `none of the ${rows.length} rows fits into maxLength ${maxLength}` });
-  return { examples, notices: noticesOf(counts, maxLength).map((notice) => `${file}: ${notice}`) };
+  return { examples, counts };
 }
 
 /** Errors of a conversation or a prompt with the row's place. */
@@ -194,10 +199,11 @@ function named<T>(file: string, { line }: TextualRow, encode: () => T): T {
   }
 }
 
-function noticesOf(
-  counts: Readonly<Record<'tooLong' | 'cut' | 'emptied' | 'marks' | 'system' | 'ownTemplate', number>>,
-  maxLength: number,
-): string[] {
+/** What became of the rows of one file, all its parts together, in sentences. */
+export function describeTokenised(parts: readonly TokeniseCounts[], maxLength: number): string[] {
+  const counts = { ...noCounts };
+  for (const part of parts)
+    for (const key of Object.keys(noCounts) as (keyof typeof noCounts)[]) counts[key] += part[key];
   const rows = (count: number) => (count === 1 ? '1 row' : `${count} rows`);
   const were = (count: number) => (count === 1 ? 'was' : 'were');
   const notices: [number, (count: number) => string][] = [
