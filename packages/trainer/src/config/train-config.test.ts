@@ -80,7 +80,7 @@ test('every wrong field is named with what was found and what is allowed', () =>
     'data.format': "'csv' | one of 'auto', 'completion', 'messages', 'text'",
     'data.lossOn': "3 | one of 'completion', 'all'",
     batchSize: '0 | a whole number, 1 or more',
-    learningRate: expect.stringContaining('1 | no such field; there are name, weightLoader') as string,
+    learningRate: '1 | no such field; did you mean `optimizer.learningRate`?',
     'optimizer.learningRate': '-1 | a number above 0',
     'optimizer.betas': '[0.9,1] | two numbers from 0 to below 1',
     'optimizer.clipGradNorm': '0 | a number above 0',
