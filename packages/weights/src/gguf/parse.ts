@@ -112,6 +112,11 @@ export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): Gg
     throw new WeightFileError({ file, offset: 0 }, 'does not start with "GGUF": it is no GGUF file.');
   }
   const version = view.getUint32(take(4), true);
+  if ((version & 0xffff) === 0 && version !== 0)
+    throw new WeightFileError(
+      { file, offset: 4 },
+      'is a big-endian GGUF, which is not supported; convert the model anew.',
+    );
   if (version !== 2 && version !== 3) fail(`version ${version} is not supported (2 and 3 are).`);
   const tensorCount = count('number of tensors', most.tensors, smallestTensorInfo);
   const pairCount = count('number of metadata entries', most.pairs, smallestPair);

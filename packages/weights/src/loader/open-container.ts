@@ -1,7 +1,7 @@
 import type { WeightFormat } from '@lapidary/gemma';
 import type { StoredTensor } from '../container.js';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
-import { openGguf } from '../gguf/read.js';
+import { firstGgufPart, isGgufPart, openGgufParts } from '../gguf/open-split.js';
 import { openNpz } from '../npz/read.js';
 import { openSafetensors } from '../safetensors/read.js';
 import type { ByteSource } from '../source/byte-source.js';
@@ -21,7 +21,7 @@ const indexFile = 'model.safetensors.index.json';
 export async function openContainer(model: ModelSource, signal?: AbortSignal): Promise<Container> {
   const main = model.main ?? chooseSingleFile(model);
   if (main !== undefined && /\.gguf$/i.test(main)) {
-    return { format: 'gguf', ...(await openGguf(await mustOpen(model, main), signal)) };
+    return { format: 'gguf', ...(await openGgufParts(main, (file) => mustOpen(model, file), signal)) };
   }
   if (main !== undefined && /\.npz$/i.test(main)) {
     return { format: 'npz', metadata: {}, ...(await openNpz(await mustOpen(model, main), signal)) };
@@ -43,7 +43,9 @@ export async function openContainer(model: ModelSource, signal?: AbortSignal): P
 function chooseSingleFile(model: ModelSource): string | undefined {
   const files = model.files;
   if (files === undefined || files.some((file) => /\.safetensors(\.index\.json)?$/.test(file))) return undefined;
-  const found = files.filter((file) => /\.(gguf|npz)$/i.test(file) && !/mmproj/i.test(file));
+  const weights = files.filter((file) => /\.(gguf|npz)$/i.test(file) && !/mmproj/i.test(file));
+  // All parts of a split model are one.
+  const found = [...new Set(weights.map((file) => (isGgufPart(file) ? firstGgufPart(file) : file)))];
   if (found.length > 1)
     throw new WeightSourceError(model.name, `holds several GGUF or npz files, name one: ${found.join(', ')}.`);
   return found[0];
@@ -90,6 +92,8 @@ function onlySafetensors(model: ModelSource): string | undefined {
 async function mustOpen(model: ModelSource, file: string): Promise<ByteSource> {
   const source = await model.open(file);
   if (source !== undefined) return source;
+  if (isGgufPart(file))
+    throw new WeightSourceError(model.name, `there is no ${file}: the model is split, and all parts are needed.`);
   const hint = file === 'model.safetensors' ? ' A GGUF on a hub is named with its file: owner/name/file.gguf.' : '';
   throw new WeightSourceError(model.name, `there is no ${file}.${hint}`);
 }

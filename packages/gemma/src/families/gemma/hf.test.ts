@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
 import type { GemmaConfig } from './config.js';
-import { gemmaConfigFromGguf } from './gguf.js';
 import { gemmaConfigFromHf, gemmaConfigToHf } from './hf.js';
 import { gemmaPresets } from './presets.js';
 
@@ -77,33 +76,5 @@ describe('gemmaConfigFromHf', () => {
     const read = () => gemmaConfigFromHf({ model_type: 'gemma3_text', ...fields });
     expect(read).toThrow(ConfigError);
     expect(read).toThrow(message);
-  });
-});
-
-describe('gemmaConfigFromGguf', () => {
-  const metadata = {
-    'general.architecture': 'gemma3',
-    'gemma3.context_length': 131072,
-    'gemma3.embedding_length': 5376,
-    'gemma3.block_count': 62,
-    'gemma3.feed_forward_length': 21504,
-    'gemma3.attention.head_count': 32,
-    'gemma3.attention.head_count_kv': 16,
-    'gemma3.attention.key_length': 128,
-    'gemma3.attention.value_length': 128,
-    'gemma3.attention.layer_norm_rms_epsilon': Math.fround(1e-6),
-    'gemma3.attention.sliding_window': 1024,
-    'gemma3.rope.freq_base': 1e6,
-    'gemma3.rope.scaling.type': 'linear',
-    'gemma3.rope.scaling.factor': 8,
-    'tokenizer.ggml.tokens': Array.from({ length: 262144 }, () => ''),
-  };
-  it('knows the query scale of the 27B models', () => {
-    expect(gemmaConfigFromGguf(metadata)).toEqual(gemmaPresets['gemma-3-27b']);
-  });
-  it('names what is missing or foreign', () => {
-    const { 'gemma3.block_count': _, ...rest } = metadata;
-    expect(() => gemmaConfigFromGguf(rest)).toThrow(/gemma3\.block_count is missing/);
-    expect(() => gemmaConfigFromGguf({ 'general.architecture': 'llama' })).toThrow(UnknownModelError);
   });
 });

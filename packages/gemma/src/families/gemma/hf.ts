@@ -160,7 +160,8 @@ export function gemmaConfigToHf(config: GemmaConfig): Record<string, unknown> {
       final_logit_softcapping: config.finalLogitSoftcap,
     }),
     ...(hasLocalLayers && {
-      sliding_window: config.slidingWindow,
+      // transformers wants a window: where there is none, one as long as any text.
+      sliding_window: config.slidingWindow ?? config.maxPositionEmbeddings,
       layer_types: config.layerTypes.map((layer) => (layer === 'global' ? 'full_attention' : 'sliding_attention')),
     }),
     rope_theta: config.ropeTheta,

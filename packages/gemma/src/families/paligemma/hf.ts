@@ -72,12 +72,7 @@ export function paliGemmaConfigToHf(config: PaliGemmaConfig): Record<string, unk
     pad_token_id: text.padTokenId,
     bos_token_id: text.bosTokenId,
     eos_token_id: decoder['eos_token_id'],
-    text_config: {
-      ...decoder,
-      num_image_tokens: tokens,
-      // transformers wants a window: one as long as any text.
-      ...(generations[text.family].hasLocalLayers && { sliding_window: text.maxPositionEmbeddings }),
-    },
+    text_config: { ...decoder, num_image_tokens: tokens },
     vision_config: {
       model_type: 'siglip_vision_model',
       hidden_size: vision.hiddenSize,
