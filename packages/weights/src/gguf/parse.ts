@@ -43,7 +43,8 @@ const smallestPair = 8 + 4 + 1;
  */
 export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): GgufHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const text = new TextDecoder();
+  // A word may begin with a byte order mark.
+  const text = new TextDecoder('utf-8', { ignoreBOM: true });
   let at = 0;
   const fail = (problem: string): never => {
     throw new WeightFileError({ file, offset: at }, `${problem} The file is corrupt or truncated.`);
