@@ -36,6 +36,8 @@ export interface TextModelOptions {
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
+  /** Told what people should know of the model's files. */
+  readonly onNotice?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -100,6 +102,7 @@ export class TextModel {
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
     const open = await openModel(loader);
     try {
+      for (const notice of open.weights.notices) options.onNotice?.(notice);
       const gpu = options.gpu ?? (await openGpu());
       const variables = new Map<string, Variable>();
       try {

@@ -11,14 +11,19 @@ import { WeightFileError, WeightNamesError } from '../errors.js';
 import type { Container } from './open-container.js';
 
 /**
- * What files say their model is like, by one of these families.
+ * What files say their model is like, by one of these families. `tell` is told of what was left out of account.
  * @throws UnknownModelError, ConfigError; WeightFileError, WeightNamesError naming the file where it is of none of them
  */
-export function readConfig(container: Container, file: string, families: readonly ModelFamily[]): ModelConfig {
+export function readConfig(
+  container: Container,
+  file: string,
+  families: readonly ModelFamily[],
+  tell: (notice: string) => void,
+): ModelConfig {
   const { format, metadata } = container;
   if (format === 'npz') return readShapes(container, file, families);
-  const { read } = format === 'gguf' ? ggufOf(metadata, file, families) : hfOf(metadata, file, families);
-  return read(metadata);
+  if (format === 'gguf') return ggufOf(metadata, file, families).read(metadata);
+  return hfOf(metadata, file, families).read(metadata, (notice) => tell(`${file}: ${notice}`));
 }
 
 function hfOf(metadata: Container['metadata'], file: string, families: readonly ModelFamily[]) {
