@@ -93,7 +93,7 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   const families: readonly ModelFamily[] = typeof given === 'function' ? await given() : given;
   const notices: string[] = [];
   const tell = (notice: string) => void notices.push(notice);
-  const container = whole && (await openContainer(whole, options.signal));
+  const container = whole && (await openContainer(whole, tell, options.signal));
   // `families` are those of C, so what they read is one.
   const described = options.config ?? (readConfig(container!, whole!.name, families, tell) as C);
   const config = options.adjustConfig?.(described) ?? described;
@@ -135,7 +135,7 @@ async function withPart<C extends ModelConfig>(
     throw new TypeError(
       `A ${model.title} has no part '${name}'; it has ${Object.keys(model.parts).join(', ') || 'none'}.`,
     );
-  const container = await openContainer(source, options.signal);
+  const container = await openContainer(source, tell, options.signal);
   const { family } = readConfig(container, source.name, [...families, ...(await knownFamilies())], tell);
   const expected = part.model.config.family;
   if (family !== expected)
