@@ -145,9 +145,9 @@ describe('openGguf', () => {
   });
 
   it('names a tensor and its type where that is not supported', async () => {
-    const file = gguf().header(1, 0).tensor('blk.0.attn_q.weight', [256], 10, 0).align().bytes(84);
+    const file = gguf().header(1, 0).tensor('blk.0.attn_q.weight', [256], 16, 0).align().bytes(66);
     await expect(open(file)).rejects.toThrow(
-      /x\.gguf, tensor blk\.0\.attn_q\.weight: is stored as Q2_K\. Supported: F32/,
+      /x\.gguf, tensor blk\.0\.attn_q\.weight: is stored as IQ2_XXS\. Supported: F32/,
     );
     await expect(open(file)).rejects.toBeInstanceOf(WeightDTypeError);
   });
