@@ -51,6 +51,7 @@ export const engine: Engine = {
         parameters: tensors.reduce((n, { size }) => n + size, 0),
         bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
         config: weights.model.settings,
+        notices: weights.notices,
         tensors: tensors.map(({ size: _, ...tensor }) => tensor),
       };
     } finally {
@@ -123,6 +124,7 @@ async function generate(
   const images = await Promise.all(request.images.map(readImage));
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
+    onNotice,
     ...(request.adapter !== null && { adapter: request.adapter }),
   });
   try {

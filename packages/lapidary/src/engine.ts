@@ -33,6 +33,8 @@ export interface ModelInspection {
   readonly bytes: number;
   /** Settings of the architecture, by name. */
   readonly config: Readonly<Record<string, string | number | boolean | null>>;
+  /** What people should know of the files. */
+  readonly notices: readonly string[];
   readonly tensors: readonly {
     readonly name: string;
     readonly dtype: string;
@@ -82,7 +84,7 @@ export interface Engine {
     request: GenerateRequest,
     options: {
       readonly onText: (text: string) => void;
-      /** What was decided for the user, in a sentence. */
+      /** What was decided for the user, and what people should know of the model's files, in a sentence. */
       readonly onNotice: (notice: string) => void;
       readonly signal: AbortSignal;
     },

@@ -36,6 +36,8 @@ export interface TextModelOptions {
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
+  /** Told what people should know of the model's files. */
+  readonly onNotice?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -100,6 +102,7 @@ export class TextModel {
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
     const open = await openModel(loader);
     try {
+      for (const notice of open.weights.notices) options.onNotice?.(notice);
       const gpu = options.gpu ?? (await openGpu());
       const variables = new Map<string, Variable>();
       try {
@@ -256,9 +259,11 @@ async function load(
 ): Promise<number | undefined> {
   const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: weights.model });
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape, dtype }] of weights.entries) plans.set(path, { shape, dtype, category: 'weights' });
+  // All of the model: what the files lack is then named by the load.
+  for (const { path, shape } of weights.model.params)
+    plans.set(path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32', category: 'weights' });
   for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
-  await weights.load(weights.entries, createDeviceSink(gpu, variables), {
+  await weights.load(plans, createDeviceSink(gpu, variables), {
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });

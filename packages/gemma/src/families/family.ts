@@ -207,8 +207,11 @@ export interface ModelFamily<C extends ModelConfig = ModelConfig> {
   readonly towers: readonly string[];
   /** Names of ways to prepare pictures, beside the published one. */
   readonly imagePresets?: readonly string[];
-  /** From a config.json: the `model_type`s that are its own, and the reading. @throws ConfigError naming the field */
-  readonly hf?: { readonly modelTypes: readonly string[]; read(json: unknown): C };
+  /**
+   * From a config.json: the `model_type`s that are its own, and the reading, which `tell`s of fields that it leaves out of account.
+   * @throws ConfigError naming the field
+   */
+  readonly hf?: { readonly modelTypes: readonly string[]; read(json: unknown, tell?: (notice: string) => void): C };
   /** From a GGUF's metadata: the `general.architecture`s that are its own. @throws ConfigError naming the key */
   readonly gguf?: { readonly architectures: readonly string[]; read(metadata: Readonly<Record<string, unknown>>): C };
   /** From the shapes of an npz's arrays by name, which say the configuration. @throws ArrayShapesError, ConfigError */

@@ -10,8 +10,21 @@ function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): Arra
 }
 
 /**
+ * What a file may say of how texts are prepared. Other keys below `tokenizer.` are of other kinds of tokenizer (`pre`, `merges`), name
+ * tokens that only other uses need (`mask`, `seperator`), or are of the configuration (`eot`).
+ */
+const usualSettings: Readonly<Record<string, unknown>> = {
+  'tokenizer.ggml.add_eos_token': false,
+  'tokenizer.ggml.add_space_prefix': false,
+  'tokenizer.ggml.remove_extra_whitespaces': false,
+  'tokenizer.ggml.escape_whitespaces': true,
+  'tokenizer.ggml.treat_whitespace_as_suffix': false,
+  'tokenizer.ggml.precompiled_charsmap': undefined,
+};
+
+/**
  * The tokenizer that a GGUF file describes in its `tokenizer.ggml.*` metadata (SentencePiece BPE with scores, as all Gemma
- * files have it), as the same tokenizer.json that Hugging Face ships.
+ * files have it), as the same tokenizer.json that Hugging Face ships. Begins no text with `<bos>` where the file says so.
  * @throws TokenizerError
  */
 export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
@@ -28,8 +41,19 @@ export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknow
       `the GGUF file has ${tokens.length} tokens but ${scores.length} scores and ${kinds.length} token types`,
     );
   }
-  const id = (name: string, fallback: number) => Number(metadata[`tokenizer.ggml.${name}_token_id`] ?? fallback);
-  return tokenizerFromPieces({
+  if (new Set(tokens).size !== tokens.length) throw new TokenizerError('the GGUF file has a token twice');
+  for (const [key, usual] of Object.entries(usualSettings)) {
+    const value = metadata[key] ?? usual;
+    if (value !== usual)
+      throw new TokenizerError(`the GGUF file says ${key} is ${String(value)}, but texts are taken as they stand`);
+  }
+  const id = (name: string, fallback: number) => {
+    const key = `tokenizer.ggml.${name}_token_id`;
+    const value = metadata[key] ?? fallback;
+    if (typeof value !== 'number') throw new TokenizerError(`the GGUF file's ${key} is ${String(value)}, no number`);
+    return value;
+  };
+  const tokenizer = await tokenizerFromPieces({
     tokens,
     scores,
     kinds,
@@ -37,4 +61,6 @@ export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknow
     byteFallback: true,
     chatTemplate: metadata['tokenizer.chat_template'],
   });
+  if (metadata['tokenizer.ggml.add_bos_token'] !== false) return tokenizer;
+  return { ...tokenizer, encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }) };
 }

@@ -15,13 +15,36 @@ export interface Pieces {
   readonly chatTemplate?: unknown;
 }
 
+/** Tokens that stand for no text, whatever kind a file gives them: some files call these ordinary pieces, which texts are then cut into. */
+const controlTokens: readonly string[] = [
+  '<pad>',
+  '<eos>',
+  '<bos>',
+  '<mask>',
+  '<start_of_turn>',
+  '<end_of_turn>',
+  '<start_of_image>',
+  '<end_of_image>',
+  '<image_soft_token>',
+];
+
+/** The kinds of the pieces, right where a file is wrong. */
+function kindsOf({ tokens, kinds, special }: Pieces): number[] {
+  const control = new Set([...controlTokens, tokens[special.bos], tokens[special.eos], tokens[special.pad]]);
+  return tokens.map((token, id) => {
+    if (id === special.unk) return pieceKind.unknown;
+    return control.has(token) ? pieceKind.control : kinds[id]!;
+  });
+}
+
 /**
  * The tokenizer of SentencePiece's pieces, as the tokenizer.json that Hugging Face makes of them: control pieces such as
  * `<bos>`, and `<unk>`, are found in texts, which SentencePiece itself does not do.
  * @throws TokenizerError
  */
 export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
-  const { tokens, kinds, special, byteFallback, chatTemplate } = pieces;
+  const { tokens, special, byteFallback, chatTemplate } = pieces;
+  const kinds = kindsOf(pieces);
   const text = (name: keyof Pieces['special']) => {
     const token = tokens[special[name]];
     if (token === undefined)
@@ -62,7 +85,7 @@ export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
       byte_fallback: byteFallback,
       ignore_merges: false,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: mergesOf(pieces),
+      merges: mergesOf({ ...pieces, kinds }),
     },
   };
   return tokenizerFromJson(tokenizerJson, {

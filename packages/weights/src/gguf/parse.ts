@@ -43,7 +43,8 @@ const smallestPair = 8 + 4 + 1;
  */
 export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): GgufHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const text = new TextDecoder();
+  // A word may begin with a byte order mark.
+  const text = new TextDecoder('utf-8', { ignoreBOM: true });
   let at = 0;
   const fail = (problem: string): never => {
     throw new WeightFileError({ file, offset: at }, `${problem} The file is corrupt or truncated.`);
@@ -112,6 +113,11 @@ export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): Gg
     throw new WeightFileError({ file, offset: 0 }, 'does not start with "GGUF": it is no GGUF file.');
   }
   const version = view.getUint32(take(4), true);
+  if ((version & 0xffff) === 0 && version !== 0)
+    throw new WeightFileError(
+      { file, offset: 4 },
+      'is a big-endian GGUF, which is not supported; convert the model anew.',
+    );
   if (version !== 2 && version !== 3) fail(`version ${version} is not supported (2 and 3 are).`);
   const tensorCount = count('number of tensors', most.tensors, smallestTensorInfo);
   const pairCount = count('number of metadata entries', most.pairs, smallestPair);

@@ -10,7 +10,17 @@ export function openWeights<C extends ModelConfig>(
   model: Model<C>,
   { format, metadata }: Pick<Container, 'format' | 'metadata'>,
   located: LocatedWeights,
-  { name, beside, close }: { name: string; beside: readonly ModelSource[]; close: () => Promise<void> },
+  {
+    name,
+    beside,
+    close,
+    notices,
+  }: {
+    name: string;
+    beside: readonly ModelSource[];
+    close: () => Promise<void>;
+    notices: readonly string[];
+  },
 ): OpenedWeights<C> {
   const first = async <T>(read: (source: ModelSource) => Promise<T | undefined>) => {
     for (const source of beside) {
@@ -24,6 +34,7 @@ export function openWeights<C extends ModelConfig>(
     model,
     format,
     metadata,
+    notices,
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),
     readText: (file) => first((source) => source.readText(file)),
     readBytes: (file) =>

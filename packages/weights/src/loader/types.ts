@@ -54,6 +54,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly entries: ReadonlyMap<string, WeightEntry>;
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** What people should know of the files, in sentences: what they say that is left out of account, what was not read. */
+  readonly notices: readonly string[];
   /** A text file that lies beside the weights; undefined where there is none. */
   readText(name: string): Promise<string | undefined>;
   /** Any small file that lies beside the weights; undefined where there is none. */

@@ -41,6 +41,7 @@ export interface GemmaTraits {
       readonly positions: number;
     };
   };
+  /** The window of a file that says none; 0: it has none, and no local layers. */
   readonly gguf: { readonly architecture: string; readonly defaultWindow: number };
 }
 
@@ -106,7 +107,7 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
       hasOldActivationField: false,
       defaults: { vocab: 262208, d: 2304, f: 9216, layers: 26, heads: 8, kvHeads: 4, positions: 131072 },
     },
-    gguf: { architecture: 'gemma3', defaultWindow: 1024 },
+    gguf: { architecture: 'gemma3', defaultWindow: 0 },
   },
 };
 

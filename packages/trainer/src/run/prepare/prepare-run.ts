@@ -74,7 +74,7 @@ export async function prepareRun(
     const objective = objectiveOf(config.objective);
     const task = bindTask(config, open.model, open.weights.format);
     const data = await openData(config, objective, task, open);
-    for (const notice of data.notices) await logger?.onNotice?.(notice);
+    for (const notice of [...open.weights.notices, ...data.notices]) await logger?.onNotice?.(notice);
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
