@@ -142,7 +142,7 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
         ignored: /^$/,
         tiedCopy: 'head.weight',
         exportName: (name) => `pebble.${name}`,
-        moduleName: (name) => `pebble.${name}`,
+        pythonClass: () => ({ moduleName: (name) => `pebble.${name}`, hasOtherModules: false }),
       },
     },
     settings: { hiddenSize: config.hiddenSize },

@@ -25,7 +25,8 @@ export type {
   WeightTarget,
 } from './loader/types.js';
 export { openNpz, type NpzFile } from './npz/read.js';
-export { type PeftAdapter, readPeftAdapter } from './peft/read.js';
+export { doraRowScales } from './peft/dora.js';
+export { type PeftAdapter, type PeftUpdate, readPeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
