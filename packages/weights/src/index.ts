@@ -35,6 +35,7 @@ export { blobSource, bufferSource, type ByteSource } from './source/byte-source.
 export { type DownloadOptions, type HttpOptions, httpSource } from './source/http.js';
 export type { HubOptions } from './source/hub.js';
 export {
+  hubIdOf,
   type ModelLocation,
   type ModelSource,
   type ModelSourceOptions,

@@ -75,6 +75,11 @@ export interface WeightLoader<C extends ModelConfig = ModelConfig> {
   readonly tokenizer?: Tokenizer;
   /** What goes into a run's metadata: file or hub id, revision, hashes. Without it the loader's own fields do, as far as JSON holds them. */
   readonly description?: JsonValue;
-  /** What an exported adapter names as its base; where absent, a `description` that is a text. */
+  /** What it is called where people read it; where absent, the `description`. */
+  readonly name?: string;
+  /**
+   * What an exported adapter names as its base: a hub id, or a folder that its readers have. Where absent, the hub id that the `description`
+   * or the files tell of; an adapter of which nothing is known names none.
+   */
   readonly baseModel?: string;
 }

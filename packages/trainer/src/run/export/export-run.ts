@@ -13,10 +13,18 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
 import { readPieces } from '../read-pieces.js';
+import { baseNameOf } from './base-name.js';
 
 /** What was exported is not what was trained. */
 export class ExportError extends Error {
   override readonly name = 'ExportError';
+}
+
+/** How a run is exported. */
+export interface ExportOptions {
+  readonly run: ResolvedTrainConfig;
+  /** Told of what the files will lack. */
+  readonly onNotice: (message: string) => unknown;
 }
 
 /**
@@ -28,18 +36,20 @@ export async function exportRun(
   store: FileStore,
   weights: OpenedWeights,
   plan: ModelPlan,
-  run: ResolvedTrainConfig,
+  options: ExportOptions,
 ): Promise<string[]> {
-  return run.lora ? exportAdapter(store, weights, plan, run.lora, run) : exportModel(store, weights, plan);
+  const { lora } = options.run;
+  return lora ? exportAdapter(store, weights, plan, lora, options) : exportModel(store, weights, plan);
 }
 
 async function exportAdapter(
   store: FileStore,
-  { model }: OpenedWeights,
+  weights: OpenedWeights,
   plan: ModelPlan,
   lora: NonNullable<ResolvedTrainConfig['lora']>,
-  run: ResolvedTrainConfig,
+  { run, onNotice }: ExportOptions,
 ): Promise<string[]> {
+  const { model, format, metadata } = weights;
   const tensors = new Map<string, Float32Array>();
   const result = resultOf(plan);
   for (const path of plan.lora.keys()) tensors.set(path, await result.get(path)!.read());
@@ -47,7 +57,12 @@ async function exportAdapter(
   if (![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
     throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
   }
-  const baseModel = run.weightLoader.baseModel ?? run.weightLoader.description;
+  const baseModel = baseNameOf(run.weightLoader, weights);
+  if (baseModel === undefined)
+    await onNotice(
+      'The adapter names no base model, since the files do not say where it is on the hub: Python must be told what to load it on. ' +
+        '`baseModel` of the weight loader (--base-model-name) names it.',
+    );
   const files = await peftAdapterFiles({
     model,
     rank: lora.rank,
@@ -55,7 +70,8 @@ async function exportAdapter(
     rslora: lora.rslora,
     dropout: lora.dropout,
     tensors,
-    ...(typeof baseModel === 'string' && { baseModel }),
+    ...(baseModel !== undefined && { baseModel }),
+    ...(format === 'safetensors' && { baseConfig: metadata }),
   });
   for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
   const names = Object.keys(files);
