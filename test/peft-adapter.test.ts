@@ -1,5 +1,13 @@
 // Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
-import { gemmaHidden, gemmaLogits, loraScale, loraSpecs, paramTree, type GemmaParams } from '@lapidary/gemma';
+import {
+  gemmaHidden,
+  gemmaLogits,
+  loraScale,
+  loraSpecs,
+  paramTree,
+  type GemmaParams,
+  type HfConfig,
+} from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
 import { readPeftAdapter } from '@lapidary/weights';
@@ -20,7 +28,8 @@ afterAll(() => gpu.destroy());
 
 it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
   const { config, model, variables } = await gemmaFixture(gpu, peftCase.model);
-  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model)))
+  const baseConfig = await fixtureJson<HfConfig>(`models/${peftCase.model}/config.json`);
+  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model, baseConfig)))
     expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);
 
   for (const [path, values] of peftCaseTensors(peftCase, model)) {
