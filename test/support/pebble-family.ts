@@ -118,6 +118,7 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
       encodePrompt: (prompt, tokenizer) => tokenizer.encode(prompt),
       isPrefixBidirectional: false,
       chatTemplate: null,
+      chatTemplateSource: null,
       needsPictures: false,
       rowExample: '{"prompt": "…", "completion": "…"}',
       stopTokens: () => [],

@@ -13,7 +13,7 @@ export {
 } from './errors.js';
 export { type GgufFile, openGguf } from './gguf/read.js';
 export type { JsonValue } from './json-value.js';
-export { hfModelFiles } from './layout/export.js';
+export { type ExportBase, hfModelFiles } from './layout/export.js';
 export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {

@@ -84,6 +84,8 @@ export interface PromptForm {
   readonly isPrefixBidirectional: boolean;
   /** How a conversation is written where the tokenizer says nothing; null for a model that knows none and answers single prompts. */
   readonly chatTemplate: ChatTemplate | null;
+  /** The same in Jinja, for files. */
+  readonly chatTemplateSource: string | null;
   /** Whether every row must be a prompt with at least one picture. */
   readonly needsPictures: boolean;
   /** What its rows look like, for messages: `{"prompt": "…", "completion": "…"}`. */
@@ -166,6 +168,8 @@ export interface Model<C extends ModelConfig = ModelConfig> {
     image: RgbImage,
     how: { readonly format: WeightFormat; readonly preset?: string },
   ) => Float32Array;
+  /** Says in Python how pictures are prepared: a preprocessor_config.json, for a checkpoint that came without one. */
+  readonly preprocessorConfig?: Readonly<Record<string, unknown>>;
   readonly prompt: PromptForm;
   /** What SentencePiece's model of its tokenizer may be called, where there is no tokenizer.json: `tokenizer.model`. */
   readonly tokenizerFiles: readonly string[];

@@ -1,5 +1,5 @@
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
-import { tokenizerFromPieces } from './tokenizer-pieces.js';
+import { type TokenizerFiles, tokenizerFilesFromPieces, tokenizerFromFiles } from './tokenizer-pieces.js';
 
 function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): ArrayLike<T> {
   const value = metadata[key];
@@ -9,12 +9,17 @@ function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): Arra
   return value as ArrayLike<T>;
 }
 
+/** The tokenizer that a GGUF file describes, see `tokenizerFilesFromGguf`. @throws TokenizerError */
+export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+  return tokenizerFromFiles(tokenizerFilesFromGguf(metadata));
+}
+
 /**
  * The tokenizer that a GGUF file describes in its `tokenizer.ggml.*` metadata (SentencePiece BPE with scores, as all Gemma
  * files have it), as the same tokenizer.json that Hugging Face ships.
  * @throws TokenizerError
  */
-export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown>>): TokenizerFiles {
   const model = metadata['tokenizer.ggml.model'];
   if (model !== 'llama')
     throw new TokenizerError(
@@ -29,7 +34,7 @@ export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknow
     );
   }
   const id = (name: string, fallback: number) => Number(metadata[`tokenizer.ggml.${name}_token_id`] ?? fallback);
-  return tokenizerFromPieces({
+  return tokenizerFilesFromPieces({
     tokens,
     scores,
     kinds,

@@ -24,6 +24,7 @@ export function openWeights<C extends ModelConfig>(
     model,
     format,
     metadata,
+    passedOn: located.passedOn,
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),
     readText: (file) => first((source) => source.readText(file)),
     readBytes: (file) =>

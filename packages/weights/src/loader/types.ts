@@ -1,5 +1,6 @@
 import type { Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels/dtype';
+import type { StoredTensor } from '../container.js';
 import type { JsonValue } from '../json-value.js';
 import type { LoadReport } from './report.js';
 
@@ -52,6 +53,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly model: Model<C>;
   readonly format: WeightFormat;
   readonly entries: ReadonlyMap<string, WeightEntry>;
+  /** Tensors of other parts of the checkpoint, as stored, which an export passes on: the vision tower beside a text model. */
+  readonly passedOn: readonly StoredTensor[];
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** A text file that lies beside the weights; undefined where there is none. */

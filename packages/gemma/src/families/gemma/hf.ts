@@ -142,7 +142,8 @@ export function gemmaConfigToHf(config: GemmaConfig, base?: HfConfig): Record<st
   if (base === undefined || !isMultimodal(generations[config.family], config.numLayers, base)) return text;
   const { architectures: _, ...fields } = text;
   const before = isFields(base['text_config']) ? base['text_config'] : {};
-  return { ...base, eos_token_id: text['eos_token_id'], text_config: { ...before, ...fields } };
+  const { dtype: _type, torch_dtype: _oldType, ...others } = before;
+  return { ...base, eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
 }
 
 function textConfigToHf(config: GemmaConfig): Record<string, unknown> {

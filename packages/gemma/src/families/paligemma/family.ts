@@ -18,7 +18,7 @@ import {
   paliGemmaTowers,
   type PaliGemmaParams,
 } from './params.js';
-import { preparePicture } from './pictures.js';
+import { preparePicture, preprocessorConfig } from './pictures.js';
 import { paliGemmaPresets } from './presets.js';
 import { paliGemmaPromptForm } from './prompt.js';
 
@@ -46,6 +46,7 @@ function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
       tokensPerImage: patchCount(vision),
       patchValues: 3 * vision.patchSize ** 2,
     },
+    preprocessorConfig: preprocessorConfig(vision),
     preparePicture: (image, how) => preparePicture(vision, image, how),
     prompt: paliGemmaPromptForm,
     // big_vision calls it so.

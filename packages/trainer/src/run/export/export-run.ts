@@ -13,7 +13,9 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
 import { readPieces } from '../read-pieces.js';
+import type { OpenModel } from '../prepare/open-model.js';
 import { baseNameOf } from './base-name.js';
+import { filesBeside } from './files-beside.js';
 
 /** What was exported is not what was trained. */
 export class ExportError extends Error {
@@ -28,18 +30,18 @@ export interface ExportOptions {
 }
 
 /**
- * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's. The adapter is read back and compared.
+ * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's, with what else such a folder has. The adapter is read back and compared.
  * @returns names of the files written.
  * @throws ExportError
  */
 export async function exportRun(
   store: FileStore,
-  weights: OpenedWeights,
+  open: OpenModel,
   plan: ModelPlan,
   options: ExportOptions,
 ): Promise<string[]> {
   const { lora } = options.run;
-  return lora ? exportAdapter(store, weights, plan, lora, options) : exportModel(store, weights, plan);
+  return lora ? exportAdapter(store, open.weights, plan, lora, options) : exportModel(store, open, plan, options);
 }
 
 async function exportAdapter(
@@ -85,13 +87,19 @@ async function exportAdapter(
   return names;
 }
 
-async function exportModel(store: FileStore, weights: OpenedWeights, plan: ModelPlan): Promise<string[]> {
+async function exportModel(
+  store: FileStore,
+  open: OpenModel,
+  plan: ModelPlan,
+  { onNotice }: ExportOptions,
+): Promise<string[]> {
+  const { format, metadata, passedOn } = open.weights;
+  const base = format === 'safetensors' ? { config: metadata, passedOn } : undefined;
   const params = new Map([...resultOf(plan)].map(([path, variable]) => [path, exportedTensor(variable)]));
-  const files: Record<string, FileContent> = hfModelFiles(weights.model, params);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    const text = await weights.readText(name);
-    if (text !== undefined) files[name] = text;
-  }
+  const files: Record<string, FileContent> = {
+    ...hfModelFiles(open.model, params, base),
+    ...(await filesBeside(open, onNotice)),
+  };
   for (const [name, content] of Object.entries(files)) await store.write(name, content);
   return Object.keys(files);
 }
