@@ -28,8 +28,7 @@ describe.each(exportCases.map((c) => [c.name, c] as const))('%s', (name, exportC
     expect(judged.encode.length).toBeGreaterThan(200);
     for (const { text, ids, decoded } of judged.encode) {
       expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
-      // The tokenizer's library drops a byte order mark that is spelled in bytes.
-      if (!text.includes('\ufeff')) expect(tokenizer.decode(ids), JSON.stringify(text)).toBe(decoded);
+      expect(tokenizer.decode(ids), JSON.stringify(text)).toBe(decoded);
     }
     expect(judged).toMatchObject({ bos: tokenizer.bosId, pad: tokenizer.padId });
     expect(judged.eos).toEqual([1, tokenizer.tokenId('<end_of_turn>') ?? 7]);
