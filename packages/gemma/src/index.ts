@@ -52,8 +52,9 @@ export {
   type Tokenizer,
 } from './text/tokenizer.js';
 export { chatTemplatesOf, type ChatTemplates } from './text/chat-template.js';
-export { tokenizerFromGguf } from './text/tokenizer-gguf.js';
-export { tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
+export { tokenizerFilesFromGguf, tokenizerFromGguf } from './text/tokenizer-gguf.js';
+export type { TokenizerFiles } from './text/tokenizer-pieces.js';
+export { tokenizerFilesFromSentencePiece, tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
 
 // Images
 export { boxesToSvg, type BoxesToSvgOptions } from './image/boxes-to-svg.js';

@@ -2,5 +2,5 @@
 export { ArrayShapesError, ConfigError, UnknownModelError } from './config/errors.js';
 export type * from './families/family.js';
 export * from './families/find-family.js';
-export { withoutPrefixes, type Layout, type LayoutRule } from './families/layout.js';
+export { withoutPrefixes, type HfConfig, type Layout, type LayoutRule, type PythonClass } from './families/layout.js';
 export { linearOf } from './models/lora.js';

@@ -23,6 +23,15 @@ async function run(args: string[], { input = '', ...overrides }: Partial<Engine>
 }
 const minimal = ['finetune', '--model', 'gemma', '--data', 'rows.jsonl'];
 
+test('--base-model-name is what the adapter names', async () => {
+  const { configs } = await run([...minimal, '--base-model-name', 'google/gemma-3-1b-it']);
+  expect(configs[0]?.weightLoader.baseModel).toBe('google/gemma-3-1b-it');
+  expect((await run(minimal)).configs[0]?.weightLoader.baseModel).toBeUndefined();
+  const { code, err } = await run([...minimal, '--base-model-name', '']);
+  expect(code).toBe(1);
+  expect(err).toMatch(/--base-model-name: found .*; allowed: a hub id/);
+});
+
 test('finetune: options become the config', async () => {
   const { code, configs, out } = await run([
     ...minimal,

@@ -82,13 +82,11 @@ async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu:
 export function loaderOf(
   model: string,
   options: Pick<HubOptions, 'endpoint'> = {},
-): WeightLoader & { readonly description: string; readonly baseModel: string } {
+): WeightLoader & { readonly description: string } {
   const token = hubToken();
   return {
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
     description: existsSync(model) ? resolve(model) : model,
-    // As it was written: an adapter that is passed on says nothing of the folders above.
-    baseModel: model,
   };
 }
 

@@ -1,4 +1,10 @@
-import { resolveTrainConfig, type ResolvedTrainConfig, type TrainConfig } from '@lapidary/trainer';
+import {
+  ConfigError,
+  describeValue,
+  resolveTrainConfig,
+  type ResolvedTrainConfig,
+  type TrainConfig,
+} from '@lapidary/trainer';
 import type { CliContext } from './cli-context.js';
 import { trainFlags, type TrainFlag } from './train-flags.js';
 import { UsageError } from './usage-error.js';
@@ -36,8 +42,18 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
       });
     settings['lora'] = null;
   }
-  const weightLoader = await context.engine.openModel(String(model));
+  const baseModel = readBaseModel(settings['weightLoader']);
+  const loader = await context.engine.openModel(String(model));
+  const weightLoader = baseModel === undefined ? loader : { ...loader, baseModel };
   return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
+}
+
+/** `weightLoader.baseModel`: the one setting of a loader beside `model`. @throws ConfigError */
+function readBaseModel(loader: unknown): string | undefined {
+  const { baseModel } = { baseModel: undefined, ...(loader as object | undefined) } as { readonly baseModel: unknown };
+  if (baseModel === undefined || (typeof baseModel === 'string' && baseModel.trim() !== '')) return baseModel;
+  const allowed = 'a hub id such as google/gemma-3-1b-it';
+  throw new ConfigError({ problems: [{ path: 'weightLoader.baseModel', found: describeValue(baseModel), allowed }] });
 }
 
 /** The name under which commander gives a flag's value: `--max-length` → `maxLength`. */

@@ -6,11 +6,8 @@ import {
   decodeImage,
   encodeChatPrompt,
   Generator,
-  loraScale,
-  loraSpecs,
   paramTree,
   planGeneration,
-  planVariables,
   PromptImagesError,
   sampleToken,
   stopTokensOf,
@@ -18,20 +15,20 @@ import {
   type Model,
   type ModelConfig,
   type ModelPrompt,
-  type ParamPlan,
   type Tokenizer,
   type WeightFormat,
 } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
-import { Variable } from '@lapidary/tensor';
-import { createDeviceSink, openModel, type OpenModel } from '@lapidary/trainer';
+import type { Variable } from '@lapidary/tensor';
+import { openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
+import { loadParameters } from './load-parameters.js';
 import { createStopFilter } from './stop-filter.js';
 
 /** How a model is opened. */
 export interface TextModelOptions {
-  /** A LoRA adapter in PEFT's form. */
+  /** An adapter in PEFT's form: a LoRA or DoRA, with parameters that were trained whole beside it. */
   readonly adapter?: ModelLocation;
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
@@ -75,16 +72,10 @@ export class TextModel {
   readonly #gpu: Gpu;
   readonly #ownsGpu: boolean;
   readonly #variables: Map<string, Variable>;
-  readonly #loraScale: number | undefined;
   readonly #model: Model;
   readonly #format: WeightFormat;
 
-  private constructor(
-    { tokenizer, weights }: OpenModel,
-    gpu: Gpu,
-    ownsGpu: boolean,
-    { variables, scale }: { variables: Map<string, Variable>; scale: number | undefined },
-  ) {
+  private constructor({ tokenizer, weights }: OpenModel, gpu: Gpu, ownsGpu: boolean, variables: Map<string, Variable>) {
     this.config = weights.config;
     this.#model = weights.model;
     this.#format = weights.format;
@@ -92,7 +83,6 @@ export class TextModel {
     this.#gpu = gpu;
     this.#ownsGpu = ownsGpu;
     this.#variables = variables;
-    this.#loraScale = scale;
   }
 
   /**
@@ -107,8 +97,10 @@ export class TextModel {
       const variables = new Map<string, Variable>();
       try {
         await checkKernels(gpu);
-        const scale = await load(gpu, open, variables, options);
-        return new TextModel(open, gpu, options.gpu === undefined, { variables, scale });
+        const { adapter: from, ...others } = options;
+        const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: open.model });
+        await loadParameters(gpu, open.weights, variables, { adapter, ...others });
+        return new TextModel(open, gpu, options.gpu === undefined, variables);
       } catch (error) {
         for (const variable of variables.values()) variable.destroy();
         if (options.gpu === undefined) gpu.destroy();
@@ -208,10 +200,9 @@ export class TextModel {
   }
 
   #generator(maxLength: number): Generator {
-    const options = { maxLength, ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }) };
     return new Generator(
       this.#gpu,
-      planGeneration(this.#gpu.profile, paramTree(this.#variables), this.#model, options),
+      planGeneration(this.#gpu.profile, paramTree(this.#variables), this.#model, { maxLength }),
     );
   }
 
@@ -248,32 +239,4 @@ export class TextModel {
     this.#variables.clear();
     if (this.#ownsGpu) this.#gpu.destroy();
   }
-}
-
-/** Fills `variables` with the parameters, as stored, and the adapter's. @returns the adapter's scale. */
-async function load(
-  gpu: Gpu,
-  { weights }: OpenModel,
-  variables: Map<string, Variable>,
-  { adapter: from, onProgress, signal }: TextModelOptions,
-): Promise<number | undefined> {
-  const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: weights.model });
-  const plans = new Map<string, ParamPlan>();
-  // All of the model: what the files lack is then named by the load.
-  for (const { path, shape } of weights.model.params)
-    plans.set(path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32', category: 'weights' });
-  for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
-  await weights.load(plans, createDeviceSink(gpu, variables), {
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
-  });
-  if (adapter === undefined) return undefined;
-  const { rank, alpha, rslora } = adapter;
-  const specs = loraSpecs(weights.model.params, { rank, alpha, rslora });
-  for (const [path, values] of adapter.tensors) {
-    const variable = new Variable(path, { shape: specs.get(path)!.shape, dtype: 'f32' }, 'weights').allocate(gpu);
-    variables.set(path, variable);
-    variable.write(values);
-  }
-  return loraScale({ rank, alpha, rslora });
 }

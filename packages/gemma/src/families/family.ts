@@ -2,7 +2,7 @@ import type { Tensor, Tree } from '@lapidary/tensor';
 import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ChatTemplate } from '../text/chat-template.js';
-import type { Layout } from './layout.js';
+import type { HfConfig, Layout } from './layout.js';
 
 // What everything above asks of an architecture. A family is a value that says all of it; to add one is to add a folder here and
 // a line in `registry.ts`.
@@ -84,6 +84,8 @@ export interface PromptForm {
   readonly isPrefixBidirectional: boolean;
   /** How a conversation is written where the tokenizer says nothing; null for a model that knows none and answers single prompts. */
   readonly chatTemplate: ChatTemplate | null;
+  /** The same in Jinja, for files. */
+  readonly chatTemplateSource: string | null;
   /** Whether every row must be a prompt with at least one picture. */
   readonly needsPictures: boolean;
   /** What its rows look like, for messages: `{"prompt": "…", "completion": "…"}`. */
@@ -166,11 +168,18 @@ export interface Model<C extends ModelConfig = ModelConfig> {
     image: RgbImage,
     how: { readonly format: WeightFormat; readonly preset?: string },
   ) => Float32Array;
+  /** Says in Python how pictures are prepared: a preprocessor_config.json, for a checkpoint that came without one. */
+  readonly preprocessorConfig?: Readonly<Record<string, unknown>>;
   readonly prompt: PromptForm;
   /** What SentencePiece's model of its tokenizer may be called, where there is no tokenizer.json: `tokenizer.model`. */
   readonly tokenizerFiles: readonly string[];
   /** Path of the table of words, which is the output projection too. */
   readonly embeddingPath: string;
+  /**
+   * Path of an output projection apart from it, which `logits` goes by where the tree has one. It is none of `params`: only adapters bring
+   * it. Undefined for a model that cannot have one.
+   */
+  readonly headPath?: string;
   /** Parts that may come from files of their own, by what a loader calls them. */
   readonly parts: Readonly<Record<string, ModelPart>>;
   /** How files of a format hold the parameters; undefined where there are no such files. */
@@ -191,8 +200,8 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   logits(params: ParamTree, rows: Tensor): Tensor;
   /** Cross-entropy in nats f32 [R] of rows of the hidden stream, f32 [R, d], with `targets` i32 [R]; 0 where a target is negative. */
   tokenLosses(params: ParamTree, rows: Tensor, targets: Tensor, options?: { readonly labelSmoothing?: number }): Tensor;
-  /** The model's config.json in Hugging Face's form, without a dtype. */
-  toHf(): Record<string, unknown>;
+  /** The model's config.json in Hugging Face's form, without a dtype; in the form of `base`, the config.json of its checkpoint, if given. */
+  toHf(base?: HfConfig): Record<string, unknown>;
 }
 
 /** Where a family's configurations are read from, and everything it knows by itself. */

@@ -1,5 +1,5 @@
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
-import { tokenizerFromPieces } from './tokenizer-pieces.js';
+import { type TokenizerFiles, tokenizerFilesFromPieces, tokenizerFromFiles } from './tokenizer-pieces.js';
 
 function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): ArrayLike<T> {
   const value = metadata[key];
@@ -7,6 +7,13 @@ function list<T>(metadata: Readonly<Record<string, unknown>>, key: string): Arra
     throw new TokenizerError(`the GGUF file has no '${key}'; its tokenizer cannot be built`);
   }
   return value as ArrayLike<T>;
+}
+
+/** The tokenizer that a GGUF file describes, see `tokenizerFilesFromGguf`. @throws TokenizerError */
+export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+  const tokenizer = await tokenizerFromFiles(tokenizerFilesFromGguf(metadata));
+  if (metadata['tokenizer.ggml.add_bos_token'] !== false) return tokenizer;
+  return { ...tokenizer, encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }) };
 }
 
 /**
@@ -27,7 +34,7 @@ const usualSettings: Readonly<Record<string, unknown>> = {
  * files have it), as the same tokenizer.json that Hugging Face ships. Begins no text with `<bos>` where the file says so.
  * @throws TokenizerError
  */
-export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown>>): TokenizerFiles {
   const model = metadata['tokenizer.ggml.model'];
   if (model !== 'llama')
     throw new TokenizerError(
@@ -53,14 +60,13 @@ export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknow
     if (typeof value !== 'number') throw new TokenizerError(`the GGUF file's ${key} is ${String(value)}, no number`);
     return value;
   };
-  const tokenizer = await tokenizerFromPieces({
+  return tokenizerFilesFromPieces({
     tokens,
     scores,
     kinds,
     special: { unk: id('unknown', 3), bos: id('bos', 2), eos: id('eos', 1), pad: id('padding', 0) },
     byteFallback: true,
     chatTemplate: metadata['tokenizer.chat_template'],
+    addBos: metadata['tokenizer.ggml.add_bos_token'] !== false,
   });
-  if (metadata['tokenizer.ggml.add_bos_token'] !== false) return tokenizer;
-  return { ...tokenizer, encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }) };
 }

@@ -13,6 +13,8 @@ export interface Pieces {
   readonly byteFallback: boolean;
   /** Jinja source. */
   readonly chatTemplate?: unknown;
+  /** Whether a text begins with the bos piece. Default true. */
+  readonly addBos?: boolean;
 }
 
 /** Tokens that stand for no text, whatever kind a file gives them: some files call these ordinary pieces, which texts are then cut into. */
@@ -37,13 +39,24 @@ function kindsOf({ tokens, kinds, special }: Pieces): number[] {
   });
 }
 
+/** The files of a tokenizer in Hugging Face's form, as what is to be JSON. */
+export interface TokenizerFiles {
+  readonly 'tokenizer.json': object;
+  readonly 'tokenizer_config.json': object;
+}
+
+/** The tokenizer of files. @throws TokenizerError */
+export function tokenizerFromFiles(files: TokenizerFiles): Promise<Tokenizer> {
+  return tokenizerFromJson(files['tokenizer.json'], files['tokenizer_config.json']);
+}
+
 /**
  * The tokenizer of SentencePiece's pieces, as the tokenizer.json that Hugging Face makes of them: control pieces such as
  * `<bos>`, and `<unk>`, are found in texts, which SentencePiece itself does not do.
  * @throws TokenizerError
  */
-export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
-  const { tokens, special, byteFallback, chatTemplate } = pieces;
+export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
+  const { tokens, special, byteFallback, chatTemplate, addBos = true } = pieces;
   const kinds = kindsOf(pieces);
   const text = (name: keyof Pieces['special']) => {
     const token = tokens[special[name]];
@@ -61,12 +74,21 @@ export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
       { id, content, single_word: false, lstrip: false, rstrip: false, normalized: !isSpecial, special: isSpecial },
     ];
   });
+  const bos = text('bos');
+  const opening = { SpecialToken: { id: bos, type_id: 0 } };
   const tokenizerJson = {
     version: '1.0',
     added_tokens: added,
     normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
     pre_tokenizer: null,
-    post_processor: null,
+    post_processor: addBos
+      ? {
+          type: 'TemplateProcessing',
+          single: [opening, { Sequence: { id: 'A', type_id: 0 } }],
+          pair: [opening, { Sequence: { id: 'A', type_id: 0 } }, opening, { Sequence: { id: 'B', type_id: 0 } }],
+          special_tokens: { [bos]: { id: bos, ids: [special.bos], tokens: [bos] } },
+        }
+      : null,
     decoder: {
       type: 'Sequence',
       decoders: [
@@ -88,12 +110,19 @@ export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
       merges: mergesOf({ ...pieces, kinds }),
     },
   };
-  return tokenizerFromJson(tokenizerJson, {
-    bos_token: text('bos'),
+  const config = {
+    // As it stands in tokenizer.json.
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    bos_token: bos,
     eos_token: text('eos'),
     pad_token: text('pad'),
-    chat_template: chatTemplate,
-  });
+    unk_token: text('unk'),
+    add_bos_token: addBos,
+    add_eos_token: false,
+    clean_up_tokenization_spaces: false,
+    ...(typeof chatTemplate === 'string' && { chat_template: chatTemplate }),
+  };
+  return { 'tokenizer.json': tokenizerJson, 'tokenizer_config.json': config };
 }
 
 /** Never made by joining others: named in text or written for a byte, and pieces that a vocabulary leaves out. */

@@ -99,7 +99,7 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   const config = options.adjustConfig?.(described) ?? described;
   const model = familyOf(config, families).describe(config) as Model<C>;
 
-  let located: LocatedWeights = { weights: new Map(), ignored: [], tiedCopy: undefined };
+  let located: LocatedWeights = { weights: new Map(), ignored: [], passedOn: [], tiedCopy: undefined };
   if (container && whole) {
     const layout = layoutOf(model, container.format, whole.name);
     located = locate(container.tensors, layout, model, whole.name);
@@ -159,6 +159,7 @@ async function withPart<C extends ModelConfig>(
   return {
     weights,
     ignored: [...new Set([...ignored, ...found.ignored])],
+    passedOn: located.passedOn,
     // A copy of the embedding that is no longer the model's says nothing.
     tiedCopy: embedding === model.embeddingPath ? found.tiedCopy && { ...found.tiedCopy, embedding } : located.tiedCopy,
   };

@@ -35,6 +35,7 @@ export function openWeights<C extends ModelConfig>(
     format,
     metadata,
     notices,
+    passedOn: located.passedOn,
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),
     readText: (file) => first((source) => source.readText(file)),
     readBytes: (file) =>

@@ -1,5 +1,6 @@
 import type { Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels/dtype';
+import type { StoredTensor } from '../container.js';
 import type { JsonValue } from '../json-value.js';
 import type { LoadReport } from './report.js';
 
@@ -52,6 +53,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly model: Model<C>;
   readonly format: WeightFormat;
   readonly entries: ReadonlyMap<string, WeightEntry>;
+  /** Tensors of other parts of the checkpoint, as stored, which an export passes on: the vision tower beside a text model. */
+  readonly passedOn: readonly StoredTensor[];
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** What people should know of the files, in sentences: what they say that is left out of account, what was not read. */
@@ -77,6 +80,11 @@ export interface WeightLoader<C extends ModelConfig = ModelConfig> {
   readonly tokenizer?: Tokenizer;
   /** What goes into a run's metadata: file or hub id, revision, hashes. Without it the loader's own fields do, as far as JSON holds them. */
   readonly description?: JsonValue;
-  /** What an exported adapter names as its base; where absent, a `description` that is a text. */
+  /** What it is called where people read it; where absent, the `description`. */
+  readonly name?: string;
+  /**
+   * What an exported adapter names as its base: a hub id, or a folder that its readers have. Where absent, the hub id that the `description`
+   * or the files tell of; an adapter of which nothing is known names none.
+   */
   readonly baseModel?: string;
 }

@@ -33,6 +33,12 @@ export type ModelLocation = string | ByteSource | Blob | readonly (ByteSource | 
 const hubPagePattern =
   /^https:\/\/huggingface\.co\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:\/(?:tree|blob|resolve)\/([\w.-]+)(?:\/([\w./-]+\.(?:gguf|safetensors|npz)))?)?\/?(?:\?.*)?$/;
 
+/** `owner/name` of a hub id, of a file there, or of a page of the hub's; undefined for anything else. */
+export function hubIdOf(location: string): string | undefined {
+  const id = hubPagePattern.exec(location)?.[1] ?? (isHubId(location) ? location : undefined);
+  return id?.split('/').slice(0, 2).join('/');
+}
+
 /** @throws {WeightSourceError} when there is nothing at `from`. */
 export async function openModelSource(from: ModelLocation, options: ModelSourceOptions = {}): Promise<ModelSource> {
   if (typeof from !== 'string') return listedFiles(Array.isArray(from) ? from : [from]);

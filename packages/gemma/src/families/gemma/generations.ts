@@ -24,6 +24,8 @@ export interface GemmaTraits {
     /** The first is what is written. */
     readonly modelTypes: readonly [string, ...string[]];
     readonly architecture: string;
+    /** The form with a vision tower, in which models of so many layers and more are published; null: there is none. */
+    readonly multimodal: { readonly architecture: string; readonly modelType: string; readonly layers: number } | null;
     /** `sliding_window_pattern` says every how manieth layer is global. */
     readonly hasPatternField: boolean;
     /** The query scale where a file says nothing; null: files do not say it, it is the size of a head. */
@@ -60,6 +62,7 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma'],
       architecture: 'GemmaForCausalLM',
+      multimodal: null,
       hasPatternField: false,
       queryPreAttnScalar: null,
       hasOldActivationField: true,
@@ -81,6 +84,7 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma2'],
       architecture: 'Gemma2ForCausalLM',
+      multimodal: null,
       hasPatternField: false,
       queryPreAttnScalar: 256,
       hasOldActivationField: false,
@@ -102,6 +106,7 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma3_text', 'gemma3'],
       architecture: 'Gemma3ForCausalLM',
+      multimodal: { architecture: 'Gemma3ForConditionalGeneration', modelType: 'gemma3', layers: 34 },
       hasPatternField: true,
       queryPreAttnScalar: 256,
       hasOldActivationField: false,

@@ -12,6 +12,8 @@ import { checkActivation, type Tell, tellUnreadFields } from '../../config/hf-fi
 import { checkGemmaConfig, everyNthGlobal, type GemmaConfig, type LayerType } from './config.js';
 import { generationOf, generations, type GemmaTraits } from './generations.js';
 import { readRope } from './hf-rope.js';
+import type { HfConfig } from '../layout.js';
+import { isMultimodal } from './multimodal.js';
 
 const defaultWindow = 4096;
 const defaultHeadDim = 256;
@@ -163,8 +165,20 @@ function readTokenIds(value: unknown): number[] {
   return ids;
 }
 
-/** The config.json of a text model, in the spellings of old and new transformers alike. */
-export function gemmaConfigToHf(config: GemmaConfig): Record<string, unknown> {
+/**
+ * The config.json of a text model, in the spellings of old and new transformers alike. Where `base` is that of a multimodal model, the
+ * whole of it, with this as its text part.
+ */
+export function gemmaConfigToHf(config: GemmaConfig, base?: HfConfig): Record<string, unknown> {
+  const text = textConfigToHf(config);
+  if (base === undefined || !isMultimodal(generations[config.family], config.numLayers, base)) return text;
+  const { architectures: _, ...fields } = text;
+  const before = isFields(base['text_config']) ? base['text_config'] : {};
+  const { dtype: _type, torch_dtype: _oldType, ...others } = before;
+  return { ...base, eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
+}
+
+function textConfigToHf(config: GemmaConfig): Record<string, unknown> {
   const { hf, hasLocalLayers, softcaps, localTheta } = generations[config.family];
   const scaling = config.ropeScalingFactor === 1 ? null : { rope_type: 'linear', factor: config.ropeScalingFactor };
   const rope = { rope_theta: config.ropeTheta, ...(scaling ?? { rope_type: 'default' }) };

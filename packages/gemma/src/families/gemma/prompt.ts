@@ -21,12 +21,26 @@ export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerat
   return { text: `${bosToken}${texts.join('')}${addGenerationPrompt ? '<start_of_turn>model\n' : ''}` };
 };
 
+/** The same in Jinja. */
+const gemmaChatTemplateSource = `{{ bos_token }}
+{%- for message in messages %}
+    {%- if message['role'] not in ['user', 'assistant'] %}
+        {{- raise_exception('Only the roles user and assistant are supported') }}
+    {%- elif (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {%- endif %}
+    {{- '<start_of_turn>' + ('model' if message['role'] == 'assistant' else 'user') + '\\n' }}
+    {{- (message['content'] | trim) + '${turnEnd}\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}`;
+
 /** A text is gone on with as it stands; a conversation goes through the chat template. */
 export const gemmaPrompt: PromptForm = {
   opening: (tokenizer) => [specialTexts(tokenizer).bosToken],
   encodePrompt: (prompt, tokenizer) => tokenizer.encode(withoutOpening(prompt, gemmaPrompt.opening(tokenizer)).text),
   isPrefixBidirectional: false,
   chatTemplate: gemmaChatTemplate,
+  chatTemplateSource: gemmaChatTemplateSource,
   needsPictures: false,
   rowExample: '{"prompt": "…", "completion": "…"}',
   stopTokens(tokenizer) {

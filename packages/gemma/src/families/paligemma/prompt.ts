@@ -28,6 +28,7 @@ export const paliGemmaPromptForm: PromptForm = {
   encodePrompt: paliGemmaPrompt,
   isPrefixBidirectional: true,
   chatTemplate: null,
+  chatTemplateSource: null,
   needsPictures: true,
   rowExample: '{"image": "cat.png", "prompt": "…", "completion": "…"}',
   // The vocabulary is Gemma's.

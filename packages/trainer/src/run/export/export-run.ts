@@ -13,33 +13,45 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
 import { readPieces } from '../read-pieces.js';
+import type { OpenModel } from '../prepare/open-model.js';
+import { baseNameOf } from './base-name.js';
+import { filesBeside } from './files-beside.js';
 
 /** What was exported is not what was trained. */
 export class ExportError extends Error {
   override readonly name = 'ExportError';
 }
 
+/** How a run is exported. */
+export interface ExportOptions {
+  readonly run: ResolvedTrainConfig;
+  /** Told of what the files will lack. */
+  readonly onNotice: (message: string) => unknown;
+}
+
 /**
- * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's. The adapter is read back and compared.
+ * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's, with what else such a folder has. The adapter is read back and compared.
  * @returns names of the files written.
  * @throws ExportError
  */
 export async function exportRun(
   store: FileStore,
-  weights: OpenedWeights,
+  open: OpenModel,
   plan: ModelPlan,
-  run: ResolvedTrainConfig,
+  options: ExportOptions,
 ): Promise<string[]> {
-  return run.lora ? exportAdapter(store, weights, plan, run.lora, run) : exportModel(store, weights, plan);
+  const { lora } = options.run;
+  return lora ? exportAdapter(store, open.weights, plan, lora, options) : exportModel(store, open, plan, options);
 }
 
 async function exportAdapter(
   store: FileStore,
-  { model }: OpenedWeights,
+  weights: OpenedWeights,
   plan: ModelPlan,
   lora: NonNullable<ResolvedTrainConfig['lora']>,
-  run: ResolvedTrainConfig,
+  { run, onNotice }: ExportOptions,
 ): Promise<string[]> {
+  const { model, format, metadata } = weights;
   const tensors = new Map<string, Float32Array>();
   const result = resultOf(plan);
   for (const path of plan.lora.keys()) tensors.set(path, await result.get(path)!.read());
@@ -47,7 +59,12 @@ async function exportAdapter(
   if (![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
     throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
   }
-  const baseModel = run.weightLoader.baseModel ?? run.weightLoader.description;
+  const baseModel = baseNameOf(run.weightLoader, weights);
+  if (baseModel === undefined)
+    await onNotice(
+      'The adapter names no base model, since the files do not say where it is on the hub: Python must be told what to load it on. ' +
+        '`baseModel` of the weight loader (--base-model-name) names it.',
+    );
   const files = await peftAdapterFiles({
     model,
     rank: lora.rank,
@@ -55,7 +72,8 @@ async function exportAdapter(
     rslora: lora.rslora,
     dropout: lora.dropout,
     tensors,
-    ...(typeof baseModel === 'string' && { baseModel }),
+    ...(baseModel !== undefined && { baseModel }),
+    ...(format === 'safetensors' && { baseConfig: metadata }),
   });
   for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
   const names = Object.keys(files);
@@ -69,13 +87,19 @@ async function exportAdapter(
   return names;
 }
 
-async function exportModel(store: FileStore, weights: OpenedWeights, plan: ModelPlan): Promise<string[]> {
+async function exportModel(
+  store: FileStore,
+  open: OpenModel,
+  plan: ModelPlan,
+  { onNotice }: ExportOptions,
+): Promise<string[]> {
+  const { format, metadata, passedOn } = open.weights;
+  const base = format === 'safetensors' ? { config: metadata, passedOn } : undefined;
   const params = new Map([...resultOf(plan)].map(([path, variable]) => [path, exportedTensor(variable)]));
-  const files: Record<string, FileContent> = hfModelFiles(weights.model, params);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    const text = await weights.readText(name);
-    if (text !== undefined) files[name] = text;
-  }
+  const files: Record<string, FileContent> = {
+    ...hfModelFiles(open.model, params, base),
+    ...(await filesBeside(open, onNotice)),
+  };
   for (const [name, content] of Object.entries(files)) await store.write(name, content);
   return Object.keys(files);
 }

@@ -111,7 +111,7 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   const fresh = { step: 0, tokens: 0, weights: report.fingerprint, kernels: prepared.used };
   const result = await takeSteps(session, restored, fresh);
   await takeSamples(session, prepared.schedule.totalSteps);
-  const exported = await exportRun(store, open.weights, model, config);
+  const exported = await exportRun(store, open, model, { run: config, onNotice: logger.onNotice });
   return summaryOf(session, result, exported);
 }
 
