@@ -1,17 +1,20 @@
 // Gives readers of foreign files inputs that are nearly right, and looks for those that they do not take as they should.
 //   npm run fuzz -- [reader …] [--seed N] [--count N] [--seconds N] [--keep folder]
-import { mkdir, writeFile } from 'node:fs/promises';
+import { fork } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
+import type { Told, Work } from './child-node.js';
 import { Dice } from './dice.js';
 import { type Finding, formatFinding, mostMs } from './fuzz.js';
 import { readers } from './readers.js';
-import type { Told, Work } from './worker-node.js';
 
-/** A thread that takes more is ended: of its heap, and of all else, buffers and libraries included. */
+/** A process that takes more is ended: for its heap, and all together above what it began with. */
 const mostHeapMb = 512;
-const mostBytes = 512 * 2 ** 20;
+const mostBytes = 2 * mostHeapMb * 2 ** 20;
+/** On a busy machine a process may stand still for as long without being to blame. */
+const graceMs = 3000;
 /** A reader is given up after so many findings. */
 const mostFindings = 20;
 
@@ -43,12 +46,14 @@ interface Sum {
   findings: number;
 }
 
-/** Starts threads, one after the other, until a reader's inputs are read: one that hangs or dies is a finding, and the next goes on after it. */
-async function fuzz(name: string, first: number, many: number, until: number): Promise<Sum> {
+/** Starts processes, one after the other: an input at which one hangs or dies is a finding, and the next goes on after it. */
+async function fuzz(
+  name: string,
+  { first, most, until }: { first: number; most: number; until: number },
+): Promise<Sum> {
   const sum: Sum = { inputs: 0, accepted: 0, findings: 0 };
-  while (sum.inputs < many && sum.findings < mostFindings && Date.now() < until) {
-    const at = first + sum.inputs;
-    const { inputs, accepted, findings } = await runThread(name, at, many - sum.inputs, until);
+  while (sum.inputs < most && sum.findings < mostFindings && Date.now() < until) {
+    const { inputs, accepted, findings } = await runChild(name, first + sum.inputs, most - sum.inputs, until);
     for (const finding of findings) console.log(`\n${formatFinding(finding)}`);
     sum.inputs += inputs;
     sum.accepted += accepted;
@@ -57,94 +62,88 @@ async function fuzz(name: string, first: number, many: number, until: number): P
   return sum;
 }
 
-async function runThread(name: string, first: number, many: number, until: number) {
-  const work: Work = {
-    name,
-    seed: first,
-    count: many,
-    progress: new SharedArrayBuffer(8),
-    keep: flags.keep !== undefined,
-  };
-  const state = new Int32Array(work.progress);
-  const worker = new Worker(new URL('./start-worker-node.mjs', import.meta.url), {
-    workerData: work,
-    resourceLimits: { maxOldGenerationSizeMb: mostHeapMb },
-  });
+async function runChild(name: string, first: number, most: number, until: number) {
   const findings: Finding[] = [];
-  let died: string | undefined;
   let writing = Promise.resolve();
-  const ended = new Promise<void>((resolve) => {
-    worker.on('message', (told: Told) => {
-      if ('finding' in told) findings.push(told.finding);
-      else if ('kept' in told) writing = writing.then(() => keep(name, told.kept));
-      else resolve();
-      if (findings.length >= mostFindings) resolve();
-    });
-    worker.on('error', (error) => {
-      died ??= `the thread died: ${error.message}`;
-      resolve();
-    });
-    worker.on('exit', () => resolve());
+  let died: string | undefined;
+  let isDone = false;
+  await writeFile(progress, new Uint8Array(16));
+  const child = fork(new URL('./child-node.ts', import.meta.url), {
+    execArgv: [...process.execArgv, `--max-old-space-size=${mostHeapMb}`],
+    serialization: 'advanced',
+    // What a process says as it dies of its memory is long, and says no more than that.
+    stdio: ['ignore', 'inherit', 'ignore', 'ipc'],
   });
-  let seen = -1;
-  let since = Date.now();
-  let least = Number.POSITIVE_INFINITY;
-  const stop = (why: string | undefined) => {
+  const stop = (why?: string) => {
     died ??= why;
-    void worker.terminate();
+    isDone = true;
+    child.kill('SIGKILL');
   };
-  const watch = setInterval(() => {
-    const now = Atomics.load(state, 0);
-    if (now !== seen || seen === -1) [seen, since] = [now, Date.now()];
-    const rss = process.memoryUsage.rss();
-    least = Math.min(least, rss);
-    // Loading the thread itself takes some seconds on a busy machine.
-    if (Date.now() - since > mostMs + 2000 + (now === 0 ? 20_000 : 0)) stop(`did not end within ${mostMs} ms`);
-    else if (rss - least > mostHeapMb * 2 ** 20 + mostBytes) stop(`took ${Math.round((rss - least) / 2 ** 20)} MB`);
-    else if (Date.now() >= until) stop(undefined);
-  }, 100);
+  child.on('message', (told: Told) => {
+    if (told.kind === 'finding') findings.push(told.finding);
+    else if (told.kind === 'kept') writing = writing.then(() => keep(name, told));
+    else isDone = true;
+    if (findings.length >= mostFindings) stop();
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const work: Work = { name, seed: first, count: most, progress, keep: flags.keep !== undefined };
+  child.send(work);
+  let [seen, since] = [-1, Date.now()];
+  let least = Number.POSITIVE_INFINITY;
+  const watch = setInterval(async () => {
+    const [begun = 0] = await readProgress();
+    if (begun !== seen) [seen, since] = [begun, Date.now()];
+    const bytes = await residentBytes(child.pid);
+    least = Math.min(least, bytes);
+    if (begun > 0 && Date.now() - since > mostMs + graceMs) stop(`did not end within ${mostMs} ms`);
+    else if (bytes - least > mostBytes) stop(`took ${Math.round((bytes - least) / 2 ** 20)} MB`);
+    else if (Date.now() >= until) stop();
+  }, 200);
   await ended;
-  await worker.terminate();
   clearInterval(watch);
   await writing;
-  const reached = Atomics.load(state, 0);
-  if (died !== undefined) {
-    const reader = await readers[name]!();
-    findings.push({
-      reader: name,
-      seed: first + reached,
-      problem: died,
-      files: reader.make(new Dice(first + reached)),
-    });
-  }
-  return { inputs: Math.min(many, reached + (died === undefined ? 0 : 1)), accepted: Atomics.load(state, 1), findings };
+  const [begun = 0, accepted = 0] = await readProgress();
+  if (!isDone) died ??= `the process died (of its memory: ${mostHeapMb} MB?)`;
+  if (died !== undefined && begun > 0) {
+    const seed = first + begun - 1;
+    findings.push({ reader: name, seed, problem: died, files: (await readers[name]!()).make(new Dice(seed)) });
+  } else if (died !== undefined) throw new Error(`${name}: ${died} before its first input`);
+  return { inputs: begun, accepted, findings };
+}
+
+async function readProgress(): Promise<Float64Array> {
+  const bytes = await readFile(progress);
+  return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 16));
+}
+
+/** Memory of a process, where the system tells: buffers and libraries included, which its heap does not count. */
+async function residentBytes(pid: number | undefined): Promise<number> {
+  const text = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '');
+  return Number(text.split(' ')[1] ?? 0) * 4096;
 }
 
 /** An input as files, with its verdict in their names: for other readers of the same formats. */
-async function keep(
-  name: string,
-  { seed, accepted, files }: { seed: number; accepted: boolean; files: Readonly<Record<string, Uint8Array>> },
-): Promise<void> {
+async function keep(name: string, { seed, accepted, files }: Extract<Told, { kind: 'kept' }>): Promise<void> {
   const folder = join(flags.keep!, name);
   await mkdir(folder, { recursive: true });
   for (const [file, bytes] of Object.entries(files))
     await writeFile(join(folder, `${seed}-${accepted ? 'accepted' : 'refused'}-${file}`), bytes);
 }
 
-const perReader = count ?? (seconds === undefined ? 10_000 : Number.MAX_SAFE_INTEGER);
+const folder = await mkdtemp(join(tmpdir(), 'lapidary-fuzz-'));
+const progress = join(folder, 'progress');
+const most = count ?? (seconds === undefined ? 10_000 : Number.MAX_SAFE_INTEGER);
 let found = 0;
 for (const name of names) {
   const began = Date.now();
-  const { inputs, accepted, findings } = await fuzz(
-    name,
-    seed!,
-    perReader,
-    seconds === undefined ? Number.POSITIVE_INFINITY : began + seconds * 1000,
-  );
+  const until = seconds === undefined ? Number.POSITIVE_INFINITY : began + seconds * 1000;
+  const { inputs, accepted, findings } = await fuzz(name, { first: seed!, most, until });
   found += findings;
-  const took = (Date.now() - began) / 1000;
+  const share = `${((100 * accepted) / Math.max(1, inputs)).toFixed(0)} % accepted`;
+  const took = `${((Date.now() - began) / 1000).toFixed(0)} s`;
   console.log(
-    `${findings > 0 ? '✗' : '✓'} ${name.padEnd(15)} ${String(inputs).padStart(9)} inputs, ${((100 * accepted) / Math.max(1, inputs)).toFixed(0).padStart(3)} % accepted, ${findings} findings, ${took.toFixed(0)} s`,
+    `${findings > 0 ? '✗' : '✓'} ${name.padEnd(15)} ${inputs} inputs, ${share}, ${findings} findings, ${took}`,
   );
 }
+await rm(folder, { recursive: true });
 process.exitCode = found > 0 ? 1 : 0;

@@ -88,25 +88,21 @@ function changeOne(value: Json, dice: Dice): void {
   if (slots.length === 0) return;
   const slot = dice.pick(slots);
   const held = get(slot);
-  const other = dice.pick(slots);
-  switch (dice.below(8)) {
-    case 0:
-      return drop(slot);
-    case 1:
-      return put(slot, structuredClone(get(other) ?? null));
-    case 2:
-      return put(slot, dice.chance(0.5) ? [held] : { [dice.pick(keys)]: held });
-    case 3: {
-      const key = dice.pick(keys);
-      return put({ at: slot.at, key: Array.isArray(slot.at) ? String(slot.at.length) : key }, structuredClone(held));
-    }
-    case 4:
-      if (typeof held === 'number') return put(slot, changedNumber(held, dice));
-      if (typeof held === 'string') return put(slot, changedText(held, dice));
-      return put(slot, strange(dice));
-    default:
-      return put(slot, strange(dice));
-  }
+  const kind = dice.below(8);
+  if (kind === 0) drop(slot);
+  else if (kind === 1) {
+    const key = Array.isArray(slot.at) ? String(slot.at.length) : dice.pick(keys);
+    put({ at: slot.at, key }, structuredClone(held));
+  } else put(slot, changed(held, kind, { slots, dice }));
+}
+
+/** What stands in place of a value. */
+function changed(held: Json, kind: number, { slots, dice }: { slots: readonly Slot[]; dice: Dice }): Json {
+  if (kind === 2) return structuredClone(get(dice.pick(slots)) ?? null);
+  if (kind === 3) return dice.chance(0.5) ? [held] : { [dice.pick(keys)]: held };
+  if (kind === 4 && typeof held === 'number') return changedNumber(held, dice);
+  if (kind === 4 && typeof held === 'string') return changedText(held, dice);
+  return strange(dice);
 }
 
 export function changedNumber(value: number, dice: Dice): number {

@@ -8,6 +8,8 @@ import { checkPlaces } from './safetensors.js';
 const dtypes: readonly (readonly [descr: string, bytes: number])[] = [
   ['<f4', 4],
   ['<f4', 4],
+  ['<f4', 4],
+  ['<f4', 4],
   ['<f2', 2],
   ['|V2', 2],
   ['<V2', 2],
@@ -29,9 +31,9 @@ function makePart(dice: Dice, index: number): Part {
   const [descr, bytes] = dice.pick(dtypes);
   const shape = dice.list(dice.below(4), () => dice.below(4));
   const listed = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
-  const order = dice.chance(0.9) ? 'False' : 'True';
+  const order = dice.chance(0.97) ? 'False' : 'True';
   const written = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': (${listed}), }`;
-  const header = dice.chance(0.15) ? changedText(written, dice) : written;
+  const header = dice.chance(0.08) ? changedText(written, dice) : written;
   const version = dice.pick([1, 1, 1, 2, 3]);
   const start = version === 1 ? 10 : 12;
   const padded = `${header.padEnd(Math.ceil((header.length + start + 1) / 64) * 64 - start - 1)}\n`;
@@ -42,7 +44,7 @@ function makePart(dice: Dice, index: number): Part {
   const name = dice.chance(0.9)
     ? `a/b${index}.npy`
     : dice.pick(['a/b0.npy', 'x.txt', '../x.npy', '.npy', `${dice.text()}.npy`]);
-  return { name, npy: dice.chance(0.2) ? npy.broken(dice) : npy.plain() };
+  return { name, npy: dice.chance(0.1) ? npy.broken(dice) : npy.plain() };
 }
 
 export const npzReader: FuzzReader = {
@@ -58,9 +60,9 @@ export const npzReader: FuzzReader = {
       zip
         .number(4, 0x04034b50)
         .number(2, 20)
-        .number(2, dice.chance(0.95) ? 0 : dice.below(0x3000));
+        .number(2, dice.chance(0.98) ? 0 : dice.below(0x3000));
       zip
-        .number(2, dice.pick([0, 0, 0, 0, 0, 0, 0, 8]))
+        .number(2, dice.chance(0.98) ? 0 : 8)
         .number(4, 0)
         .number(4, 7);
       for (let i = 0; i < 2; i++) zip.number(4, isWide ? 0xffffffff : npy.length);
@@ -81,7 +83,7 @@ export const npzReader: FuzzReader = {
         .number(2, 0)
         .number(2, 0)
         .number(4, 0)
-        .number(4, dice.chance(0.95) ? (places[i] ?? 0) : dice.below(start + 1));
+        .number(4, dice.chance(0.98) ? (places[i] ?? 0) : dice.below(start + 1));
       zip.bytes(spelled);
     });
     const size = zip.length - start;

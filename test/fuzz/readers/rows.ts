@@ -10,7 +10,7 @@ import { decodeText, parseRow, readJsonl, rowsOf, type RowFormat, tokeniseRows }
 import { fixtureJson } from '../../support/safetensors-fixture.js';
 import { brokenBytes } from '../byte-writer.js';
 import type { Dice } from '../dice.js';
-import { brokenJson, type Json } from '../mutate-json.js';
+import { brokenJson, type Json, jsonText } from '../mutate-json.js';
 import { encode, type FuzzReader, mustHold } from '../reader.js';
 
 const rows: readonly Json[] = [
@@ -50,7 +50,9 @@ export async function rowsReader(): Promise<FuzzReader> {
   return {
     name: 'rows',
     make(dice: Dice) {
-      const lines = dice.list(dice.between(1, 3), () => brokenJson(dice.pick(rows), dice));
+      const lines = dice.list(dice.between(1, 3), () =>
+        dice.chance(0.5) ? jsonText(dice.pick(rows)) : brokenJson(dice.pick(rows), dice),
+      );
       const text = lines.join(dice.pick(['\n', '\n', '\r\n', '\n\n'])) + dice.pick(['', '\n']);
       return { [`${dice.pick(formats)}-${dice.below(models.length)}.jsonl`]: brokenBytes(encode(text), dice) };
     },

@@ -62,12 +62,12 @@ export type ChatTemplate = (turns: readonly ChatMessage[], options: TemplateOpti
  */
 export async function compileChatTemplate(source: string): Promise<ChatTemplate> {
   // Loaded here: a model without a template of its own needs no Jinja.
-  const { Template } = await import('@huggingface/jinja');
-  let template: InstanceType<typeof Template> | undefined;
+  const { boundedTemplate } = await import('./bounded-template.js');
+  let template: ReturnType<typeof boundedTemplate> | undefined;
   return (turns, { bosToken, eosToken, addGenerationPrompt }) => {
     try {
-      template ??= new Template(source);
-      return template.render({
+      template ??= boundedTemplate(source);
+      return template({
         // Templates call the model `assistant`.
         messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
         bos_token: bosToken,
