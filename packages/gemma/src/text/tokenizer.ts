@@ -1,5 +1,8 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { isFields } from '../config/fields.js';
+import { showValue } from '../config/json.js';
 import { type ChatTemplate, compileChatTemplate } from './chat-template.js';
+import { checkTokenizerJson } from './check-tokenizer-json.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -24,31 +27,41 @@ export class TokenizerError extends Error {
   override readonly name = 'TokenizerError';
 }
 
-type Json = Record<string, unknown>;
-
-/** A special token's text, which configs write as a string or as `{ content }`. */
-function tokenText(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  const content = (value as Json | null | undefined)?.content;
-  return typeof content === 'string' ? content : undefined;
+/** A special token's text, which configs write as a string or as `{ content }`; undefined where there is none. @throws TokenizerError */
+function tokenText(value: unknown, field: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  const text = isFields(value) ? value['content'] : value;
+  if (typeof text === 'string') return text;
+  throw new TokenizerError(`tokenizer_config.json: ${field} is ${showValue(value)}, not the text of a token`);
 }
 
 /**
- * A tokenizer from the contents of `tokenizer.json` and, if there is one, `tokenizer_config.json`.
- * @throws TokenizerError
+ * A tokenizer from what `tokenizer.json` and, if there is one, `tokenizer_config.json` hold, parsed: a BPE model with texts replaced by
+ * texts around it, as all Gemma's are.
+ * @throws TokenizerError naming the field
  */
 export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
-  const config = tokenizerConfigJson as Json;
+  const checked = checkTokenizerJson(tokenizerJson, (problem) => {
+    throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
+  });
+  if (!isFields(tokenizerConfigJson))
+    throw new TokenizerError(`tokenizer_config.json holds ${showValue(tokenizerConfigJson)}, not an object`);
+  const config = tokenizerConfigJson;
+  const listed = config['additional_special_tokens'] ?? [];
+  if (!Array.isArray(listed))
+    throw new TokenizerError(`tokenizer_config.json: additional_special_tokens is ${showValue(listed)}, not a list`);
+  const additional = listed.flatMap((token: unknown) => tokenText(token, 'additional_special_tokens') ?? []);
   // Loaded here: what needs no texts need not load it.
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   let library: LibraryTokenizer;
   try {
-    library = new Library(tokenizerJson as object, config);
+    // Nothing else of the configuration: the library would have fields of other models change texts.
+    library = new Library(checked, { additional_special_tokens: additional });
   } catch (error) {
     throw new TokenizerError(`tokenizer.json cannot be read: ${(error as Error).message}`);
   }
   const special = (key: string, names: readonly string[]): number => {
-    for (const name of [tokenText(config[key]), ...names]) {
+    for (const name of [tokenText(config[key], key), ...names]) {
       const id = name === undefined ? undefined : library.token_to_id(name);
       if (id !== undefined) return id;
     }

@@ -72,7 +72,11 @@ function refuseUnsupported(text: Fields): void {
   if (text['tie_word_embeddings'] === false) throw untied();
   // Gemma 1 files say "gelu" where tanh-GELU is meant: transformers reads it so.
   const activation = text['hidden_activation'] ?? text['hidden_act'];
-  if (activation !== undefined && activation !== null && !String(activation).startsWith('gelu')) {
+  if (
+    activation !== undefined &&
+    activation !== null &&
+    !(typeof activation === 'string' && activation.startsWith('gelu'))
+  ) {
     throw new ConfigError('hidden_activation', activation, 'but Gemma uses gelu_pytorch_tanh');
   }
 }
