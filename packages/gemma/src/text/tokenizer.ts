@@ -8,7 +8,7 @@ import { checkTokenizerJson } from './check-tokenizer-json.js';
 export interface Tokenizer {
   /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first. */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
-  /** Special tokens are left out unless `skipSpecialTokens` is false. */
+  /** Special tokens are left out unless `skipSpecialTokens` is false; ids that are no words always. */
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
   readonly vocabSize: number;
   readonly bosId: number;
@@ -82,10 +82,12 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
       const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },
-    decode: (ids, { skipSpecialTokens = true } = {}) =>
-      ids.length === 0
-        ? ''
-        : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+    decode: (ids, { skipSpecialTokens = true } = {}) => {
+      // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.
+      const known = ids.filter((id) => library.id_to_token(id) !== undefined);
+      if (known.length === 0) return '';
+      return library.decode(known, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+    },
     tokenId: (token) => library.token_to_id(token),
     ...template,
   };

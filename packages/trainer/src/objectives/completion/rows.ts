@@ -1,3 +1,4 @@
+import { showValue } from '@lapidary/gemma';
 import * as v from 'valibot';
 import { DatasetError } from '../../data/errors.js';
 
@@ -49,7 +50,7 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
     throw new DatasetError({
       file,
       line,
-      message: `a row must be an object such as {"prompt": "…", "completion": "…"}, not ${JSON.stringify(value)?.slice(0, 40)}`,
+      message: `a row must be an object such as {"prompt": "…", "completion": "…"}, not ${showValue(value, 40)}`,
     });
   }
   const told: RowFormat | undefined =

@@ -1,4 +1,6 @@
 import {
+  parseJson,
+  TokenizerError,
   tokenizerFromGguf,
   tokenizerFromJson,
   tokenizerFromSentencePiece,
@@ -15,7 +17,7 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
 }
 
-/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found; what the loader throws */
+/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found, TokenizerError for one that cannot be used; what the loader throws */
 export async function openModel(loader: WeightLoader): Promise<OpenModel> {
   const weights = await loader.open();
   try {
@@ -39,5 +41,14 @@ async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
     const allowed = `a tokenizer.json, or one of ${tokenizerFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
     throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
   }
-  return tokenizerFromJson(JSON.parse(text), JSON.parse((await weights.readText('tokenizer_config.json')) ?? '{}'));
+  const config = await weights.readText('tokenizer_config.json');
+  return tokenizerFromJson(parsed('tokenizer.json', text), parsed('tokenizer_config.json', config ?? '{}'));
+}
+
+function parsed(file: string, text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    throw new TokenizerError(`${file} is no JSON: ${(error as Error).message.slice(0, 120)}`);
+  }
 }
