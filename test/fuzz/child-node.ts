@@ -1,7 +1,6 @@
 // Reads inputs in a process of its own, which can be ended when one does not end, and may die of one.
 import { openSync, writeSync } from 'node:fs';
-import type { Finding } from './fuzz.js';
-import { fuzzOne } from './fuzz.js';
+import { type Finding, fuzzOne } from './fuzz.js';
 import type { Files } from './reader.js';
 import { readers } from './readers.js';
 
@@ -10,6 +9,8 @@ export interface Work {
   readonly name: string;
   readonly seed: number;
   readonly count: number;
+  /** Most milliseconds for one input. */
+  readonly mostMs: number;
   /** A file in which it writes where it is, two numbers of 8 bytes: inputs begun and inputs accepted. */
   readonly progress: string;
   /** Whether inputs are wanted back, with what became of them. */
@@ -22,8 +23,7 @@ export type Told =
   | { readonly kind: 'kept'; readonly seed: number; readonly accepted: boolean; readonly files: Files }
   | { readonly kind: 'end' };
 
-process.once('message', async (work: Work) => {
-  const { name, seed, count, progress, keep } = work;
+process.once('message', async ({ name, seed: first, count, mostMs, progress, keep }: Work) => {
   const tell = (told: Told) => process.send?.(told);
   const state = new Float64Array(2);
   const file = openSync(progress, 'r+');
@@ -31,12 +31,16 @@ process.once('message', async (work: Work) => {
   for (let i = 0; i < count; i++) {
     state[0] = i + 1;
     writeSync(file, state, 0, 16, 0);
-    const verdict = await fuzzOne(reader, seed + i);
-    const { kind, files } = verdict;
+    const seed = first + i;
+    const began = performance.now();
+    const { kind, problem, files } = await fuzzOne(reader, seed);
+    const ms = performance.now() - began;
     if (kind === 'accepted') state[1]! += 1;
-    if (verdict.kind === 'finding')
-      tell({ kind: 'finding', finding: { reader: name, seed: seed + i, problem: verdict.problem, files } });
-    else if (keep) tell({ kind: 'kept', seed: seed + i, accepted: kind === 'accepted', files });
+    const isSlow = ms > mostMs;
+    if (isSlow || kind === 'finding') {
+      const what = isSlow ? `took ${ms.toFixed(0)} ms and was ${kind}: ${problem}` : problem;
+      tell({ kind: 'finding', finding: { reader: name, seed, problem: what, files } });
+    } else if (keep) tell({ kind: 'kept', seed, accepted: kind === 'accepted', files });
   }
   writeSync(file, state, 0, 16, 0);
   tell({ kind: 'end' });

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Told, Work } from './child-node.js';
 import { Dice } from './dice.js';
-import { type Finding, formatFinding, mostMs } from './fuzz.js';
+import { type Finding, formatFinding } from './fuzz.js';
 import { readers } from './readers.js';
 
+/** Most milliseconds for one input. */
+const mostMs = 2000;
 /** A process that takes more is ended: for its heap, and all together above what it began with. */
 const mostHeapMb = 512;
 const mostBytes = 2 * mostHeapMb * 2 ** 20;
@@ -86,7 +88,7 @@ async function runChild(name: string, first: number, most: number, until: number
     if (findings.length >= mostFindings) stop();
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  const work: Work = { name, seed: first, count: most, progress, keep: flags.keep !== undefined };
+  const work: Work = { name, seed: first, count: most, mostMs, progress, keep: flags.keep !== undefined };
   child.send(work);
   let [seen, since] = [-1, Date.now()];
   let least = Number.POSITIVE_INFINITY;
