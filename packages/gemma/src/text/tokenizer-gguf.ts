@@ -1,3 +1,4 @@
+import { isFields } from '../config/fields.js';
 import { showValue } from '../config/json.js';
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
 import { tokenizerFromPieces } from './tokenizer-pieces.js';
@@ -24,6 +25,8 @@ const isNumber = (value: unknown): value is number => typeof value === 'number' 
  * @throws TokenizerError
  */
 export async function tokenizerFromGguf(metadata: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+  if (!isFields(metadata))
+    throw new TokenizerError(`the metadata of a GGUF are an object, not ${showValue(metadata, 40)}`);
   const model = metadata['tokenizer.ggml.model'];
   if (model !== 'llama')
     throw new TokenizerError(

@@ -15,6 +15,7 @@ const bpe = 2;
  * @throws TokenizerError
  */
 export async function tokenizerFromSentencePiece(bytes: Uint8Array): Promise<Tokenizer> {
+  if (!(bytes instanceof Uint8Array)) throw new TokenizerError('a SentencePiece model must be given as a Uint8Array');
   const tokens: string[] = [];
   const scores: number[] = [];
   const kinds: number[] = [];

@@ -1,5 +1,5 @@
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
-import { type Fields, readNumber } from '../../config/fields.js';
+import { type Fields, isFields, readNumber } from '../../config/fields.js';
 import { checkGemmaConfig, everyNthGlobal, type GemmaConfig } from './config.js';
 import { generationOf, generations } from './generations.js';
 
@@ -9,6 +9,7 @@ import { generationOf, generations } from './generations.js';
  * @throws {UnknownModelError} for any other architecture. @throws {ConfigError} naming the key.
  */
 export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
+  if (!isFields(metadata)) throw new ConfigError('metadata', metadata, 'not an object');
   const architecture = metadata['general.architecture'];
   const arch = typeof architecture === 'string' ? architecture : '(no general.architecture)';
   const traits = generationOf(arch, ({ gguf }) => [gguf.architecture]);
