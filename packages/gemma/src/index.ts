@@ -1,5 +1,6 @@
 // Configurations and models
 export { ArrayShapesError, ConfigError, UnknownModelError } from './config/errors.js';
+export { parseJson, showValue } from './config/json.js';
 export * from './families/index.js';
 export { initialParam } from './models/initial-param.js';
 export { initialLora, linearOf, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';

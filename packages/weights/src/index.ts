@@ -32,7 +32,7 @@ export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
 export { encodeSafetensors, safetensorsToBytes, type TensorData } from './safetensors/write.js';
 export { blobSource, bufferSource, type ByteSource } from './source/byte-source.js';
-export { type DownloadOptions, type HttpOptions, httpSource } from './source/http.js';
+export { type DownloadOptions, type HttpOptions, fetchBytes, httpSource } from './source/http.js';
 export type { HubOptions } from './source/hub.js';
 export {
   hubIdOf,

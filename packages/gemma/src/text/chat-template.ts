@@ -38,15 +38,15 @@ const byteOrderMark = '\u{10fffb}';
  */
 export async function compileChatTemplate(source: string): Promise<ChatTemplate> {
   // Loaded here: a model without a template of its own needs no Jinja.
-  const { Template } = await import('@huggingface/jinja');
-  let template: InstanceType<typeof Template> | undefined;
+  const { boundedTemplate } = await import('./bounded-template.js');
+  let template: ReturnType<typeof boundedTemplate> | undefined;
   return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools }) => {
     checkTools(tools, source);
     const given = messagesForTemplate(messages, source);
     let text: string;
     try {
-      template ??= new Template(withMarks(source));
-      text = template.render({
+      template ??= boundedTemplate(withMarks(source));
+      text = template({
         messages: hideByteOrderMarks(given),
         tools: hideByteOrderMarks(tools ?? null),
         bos_token: bosToken,

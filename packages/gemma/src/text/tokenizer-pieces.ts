@@ -128,6 +128,9 @@ export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
 /** Never made by joining others: named in text or written for a byte, and pieces that a vocabulary leaves out. */
 const neverJoined: readonly number[] = [pieceKind.unknown, pieceKind.control, pieceKind.unused, pieceKind.byte];
 
+/** Sum of the squares of the pieces' lengths, which is the work of taking them apart: some 16 million for Gemma's 262,144 pieces. */
+const mostWork = 2 ** 28;
+
 /**
  * SentencePiece joins the two neighbours whose joined piece scores best. As a list of merges: every way to make a piece of two
  * others, best score first.
@@ -135,6 +138,11 @@ const neverJoined: readonly number[] = [pieceKind.unknown, pieceKind.control, pi
 function mergesOf({ tokens, scores, kinds }: Pieces): [string, string][] {
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const merges: { left: number; right: number; score: number }[] = [];
+  const work = tokens.reduce((sum, { length }) => sum + length ** 2, 0);
+  if (work > mostWork)
+    throw new TokenizerError(
+      `the pieces of its vocabulary are too long, up to ${tokens.reduce((most, { length }) => Math.max(most, length), 0)} characters`,
+    );
   tokens.forEach((token, id) => {
     if (neverJoined.includes(kinds[id]!)) return;
     // Splits fall between code points, never inside a surrogate pair.

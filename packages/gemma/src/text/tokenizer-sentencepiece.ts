@@ -20,6 +20,7 @@ export async function tokenizerFromSentencePiece(bytes: Uint8Array): Promise<Tok
 
 /** The same as files in Hugging Face's form. @throws TokenizerError */
 export function tokenizerFilesFromSentencePiece(bytes: Uint8Array): TokenizerFiles {
+  if (!(bytes instanceof Uint8Array)) throw new TokenizerError('a SentencePiece model must be given as a Uint8Array');
   const tokens: string[] = [];
   const scores: number[] = [];
   const kinds: number[] = [];

@@ -1,12 +1,15 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { isFields } from '../config/fields.js';
+import { showValue } from '../config/json.js';
 import { byteRunDecoder } from './byte-runs.js';
 import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
+import { checkTokenizerJson } from './check-tokenizer-json.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
   /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first. */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
-  /** Special tokens are left out unless `skipSpecialTokens` is false. */
+  /** Special tokens are left out unless `skipSpecialTokens` is false; ids that are no words always. */
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
   readonly vocabSize: number;
   readonly bosId: number;
@@ -31,31 +34,41 @@ export class TokenizerError extends Error {
   override readonly name = 'TokenizerError';
 }
 
-type Json = Record<string, unknown>;
-
-/** A special token's text, which configs write as a string or as `{ content }`. */
-function tokenText(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  const content = (value as Json | null | undefined)?.content;
-  return typeof content === 'string' ? content : undefined;
+/** A special token's text, which configs write as a string or as `{ content }`; undefined where there is none. @throws TokenizerError */
+function tokenText(value: unknown, field: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  const text = isFields(value) ? value['content'] : value;
+  if (typeof text === 'string') return text;
+  throw new TokenizerError(`tokenizer_config.json: ${field} is ${showValue(value)}, not the text of a token`);
 }
 
 /**
- * A tokenizer from the contents of `tokenizer.json` and, if there is one, `tokenizer_config.json`.
- * @throws TokenizerError
+ * A tokenizer from what `tokenizer.json` and, if there is one, `tokenizer_config.json` hold, parsed: a BPE model with texts replaced by
+ * texts around it, as all Gemma's are.
+ * @throws TokenizerError naming the field
  */
 export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
-  const config = tokenizerConfigJson as Json;
+  const checked = checkTokenizerJson(tokenizerJson, (problem) => {
+    throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
+  });
+  if (!isFields(tokenizerConfigJson))
+    throw new TokenizerError(`tokenizer_config.json holds ${showValue(tokenizerConfigJson)}, not an object`);
+  const config = tokenizerConfigJson;
+  const listed = config['additional_special_tokens'] ?? [];
+  if (!Array.isArray(listed))
+    throw new TokenizerError(`tokenizer_config.json: additional_special_tokens is ${showValue(listed)}, not a list`);
+  const additional = listed.flatMap((token: unknown) => tokenText(token, 'additional_special_tokens') ?? []);
   // Loaded here: what needs no texts need not load it.
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   let library: LibraryTokenizer;
   try {
-    library = new Library(tokenizerJson as object, config);
+    // Nothing else of the configuration: the library would have fields of other models change texts.
+    library = new Library(checked, { additional_special_tokens: additional });
   } catch (error) {
     throw new TokenizerError(`tokenizer.json cannot be read: ${(error as Error).message}`);
   }
   const special = (key: string, names: readonly string[]): number => {
-    for (const name of [tokenText(config[key]), ...names]) {
+    for (const name of [tokenText(config[key], key), ...names]) {
       const id = name === undefined ? undefined : library.token_to_id(name);
       if (id !== undefined) return id;
     }
@@ -75,10 +88,12 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
+      // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.
+      const known = ids.filter((id) => library.id_to_token(id) !== undefined);
       const decode = (some: number[]) =>
         library.decode(some, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
-      if (ids.length === 0) return '';
-      return withByteRuns === undefined ? decode([...ids]) : withByteRuns(ids, { skip: skipSpecialTokens, decode });
+      if (known.length === 0) return '';
+      return withByteRuns === undefined ? decode(known) : withByteRuns(known, { skip: skipSpecialTokens, decode });
     },
     tokenId: (token) => library.token_to_id(token),
   };

@@ -70,6 +70,27 @@ export class RunFileError extends Error {
   }
 }
 
+/** A line of `metrics.jsonl` or `samples.jsonl` that is none of a run's: changed by hand, or damaged. */
+export class RunRecordsError extends Error {
+  override readonly name = 'RunRecordsError';
+  readonly location: string;
+  readonly file: string;
+  /** Counts from 1. */
+  readonly line: number;
+  readonly reason: string;
+  readonly hint = 'Put the line right or take it out: nothing is computed from it.';
+  constructor(
+    { location, file, line, reason }: { location: string; file: string; line: number; reason: string },
+    options?: ErrorOptions,
+  ) {
+    super(`${file}:${line} in ${location} cannot be used: ${reason}.`, options);
+    this.location = location;
+    this.file = file;
+    this.line = line;
+    this.reason = reason;
+  }
+}
+
 /** The disk (or the browser's quota) has no room for a file. Nothing half-written is left. */
 export class DiskFullError extends Error {
   override readonly name = 'DiskFullError';

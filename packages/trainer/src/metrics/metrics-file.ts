@@ -1,3 +1,6 @@
+import { parseJson } from '@lapidary/gemma';
+import * as v from 'valibot';
+import { RunRecordsError } from '../errors/errors.js';
 import { metricsFile, samplesFile, summaryFile } from '../store/file-names.js';
 import { readText, type FileStore } from '../store/file-store.js';
 import type { RunLogger } from './logger.js';
@@ -27,23 +30,65 @@ export function createMetricsLogger(store: FileStore): RunLogger {
   };
 }
 
-/** The steps in `metrics.jsonl`; none where the file is missing. A last line that was cut short is left out. */
-export const readMetrics = (store: FileStore) => readLines<StepRecord>(store, metricsFile);
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** JSON has no NaN: what was one is null in a file. */
+const measured = v.nullable(v.number());
+const stepSchema = v.looseObject({
+  step: count,
+  epoch: measured,
+  loss: measured,
+  evalLoss: measured,
+  learningRate: measured,
+  gradNorm: measured,
+  tokensPerSecond: measured,
+  stepMs: measured,
+  peakBytes: measured,
+  metrics: v.optional(v.record(v.string(), measured)),
+});
+const sampleSchema = v.looseObject({
+  step: count,
+  id: v.string(),
+  prompt: v.string(),
+  answer: v.string(),
+  expected: v.nullable(v.string()),
+  pictures: v.optional(v.array(v.string())),
+});
 
-/** The answers in `samples.jsonl`; none where the file is missing. A last line that was cut short is left out. */
-export const readSamples = (store: FileStore) => readLines<SampleRecord>(store, samplesFile);
+/**
+ * The steps in `metrics.jsonl`; none where the file is missing. A last line that was cut short is left out.
+ * @throws RunRecordsError naming a line that is no step
+ */
+export const readMetrics = (store: FileStore) => readLines<StepRecord>(store, metricsFile, stepSchema);
 
-async function readLines<T>(store: FileStore, file: string): Promise<readonly T[]> {
+/**
+ * The answers in `samples.jsonl`; none where the file is missing. A last line that was cut short is left out.
+ * @throws RunRecordsError naming a line that is no answer
+ */
+export const readSamples = (store: FileStore) => readLines<SampleRecord>(store, samplesFile, sampleSchema);
+
+async function readLines<T>(store: FileStore, file: string, schema: v.GenericSchema): Promise<readonly T[]> {
   const files = await store.list(file);
   if (!files.some(({ name }) => name === file)) return [];
   const records: T[] = [];
-  for (const line of (await readText(store, file)).split('\n')) {
-    if (line.trim() === '') continue;
+  const lines = (await readText(store, file)).split('\n');
+  lines.forEach((line, i) => {
+    if (line.trim() === '') return;
+    const fail = (reason: string, cause?: unknown): never => {
+      throw new RunRecordsError({ location: store.location, file, line: i + 1, reason }, { cause });
+    };
+    let record: unknown;
     try {
-      records.push(JSON.parse(line) as T);
-    } catch {
-      break;
+      record = parseJson(line);
+    } catch (cause) {
+      if (i === lines.length - 1) return;
+      fail('is no JSON', cause);
     }
-  }
+    const parsed = v.safeParse(schema, record);
+    if (!parsed.success) {
+      const [issue] = parsed.issues;
+      fail(`${v.getDotPath(issue) ?? 'the line'}: ${issue.message}`);
+    }
+    records.push(record as T);
+  });
   return records;
 }

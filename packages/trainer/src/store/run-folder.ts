@@ -1,3 +1,4 @@
+import { parseJson } from '@lapidary/gemma';
 import type { JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
@@ -32,7 +33,7 @@ export async function readRunFile(store: FileStore): Promise<RunFile | null> {
 export function parseRunFile(text: string, location: string): RunFile {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch (cause) {
     throw new RunFileError({ location, reason: 'is no JSON: cut short?' }, { cause });
   }

@@ -1,4 +1,4 @@
-import type { WeightFormat } from '@lapidary/gemma';
+import { parseJson, type WeightFormat } from '@lapidary/gemma/model';
 import type { StoredTensor } from '../container.js';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
 import { firstGgufPart, isGgufPart, openGgufParts } from '../gguf/open-split.js';
@@ -172,7 +172,7 @@ export async function readJson(model: ModelSource, file: string): Promise<Record
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw new WeightFileError(
       { file: `${model.name}, ${file}` },

@@ -1,4 +1,5 @@
 import type { Model, ModelConfig } from '@lapidary/gemma';
+import { readWhole } from '../source/byte-source.js';
 import type { ModelSource } from '../source/model-source.js';
 import type { Container } from './open-container.js';
 import type { LocatedWeights } from './locate.js';
@@ -41,7 +42,7 @@ export function openWeights<C extends ModelConfig>(
     readBytes: (file) =>
       first(async (source) => {
         const bytes = await source.open(file);
-        return bytes?.read(0, bytes.size);
+        return bytes && readWhole(bytes);
       }),
     load: (targets, sink, options) => streamWeights(located, name, targets, sink, options),
     close,

@@ -1,5 +1,5 @@
 import { WeightFileError, WeightSourceError } from '../errors.js';
-import { bufferSource, type ByteSource, readSourceText } from './byte-source.js';
+import { bufferSource, type ByteSource, largestWhole, readSourceText } from './byte-source.js';
 import { cachedSource } from './cached-source.js';
 import {
   type DownloadOptions,
@@ -31,7 +31,6 @@ export interface CachedFilesOptions extends DownloadOptions {
 const weightsPattern = /\.(safetensors|gguf|npz)$/i;
 /** Small text. Hubs compress it, and a range of a compressed answer means something else. */
 const textPattern = /\.(json|jinja|txt)$/i;
-const largestWhole = 64 * 2 ** 20;
 
 /** Of a file that the server said it does not have. */
 const absentVersion = 'absent';

@@ -1,4 +1,5 @@
 import { platform } from '#platform';
+import { showValue } from '@lapidary/gemma/model';
 import { WeightSourceError } from '../errors.js';
 import { blobSource, type ByteSource, readSourceText } from './byte-source.js';
 import type { DownloadOptions } from './http.js';
@@ -56,7 +57,7 @@ export async function openModelSource(from: ModelLocation, options: ModelSourceO
 }
 
 function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
-  const sources = items.map((item) => ('read' in item ? item : blobSource(item)));
+  const sources = items.map(sourceOf);
   const byName = new Map<string, ByteSource>();
   for (const source of sources) {
     const name = baseName(source.name);
@@ -77,6 +78,16 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
       for (const source of sources) await source.close?.();
     },
   };
+}
+
+function sourceOf(item: unknown): ByteSource {
+  if (item instanceof Blob) return blobSource(item);
+  if (typeof item === 'object' && item !== null && 'read' in item && 'name' in item && typeof item.name === 'string')
+    return item as ByteSource;
+  throw new WeightSourceError(
+    showValue(item, 40),
+    'is nothing that a model can be read from: give a path, a URL, a hub id, or Files (`bufferSource(name, bytes)` for bytes).',
+  );
 }
 
 export function baseName(path: string): string {

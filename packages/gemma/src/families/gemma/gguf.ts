@@ -1,5 +1,5 @@
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
-import { type Fields, readNumber, watchFields } from '../../config/fields.js';
+import { type Fields, isFields, readNumber, watchFields } from '../../config/fields.js';
 import { checkGemmaConfig, everyNthGlobal, type GemmaConfig, type LayerType } from './config.js';
 import { generationOf, generations, type GemmaTraits } from './generations.js';
 
@@ -22,6 +22,7 @@ const harmlessKeys = [
  * @throws {UnknownModelError} for any other architecture. @throws {ConfigError} naming the key, also of one that is not known.
  */
 export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
+  if (!isFields(metadata)) throw new ConfigError('metadata', metadata, 'not an object');
   const { fields, unread } = watchFields(metadata);
   const architecture = fields['general.architecture'];
   const arch = typeof architecture === 'string' ? architecture : '(no general.architecture)';

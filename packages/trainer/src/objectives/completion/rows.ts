@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatTools } from '@lapidary/gemma';
+import { showValue, type ChatMessage, type ChatTools } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { RowFormat } from '../../data/data-options.js';
 import { DatasetError } from '../../data/errors.js';
@@ -110,9 +110,7 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
     throw new DatasetError({ file, line, message });
   };
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return fail(
-      `a row must be an object such as {"prompt": "…", "completion": "…"}, not ${JSON.stringify(value)?.slice(0, 40)}`,
-    );
+    return fail(`a row must be an object such as {"prompt": "…", "completion": "…"}, not ${showValue(value, 40)}`);
   const told = format === 'auto' ? formOf(value) : format;
   const hint = hints.find(({ fields }) => fields.every((field) => field in value));
   if (told === undefined)

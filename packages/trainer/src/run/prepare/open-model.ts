@@ -1,5 +1,6 @@
 import {
   chatTemplatesOf,
+  parseJson,
   TokenizerError,
   tokenizerFromGguf,
   tokenizerFromJson,
@@ -18,7 +19,7 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
 }
 
-/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found; what the loader throws */
+/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found, TokenizerError for one that cannot be used; what the loader throws */
 export async function openModel(loader: WeightLoader): Promise<OpenModel> {
   const weights = await loader.open();
   try {
@@ -58,9 +59,11 @@ async function readJson(weights: OpenedWeights, name: string): Promise<Readonly<
   if (text === undefined) return undefined;
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch (error) {
-    throw new TokenizerError(`${name} is no JSON: ${(error as Error).message}. Download or copy it again.`);
+    throw new TokenizerError(
+      `${name} is no JSON: ${(error as Error).message.slice(0, 120)}. Download or copy it again.`,
+    );
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw new TokenizerError(`${name} holds no JSON object. Is it another file by that name?`);
