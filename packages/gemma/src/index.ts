@@ -8,7 +8,7 @@ export { sizeOfParams } from './models/param-specs.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
-export { ContextLengthError, Generator, greedy, type GenerateOptions } from './generate.js';
+export { ContextLengthError, Generator, GeneratorStateError, greedy, type GenerateOptions } from './generate.js';
 export {
   type GenerationOptions,
   type GenerationPlan,
