@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '@lapidary/gemma';
+import { WeightSourceError } from '../errors.js';
 import { writeFileAtomically } from '../safetensors/write-file-node.js';
 import type { TensorData } from '../safetensors/write.js';
 import { hfModelFiles } from './export.js';
@@ -15,7 +16,9 @@ export async function writeHfModel(
   params: ReadonlyMap<string, TensorData>,
 ): Promise<void> {
   const files = hfModelFiles(model, params);
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((error: Error) => {
+    throw new WeightSourceError(folder, `could not be made: ${error.message}`, { cause: error });
+  });
   await writeFileAtomically(join(folder, 'model.safetensors'), files['model.safetensors']);
   await writeFileAtomically(join(folder, 'config.json'), [files['config.json']]);
 }

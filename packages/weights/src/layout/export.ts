@@ -4,7 +4,7 @@ import { listWithNearest } from '../loader/nearest.js';
 import { encodeSafetensors, type TensorData } from '../safetensors/write.js';
 import { layoutOf, placesOf } from './places.js';
 
-/** Parameters under the names Hugging Face has for them. @throws {WeightNamesError} @throws {WeightShapeError} */
+/** Parameters under the names Hugging Face has for them. @throws what `hfModelFiles` does */
 function hfTensors(model: Model, params: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
   const layout = layoutOf(model, 'safetensors', 'export');
   const specs = new Set(model.params.map(({ path }) => path));
@@ -45,7 +45,8 @@ function commonDType(params: ReadonlyMap<string, TensorData>): 'float32' | 'floa
 /**
  * The model as Hugging Face has it: `config.json`, and `model.safetensors` in pieces, whose tensors are asked for their bytes one
  * after the other. Parameters may be of different types (f32, f16, bf16).
- * @throws {WeightNamesError} @throws {WeightShapeError} before anything is read; RangeError for a quantised tensor.
+ * @throws WeightFileError where the model has no such form, WeightNamesError, WeightShapeError, before anything is read; RangeError for a
+ * quantised tensor, when the pieces are asked for
  */
 export function hfModelFiles(
   model: Model,
