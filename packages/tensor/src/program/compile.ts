@@ -2,7 +2,6 @@ import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType } from '@lapidary/kernels';
 import { addNode, type Tensor, type TensorType } from '../graph.js';
 import { treeEntries, type Tree } from '../tree.js';
-import type { Variable } from '../variable.js';
 import { planProgram, type InputTypes, type ProgramPlan, type Update } from './plan.js';
 import { Program, type HostData } from './program.js';
 
@@ -147,9 +146,4 @@ export async function evaluate(gpu: Gpu, tensors: readonly Tensor[]): Promise<Fl
   } finally {
     program.destroy();
   }
-}
-
-/** Gives every variable of a list its memory. */
-export function allocateAll(gpu: Gpu, variables: Iterable<Variable>): void {
-  for (const variable of variables) variable.allocate(gpu);
 }
