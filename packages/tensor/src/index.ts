@@ -40,6 +40,7 @@ export {
   DisabledVariantError,
   Program,
   ProgramInputError,
+  ProgramOutputError,
   sharedSlotBytes,
   SlotPool,
   type HostData,
