@@ -162,6 +162,7 @@ it('fails on names, shapes and types before a byte moves', async () => {
 
   const missing = await (await changed((tensors) => tensors.delete('model.layers.2.mlp.up_proj.weight'))).open();
   const targets = new Map(missing.model.params.map(({ path, shape }) => [path, { shape, dtype: 'f32' as const }]));
+  expect(missing.notices.join()).toMatch(/1 parameters have no weights in the files: layers\.2\.mlp\.upProj\.weight\./);
   const { sink, params, initialised } = memorySink();
   await expect(missing.load(targets, sink)).rejects.toThrow(
     /1 parameters have no weights in the file:\n +layers\.2\.mlp\.upProj/,

@@ -103,6 +103,13 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   for (const [name, source] of parts)
     located = await withPart(located, { model, name, source, families, options, tell });
   const name = [whole, ...parts.values()].flatMap((source) => source?.name ?? []).join(' and ');
+  const missing = model.params.filter(({ path }) => !located.weights.has(path));
+  if (missing.length > 0 && container !== undefined) {
+    const listed = missing.slice(0, 3).map(({ path }) => path);
+    tell(
+      `${name}: ${missing.length} parameters have no weights in the files: ${listed.join(', ')}${missing.length > 3 ? ', …' : ''}.`,
+    );
+  }
   const place = { name, beside, close, notices };
   return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, place);
 }
