@@ -141,7 +141,7 @@ export const chatTemplateReader: FuzzReader = {
   },
   async read({ 'template.jinja': bytes }) {
     const template = await compileChatTemplate(new TextDecoder().decode(bytes));
-    const text = template(turns, { bosToken: '<bos>', eosToken: '<eos>', addGenerationPrompt: true });
+    const { text } = template(turns, { bosToken: '<bos>', eosToken: '<eos>', addGenerationPrompt: true });
     mustHold(typeof text === 'string', 'it renders no text');
   },
 };

@@ -1,7 +1,13 @@
 import { isFields } from '../config/fields.js';
 import { showValue } from '../config/json.js';
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
-import { type TokenizerFiles, tokenizerFilesFromPieces, tokenizerFromFiles } from './tokenizer-pieces.js';
+import {
+  pieceKind,
+  type Pieces,
+  type TokenizerFiles,
+  tokenizerFilesFromPieces,
+  tokenizerFromFiles,
+} from './tokenizer-pieces.js';
 
 function list<T>(
   metadata: Readonly<Record<string, unknown>>,
@@ -38,6 +44,28 @@ const usualSettings: Readonly<Record<string, unknown>> = {
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
+/** Tokens that stand for no text, whatever kind a file gives them: some files call these ordinary pieces, which texts are then cut into. */
+const controlTokens: readonly string[] = [
+  '<pad>',
+  '<eos>',
+  '<bos>',
+  '<mask>',
+  '<start_of_turn>',
+  '<end_of_turn>',
+  '<start_of_image>',
+  '<end_of_image>',
+  '<image_soft_token>',
+];
+
+/** The kinds of the pieces, right where a file is wrong. */
+function kindsOf({ tokens, kinds, special }: Pick<Pieces, 'tokens' | 'kinds' | 'special'>): number[] {
+  const control = new Set([...controlTokens, tokens[special.bos], tokens[special.eos], tokens[special.pad]]);
+  return tokens.map((token, id) => {
+    if (id === special.unk) return pieceKind.unknown;
+    return control.has(token) ? pieceKind.control : kinds[id]!;
+  });
+}
 
 /**
  * The tokenizer that a GGUF file describes in its `tokenizer.ggml.*` metadata (SentencePiece BPE with scores, as all Gemma
@@ -76,11 +104,12 @@ export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown
     if (typeof value === 'number' && tokens[value] !== undefined) return value;
     throw new TokenizerError(`the GGUF file's '${key}' is ${showValue(value)}, but there are ${tokens.length} tokens`);
   };
+  const special = { unk: id('unknown', 3), bos: id('bos', 2), eos: id('eos', 1), pad: id('padding', 0) };
   return tokenizerFilesFromPieces({
     tokens,
     scores,
-    kinds,
-    special: { unk: id('unknown', 3), bos: id('bos', 2), eos: id('eos', 1), pad: id('padding', 0) },
+    kinds: kindsOf({ tokens, kinds, special }),
+    special,
     byteFallback: true,
     chatTemplate: metadata['tokenizer.chat_template'],
     addBos: metadata['tokenizer.ggml.add_bos_token'] !== false,

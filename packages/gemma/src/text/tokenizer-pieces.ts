@@ -17,28 +17,6 @@ export interface Pieces {
   readonly addBos?: boolean;
 }
 
-/** Tokens that stand for no text, whatever kind a file gives them: some files call these ordinary pieces, which texts are then cut into. */
-const controlTokens: readonly string[] = [
-  '<pad>',
-  '<eos>',
-  '<bos>',
-  '<mask>',
-  '<start_of_turn>',
-  '<end_of_turn>',
-  '<start_of_image>',
-  '<end_of_image>',
-  '<image_soft_token>',
-];
-
-/** The kinds of the pieces, right where a file is wrong. */
-function kindsOf({ tokens, kinds, special }: Pieces): number[] {
-  const control = new Set([...controlTokens, tokens[special.bos], tokens[special.eos], tokens[special.pad]]);
-  return tokens.map((token, id) => {
-    if (id === special.unk) return pieceKind.unknown;
-    return control.has(token) ? pieceKind.control : kinds[id]!;
-  });
-}
-
 /** The files of a tokenizer in Hugging Face's form, as what is to be JSON. */
 export interface TokenizerFiles {
   readonly 'tokenizer.json': object;
@@ -56,8 +34,7 @@ export function tokenizerFromFiles(files: TokenizerFiles): Promise<Tokenizer> {
  * @throws TokenizerError
  */
 export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
-  const { tokens, special, byteFallback, chatTemplate, addBos = true } = pieces;
-  const kinds = kindsOf(pieces);
+  const { tokens, kinds, special, byteFallback, chatTemplate, addBos = true } = pieces;
   const text = (name: keyof Pieces['special']) => {
     const token = tokens[special[name]];
     if (token === undefined)
@@ -107,7 +84,7 @@ export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
       byte_fallback: byteFallback,
       ignore_merges: false,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: mergesOf({ ...pieces, kinds }),
+      merges: mergesOf(pieces),
     },
   };
   const config = {
