@@ -1,7 +1,6 @@
 // Reads inputs in a process of its own, which can be ended when one does not end, and may die of one.
 import { openSync, writeSync } from 'node:fs';
-import { type Finding, fuzzOne } from './fuzz.js';
-import type { Files } from './reader.js';
+import { type Finding, fuzzOne, type Verdict } from './fuzz.js';
 import { readers } from './readers.js';
 
 /** What the process is told. */
@@ -20,7 +19,7 @@ export interface Work {
 /** What it tells. */
 export type Told =
   | { readonly kind: 'finding'; readonly finding: Finding }
-  | { readonly kind: 'kept'; readonly seed: number; readonly accepted: boolean; readonly files: Files }
+  | { readonly kind: 'kept'; readonly seed: number; readonly verdict: Verdict }
   | { readonly kind: 'end' };
 
 process.once('message', async ({ name, seed: first, count, mostMs, progress, keep }: Work) => {
@@ -33,16 +32,17 @@ process.once('message', async ({ name, seed: first, count, mostMs, progress, kee
     writeSync(file, state, 0, 16, 0);
     const seed = first + i;
     const began = performance.now();
-    const { kind, problem, files } = await fuzzOne(reader, seed);
+    const verdict = await fuzzOne(reader, seed);
+    const { kind, problem, files } = verdict;
     const ms = performance.now() - began;
     if (kind === 'accepted') state[1]! += 1;
     const isSlow = ms > mostMs;
     if (isSlow || kind === 'finding') {
       const what = isSlow ? `took ${ms.toFixed(0)} ms and was ${kind}: ${problem}` : problem;
       tell({ kind: 'finding', finding: { reader: name, seed, problem: what, files } });
-    } else if (keep) tell({ kind: 'kept', seed, accepted: kind === 'accepted', files });
+    } else if (keep) tell({ kind: 'kept', seed, verdict });
   }
   writeSync(file, state, 0, 16, 0);
-  tell({ kind: 'end' });
-  process.disconnect();
+  // What was told before must have arrived.
+  process.send?.({ kind: 'end' } satisfies Told, () => process.disconnect());
 });

@@ -1,7 +1,7 @@
 // Gives readers of foreign files inputs that are nearly right, and looks for those that they do not take as they should.
 //   npm run fuzz -- [reader …] [--seed N] [--count N] [--seconds N] [--keep folder]
 import { fork } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -124,12 +124,15 @@ async function residentBytes(pid: number | undefined): Promise<number> {
   return Number(text.split(' ')[1] ?? 0) * 4096;
 }
 
-/** An input as files, with its verdict in their names: for other readers of the same formats. */
-async function keep(name: string, { seed, accepted, files }: Extract<Told, { kind: 'kept' }>): Promise<void> {
+/** An input as files, and what became of it as a line of `verdicts.jsonl`: for other readers of the same formats. */
+async function keep(name: string, { seed, verdict }: Extract<Told, { kind: 'kept' }>): Promise<void> {
   const folder = join(flags.keep!, name);
   await mkdir(folder, { recursive: true });
-  for (const [file, bytes] of Object.entries(files))
-    await writeFile(join(folder, `${seed}-${accepted ? 'accepted' : 'refused'}-${file}`), bytes);
+  const { kind, problem, files } = verdict;
+  const written = Object.entries(files).map(([file, bytes]) => [`${seed}-${file}`, bytes] as const);
+  for (const [file, bytes] of written) await writeFile(join(folder, file), bytes);
+  const line = { seed, files: written.map(([file]) => file), accepted: kind === 'accepted', problem };
+  await appendFile(join(folder, 'verdicts.jsonl'), `${JSON.stringify(line)}\n`);
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'lapidary-fuzz-'));

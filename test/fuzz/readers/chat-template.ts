@@ -105,6 +105,8 @@ function statements(dice: Dice, depth = 0): string {
         case 6:
           return `{% macro m(a) %}${body()}${dice.pick(['{{ m(a) }}', ''])}{% endmacro %}{{ m(1) }}`;
         case 7:
+          if (dice.chance(0.5))
+            return `{% generation %}${body()}${dice.pick(['{% endgeneration %}', '{% endgeneration %}', ''])}`;
           return dice.pick(['{# note #}', '{%- if true -%} x {%- endif -%}', '{{ "{{" }}', '\n', ' <start_of_turn>']);
         default:
           return `{{ ${expression(dice)} }}`;
@@ -141,7 +143,13 @@ export const chatTemplateReader: FuzzReader = {
   },
   async read({ 'template.jinja': bytes }) {
     const template = await compileChatTemplate(new TextDecoder().decode(bytes));
-    const { text } = template(turns, { bosToken: '<bos>', eosToken: '<eos>', addGenerationPrompt: true });
+    const { text, generated = [] } = template(turns, {
+      bosToken: '<bos>',
+      eosToken: '<eos>',
+      addGenerationPrompt: true,
+    });
     mustHold(typeof text === 'string', 'it renders no text');
+    for (const [from, to] of generated)
+      mustHold(0 <= from && from <= to && to <= text.length, 'a part lies outside of its text');
   },
 };

@@ -1,17 +1,22 @@
+import { type ChatMessage, encodeChat } from '@lapidary/gemma';
+import { openModel } from '@lapidary/trainer';
 import { modelWeightLoader } from '@lapidary/weights';
 import { fixtureBytes, fixtureJson } from '../../support/safetensors-fixture.js';
 import { brokenJson, type Json } from '../mutate-json.js';
 import { joined } from '../byte-writer.js';
 import { encode, type FuzzReader, mustHold, sourceOf } from '../reader.js';
+import { mayRefuse } from './gguf.js';
+import { tokenizerConfig, tokenizerJson } from './tokenizer-json.js';
 
 type Header = { [name: string]: { dtype: string; shape: number[]; data_offsets: [number, number] } };
 
 /** Bytes of data, u32, and the text of a header. */
 const shardOf = (header: string, size: number) => joined(new Uint8Array(Uint32Array.of(size).buffer), encode(header));
 
-/** A model in two shards with its index and config.json, as a folder of a stranger's holds it. */
+/** A model in two shards with its index, configurations and tokenizer, as a folder of a stranger's holds it. */
 export async function checkpointReader(): Promise<FuzzReader> {
   const config = await fixtureJson<Json>('models/gemma3-tiny/config.json');
+  const generation = await fixtureJson<Json>('models/gemma3-tiny/generation_config.json');
   const bytes = await fixtureBytes('models/gemma3-tiny/model.safetensors');
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Header;
@@ -36,11 +41,17 @@ export async function checkpointReader(): Promise<FuzzReader> {
         sizes[shard] = at + to - from;
         map[name] = shards[shard];
       });
-      const broken = dice.below(5);
+      const broken = dice.below(9);
       const index = { metadata: { total_size: 1 }, weight_map: map };
       const text = (value: Json, which: number) => (which === broken ? brokenJson(value, dice) : JSON.stringify(value));
       const files: Record<string, Uint8Array> = {
         'config.json': encode(text(config, 0)),
+        'generation_config.json': encode(text(generation, 4)),
+        'tokenizer.json': encode(text(tokenizerJson, 5)),
+        'tokenizer_config.json': encode(text(tokenizerConfig, 6)),
+        'chat_template.jinja': encode(
+          broken === 7 ? dice.text() : '{% for message in messages %}{{ message.content }}{% endfor %}',
+        ),
         'model.safetensors.index.json': encode(text(index, 1)),
         [shards[0]]: shardOf(text(headers[0], 2), sizes[0] as number),
         [shards[1]]: shardOf(text(headers[1], 3), sizes[1] as number),
@@ -58,8 +69,15 @@ export async function checkpointReader(): Promise<FuzzReader> {
         start.set(content.subarray(4), 8);
         return sourceOf(name, start, start.length + size);
       });
-      const weights = await modelWeightLoader({ from: sources }).open();
+      const { weights, tokenizer } = await openModel(modelWeightLoader({ from: sources }));
       mustHold(weights.entries.size > 0, 'it holds nothing');
+      const { chatTemplate: template, stopTokens } = weights.model.prompt;
+      const messages: readonly ChatMessage[] = [
+        { role: 'user', content: 'a' },
+        { role: 'model', content: 'b' },
+      ];
+      if (template)
+        await mayRefuse(() => encodeChat(tokenizer, messages, { template, stopTokens: stopTokens(tokenizer) }));
       await weights.close();
     },
   };

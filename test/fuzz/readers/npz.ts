@@ -22,6 +22,16 @@ const dtypes: readonly (readonly [descr: string, bytes: number])[] = [
   ['<U4', 16],
 ];
 
+/** As PKZIP's (polynomial 0xedb88320). */
+function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
+
 interface Part {
   readonly name: string;
   readonly npy: Uint8Array;
@@ -64,7 +74,7 @@ export const npzReader: FuzzReader = {
       zip
         .number(2, dice.chance(0.98) ? 0 : 8)
         .number(4, 0)
-        .number(4, 7);
+        .number(4, crc32(npy));
       for (let i = 0; i < 2; i++) zip.number(4, isWide ? 0xffffffff : npy.length);
       zip
         .number(2, spelled.length)
@@ -77,7 +87,14 @@ export const npzReader: FuzzReader = {
     const named = dice.chance(0.05) ? [...parts, ...parts.slice(0, 1)] : parts;
     named.forEach(({ name, npy }, i) => {
       const spelled = encode(name);
-      zip.number(4, 0x02014b50).number(2, 20).number(2, 20).number(2, 0).number(2, 0).number(4, 0).number(4, 7);
+      zip
+        .number(4, 0x02014b50)
+        .number(2, 20)
+        .number(2, 20)
+        .number(2, 0)
+        .number(2, 0)
+        .number(4, 0)
+        .number(4, crc32(npy));
       zip.number(4, npy.length).number(4, npy.length).number(2, spelled.length).number(2, 0).number(2, 0);
       zip
         .number(2, 0)

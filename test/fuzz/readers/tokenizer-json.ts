@@ -9,7 +9,7 @@ const added = tokens.flatMap((content, id) =>
     : [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }],
 );
 
-const tokenizer: Json = {
+export const tokenizerJson: Json = {
   version: '1.0',
   truncation: null,
   padding: null,
@@ -47,7 +47,7 @@ const tokenizer: Json = {
   },
 };
 
-const config: Json = {
+export const tokenizerConfig: Json = {
   add_bos_token: true,
   bos_token: '<bos>',
   eos_token: { content: '<eos>' },
@@ -101,8 +101,8 @@ export const tokenizerJsonReader: FuzzReader = {
   make(dice) {
     const isConfig = dice.chance(0.25);
     return {
-      'tokenizer.json': encode(isConfig ? JSON.stringify(tokenizer) : brokenJson(tokenizer, dice)),
-      'tokenizer_config.json': encode(isConfig ? brokenJson(config, dice) : JSON.stringify(config)),
+      'tokenizer.json': encode(isConfig ? JSON.stringify(tokenizerJson) : brokenJson(tokenizerJson, dice)),
+      'tokenizer_config.json': encode(isConfig ? brokenJson(tokenizerConfig, dice) : JSON.stringify(tokenizerConfig)),
     };
   },
   async read({ 'tokenizer.json': first, 'tokenizer_config.json': second }) {

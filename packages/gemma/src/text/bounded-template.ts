@@ -21,12 +21,13 @@ const workPerMessage = 500;
 type Node = Parameters<Interpreter['evaluate']>[0];
 type Value = ReturnType<Interpreter['evaluate']>;
 
-/** What a node of the filters that indent says. */
-interface Filtered {
+/** What loops, and the filters that indent, say. */
+interface NodeParts {
   readonly filter?: {
     readonly callee?: { readonly value?: unknown };
-    readonly args?: readonly (Node & { value?: Node })[];
+    readonly args?: readonly (NonNullable<Node> & { readonly value?: Node })[];
   };
+  readonly iterable?: NonNullable<Node> & { readonly lhs?: Node };
 }
 
 /** Evaluates as the library does, and counts. */
@@ -35,6 +36,7 @@ class BoundedInterpreter extends Interpreter {
   #work = 0;
   #depth = 0;
   readonly #widths = new WeakSet<object>();
+  readonly #loops = new WeakSet<object>();
   readonly #sizes = new WeakMap<object, number>();
 
   constructor(environment: Environment, mostWork: number) {
@@ -44,16 +46,17 @@ class BoundedInterpreter extends Interpreter {
 
   override evaluate(node: Node, environment: Environment): Value {
     if (++this.#depth > deepest) throw new Error(`it nests deeper than ${deepest} levels`);
-    this.#noteWidths(node);
+    this.#note(node);
     const value = super.evaluate(node, environment);
     this.#depth--;
     this.#check(node, value);
     return value;
   }
 
-  /** Remembers which expressions say how wide an indentation is: a large one makes much of little. */
-  #noteWidths(node: Node): void {
-    const { filter } = (node ?? {}) as Filtered;
+  /** Remembers which expressions say how wide an indentation is, a large one makes much of little, and what is looped over. */
+  #note(node: Node): void {
+    const { filter, iterable } = (node ?? {}) as NodeParts;
+    if (iterable !== undefined) this.#loops.add(iterable.lhs ?? iterable);
     if (filter?.callee?.value !== 'indent' && filter?.callee?.value !== 'tojson') return;
     for (const argument of filter.args ?? [])
       this.#widths.add(argument.type === 'KeywordArgumentExpression' && argument.value ? argument.value : argument);
@@ -69,7 +72,9 @@ class BoundedInterpreter extends Interpreter {
         throw new Error(`it indents by ${value}; at most ${widestIndent} are allowed`);
     } else if (type !== 'FunctionValue' && isContainer(value)) {
       this.#sizeOf(value, 0);
-      this.#work += entriesOf(value) / entriesPerWork;
+      // A turn of a loop is work, even if nothing is in it.
+      const isLoop = node !== undefined && this.#loops.has(node);
+      this.#work += entriesOf(value) / (isLoop ? 1 : entriesPerWork);
     }
     if (this.#work > this.#mostWork) throw new Error('it takes too much work: does a loop of it never end?');
   }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { createMemoryStore } from '../store/memory-store.js';
 import { readText } from '../store/file-store.js';
 import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
+import { RunRecordsError } from '../errors/errors.js';
 import { combineLoggers } from './logger.js';
 import { createMetricsLogger, readMetrics, readSamples } from './metrics-file.js';
 import { createRunRecorder } from './record-run.js';
@@ -78,4 +79,21 @@ test('numbers for people', () => {
     '1450',
     'NaN',
   ]);
+});
+
+test.each([
+  ['metrics.jsonl', 'null', /metrics\.jsonl:2 in memory: cannot be used: the line/],
+  ['metrics.jsonl', '{"step":"1"}', /metrics\.jsonl:2 .*step/],
+  ['metrics.jsonl', '{"step":1.5,"loss":1}', /metrics\.jsonl:2 .*step/],
+  ['metrics.jsonl', '{"step":2,"lo', /metrics\.jsonl:2 .*is no JSON/],
+  ['metrics.jsonl', '['.repeat(5000) + ']'.repeat(5000), /metrics\.jsonl:2 .*is no JSON/],
+  ['samples.jsonl', '{"step":1,"id":"a","prompt":"b","answer":5,"expected":null}', /samples\.jsonl:2 .*answer/],
+  ['samples.jsonl', '[]', /samples\.jsonl:2 /],
+])('a line of %s that is none: %s', async (file, line, message) => {
+  const store = createMemoryStore();
+  const good = JSON.stringify(file === 'metrics.jsonl' ? run.steps[0] : run.samples[0]);
+  await store.write(file, `${good}\n${line}\n${good}\n`);
+  const reading = file === 'metrics.jsonl' ? readMetrics(store) : readSamples(store);
+  await expect(reading).rejects.toThrow(message);
+  await expect(reading).rejects.toBeInstanceOf(RunRecordsError);
 });

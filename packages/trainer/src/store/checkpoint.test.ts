@@ -6,6 +6,7 @@ import { createMemoryStore } from './memory-store.js';
 import { listCheckpoints, saveCheckpoint, type CheckpointContent } from './save-checkpoint.js';
 import * as browserSha256 from './sha256-browser.js';
 import * as nodeSha256 from './sha256.js';
+import { sha256OfText } from './sha256.js';
 
 function content(step: number): CheckpointContent {
   const bytes = new Uint8Array(new Float32Array([step, step + 0.5, -step]).buffer);
@@ -121,4 +122,35 @@ test('both SHA-256 say the same', () => {
   expect(node.hex()).toBe(browser.hex());
   // FIPS 180-4's example.
   expect(nodeSha256.sha256OfText('abc')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+});
+
+/** A manifest with the hash of what it says, whatever that is. */
+const signed = (checkpoint: unknown) =>
+  JSON.stringify({ sha256: sha256OfText(JSON.stringify(checkpoint)), checkpoint });
+
+test.each([
+  ['nothing', null, /checkpoint: /],
+  ['no tensors', { format: 'lapidary-checkpoint-1', step: 1, state: {} }, /tensors/],
+  [
+    'a file elsewhere',
+    {
+      format: 'lapidary-checkpoint-1',
+      step: 1,
+      tensors: { file: '../../etc/passwd', bytes: 1, sha256: '' },
+      state: {},
+    },
+    /tensors\.file: is no file of a checkpoint/,
+  ],
+  [
+    'half a step',
+    { format: 'lapidary-checkpoint-1', step: 0.5, tensors: { file: 'x', bytes: 1, sha256: '' }, state: {} },
+    /step/,
+  ],
+  ['a file that is a list', { format: 'lapidary-checkpoint-1', step: 1, tensors: { file: [] }, state: {} }, /file/],
+])('a manifest that somebody wrote and signed, of %s', async (_, checkpoint, message) => {
+  const store = createMemoryStore();
+  await saveCheckpoint(store, 1, content(1));
+  await store.write('checkpoints/step-00000001.json', signed(checkpoint));
+  await expect(loadLatestCheckpoint(store)).rejects.toThrow(message);
+  await expect(loadLatestCheckpoint(store)).rejects.toBeInstanceOf(CheckpointCorruptError);
 });

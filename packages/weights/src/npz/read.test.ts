@@ -22,6 +22,16 @@ async function outcome(bytes: Uint8Array): Promise<'opened' | 'refused'> {
   }
 }
 
+/** The zip of one array behind three bytes of nobody's, its positions as they then are. */
+function moved(zip: Uint8Array): Uint8Array {
+  const bytes = concat(Uint8Array.of(1, 2, 3), zip);
+  const view = new DataView(bytes.buffer);
+  const start = view.getUint32(bytes.length - 6, true) + 3;
+  view.setUint32(bytes.length - 6, start, true);
+  view.setUint32(start + 42, 3, true);
+  return bytes;
+}
+
 describe('openNpz', () => {
   it('reads names, types, shapes and where the values are; also scalars and empty arrays', async () => {
     const values = Uint8Array.from({ length: 12 }, (_, i) => i);
@@ -187,6 +197,8 @@ describe('openNpz', () => {
     ],
     ['a position beyond the end', one(f4('(2,)', 8), { central: { offset: 999 } }), /from 999 on/],
     ['a position astray', one(f4('(2,)', 8), { central: { offset: 3 } }), /no local header where/],
+    ['a version of zips that there is not', one(f4('(2,)', 8), { central: { version: 255 } }), /needs version 25\.5/],
+    ['bytes before the first array', moved(one(f4('(2,)', 8))), /first 3 bytes belong to no array/],
     ['another local header', one(f4('(2,)', 8), { local: { signature: 5 } }), /no local header where/],
     ['another local name', one(f4('(2,)', 8), { local: { name: 'b.npy' } }), /local header says "b"/],
     ['another local size', one(f4('(2,)', 8), { local: { size: 9 } }), /local header says "a" with 9 bytes/],

@@ -23,7 +23,8 @@ export async function openNpz(source: ByteSource, signal?: AbortSignal): Promise
   const tensors = new Map<string, StoredTensor>();
   let before: ZipMember | undefined;
   let end = 0;
-  for (const member of [...directory.members].sort((a, b) => a.offset - b.offset)) {
+  const members = [...directory.members].sort((a, b) => a.offset - b.offset);
+  for (const member of members) {
     if (member.offset < end) {
       throw new WeightFileError(
         { file: source.name, tensor: tensorName(member.name), offset: member.offset },
@@ -35,6 +36,12 @@ export async function openNpz(source: ByteSource, signal?: AbortSignal): Promise
     before = member;
     end = tensor.offset + tensor.byteLength;
   }
+  const unnamed = members[0]?.offset ?? directory.start;
+  if (unnamed > 0)
+    throw new WeightFileError(
+      { file: source.name, offset: 0 },
+      `its first ${unnamed} bytes belong to no array. The file is corrupt, or something was put before it.`,
+    );
   return { tensors };
 }
 

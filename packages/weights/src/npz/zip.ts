@@ -40,6 +40,8 @@ const flag = {
 };
 const encryption = flag.encrypted | flag.strongEncryption | flag.masked;
 const deflate = 8;
+/** Of APPNOTE.TXT 6.3.10: what asks for a later one is no zip that anybody writes. */
+const latestVersion = 63;
 
 /** A checkpoint has some hundred arrays, or as many thousand where layers are not stacked. */
 const mostMembers = 100_000;
@@ -137,6 +139,8 @@ function readEnd(tail: Uint8Array, endAt: number, tailStart: number, file: strin
   const count = safe(recordAt + 32);
   if (disks.some((disk) => disk !== 0) || view.getUint32(locatorAt + 16, true) > 1 || safe(recordAt + 24) !== count)
     fail(splitZip, tailStart + recordAt);
+  if (count === 0)
+    fail('its ZIP64 record says that it holds no files. The file is corrupt: download it again.', tailStart + recordAt);
   const size = safe(recordAt + 40);
   const start = safe(recordAt + 48);
   const agree = (value: number, wide: number, mark: number) => value === mark || value === wide;
@@ -194,6 +198,8 @@ function readMembers(bytes: Uint8Array, end: End, file: string): ZipMember[] {
     const fail = (problem: string): never => {
       throw new WeightFileError({ file, tensor: tensorName(name), offset }, problem);
     };
+    const version = view.getUint8(at + 6);
+    if (version > latestVersion) fail(`it needs version ${version / 10} of the zip format. The file is corrupt.`);
     checkStored(flags, view.getUint16(at + 10, true), fail);
     const wide = readZip64(
       bytes.subarray(nameEnd, extraEnd),

@@ -16,3 +16,19 @@ export function duplicateKey(json: string): string | undefined {
   }
   return undefined;
 }
+
+/** A string in a valid JSON text with half a surrogate pair, which is no Unicode: other readers refuse it. */
+export function loneSurrogate(json: string): string | undefined {
+  // Where text is UTF-8, only escapes can say such a thing.
+  if (!/\\u[dD]/.test(json)) return undefined;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"/g))
+    if (/\\u[dD]/.test(token) && /\p{Cs}/u.test(JSON.parse(token) as string)) return token;
+  return undefined;
+}
+
+/** A number in a valid JSON text that is not written as digits alone: `1.0`, `1e3` and `-0` are none of a size or position. */
+export function otherNumber(json: string): string | undefined {
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g))
+    if (!token.startsWith('"') && !/^\d+$/.test(token)) return token;
+  return undefined;
+}

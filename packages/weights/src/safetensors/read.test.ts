@@ -49,6 +49,15 @@ describe('openSafetensors', () => {
     expect(tensors.get('scalar')).toMatchObject({ type: 'U32', shape: [], byteLength: 4 });
   });
 
+  it.each([
+    ['a whole character', '\\ud83d\\ude00', '\u{1f600}'],
+    ['a number', '-1.5e3', '-1.5e3'],
+    ['a backslash', '\\\\ud83d', '\\ud83d'],
+  ])('reads a name with %s in it', async (_, spelled, name) => {
+    const header = `{"${spelled}":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`;
+    expect([...(await open(rawSafetensors(header, 1))).tensors.keys()]).toEqual([name]);
+  });
+
   it.each<[string, Uint8Array, RegExp]>([
     ['nothing', new Uint8Array(0), /at least 8 bytes/],
     ['an absurd header length', rawSafetensors({}, 0, 2n ** 63n), /header is said to be/],
@@ -71,6 +80,28 @@ describe('openSafetensors', () => {
     ['an overlap', rawSafetensors({ a: f32([2], 0, 8), b: f32([1], 4, 8) }, 8), /tensor b, byte \d+: it overlaps/],
     ['a hole', rawSafetensors({ a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12), /4 bytes before it belong to no tensor/],
     ['bytes left over', rawSafetensors({ a: f32([1], 0, 4) }, 5), /1 bytes at the end/],
+    [
+      'half a character',
+      rawSafetensors('{"a\\ud83d":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}', 1),
+      /no Unicode/,
+    ],
+    ['its other half', rawSafetensors('{"__metadata__":{"a":"\\uDE00"}}', 0), /no Unicode/],
+    [
+      'a size below zero that is none',
+      rawSafetensors('{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}', 0),
+      /number -0;/,
+    ],
+    [
+      'a size with a point',
+      rawSafetensors('{"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}}', 1),
+      /number 1\.0;/,
+    ],
+    [
+      'a size with an exponent',
+      rawSafetensors('{"a":{"dtype":"U8","shape":[1e0],"data_offsets":[0,1]}}', 1),
+      /number 1e0;/,
+    ],
+    ['lists in lists', rawSafetensors(`{"a":${'['.repeat(5e4)}${']'.repeat(5e4)}}`, 0), /deeper than 100 levels/],
     ['metadata of numbers', rawSafetensors({ __metadata__: { a: 1 } }, 0), /__metadata__/],
   ])('refuses %s', async (_, bytes, message) => {
     await expect(open(bytes)).rejects.toThrow(message);

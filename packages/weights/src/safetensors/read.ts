@@ -3,7 +3,7 @@ import type { StoredTensor } from '../container.js';
 import { type SafetensorsDType, safetensorsBytes } from '../dtype/names.js';
 import { WeightFileError } from '../errors.js';
 import type { ByteSource } from '../source/byte-source.js';
-import { duplicateKey } from './json-keys.js';
+import { duplicateKey, loneSurrogate, otherNumber } from './json-keys.js';
 
 /** An open safetensors file: its metadata, and where its tensors lie. */
 export interface SafetensorsFile {
@@ -37,20 +37,25 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
     );
   }
   const dataStart = 8 + Number(length);
-  const header = parseHeader(await source.read(8, Number(length), signal), fail);
+  const { header, text } = parseHeader(await source.read(8, Number(length), signal), fail);
 
   const tensors = new Map<string, StoredTensor>();
   for (const [name, value] of Object.entries(header)) {
     if (name === '__metadata__') continue;
     tensors.set(name, readEntry(name, value, source, dataStart));
   }
+  const number = otherNumber(text);
+  if (number !== undefined)
+    fail(`the header has the number ${number.slice(0, 40)}; sizes and positions are whole, written in digits.`, {
+      offset: 8,
+    });
   checkCoverage([...tensors.values()], dataStart, source);
   return { tensors, metadata: readMetadata(header['__metadata__'], fail) };
 }
 
 type Fail = (problem: string, where?: { tensor?: string; offset?: number }) => never;
 
-function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
+function parseHeader(bytes: Uint8Array, fail: Fail): { header: Record<string, unknown>; text: string } {
   // Only an object may follow: other readers would see another file behind leading blanks.
   if (bytes[0] !== 0x7b) fail('the header is not a JSON object. It is corrupt, or no safetensors file.', { offset: 8 });
   let header: unknown;
@@ -63,7 +68,9 @@ function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
   }
   const twice = duplicateKey(text);
   if (twice !== undefined) fail(`the header names ${JSON.stringify(twice.slice(0, 100))} twice.`, { offset: 8 });
-  return header as Record<string, unknown>;
+  const half = loneSurrogate(text);
+  if (half !== undefined) fail(`the header has the text ${half.slice(0, 100)}, which is no Unicode.`, { offset: 8 });
+  return { header: header as Record<string, unknown>, text };
 }
 
 function readMetadata(value: unknown, fail: Fail): Record<string, string> {

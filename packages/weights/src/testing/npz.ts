@@ -44,7 +44,7 @@ export interface ZipPart {
   /** Sizes (and the position) in ZIP64 fields, as numpy writes them in local headers. */
   readonly zip64?: boolean;
   readonly local?: Fields;
-  readonly central?: Fields & { offset?: number; disk?: number; nameLength?: number };
+  readonly central?: Fields & { offset?: number; disk?: number; nameLength?: number; version?: number };
   /** Bytes between the data and the next part. */
   readonly after?: Uint8Array;
 }
@@ -135,7 +135,7 @@ export function zipPieces(parts: readonly ZipPart[], options: ZipOptions = {}): 
     const { fields, spelled } = fixed(central, extra);
     if (central.nameLength !== undefined) new DataView(fields.buffer).setUint16(20, central.nameLength, true);
     directory.push(
-      record([4, central.signature ?? 0x02014b50], [2, 45], [2, 45]),
+      record([4, central.signature ?? 0x02014b50], [2, 45], [2, central.version ?? 45]),
       fields,
       record([2, 0], [2, central.disk ?? 0], [2, 0], [4, 0], [4, central.offset ?? (zip64 ? wide : offset)]),
       spelled,
