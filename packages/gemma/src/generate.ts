@@ -162,7 +162,7 @@ export class Generator {
     return made;
   }
 
-  /** Gives back the cache and the programs. An answer that is being made ends with a GeneratorStateError. */
+  /** Gives back the cache and the programs. An answer that is being made ends with an error. */
   async destroy(): Promise<void> {
     this.#state = 'destroyed';
     for (const made of await Promise.allSettled(this.#programs.values()))
