@@ -3,15 +3,21 @@ import { type Gpu, openGpu } from '@lapidary/gpu';
 import {
   ConfigError,
   createMemoryStore,
+  type FileStore,
+  listCheckpoints,
+  loadLatestCheckpoint,
   NonFiniteLossError,
   readText,
   RunTooLargeError,
   resolveTrainConfig,
   runTraining,
+  saveCheckpoint,
+  type StepRecord,
   type TrainConfig,
+  TrainingInterruptedError,
   type TrainingSummary,
 } from '@lapidary/trainer';
-import { bufferSource, gemmaWeightLoader, openSafetensors } from '@lapidary/weights';
+import { bufferSource, gemmaWeightLoader, openSafetensors, type TensorData, WeightFileError } from '@lapidary/weights';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { chatModelSources } from './support/fixture-sources.js';
 import { fixtureBytes } from './support/safetensors-fixture.js';
@@ -34,13 +40,25 @@ async function config(over: Partial<TrainConfig> = {}, weights?: Uint8Array) {
   });
 }
 
-/** The model with one weight that is not a number. */
-async function poisoned(): Promise<Uint8Array> {
+/** The model with one weight of this value. */
+async function spoilt(value: number): Promise<Uint8Array> {
   const bytes = await fixtureBytes('models/gemma3-tiny/model.safetensors');
   const file = await openSafetensors(bufferSource('model.safetensors', bytes));
   const { offset } = file.tensors.get('model.layers.1.mlp.down_proj.weight')!;
-  new DataView(bytes.buffer).setFloat32(offset, NaN, true);
+  new DataView(bytes.buffer).setFloat32(offset, value, true);
   return bytes;
+}
+
+/** Writes a checkpoint again, with this value in all that was learned. */
+async function enlarge(store: FileStore, step: number, value: number): Promise<void> {
+  const found = (await loadLatestCheckpoint(store, { atMost: step }))!;
+  const tensors = new Map<string, TensorData>();
+  for (const [name, { dtype, shape, read }] of found.tensors) {
+    const bytes = (await read()).slice();
+    if (/\.lora\.[ab]$/.test(name)) new Float32Array(bytes.buffer).fill(value);
+    tensors.set(name, { dtype, shape, bytes });
+  }
+  await saveCheckpoint(store, step, { tensors, state: found.state }, { newest: 9 });
 }
 
 // A new device compiles and checks its kernels for longer than most runs here take: they share one, and must leave it empty.
@@ -82,27 +100,125 @@ it('a run that cannot fit: refused before anything is loaded, with what makes it
   expect(gpu.counters.peakBytes).toBe(0);
 });
 
+it.each([NaN, Infinity, -Infinity])(
+  'a model with %d in it: refused while it is loaded, by file and tensor',
+  async (value) => {
+    const store = createMemoryStore();
+    const error = await runTraining(await config({ evalFraction: 0.4 }, await spoilt(value)), { store, gpu }).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(WeightFileError);
+    expect(error).toMatchObject({ file: 'model.safetensors', tensor: 'model.layers.1.mlp.down_proj.weight' });
+    expect((error as Error).message).toMatch(/not finite \(NaN or infinity\)/);
+    expect((await store.list('checkpoints')).length).toBe(0);
+  },
+);
+
 it.each([
   ['the evaluation before the first step', { evalFraction: 0.4 }, 0],
   ['the first step, where nothing is evaluated', { evalFraction: 0 }, 1],
-])('a model with NaN in it: %s says so and names the tensor', async (_, over, step) => {
+])('a model of finite values too large to compute with: %s says so', async (_, over, step) => {
   const store = createMemoryStore();
-  const error = await runTraining(await config(over, await poisoned()), { store, gpu }).catch((e: unknown) => e);
+  const error = await runTraining(await config(over, await spoilt(3e38)), { store, gpu }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(NonFiniteLossError);
-  expect(error).toMatchObject({ step, firstAt: 'layers.1.mlp.downProj.weight' });
-  expect((error as NonFiniteLossError).hint).toMatch(/weights or the data/);
+  expect(error).toMatchObject({ step, firstAt: null });
+  expect((error as NonFiniteLossError).hint).toMatch(/settings are not to blame.*weights.*rows/);
   expect((error as NonFiniteLossError).hint).not.toMatch(/checkpoint|resume/);
   expect((await store.list('checkpoints')).length).toBe(0);
 });
 
-it('a run that diverges: advice on its settings, and the checkpoint there is', async () => {
-  const schedule = { type: 'constant', warmupSteps: 0 } as const;
-  const diverging = await config({ steps: 6, optimizer: { learningRate: 1e30 }, schedule, saveEvery: 1 });
-  const error = await runTraining(diverging, { store: createMemoryStore(), gpu }).catch((e: unknown) => e);
+const constant = { type: 'constant', warmupSteps: 0 } as const;
+
+/** Checkpoints that are there, oldest first. */
+const steps = async (store: FileStore) => [...(await listCheckpoints(store))].reverse();
+
+it.each([
+  ['an adapter, evaluated', { evalFraction: 0.4 }],
+  ['an adapter, not evaluated', { evalFraction: 0 }],
+  ['the whole model', { evalFraction: 0, lora: null }],
+  ['one step', { steps: 1 }],
+  ['micro-batches', { gradientAccumulation: 2, evalFraction: 0 }],
+])(
+  'a rate at which no step stays finite (%s): an error, no checkpoint that cannot be used, no export',
+  async (_, over) => {
+    const store = createMemoryStore();
+    const run = { steps: 6, optimizer: { learningRate: 1e30 }, schedule: constant, saveEvery: 1, ...over };
+    const error = await runTraining(await config(run), { store, gpu }).catch((e: unknown) => e);
+    expect(['NonFiniteLossError', 'NonFiniteParameterError']).toContain((error as Error).name);
+    expect((error as NonFiniteLossError).hint).toMatch(
+      /learning rate is too high.*start again: there is no checkpoint/,
+    );
+    expect(await steps(store)).toEqual([]);
+    expect((await store.list()).map(({ name }) => name)).not.toContain('adapter_model.safetensors');
+    expect((await store.list()).map(({ name }) => name)).not.toContain('model.safetensors');
+    expect((await store.list()).map(({ name }) => name)).not.toContain('summary.json');
+  },
+);
+
+it('a run that diverges later: back to a checkpoint from before, with another rate', async () => {
+  const store = createMemoryStore();
+  const run = { steps: 6, evalFraction: 0, schedule: constant, saveEvery: 1, keep: 3 };
+  const stop = new AbortController();
+  const onStep = ({ step }: StepRecord) => {
+    if (step === 3) stop.abort();
+  };
+  const first = runTraining(await config(run), { store, gpu, signal: stop.signal, logger: { onStep } });
+  await expect(first).rejects.toThrow(TrainingInterruptedError);
+  expect(await steps(store)).toEqual([1, 2, 3]);
+
+  const tooHigh = { ...run, optimizer: { learningRate: 1e30 } };
+  await expect(runTraining(await config({ ...tooHigh, resume: true }), { store, gpu })).rejects.toThrow(
+    /optimizer\.learningRate: saved 0\.0002, now 1e\+30/,
+  );
+  const diverged = await runTraining(await config({ ...tooHigh, resumeFrom: 2 }), { store, gpu }).catch(
+    (e: unknown) => e,
+  );
+  expect(diverged).toBeInstanceOf(NonFiniteLossError);
+  expect((diverged as NonFiniteLossError).hint).toMatch(/go on from checkpoint 2, .*`resumeFrom` 2/);
+  expect(await steps(store)).toEqual([1, 2]);
+
+  await expect(runTraining(await config({ ...run, resumeFrom: 7 }), { store, gpu })).rejects.toThrow(
+    /resumeFrom: found 7; allowed: .*those of steps 1, 2/,
+  );
+  const notices: string[] = [];
+  const onNotice = (notice: string) => void notices.push(notice);
+  const summary = await runTraining(await config({ ...run, resumeFrom: 2 }), { store, gpu, logger: { onNotice } });
+  expect(notices).toContain('optimizer.learningRate was 1e+30 and is now 0.0002.');
+  expect(summary.steps).toBe(6);
+  // The same run as one that never went astray.
+  const straight = createMemoryStore();
+  await runTraining(await config(run), { store: straight, gpu });
+  expect(await store.read('adapter_model.safetensors')).toEqual(await straight.read('adapter_model.safetensors'));
+});
+
+it('a checkpoint of finite numbers from which no step can be done is not the newest for long', async () => {
+  const store = createMemoryStore();
+  const run = { steps: 4, evalFraction: 0, schedule: constant, saveEvery: 1, keep: 1 };
+  const stop = new AbortController();
+  const onStep = ({ step }: StepRecord) => {
+    if (step === 2) stop.abort();
+  };
+  await runTraining(await config(run), { store, gpu, signal: stop.signal, logger: { onStep } }).catch(() => undefined);
+  // One more than `keep` until a step is done from the newest.
+  expect(await steps(store)).toEqual([1, 2]);
+  await enlarge(store, 2, 3e38);
+  const error = await runTraining(await config({ ...run, resume: true }), { store, gpu }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(NonFiniteLossError);
-  const { step, hint } = error as NonFiniteLossError;
-  expect(step).toBeGreaterThan(1);
-  expect(hint).toMatch(/learning rate.*start again\. Checkpoint \d+, from before, is kept\./);
+  expect(error).toMatchObject({ step: 3, hint: expect.stringContaining('checkpoint 1') as string });
+  expect(await steps(store)).toEqual([1]);
+  expect(await runTraining(await config({ ...run, resume: true }), { store, gpu })).toMatchObject({ steps: 4 });
+});
+
+it.each([NaN, Infinity])('a checkpoint with %d in it is passed over, and it is said', async (value) => {
+  const store = createMemoryStore();
+  const run = { steps: 2, evalFraction: 0, saveEvery: 1 };
+  await runTraining(await config(run), { store, gpu });
+  await enlarge(store, 2, value);
+  const notices: string[] = [];
+  const onNotice = (notice: string) => void notices.push(notice);
+  const again = await runTraining(await config({ ...run, resume: true }), { store, gpu, logger: { onNotice } });
+  expect(again.steps).toBe(2);
+  expect(notices.join()).toMatch(/step-00000002\.json cannot be used .* 'layers.*' that are not finite/);
 });
 
 it('a finished run, resumed: the summary keeps its losses, and a notice says so', async () => {

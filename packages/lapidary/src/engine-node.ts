@@ -6,6 +6,7 @@ import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
   countParameters,
+  finiteSink,
   planRelease,
   prepareRun,
   profileTraining,
@@ -14,7 +15,7 @@ import {
   tuneTraining,
   type PlannedRun,
 } from '@lapidary/trainer';
-import { modelWeightLoader, type HubOptions, type WeightLoader } from '@lapidary/weights';
+import { modelWeightLoader, type HubOptions, type OpenedWeights, type WeightLoader } from '@lapidary/weights';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
@@ -40,6 +41,7 @@ export const engine: Engine = {
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
+      await checkValues(weights);
       const tensors = [...weights.entries].map(([name, { dtype, shape }]) => {
         const size = shape.reduce((a, b) => a * b, 1);
         return { name, dtype, shape, size, bytes: byteLength(dtype, size) };
@@ -59,6 +61,13 @@ export const engine: Engine = {
   },
   generate,
 };
+
+/** Reads all of a model. @throws WeightNamesError for parameters that are not there, WeightFileError for values that are not finite */
+async function checkValues({ model, entries, load }: OpenedWeights): Promise<void> {
+  const dtypeOf = (path: string) => entries.get(path)?.dtype ?? 'f32';
+  const targets = new Map(model.params.map(({ path, shape }) => [path, { shape, dtype: dtypeOf(path) }]));
+  await load(targets, finiteSink(entries, dtypeOf, { write: () => undefined }));
+}
 
 async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu: Gpu | null): Promise<TrainingPlan> {
   const { config, model, plan, budgetNotices } = planned;

@@ -247,9 +247,11 @@ async function load(
 ): Promise<number | undefined> {
   const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: weights.model });
   const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape, dtype }] of weights.entries) plans.set(path, { shape, dtype, category: 'weights' });
+  // Each that the model has, so that one which is not in the files is missed.
+  for (const { path, shape } of weights.model.params)
+    plans.set(path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32', category: 'weights' });
   for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
-  await weights.load(weights.entries, createDeviceSink(gpu, variables), {
+  await weights.load(plans, createDeviceSink(gpu, variables, weights.entries), {
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });

@@ -116,6 +116,7 @@ export {
   type UpdatePlan,
 } from './run/prepare/programs.js';
 export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './run/profile/profile-training.js';
+export { finiteSink } from './run/train/finite-sink.js';
 export { createDeviceSink } from './run/train/load-model.js';
 export { runTraining } from './run/train/run-training.js';
 export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

@@ -69,6 +69,7 @@ const harmless = new Set([
   'sampleTokens',
   'outDir',
   'resume',
+  'resumeFrom',
   'overwrite',
   'gradientCheckpointing',
   'memoryBudget',
@@ -92,6 +93,12 @@ export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly Config
     matters: matters(change.path, now),
   }));
 }
+
+/** What decides how far a step goes. */
+const rateFields = /^(optimizer\.(learningRate|clipGradNorm)|schedule|paramGroups)(\.|$)/;
+
+/** Whether a change is of the learning rate, its schedule or the clipping of gradients: what a run that diverged may go on with. */
+export const isOfRate = ({ path }: ConfigChange): boolean => rateFields.test(path);
 
 function matters(path: string, now: ConfigEcho): boolean {
   const schedule = now['schedule'] as Partial<Record<string, JsonValue>> | undefined;

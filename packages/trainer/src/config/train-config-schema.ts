@@ -124,5 +124,6 @@ export const trainConfigSchema = v.object({
   sampleTokens: withDefault(integer(1), 64),
   outDir: withDefault(text(), 'out'),
   resume: withDefault(flag, false),
+  resumeFrom: orNull(integer(1)),
   overwrite: withDefault(flag, false),
 });

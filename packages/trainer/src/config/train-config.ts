@@ -134,6 +134,11 @@ export interface ResolvedTrainConfig {
   readonly sampleTokens: number;
   readonly outDir: string;
   readonly resume: boolean;
+  /**
+   * The step of a checkpoint to go back to, and on from: `resume` from there. Checkpoints after it go, and the learning rate, its
+   * schedule and the clipping of gradients may be others than before: for a run that diverged. null: the newest.
+   */
+  readonly resumeFrom: number | null;
   readonly overwrite: boolean;
 }
 

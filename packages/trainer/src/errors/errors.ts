@@ -45,7 +45,7 @@ export class ResumeMismatchError extends Error {
   readonly location: string;
   readonly changes: readonly { readonly path: string; readonly saved: unknown; readonly now: unknown }[];
   readonly hint =
-    'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones.';
+    'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones. A run that goes back to a checkpoint, with `resumeFrom`, may take another learning rate.';
   constructor({ location, changes }: { location: string; changes: ResumeMismatchError['changes'] }) {
     const lines = changes.map(
       ({ path, saved, now }) =>
@@ -135,15 +135,25 @@ export class CheckpointCorruptError extends Error {
   }
 }
 
+/** What to do about a run that diverged. `checkpoint`: the step of the newest checkpoint that can be gone on from. */
+const adviceOnRate = (checkpoint: number | null): string =>
+  `The learning rate is too high for this run: lower it (\`optimizer.learningRate\`), lengthen the warm-up or clip gradients harder, and ${
+    checkpoint === null
+      ? 'start again: there is no checkpoint from before.'
+      : `go on from checkpoint ${checkpoint}, which is from before, with \`resumeFrom\` ${checkpoint}.`
+  }`;
+
 /**
- * The loss or a gradient stopped being a finite number. The last checkpoint is untouched. Step 0 is the evaluation of the
- * model before its first step; it has no gradient norm.
+ * The loss or a gradient stopped being a finite number; of `during: 'evaluation'` the evaluation after a step. Step 0 is the
+ * evaluation of the model before its first step. Checkpoints from before are untouched.
  */
 export class NonFiniteLossError extends Error {
   override readonly name = 'NonFiniteLossError';
   readonly step: number;
   readonly loss: number;
+  /** Null for an evaluation. */
   readonly gradNorm: number | null;
+  readonly during: 'step' | 'evaluation';
   /** The parameter in which a value is not finite, where one was found. */
   readonly firstAt: string | null;
   readonly hint: string;
@@ -151,24 +161,52 @@ export class NonFiniteLossError extends Error {
     step,
     loss,
     gradNorm = null,
+    during = step === 0 ? 'evaluation' : 'step',
     firstAt = null,
     checkpoint = null,
-  }: { step: number; loss: number; gradNorm?: number | null; firstAt?: string | null; checkpoint?: number | null }) {
+  }: {
+    step: number;
+    loss: number;
+    gradNorm?: number | null;
+    during?: 'step' | 'evaluation';
+    firstAt?: string | null;
+    checkpoint?: number | null;
+  }) {
+    const at = step === 0 ? 'Before the first step' : during === 'step' ? `Step ${step}` : `After step ${step}`;
     const what =
-      step === 0
-        ? `Before the first step: the evaluation loss of the model is ${loss}`
-        : `Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}`;
-    super(`${what}${firstAt ? `; '${firstAt}' holds values that are not finite` : ''}. Training stopped.`);
+      during === 'step' ? `the loss is ${loss} and the gradient norm ${gradNorm}` : `the evaluation loss is ${loss}`;
+    super(`${at}: ${what}${firstAt ? `; '${firstAt}' holds values that are not finite` : ''}. Training stopped.`);
     this.step = step;
     this.loss = loss;
     this.gradNorm = gradNorm;
+    this.during = during;
     this.firstAt = firstAt;
     // The loss of step 1 is that of the model as it came: nothing has been learned yet.
-    const isOfModel = step === 0 || (step === 1 && !Number.isFinite(loss));
-    const kept = checkpoint === null ? '' : ` Checkpoint ${checkpoint}, from before, is kept.`;
+    const isOfModel = step === 0 || (step === 1 && during === 'step' && !Number.isFinite(loss));
     this.hint = isOfModel
-      ? 'Nothing has been learned yet: the weights or the data are to blame, not the settings. Check that the weights are whole (`lapidary generate` with them), and that the rows are what they should be.'
-      : `Lower the learning rate, lengthen the warm-up or clip gradients harder, and start again.${kept}`;
+      ? 'Nothing has been learned yet, so the settings are not to blame. The weights hold finite numbers only, but numbers with which the model cannot compute, or not on these rows: check the weights (`lapidary generate` with them), and that the rows are what they should be.'
+      : adviceOnRate(checkpoint);
+  }
+}
+
+/** What a run has learned, or keeps of it, is no longer finite numbers. None of it was written into a file. */
+export class NonFiniteParameterError extends Error {
+  override readonly name = 'NonFiniteParameterError';
+  /** The parameter, or what the optimiser keeps of it: `…/m`. */
+  readonly path: string;
+  /** Optimizer steps done; null where it is not known. */
+  readonly step: number | null;
+  readonly hint: string;
+  constructor({
+    path,
+    step = null,
+    checkpoint = null,
+  }: { path: string; step?: number | null; checkpoint?: number | null }) {
+    const when = step === null ? '' : `After step ${step}: `;
+    super(`${when}'${path}' holds values that are not finite (NaN or infinity). They are not saved.`);
+    this.path = path;
+    this.step = step;
+    this.hint = adviceOnRate(checkpoint);
   }
 }
 

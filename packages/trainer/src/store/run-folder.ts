@@ -1,7 +1,7 @@
 import type { JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
-import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
-import { ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
+import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
+import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
@@ -64,11 +64,17 @@ export interface RunFolder {
  * Makes the output folder ready, by openpi's rules: empty, absent, or of a run that did no step is a new run; `overwrite` removes what an earlier run wrote
  * (other files stay); `resume` goes on from the checkpoints there, or starts fresh, with a notice, where there are none.
  * @throws RunFolderExistsError when something is there and neither is set.
- * @throws ResumeMismatchError when the saved run had settings that change what is computed.
+ * @throws ResumeMismatchError when the saved run had settings that change what is computed; a run that goes back to the checkpoint of step
+ * `resumeFrom` may have another learning rate. ConfigError where there is no checkpoint of that step.
  */
 export async function prepareRunFolder(
   store: FileStore,
-  { config, resume, overwrite }: { config: ConfigEcho; resume: boolean; overwrite: boolean },
+  {
+    config,
+    resume,
+    resumeFrom = null,
+    overwrite,
+  }: { config: ConfigEcho; resume: boolean; resumeFrom?: number | null; overwrite: boolean },
 ): Promise<RunFolder> {
   const files = await store.list();
   const entries = files.map(({ name }) => name);
@@ -83,15 +89,23 @@ export async function prepareRunFolder(
     for (const name of entries)
       if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);
   } else if (resume) {
-    resumes = (await listCheckpoints(store)).length > 0;
+    const steps = await listCheckpoints(store);
+    if (resumeFrom !== null && !steps.includes(resumeFrom)) throw noSuchStep(resumeFrom, steps, store.location);
+    resumes = steps.length > 0;
     if (!resumes)
       notices.push(
         `Nothing to resume: there is no checkpoint in ${store.location}. Starting anew, from the base model.`,
       );
-    else notices.push(...(await compareWithSaved(store, config, entries)));
+    else notices.push(...(await compareWithSaved(store, config, entries, resumeFrom !== null)));
   }
   await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config }, null, 2)}\n`);
   return { resumes, notices };
+}
+
+function noSuchStep(found: number, steps: readonly number[], location: string): ConfigError {
+  const there = steps.length === 0 ? 'there is none' : `there are those of steps ${[...steps].reverse().join(', ')}`;
+  const allowed = `the step of a checkpoint in ${location}; ${there}`;
+  return new ConfigError({ problems: [{ path: 'resumeFrom', found: String(found), allowed }] });
 }
 
 /** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
@@ -110,6 +124,7 @@ async function compareWithSaved(
   store: FileStore,
   config: ConfigEcho,
   entries: readonly string[],
+  mayChangeRate: boolean,
 ): Promise<readonly string[]> {
   if (!entries.includes(runFile))
     return [
@@ -117,10 +132,10 @@ async function compareWithSaved(
     ];
   const saved = parseRunFile(await readText(store, runFile), store.location);
   const changes = diffConfigs(saved.config, config);
-  const grave = changes.filter(({ matters }) => matters);
+  const grave = changes.filter((change) => change.matters && !(mayChangeRate && isOfRate(change)));
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });
   return changes
-    .filter(({ path }) => !['resume', 'overwrite', 'outDir'].includes(path))
+    .filter(({ path }) => !['resume', 'resumeFrom', 'overwrite', 'outDir'].includes(path))
     .map(
       ({ path, saved: before, now }) =>
         `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`,

@@ -1,13 +1,17 @@
 import type { Variable } from '@lapidary/tensor';
-import type { JsonValue, TensorData } from '@lapidary/weights';
+import { holdsNonFinite, type JsonValue, type TensorData } from '@lapidary/weights';
 import * as v from 'valibot';
-import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { CheckpointCorruptError, ResumeMismatchError } from '../../errors/errors.js';
 import type { FileStore } from '../../store/file-store.js';
-import { loadLatestCheckpoint, readCheckpointState, type LoadedCheckpoint } from '../../store/load-checkpoint.js';
-import { saveCheckpoint } from '../../store/save-checkpoint.js';
+import {
+  loadLatestCheckpoint,
+  readCheckpointState,
+  type CheckpointTensor,
+  type LoadedCheckpoint,
+} from '../../store/load-checkpoint.js';
+import { saveCheckpoint, type KeepRule } from '../../store/save-checkpoint.js';
 import type { Trained } from '../prepare/programs.js';
-import { readPieces } from '../read-pieces.js';
+import { readFinitePieces } from '../read-pieces.js';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** JSON has no NaN: what was one is null in a file. */
@@ -31,60 +35,80 @@ const partsOf = ({ path, param, state, average }: Trained): (readonly [string, V
   ...(average ? [[`${path}/average`, average] as const] : []),
 ];
 
-/** Saves trained parameters and optimiser state; tensors are fetched from the device in pieces. */
+/**
+ * Saves trained parameters and optimiser state; tensors are fetched from the device in pieces.
+ * @throws NonFiniteParameterError where one of them holds a value that is not finite; nothing of it is left in the store
+ */
 export function saveRun(
   store: FileStore,
   trained: readonly Trained[],
   state: RunState,
-  { keep, keepPeriod }: Pick<ResolvedTrainConfig, 'keep' | 'keepPeriod'>,
+  keep: KeepRule,
 ): Promise<string> {
   const tensors = new Map<string, TensorData>();
   for (const [name, variable] of trained.flatMap(partsOf)) {
     tensors.set(name, {
       dtype: variable.type.dtype,
       shape: variable.type.shape,
-      bytes: () => readPieces(variable),
+      bytes: () => readFinitePieces(name, variable),
     });
   }
   const plain = JSON.parse(JSON.stringify(state)) as JsonValue;
-  return saveCheckpoint(store, state.step, { tensors, state: plain }, { newest: keep, period: keepPeriod });
+  return saveCheckpoint(store, state.step, { tensors, state: plain }, keep);
 }
 
 /** What the newest checkpoint knows beside its tensors; null where there is none that is whole. @throws CheckpointCorruptError */
-export async function readRunState(store: FileStore): Promise<RunState | null> {
-  const found = await readCheckpointState(store);
+export async function readRunState(store: FileStore, atMost?: number): Promise<RunState | null> {
+  const found = await readCheckpointState(store, { atMost });
   return found && parseState(store, found);
 }
 
+/** What a run goes on from. */
+export interface RestoreOptions {
+  /** Fingerprint of the weights that were loaded. */
+  readonly weights: string;
+  /** The step to go back to. Default: the newest. */
+  readonly atMost?: number | undefined;
+  readonly onNotice: (message: string) => unknown;
+}
+
 /**
- * Puts the newest whole checkpoint back on the device. Null: there is none.
+ * Puts the newest checkpoint that is whole, and finite, back on the device. Null: there is none.
  * @throws ResumeMismatchError when it belongs to other weights than `weights` is the fingerprint of; CheckpointCorruptError
  */
 export async function restoreRun(
   store: FileStore,
   trained: readonly Trained[],
-  weights: string,
-  onNotice: (message: string) => unknown,
+  { weights, atMost, onNotice }: RestoreOptions,
 ): Promise<RunState | null> {
-  const found = await loadLatestCheckpoint(store);
+  const wanted = trained.flatMap(partsOf);
+  const found = await loadLatestCheckpoint(store, { atMost, reject: ({ tensors }) => writeTensors(tensors, wanted) });
   if (found === null) return null;
   const state = parseState(store, found);
   if (state.weights !== undefined && state.weights !== weights) {
     const changes = [{ path: 'weights', saved: state.weights, now: weights }];
     throw new ResumeMismatchError({ location: store.location, changes });
   }
-  for (const { file, reason } of found.rejected) await onNotice(`${file} is damaged and was passed over: ${reason}`);
-  for (const [name, variable] of trained.flatMap(partsOf)) {
-    const stored = found.tensors.get(name);
-    if (stored === undefined || stored.shape.join() !== variable.type.shape.join()) {
-      throw new CheckpointCorruptError({
-        location: store.location,
-        rejected: [{ file: found.manifest, reason: `'${name}' is missing or of another shape` }],
-      });
-    }
-    variable.write(await stored.read());
-  }
+  for (const { file, reason } of found.rejected)
+    await onNotice(`${file} cannot be used and was passed over: it ${reason}.`);
   return state;
+}
+
+/** Puts tensors on the device, as far as they can be used; says why where they cannot. */
+async function writeTensors(
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+  wanted: readonly (readonly [string, Variable])[],
+): Promise<string | null> {
+  for (const [name, variable] of wanted) {
+    const { dtype, shape } = variable.type;
+    const stored = tensors.get(name);
+    if (stored === undefined || stored.dtype !== dtype || stored.shape.join() !== shape.join())
+      return `holds no '${name}' of this run's type and shape`;
+    const bytes = await stored.read();
+    if (holdsNonFinite(dtype, bytes)) return `holds values in '${name}' that are not finite`;
+    variable.write(bytes);
+  }
+  return null;
 }
 
 function parseState(store: FileStore, { state, manifest }: Pick<LoadedCheckpoint, 'state' | 'manifest'>): RunState {

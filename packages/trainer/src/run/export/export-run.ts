@@ -12,7 +12,7 @@ import {
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
-import { readPieces } from '../read-pieces.js';
+import { readFinitePieces } from '../read-pieces.js';
 
 /** What was exported is not what was trained. */
 export class ExportError extends Error {
@@ -70,7 +70,7 @@ async function exportAdapter(
 }
 
 async function exportModel(store: FileStore, weights: OpenedWeights, plan: ModelPlan): Promise<string[]> {
-  const params = new Map([...resultOf(plan)].map(([path, variable]) => [path, exportedTensor(variable)]));
+  const params = new Map([...resultOf(plan)].map(([path, variable]) => [path, exportedTensor(path, variable)]));
   const files: Record<string, FileContent> = hfModelFiles(weights.model, params);
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const text = await weights.readText(name);
@@ -81,11 +81,11 @@ async function exportModel(store: FileStore, weights: OpenedWeights, plan: Model
 }
 
 /** A parameter on its way into a file, read from the device in pieces: as it is, or f32 where it is quantised. */
-function exportedTensor(variable: Variable): TensorData {
+function exportedTensor(path: string, variable: Variable): TensorData {
   const { dtype, shape } = variable.type;
   const quantised = isQuantised(dtype);
   async function* bytes(): AsyncGenerator<Uint8Array> {
-    for await (const part of readPieces(variable))
+    for await (const part of readFinitePieces(path, variable))
       yield quantised ? new Uint8Array(dequantise(dtype, part).buffer) : part;
   }
   return { dtype: quantised ? 'f32' : dtype, shape, bytes };

@@ -10,6 +10,7 @@ import { checkContext } from './check-context.js';
 import { checkFit } from './check-fit.js';
 import { chooseKernels, type ChooseKernelsOptions, type UsedKernels } from './choose-kernels.js';
 import { openData } from './open-data.js';
+import { measuredRows } from './measured-rows.js';
 import { openModel, type OpenModel } from './open-model.js';
 import { planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
 import { programsOf } from './plan-programs.js';
@@ -131,7 +132,7 @@ function planner(
   checkContext(config, model.step.model, patches);
   const shapes = {
     train: task.shapes(data.train),
-    held: data.held.length > 0 ? task.shapes(data.held) : [],
+    measured: task.shapes(measuredRows(data, config)),
     accumulate: config.gradientAccumulation > 1,
   };
   const { params, evaluated = params, options } = model.step;

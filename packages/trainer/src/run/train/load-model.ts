@@ -8,14 +8,19 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
 import { fingerprintWeights, fnv1a } from './fingerprint.js';
+import { finiteSink } from './finite-sink.js';
 
 /** Bytes that uploads may take on the host before they are waited for: the driver copies each. */
 const mostUnsent = 64 * 2 ** 20;
 
-/** Takes streamed weights into allocated variables. */
-export function createDeviceSink(gpu: Gpu, variables: ReadonlyMap<string, Variable>): WeightSink {
+/** Takes streamed weights into allocated variables. `entries`: what they are called in their files, for messages. @throws as `finiteSink` */
+export function createDeviceSink(
+  gpu: Gpu,
+  variables: ReadonlyMap<string, Variable>,
+  entries: OpenedWeights['entries'],
+): WeightSink {
   let sinceWait = 0;
-  return {
+  return finiteSink(entries, (path) => variables.get(path)!.type.dtype, {
     write: async (path, offset, bytes) => {
       variables.get(path)!.write(bytes, offset);
       sinceWait += bytes.byteLength;
@@ -24,7 +29,7 @@ export function createDeviceSink(gpu: Gpu, variables: ReadonlyMap<string, Variab
         await gpu.idle();
       }
     },
-  };
+  });
 }
 
 export interface LoadModelOptions {
@@ -48,7 +53,7 @@ export async function loadModel(
   // A device without the memory says so here, before a byte of weights is fetched.
   await gpu.idle();
   const sink = fingerprintWeights({
-    ...createDeviceSink(gpu, plan.variables),
+    ...createDeviceSink(gpu, plan.variables, weights.entries),
     initialise: (path, { shape, dtype }, firstRow) => {
       const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
       const values = initialParam(plan.base.get(path)!.spec, rows, createRandom(seedOf(seed, path)));

@@ -11,6 +11,7 @@ import { createMetricsLogger } from '../../metrics/metrics-file.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
 import { prepareRunFolder, recordRows } from '../../store/run-folder.js';
+import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import { exportRun } from '../export/export-run.js';
 import { countParameters, destroyModel } from '../prepare/plan-model.js';
@@ -33,6 +34,7 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   const { resumes, notices } = await prepareRunFolder(store, {
     config: echoConfig(config),
     resume: config.resume,
+    resumeFrom: config.resumeFrom,
     overwrite: config.overwrite,
   });
   const logger = combineLoggers(
@@ -66,7 +68,7 @@ async function train(
   about: Omit<Session, 'gpu' | 'prepared' | 'foreignBytes'>,
 ): Promise<TrainingSummary> {
   const { store, resumes, logger, signal } = about;
-  const begun = resumes ? await readRunState(store) : null;
+  const begun = resumes ? await readRunState(store, config.resumeFrom ?? undefined) : null;
   const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
   try {
     await recordRows(store, prepared.data.train);
@@ -95,7 +97,13 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   });
   await tellFresh(report, logger);
   // Those of this device, where it is another than before.
-  const found = resumes ? await restoreRun(store, model.step.trained, report.fingerprint, logger.onNotice) : null;
+  const restore = {
+    weights: report.fingerprint,
+    atMost: config.resumeFrom ?? undefined,
+    onNotice: logger.onNotice,
+  };
+  const found = resumes ? await restoreRun(store, model.step.trained, restore) : null;
+  if (found !== null) await dropLater(session, found.step);
   const restored = found && { ...found, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {
@@ -110,6 +118,15 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   await takeSamples(session, prepared.schedule.totalSteps);
   const exported = await exportRun(store, open.weights, model, config);
   return summaryOf(session, result, exported);
+}
+
+/** A run that went back by `resumeFrom` leaves what came after: going on from that another time would be another run. */
+async function dropLater({ store, logger, prepared }: Session, step: number): Promise<void> {
+  if (prepared.config.resumeFrom === null) return;
+  const later = (await listCheckpoints(store)).filter((other) => other > step);
+  for (const other of later) await removeCheckpoint(store, other);
+  if (later.length > 0)
+    await logger.onNotice(`Going on from step ${step}; checkpoints of later steps (${later.join(', ')}) were removed.`);
 }
 
 /** All steps, by programs that are given back at the end. */
