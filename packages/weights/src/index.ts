@@ -1,7 +1,7 @@
 export type { StoredTensor } from './container.js';
 export { canConvert, convertBytes, encodeFloats } from './dtype/convert.js';
 export { dequantise } from './dtype/dequantise.js';
-export { holdsNonFinite } from './dtype/non-finite.js';
+export { holdsNonFinite, wordsOf } from './dtype/non-finite.js';
 export { dtypeOf } from './dtype/names.js';
 export {
   AdapterError,

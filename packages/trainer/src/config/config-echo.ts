@@ -88,7 +88,7 @@ const since: ConfigEcho = {
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
   const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
-  return diff(withAllNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
+  return diffJson(withAllNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
     ...change,
     matters: matters(change.path, now),
   }));
@@ -111,10 +111,15 @@ function matters(path: string, now: ConfigEcho): boolean {
   return !harmless.has(path.split('.')[0]!);
 }
 
-function diff(saved: JsonValue | undefined, now: JsonValue | undefined, path: string): Omit<ConfigChange, 'matters'>[] {
+/** Every place, below `path`, in which two values differ. */
+export function diffJson(
+  saved: JsonValue | undefined,
+  now: JsonValue | undefined,
+  path: string,
+): Omit<ConfigChange, 'matters'>[] {
   if (isRecord(saved) && isRecord(now)) {
     const keys = [...new Set([...Object.keys(saved), ...Object.keys(now)])].sort();
-    return keys.flatMap((key) => diff(saved[key], now[key], path ? `${path}.${key}` : key));
+    return keys.flatMap((key) => diffJson(saved[key], now[key], path ? `${path}.${key}` : key));
   }
   return JSON.stringify(saved) === JSON.stringify(now) ? [] : [{ path, saved, now }];
 }

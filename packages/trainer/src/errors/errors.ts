@@ -39,19 +39,28 @@ export class RunFolderExistsError extends Error {
   }
 }
 
-/** `resume` was asked for, but the run in the folder was made with settings that would change what it computes. */
+/** What differs between a saved run and the one that is to go on from it. */
+export interface ResumeChange {
+  /** A field of the config, or `data`, `evalData`, `tokenizer`, `model.…`, `weights`: what a run is begun with. */
+  readonly path: string;
+  /** Of data, tokenizer and weights a fingerprint. */
+  readonly saved: unknown;
+  readonly now: unknown;
+}
+
+/** `resume` was asked for, but the run in the folder had other settings, data, tokenizer, model or weights: it would not be the same run. */
 export class ResumeMismatchError extends Error {
   override readonly name = 'ResumeMismatchError';
   readonly location: string;
-  readonly changes: readonly { readonly path: string; readonly saved: unknown; readonly now: unknown }[];
+  readonly changes: readonly ResumeChange[];
   readonly hint =
-    'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones. A run that goes back to a checkpoint, with `resumeFrom`, may take another learning rate.';
-  constructor({ location, changes }: { location: string; changes: ResumeMismatchError['changes'] }) {
+    'Give what it began with to resume, or train into another folder (or pass `overwrite`) to use the new ones. A run that goes back to a checkpoint, with `resumeFrom`, may take another learning rate.';
+  constructor({ location, changes }: { location: string; changes: readonly ResumeChange[] }) {
     const lines = changes.map(
       ({ path, saved, now }) =>
         `  ${path}: saved ${JSON.stringify(saved) ?? 'nothing'}, now ${JSON.stringify(now) ?? 'nothing'}`,
     );
-    super(`The run in ${location} cannot be resumed with these settings:\n${lines.join('\n')}`);
+    super(`The run in ${location} cannot be resumed with what it is given now:\n${lines.join('\n')}`);
     this.location = location;
     this.changes = changes;
   }

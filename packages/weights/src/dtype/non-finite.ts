@@ -1,10 +1,19 @@
 import { type DType, dtypeInfo } from '@lapidary/kernels/dtype';
 
-/** Exponents of a NaN or an infinity: all ones. One mask for each value in a word of 32 bits. */
-const exponents: { readonly [dtype in DType]?: readonly number[] } = {
-  f32: [0x7f800000],
-  bf16: [0x7f80, 0x7f800000],
-  f16: [0x7c00, 0x7c000000],
+/**
+ * The exponents in a word of 32 bits, all ones in a NaN or an infinity, and their lowest bits: added to an exponent of all ones they
+ * carry into the place of the sign, added to any other they do not.
+ */
+interface Exponents {
+  readonly mask: number;
+  readonly lowest: number;
+  readonly signs: number;
+}
+
+const exponents: { readonly [dtype in DType]?: Exponents } = {
+  f32: { mask: 0x7f800000, lowest: 0x00800000, signs: 0x80000000 },
+  bf16: { mask: 0x7f807f80, lowest: 0x00800080, signs: 0x80008000 },
+  f16: { mask: 0x7c007c00, lowest: 0x04000400, signs: 0x80008000 },
 };
 
 /** Where the f16 scales of a block begin; all other bits of a block are whole numbers. */
@@ -22,8 +31,8 @@ const scales: { readonly [dtype in DType]?: readonly number[] } = {
  * @param bytes little-endian, whole blocks of `dtype`
  */
 export function holdsNonFinite(dtype: DType, bytes: Uint8Array): boolean {
-  const masks = exponents[dtype];
-  if (masks !== undefined) return wordsHold(wordsOf(bytes), masks);
+  const exponent = exponents[dtype];
+  if (exponent !== undefined) return wordsHold(wordsOf(bytes), exponent);
   const { blockBytes } = dtypeInfo[dtype];
   return (scales[dtype] ?? []).some((at) => {
     // The upper byte of a half holds its sign and its exponent.
@@ -32,12 +41,11 @@ export function holdsNonFinite(dtype: DType, bytes: Uint8Array): boolean {
   });
 }
 
-function wordsHold(words: Uint32Array, [mask = 0, other = mask]: readonly number[]): boolean {
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] as number;
-    if ((word & mask) === mask || (word & other) === other) return true;
-  }
-  return false;
+/** Without a branch for each word. */
+function wordsHold(words: Uint32Array, { mask, lowest, signs }: Exponents): boolean {
+  let carries = 0;
+  for (let i = 0; i < words.length; i++) carries |= (((words[i] as number) & mask) + lowest) | 0;
+  return (carries & signs) !== 0;
 }
 
 /** The bytes as words, the last one filled up with zeros. A copy only where they do not lie at whole words. */

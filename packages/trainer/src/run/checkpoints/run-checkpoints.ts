@@ -1,7 +1,7 @@
 import type { Variable } from '@lapidary/tensor';
 import { holdsNonFinite, type JsonValue, type TensorData } from '@lapidary/weights';
 import * as v from 'valibot';
-import { CheckpointCorruptError, ResumeMismatchError } from '../../errors/errors.js';
+import { CheckpointCorruptError } from '../../errors/errors.js';
 import type { FileStore } from '../../store/file-store.js';
 import {
   loadLatestCheckpoint,
@@ -11,6 +11,7 @@ import {
 } from '../../store/load-checkpoint.js';
 import { saveCheckpoint, type KeepRule } from '../../store/save-checkpoint.js';
 import type { Trained } from '../prepare/programs.js';
+import { identitySchema } from '../identity.js';
 import { readFinitePieces } from '../read-pieces.js';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -19,8 +20,8 @@ const runStateSchema = v.object({
   step: count,
   tokens: count,
   baseEvalLoss: v.nullable(v.number()),
-  /** Fingerprint of the weights that the run began with; of runs of earlier versions it is not known. */
-  weights: v.optional(v.string()),
+  /** What the run was begun with; of runs of earlier versions it is not known. */
+  identity: v.optional(identitySchema),
   /** The variants that its matrix products use; those of runs of earlier versions are not known. */
   kernels: v.optional(v.object({ device: v.string(), choices: v.record(v.string(), v.string()) })),
 });
@@ -65,30 +66,21 @@ export async function readRunState(store: FileStore, atMost?: number): Promise<R
 
 /** What a run goes on from. */
 export interface RestoreOptions {
-  /** Fingerprint of the weights that were loaded. */
-  readonly weights: string;
   /** The step to go back to. Default: the newest. */
   readonly atMost?: number | undefined;
   readonly onNotice: (message: string) => unknown;
 }
 
-/**
- * Puts the newest checkpoint that is whole, and finite, back on the device. Null: there is none.
- * @throws ResumeMismatchError when it belongs to other weights than `weights` is the fingerprint of; CheckpointCorruptError
- */
+/** Puts the newest checkpoint that is whole, and finite, back on the device. Null: there is none. @throws CheckpointCorruptError */
 export async function restoreRun(
   store: FileStore,
   trained: readonly Trained[],
-  { weights, atMost, onNotice }: RestoreOptions,
+  { atMost, onNotice }: RestoreOptions,
 ): Promise<RunState | null> {
   const wanted = trained.flatMap(partsOf);
   const found = await loadLatestCheckpoint(store, { atMost, reject: ({ tensors }) => writeTensors(tensors, wanted) });
   if (found === null) return null;
   const state = parseState(store, found);
-  if (state.weights !== undefined && state.weights !== weights) {
-    const changes = [{ path: 'weights', saved: state.weights, now: weights }];
-    throw new ResumeMismatchError({ location: store.location, changes });
-  }
   for (const { file, reason } of found.rejected)
     await onNotice(`${file} cannot be used and was passed over: it ${reason}.`);
   return state;

@@ -7,7 +7,7 @@ import { joinPathPatterns } from '../../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
-import { fingerprintWeights, fnv1a } from './fingerprint.js';
+import { fingerprintWeights } from '../fingerprint.js';
 import { finiteSink } from './finite-sink.js';
 
 /** Bytes that uploads may take on the host before they are waited for: the driver copies each. */
@@ -91,4 +91,11 @@ function seedOf(seed: number, path: string): number {
     [...path].map((character) => character.charCodeAt(0)),
     0x811c9dc5 ^ seed,
   );
+}
+
+/** http://www.isthe.com/chongo/tech/comp/fnv/ */
+function fnv1a(bytes: Iterable<number>, start: number): number {
+  let hash = start;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
 }

@@ -18,6 +18,7 @@ import { countParameters, destroyModel } from '../prepare/plan-model.js';
 import { prepareRun } from '../prepare/prepare-run.js';
 import { untilAborted } from '../until-aborted.js';
 import { loadModel } from './load-model.js';
+import { compareIdentity, identityOf, type Identity } from '../identity.js';
 import { adapterOf, nameOfModel, takeSamples, type Session } from './session.js';
 import { Trainer } from './trainer.js';
 import { TrainingLoop, type LoopResult } from './training-loop.js';
@@ -71,11 +72,14 @@ async function train(
   const begun = resumes ? await readRunState(store, config.resumeFrom ?? undefined) : null;
   const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
   try {
+    const identity = identityOf(prepared);
+    if (begun !== null)
+      for (const notice of compareIdentity(begun.identity, identity, store.location)) await logger.onNotice(notice);
     await recordRows(store, prepared.data.train);
     const foreignBytes = gpu.counters.bytes;
     gpu.counters.peakBytes = foreignBytes;
     try {
-      return await trainPrepared({ ...about, gpu, prepared, foreignBytes });
+      return await trainPrepared({ ...about, gpu, prepared, foreignBytes }, identity, begun);
     } finally {
       destroyModel(prepared.model);
     }
@@ -84,7 +88,11 @@ async function train(
   }
 }
 
-async function trainPrepared(session: Session): Promise<TrainingSummary> {
+async function trainPrepared(
+  session: Session,
+  about: Omit<Identity, 'weights'>,
+  begun: RunState | null,
+): Promise<TrainingSummary> {
   const { gpu, prepared, store, resumes, logger, signal } = session;
   const { config, open, model, plan } = prepared;
   const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
@@ -97,14 +105,12 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   });
   await tellFresh(report, logger);
   // Those of this device, where it is another than before.
-  const restore = {
-    weights: report.fingerprint,
-    atMost: config.resumeFrom ?? undefined,
-    onNotice: logger.onNotice,
-  };
+  const identity: Identity = { ...about, weights: report.fingerprint };
+  if (begun?.identity) compareIdentity(begun.identity, { weights: identity.weights }, store.location);
+  const restore = { atMost: config.resumeFrom ?? undefined, onNotice: logger.onNotice };
   const found = resumes ? await restoreRun(store, model.step.trained, restore) : null;
   if (found !== null) await dropLater(session, found.step);
-  const restored = found && { ...found, kernels: prepared.used };
+  const restored = found && { ...found, identity, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {
     await untilAborted(compilingSamples, signal);
@@ -113,7 +119,7 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   signal?.throwIfAborted();
   await logger.onPhase({ name: 'Compiling' });
   await untilAborted(compiling, signal);
-  const fresh = { step: 0, tokens: 0, weights: report.fingerprint, kernels: prepared.used };
+  const fresh = { step: 0, tokens: 0, identity, kernels: prepared.used };
   const result = await takeSteps(session, restored, fresh);
   await takeSamples(session, prepared.schedule.totalSteps);
   const exported = await exportRun(store, open.weights, model, config);
