@@ -3,8 +3,11 @@ import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
-import { describeError, exitCodes } from './describe-error.js';
+import { describeError } from './describe-error.js';
 import type { Engine } from './engine.js';
+import { exitCodes } from './exit-codes.js';
+
+export { abortOnSignals } from './abort-on-signals-node.js';
 
 export interface CliOptions {
   readonly engine: Engine;
@@ -51,19 +54,4 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     if (stack) err('This is a bug in Lapidary; please report it with the lines above.\n');
     return exitCode;
   }
-}
-
-/** The first Ctrl-C (or SIGTERM) asks the run to save and stop, the second ends the process at once. */
-export function abortOnSignals(
-  err: (text: string) => void = (content) => void process.stderr.write(content),
-): AbortSignal {
-  const controller = new AbortController();
-  const onSignal = () => {
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
-    err('\nStopping after this step, and saving. Ctrl-C again stops at once.\n');
-    controller.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return controller.signal;
 }

@@ -6,6 +6,7 @@ import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
   countParameters,
+  exportCheckpoint,
   finiteSink,
   planRelease,
   prepareRun,
@@ -15,6 +16,7 @@ import {
   tuneTraining,
   type PlannedRun,
 } from '@lapidary/trainer';
+import { createNodeFileStore } from '@lapidary/trainer/node';
 import { modelWeightLoader, type HubOptions, type OpenedWeights, type WeightLoader } from '@lapidary/weights';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
@@ -38,6 +40,20 @@ export const engine: Engine = {
     }),
   profileTraining,
   tuneTraining,
+  exportCheckpoint: ({ run, step, out, model }) =>
+    exportCheckpoint({
+      run: createNodeFileStore(run),
+      out: createNodeFileStore(out),
+      step: step ?? undefined,
+      openBase: (named) => {
+        const base = model ?? named;
+        if (base !== undefined) return loaderOf(base);
+        throw new UsageError({
+          message: `What the run in ${run} was trained on is not known.`,
+          hint: 'Name it with --model.',
+        });
+      },
+    }),
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {

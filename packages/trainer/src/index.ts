@@ -84,6 +84,11 @@ export { epochOrder, splitRows } from './data/order.js';
 export { readJsonl, rowsOf, type RowParser } from './data/read-jsonl.js';
 
 // The run itself
+export {
+  exportCheckpoint,
+  type ExportCheckpointOptions,
+  type ExportedCheckpoint,
+} from './run/export/export-checkpoint.js';
 export { ExportError } from './run/export/export-run.js';
 export { judgeFit, tryFit, type Fit, type MachineMemory } from './run/prepare/check-fit.js';
 export type { UsedKernels } from './run/prepare/choose-kernels.js';

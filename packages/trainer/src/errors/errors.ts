@@ -39,6 +39,30 @@ export class RunFolderExistsError extends Error {
   }
 }
 
+/** Another process, or another run of this one, is at work in the folder. */
+export class RunInUseError extends Error {
+  override readonly name = 'RunInUseError';
+  readonly location: string;
+  /** Null where it is not known: in browsers. */
+  readonly pid: number | null;
+  readonly host: string | null;
+  readonly hint: string;
+  constructor({
+    location,
+    pid = null,
+    host = null,
+    lock,
+  }: { location: string; pid?: number | null; host?: string | null; lock?: string }) {
+    const whose = pid === null ? 'another process' : `process ${pid}${host === null ? '' : ` on ${host}`}`;
+    super(`A run is under way in ${location}: ${whose} is at work there.`);
+    this.location = location;
+    this.pid = pid;
+    this.host = host;
+    const byHand = lock === undefined ? '' : ` If you know that it is gone, remove ${lock}.`;
+    this.hint = `Wait for it to end, stop it, or train into another folder.${byHand}`;
+  }
+}
+
 /** What differs between a saved run and the one that is to go on from it. */
 export interface ResumeChange {
   /** A field of the config, or `data`, `evalData`, `tokenizer`, `model.…`, `weights`: what a run is begun with. */
@@ -242,7 +266,11 @@ export class TrainingInterruptedError extends Error {
   readonly step: number;
   /** The checkpoint to go on from; null when none had to be written (no step was done). */
   readonly checkpoint: string | null;
-  constructor({ step, checkpoint }: { step: number; checkpoint: string | null }, options?: ErrorOptions) {
+  readonly hint: string | null;
+  constructor(
+    { step, checkpoint, location }: { step: number; checkpoint: string | null; location?: string },
+    options?: ErrorOptions,
+  ) {
     super(
       checkpoint === null
         ? `Training was stopped before it did a step; there was nothing to save.`
@@ -251,6 +279,10 @@ export class TrainingInterruptedError extends Error {
     );
     this.step = step;
     this.checkpoint = checkpoint;
+    this.hint =
+      checkpoint === null || location === undefined
+        ? null
+        : `To use what it has learned so far: \`lapidary export ${location} --out <folder>\`.`;
   }
 }
 

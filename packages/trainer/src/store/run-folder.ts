@@ -15,6 +15,8 @@ const runSchema = v.looseObject({
   format: v.literal('lapidary-run-1'),
   config: v.record(v.string(), jsonSchema),
   rows: v.optional(v.picklist(rowsForms)),
+  /** What an adapter of the run names as its base. */
+  baseModel: v.optional(v.string()),
 });
 
 /** What `run.json` says. */
@@ -74,7 +76,14 @@ export async function prepareRunFolder(
     resume,
     resumeFrom = null,
     overwrite,
-  }: { config: ConfigEcho; resume: boolean; resumeFrom?: number | null; overwrite: boolean },
+    baseModel,
+  }: {
+    config: ConfigEcho;
+    resume: boolean;
+    resumeFrom?: number | null;
+    overwrite: boolean;
+    baseModel?: string | undefined;
+  },
 ): Promise<RunFolder> {
   const files = await store.list();
   const entries = files.map(({ name }) => name);
@@ -98,7 +107,7 @@ export async function prepareRunFolder(
       );
     else notices.push(...(await compareWithSaved(store, config, entries, resumeFrom !== null)));
   }
-  await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config }, null, 2)}\n`);
+  await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config, baseModel }, null, 2)}\n`);
   return { resumes, notices };
 }
 

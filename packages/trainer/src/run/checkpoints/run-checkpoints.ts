@@ -103,7 +103,11 @@ async function writeTensors(
   return null;
 }
 
-function parseState(store: FileStore, { state, manifest }: Pick<LoadedCheckpoint, 'state' | 'manifest'>): RunState {
+/** The state in a checkpoint. @throws CheckpointCorruptError */
+export function parseState(
+  store: FileStore,
+  { state, manifest }: Pick<LoadedCheckpoint, 'state' | 'manifest'>,
+): RunState {
   const parsed = v.safeParse(runStateSchema, state);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];

@@ -1,4 +1,5 @@
 import { isQuantised } from '@lapidary/kernels';
+import type { Model } from '@lapidary/gemma';
 import type { Variable } from '@lapidary/tensor';
 import {
   bufferSource,
@@ -9,69 +10,105 @@ import {
   type OpenedWeights,
   type TensorData,
 } from '@lapidary/weights';
-import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import type { LoraConfig, ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
 import { readFinitePieces } from '../read-pieces.js';
 
-/** What was exported is not what was trained. */
+/** What was exported is not what was trained, or there is no place for it. */
 export class ExportError extends Error {
   override readonly name = 'ExportError';
+}
+
+/** What a run ends with, on its way into files. */
+export interface RunResult {
+  readonly weights: Pick<OpenedWeights, 'model' | 'readText'>;
+  /** Null: the whole model is exported. */
+  readonly lora: LoraConfig | null;
+  /** What an adapter names as its base. */
+  readonly baseModel: string | undefined;
+  /** Tensors of the adapter, f32, or all of the model, by path. */
+  readonly tensors: ReadonlyMap<string, TensorData>;
 }
 
 /**
  * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's. The adapter is read back and compared.
  * @returns names of the files written.
- * @throws ExportError
+ * @throws ExportError, NonFiniteParameterError
  */
-export async function exportRun(
+export function exportResult(store: FileStore, result: RunResult): Promise<string[]> {
+  return result.lora ? exportAdapter(store, result, result.lora) : exportModel(store, result);
+}
+
+/** What a run on the device ends with; see `exportResult`. */
+export function exportRun(
   store: FileStore,
   weights: OpenedWeights,
   plan: ModelPlan,
   run: ResolvedTrainConfig,
 ): Promise<string[]> {
-  return run.lora ? exportAdapter(store, weights, plan, run.lora, run) : exportModel(store, weights, plan);
+  const all = resultOf(plan);
+  const paths = run.lora ? plan.lora.keys() : all.keys();
+  const tensors = new Map([...paths].map((path) => [path, exportedTensor(path, all.get(path)!)]));
+  return exportResult(store, { weights, lora: run.lora, baseModel: baseModelOf(run), tensors });
+}
+
+/** What an adapter names as its base. */
+export function baseModelOf({ weightLoader }: Pick<ResolvedTrainConfig, 'weightLoader'>): string | undefined {
+  const base = weightLoader.baseModel ?? weightLoader.description;
+  return typeof base === 'string' ? base : undefined;
 }
 
 async function exportAdapter(
   store: FileStore,
-  { model }: OpenedWeights,
-  plan: ModelPlan,
-  lora: NonNullable<ResolvedTrainConfig['lora']>,
-  run: ResolvedTrainConfig,
+  { weights: { model }, baseModel, tensors: stored }: RunResult,
+  { rank, alpha, rslora, dropout }: LoraConfig,
 ): Promise<string[]> {
   const tensors = new Map<string, Float32Array>();
-  const result = resultOf(plan);
-  for (const path of plan.lora.keys()) tensors.set(path, await result.get(path)!.read());
-  const isB = (path: string) => plan.lora.get(path)?.kind === 'b';
+  for (const [path, tensor] of stored) tensors.set(path, dequantise(tensor.dtype, await bytesOf(tensor)));
+  const isB = (path: string) => path.endsWith('.lora.b');
   if (![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
     throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
   }
-  const baseModel = run.weightLoader.baseModel ?? run.weightLoader.description;
   const files = await peftAdapterFiles({
     model,
-    rank: lora.rank,
-    alpha: lora.alpha,
-    rslora: lora.rslora,
-    dropout: lora.dropout,
+    rank,
+    alpha,
+    rslora,
+    dropout,
     tensors,
-    ...(typeof baseModel === 'string' && { baseModel }),
+    ...(baseModel !== undefined && { baseModel }),
   });
   for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
   const names = Object.keys(files);
   const written = await Promise.all(names.map(async (name) => bufferSource(name, await store.read(name))));
-  const again = await readPeftAdapter(written, { model });
+  await compareAdapter(written, model, tensors);
+  return names;
+}
+
+/** @throws ExportError where files of an adapter do not hold these tensors */
+async function compareAdapter(
+  files: Parameters<typeof readPeftAdapter>[0],
+  model: Model,
+  tensors: ReadonlyMap<string, Float32Array>,
+): Promise<void> {
+  const again = await readPeftAdapter(files, { model });
   for (const [path, values] of tensors) {
     const found = again.tensors.get(path);
     if (found === undefined || values.some((v, i) => v !== found[i]))
       throw new ExportError(`The written adapter differs from the trained one in '${path}'.`);
   }
-  return names;
 }
 
-async function exportModel(store: FileStore, weights: OpenedWeights, plan: ModelPlan): Promise<string[]> {
-  const params = new Map([...resultOf(plan)].map(([path, variable]) => [path, exportedTensor(path, variable)]));
-  const files: Record<string, FileContent> = hfModelFiles(weights.model, params);
+async function bytesOf({ bytes }: TensorData): Promise<Uint8Array> {
+  if (bytes instanceof Uint8Array) return bytes;
+  const pieces: Uint8Array[] = [];
+  for await (const piece of bytes()) pieces.push(piece);
+  return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+}
+
+async function exportModel(store: FileStore, { weights, tensors }: RunResult): Promise<string[]> {
+  const files: Record<string, FileContent> = hfModelFiles(weights.model, tensors);
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const text = await weights.readText(name);
     if (text !== undefined) files[name] = text;

@@ -115,7 +115,8 @@ export function planRelease(
   return { config, model, plan, budgetNotices: describeBudget(plan, config.memoryBudget) };
 }
 
-function bindTask(config: ResolvedTrainConfig, model: Model, weightFormat: WeightFormat): Task {
+/** The objective of a config for a model. */
+export function bindTask(config: ResolvedTrainConfig, model: Model, weightFormat: WeightFormat): Task {
   return objectiveOf(config.objective).bind(model, { settings: config.objective, limits: config, weightFormat });
 }
 

@@ -1,4 +1,4 @@
-import { createRandom, initialLora, initialParam } from '@lapidary/gemma';
+import { createRandom, initialLora, initialParam, type LoraSpec } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
@@ -72,11 +72,15 @@ export async function loadModel(
   const report = await loading.catch((error: unknown) => {
     throw stop.signal.aborted ? stop.signal.reason : error;
   });
-  for (const [path, spec] of plan.lora)
-    plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
+  for (const [path, spec] of plan.lora) plan.variables.get(path)!.write(firstLora(path, spec, seed));
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
   return { ...report, fingerprint: sink.fingerprint() };
+}
+
+/** What an adapter's tensor begins as in a run of this seed. */
+export function firstLora(path: string, spec: LoraSpec, seed: number): Float32Array {
+  return initialLora(spec, createRandom(seedOf(seed, path)));
 }
 
 function copyVariable(gpu: Gpu, from: Variable, to: Variable): void {

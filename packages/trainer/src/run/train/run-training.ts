@@ -2,7 +2,7 @@ import { openGpu, type Gpu } from '@lapidary/gpu';
 import type { LoadReport } from '@lapidary/weights';
 import { openRunStore } from '#run-files';
 import { echoConfig } from '../../config/config-echo.js';
-import type { RunTraining } from '../../config/run-types.js';
+import type { RunTraining, TrainingOptions } from '../../config/run-types.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { TrainingInterruptedError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
@@ -10,10 +10,11 @@ import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
+import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder, recordRows } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
-import { exportRun } from '../export/export-run.js';
+import { baseModelOf, exportRun } from '../export/export-run.js';
 import { countParameters, destroyModel } from '../prepare/plan-model.js';
 import { prepareRun } from '../prepare/prepare-run.js';
 import { untilAborted } from '../until-aborted.js';
@@ -30,13 +31,29 @@ import { TrainingLoop, type LoopResult } from './training-loop.js';
 export const runTraining: RunTraining = async (config, options = {}) => {
   const began = performance.now();
   const startedAt = new Date().toISOString();
-  const { signal } = options;
+  if (options.signal?.aborted) throw new TrainingInterruptedError({ step: 0, checkpoint: null });
   const store = options.store ?? (await openRunStore(config.outDir));
+  const unlock = await store.lock?.();
+  try {
+    return await runInFolder(config, options, store, { began, startedAt });
+  } finally {
+    await unlock?.();
+  }
+};
+
+async function runInFolder(
+  config: ResolvedTrainConfig,
+  options: TrainingOptions,
+  store: FileStore,
+  times: Pick<Session, 'began' | 'startedAt'>,
+): Promise<TrainingSummary> {
+  const { signal } = options;
   const { resumes, notices } = await prepareRunFolder(store, {
     config: echoConfig(config),
     resume: config.resume,
     resumeFrom: config.resumeFrom,
     overwrite: config.overwrite,
+    baseModel: baseModelOf(config),
   });
   const logger = combineLoggers(
     await createReportLogger(store),
@@ -47,7 +64,7 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   let gpu: Gpu | undefined;
   try {
     gpu = options.gpu ?? (await openGpu());
-    const about = { store, resumes, logger, began, startedAt, ...(signal && { signal }) };
+    const about = { store, resumes, logger, ...times, ...(signal && { signal }) };
     const summary = await train(gpu, config, about);
     await logger.onEnd(summary);
     return summary;
@@ -61,7 +78,7 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   } finally {
     if (options.gpu === undefined) gpu?.destroy();
   }
-};
+}
 
 async function train(
   gpu: Gpu,

@@ -178,7 +178,11 @@ export class TrainingLoop {
       await logger.onCheckpoint({ step, name });
     }
     if (signal?.aborted && !isLast)
-      throw new TrainingInterruptedError({ step, checkpoint: `checkpoint ${this.#saved}` });
+      throw new TrainingInterruptedError({
+        step,
+        checkpoint: `checkpoint ${this.#saved}`,
+        location: this.#session.store.location,
+      });
   }
 
   async #save(): Promise<string> {
