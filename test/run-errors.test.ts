@@ -239,3 +239,36 @@ it('a finished run, resumed: the summary keeps its losses, and a notice says so'
   expect(again).toMatchObject({ steps, finalLoss, finalEvalLoss, baseEvalLoss });
   expect(notices.join()).toContain('All 2 steps are done already');
 });
+
+it('no file and no message of a run holds what is secret in its addresses', async () => {
+  const store = createMemoryStore();
+  const heard: unknown[] = [];
+  const logger = {
+    onStart: (start: unknown) => void heard.push(start),
+    onNotice: (notice: string) => void heard.push(notice),
+    onFail: (error: unknown) => void heard.push((error as Error).message),
+  };
+  const address = 'https://me:SECRET@example.com/tiny/model.gguf?X-Amz-Signature=SECRET';
+  const rows = Array.from({ length: 6 }, (_, i) =>
+    JSON.stringify({ prompt: `Lamp ${i}`, completion: 'x'.repeat(20 * i + 1) }),
+  );
+  const given = await config({
+    weightLoader: Object.assign(gemmaWeightLoader({ from: await chatModelSources() }), {
+      description: address,
+      baseModel: address,
+      token: 'SECRET',
+    }),
+    data: { source: new File([rows.join('\n')], address), tooLong: 'skip' },
+    evalFraction: 0.2,
+  });
+  await runTraining(given, { store, gpu, logger });
+  const again = { ...given, resume: true, resumeFrom: null };
+  await runTraining({ ...again, seed: 1 }, { store, gpu, logger }).catch((error: Error) => heard.push(error.message));
+  await runTraining(again, { store, gpu, logger });
+  expect(JSON.stringify(heard)).toContain('rows of more than 48 tokens were left out');
+  expect(JSON.stringify(heard)).toContain('https://example.com/tiny/model.gguf');
+  expect(JSON.stringify(heard)).not.toContain('SECRET');
+  for (const { name } of await store.list())
+    expect(new TextDecoder('latin1').decode(await store.read(name)), name).not.toContain('SECRET');
+  expect(await readText(store, 'adapter_config.json')).toContain('https://example.com/tiny/model.gguf');
+});

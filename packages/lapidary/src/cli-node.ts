@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { withoutSecrets } from '@lapidary/weights';
 import { CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
 import { describeError } from './describe-error.js';
@@ -24,7 +25,8 @@ export interface CliOptions {
  */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
   const out = options.out ?? ((content) => void process.stdout.write(content));
-  const err = options.err ?? ((content) => void process.stderr.write(content));
+  const write = options.err ?? ((content) => void process.stderr.write(content));
+  const err = (content: string) => write(withoutSecrets(content));
   const signal = options.signal ?? new AbortController().signal;
   const readInput = options.readInput ?? (() => (process.stdin.isTTY ? Promise.resolve('') : text(process.stdin)));
   const context = {
@@ -48,7 +50,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     // Commander has printed what it has to say: help, the version, or what is wrong with the arguments.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.userError;
     const { exitCode, name, message, hint, stack } = describeError(error);
-    if (args.includes('--json')) out(`${JSON.stringify({ error: { name, message, hint } })}\n`);
+    if (args.includes('--json')) out(withoutSecrets(`${JSON.stringify({ error: { name, message, hint } })}\n`));
     const isError = exitCode !== exitCodes.interrupted;
     err(`${isError ? 'error: ' : ''}${stack ?? message}\n${hint ? `${hint}\n` : ''}`);
     if (stack) err('This is a bug in Lapidary; please report it with the lines above.\n');

@@ -17,7 +17,13 @@ import {
   type PlannedRun,
 } from '@lapidary/trainer';
 import { createNodeFileStore } from '@lapidary/trainer/node';
-import { modelWeightLoader, type HubOptions, type OpenedWeights, type WeightLoader } from '@lapidary/weights';
+import {
+  modelWeightLoader,
+  withoutSecrets,
+  type HubOptions,
+  type OpenedWeights,
+  type WeightLoader,
+} from '@lapidary/weights';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
@@ -63,7 +69,7 @@ export const engine: Engine = {
         return { name, dtype, shape, size, bytes: byteLength(dtype, size) };
       });
       return {
-        source: model,
+        source: withoutSecrets(model),
         format: weights.format,
         family: weights.config.family,
         parameters: tensors.reduce((n, { size }) => n + size, 0),
@@ -110,9 +116,9 @@ export function loaderOf(
   const token = hubToken();
   return {
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
-    description: existsSync(model) ? resolve(model) : model,
+    description: withoutSecrets(existsSync(model) ? resolve(model) : model),
     // As it was written: an adapter that is passed on says nothing of the folders above.
-    baseModel: model,
+    baseModel: withoutSecrets(model),
   };
 }
 

@@ -40,4 +40,5 @@ export {
   type ModelSourceOptions,
   openModelSource,
 } from './source/model-source.js';
+export { withoutSecrets } from './source/secrets.js';
 export { type CachedWeights, listCachedWeights, removeCachedWeights } from './source/weight-cache.js';

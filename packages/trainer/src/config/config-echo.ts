@@ -1,11 +1,11 @@
 import { loraTargets } from '@lapidary/gemma';
-import type { JsonValue } from '@lapidary/weights';
+import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from './train-config.js';
 
 /** A config as JSON. */
 export type ConfigEcho = { readonly [key: string]: JsonValue };
 
-/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves. */
+/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves, URLs without secrets. */
 export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
   const { lora } = config;
   const isAll = lora !== null && !(lora.targets instanceof RegExp) && namesAll(lora.targets);
@@ -30,9 +30,11 @@ function withAllNamed(echo: ConfigEcho): ConfigEcho {
 const longestList = 64;
 
 function toJson(value: unknown): JsonValue {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'string') return withoutSecrets(value);
+  if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
-  if (value instanceof RegExp || value instanceof URL) return String(value);
+  if (value instanceof RegExp) return String(value);
+  if (value instanceof URL) return withoutSecrets(String(value));
   if (Array.isArray(value)) return value.length > longestList ? `${value.length} rows` : value.map(toJson);
   if (typeof value !== 'object') return String(typeof value);
   const { description } = value as { description?: unknown };
@@ -41,7 +43,12 @@ function toJson(value: unknown): JsonValue {
   const entries = Object.entries(value).filter(
     ([, field]) => field !== undefined && typeof field !== 'function' && (isPlain || isSimple(field)),
   );
-  return Object.fromEntries(entries.map(([key, field]) => [key, toJson(field)]));
+  return Object.fromEntries(entries.map(([key, field]) => [key, isSecret(key, field) ? '…' : toJson(field)]));
+}
+
+/** What a loader of one's own may carry. */
+function isSecret(key: string, value: unknown): boolean {
+  return typeof value === 'string' && /(token|secret|password|api_?key|authorization|credentials?)$/i.test(key);
 }
 
 function isSimple(value: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { JsonValue } from '@lapidary/weights';
+import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
 import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
@@ -33,7 +33,8 @@ export async function readRunFile(store: FileStore): Promise<RunFile | null> {
 export function parseRunFile(text: string, location: string): RunFile {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    // Runs of earlier versions wrote URLs as they were given.
+    json = JSON.parse(withoutSecrets(text));
   } catch (cause) {
     throw new RunFileError({ location, reason: 'is no JSON: cut short?' }, { cause });
   }

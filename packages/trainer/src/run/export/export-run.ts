@@ -7,6 +7,7 @@ import {
   hfModelFiles,
   peftAdapterFiles,
   readPeftAdapter,
+  withoutSecrets,
   type OpenedWeights,
   type TensorData,
 } from '@lapidary/weights';
@@ -56,7 +57,7 @@ export function exportRun(
 /** What an adapter names as its base. */
 export function baseModelOf({ weightLoader }: Pick<ResolvedTrainConfig, 'weightLoader'>): string | undefined {
   const base = weightLoader.baseModel ?? weightLoader.description;
-  return typeof base === 'string' ? base : undefined;
+  return typeof base === 'string' ? withoutSecrets(base) : undefined;
 }
 
 async function exportAdapter(
