@@ -1,5 +1,5 @@
 // What a run says and does where it cannot go on, or need not: on a tiny model, before or after its steps.
-import { type Gpu, openGpu } from '@lapidary/gpu';
+import { Gpu, openGpu } from '@lapidary/gpu';
 import {
   ConfigError,
   createMemoryStore,
@@ -22,6 +22,8 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { chatModelSources } from './support/fixture-sources.js';
 import { fixtureBytes } from './support/safetensors-fixture.js';
 
+const rows = Array.from({ length: 6 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i}` }));
+
 async function config(over: Partial<TrainConfig> = {}, weights?: Uint8Array) {
   return resolveTrainConfig({
     weightLoader: gemmaWeightLoader({
@@ -30,7 +32,7 @@ async function config(over: Partial<TrainConfig> = {}, weights?: Uint8Array) {
       ),
     }),
     data: {
-      source: Array.from({ length: 6 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i}` })),
+      source: rows,
     },
     maxLength: 48,
     batchSize: 2,
@@ -92,12 +94,40 @@ it.each([
 
 it('a run that cannot fit: refused before anything is loaded, with what makes it smaller', async () => {
   gpu.counters.peakBytes = 0;
-  const error = await runTraining(await config({ batchSize: 4_000_000 }), { store: createMemoryStore(), gpu }).catch(
-    (e: unknown) => e,
-  );
+  // The same device, of which a buffer may hold less.
+  const { profile } = gpu;
+  const small = new Gpu(gpu.device, { ...profile, limits: { ...profile.limits, maxBufferSize: 50_000 } });
+  const error = await runTraining(await config(), { store: createMemoryStore(), gpu: small }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(RunTooLargeError);
   expect((error as RunTooLargeError).hint).toMatch(/gradientCheckpointing(.|\n)*batchSize/);
   expect(gpu.counters.peakBytes).toBe(0);
+});
+
+it('more rows in a batch than there are: as many as there are, and the same as if that had been asked for', async () => {
+  const notices: string[] = [];
+  const run = async (batchSize: number) => {
+    const store = createMemoryStore();
+    const logger = { onNotice: (notice: string) => void notices.push(notice) };
+    await runTraining(await config({ batchSize, evalFraction: 0 }), { store, gpu, logger });
+    return store.read('adapter_model.safetensors');
+  };
+  const six = await run(6);
+  expect(notices).toEqual([]);
+  expect(await run(4_000_000)).toEqual(six);
+  expect(notices).toEqual(['There are only 6 rows to learn from: `batchSize` is 6, not 4000000.']);
+});
+
+it('the longest row, where nothing is said of it, is what the context has room for', async () => {
+  const notices: string[] = [];
+  const logger = { onNotice: (notice: string) => void notices.push(notice) };
+  const given = await config({ maxLength: undefined });
+  expect(given.maxLength).toBe(512);
+  expect(await runTraining(given, { store: createMemoryStore(), gpu, logger })).toMatchObject({ steps: 2 });
+  expect(notices).toEqual(["Rows may have 128 tokens: the model's context has no room for more."]);
+  // A row that is longer is still an error, by its line.
+  const source = [{ prompt: 'The lamp', completion: ' by the river'.repeat(70) }, ...rows];
+  const long = runTraining({ ...given, data: { ...given.data, source } }, { store: createMemoryStore(), gpu });
+  await expect(long).rejects.toThrow(/data:1: .*maxLength is 128/);
 });
 
 it.each([NaN, Infinity, -Infinity])(

@@ -72,11 +72,11 @@ export interface ResolvedTrainConfig {
   /** Rows to evaluate on; null: `evalFraction` of the data is held out. */
   readonly evalData: DataOptions | null;
   readonly evalFraction: number;
-  /** Longest row in tokens of text; pictures come on top. */
+  /** Longest row in tokens of text; pictures come on top. Default 512, or what the model's context has room for beside them. */
   readonly maxLength: number;
   /** How pictures are prepared; null: as the weights' publisher does it. */
   readonly imagePreset: ImagePreset | null;
-  /** Rows in a micro-batch. */
+  /** Rows in a micro-batch; where there are fewer rows, all of them. */
   readonly batchSize: number;
   /** Micro-batches summed into one optimizer step. */
   readonly gradientAccumulation: number;
