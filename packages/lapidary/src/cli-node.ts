@@ -6,6 +6,7 @@ import { CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
 import { describeError } from './describe-error.js';
 import type { Engine } from './engine.js';
+import { UsageError } from './usage-error.js';
 import { exitCodes } from './exit-codes.js';
 
 export { abortOnSignals } from './abort-on-signals-node.js';
@@ -37,8 +38,15 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     readInput,
     readFile: (path: string) => readFile(path, 'utf8'),
     writeFile: async (path: string, content: string) => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, content);
+      try {
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, content);
+      } catch (cause) {
+        throw new UsageError({
+          message: `${path} cannot be written: ${(cause as Error).message}.`,
+          hint: '--out names a file.',
+        });
+      }
     },
   };
   try {

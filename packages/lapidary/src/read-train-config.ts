@@ -1,4 +1,11 @@
-import { resolveTrainConfig, type ResolvedTrainConfig, type TrainConfig } from '@lapidary/trainer';
+import {
+  ConfigError,
+  describeValue,
+  isTooDeep,
+  resolveTrainConfig,
+  type ResolvedTrainConfig,
+  type TrainConfig,
+} from '@lapidary/trainer';
 import type { CliContext } from './cli-context.js';
 import { trainFlags, type TrainFlag } from './train-flags.js';
 import { UsageError } from './usage-error.js';
@@ -11,6 +18,10 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
   const settings: Settings =
     values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
   const model = values['model'] ?? settings['model'];
+  if (model !== undefined && (typeof model !== 'string' || model === '')) {
+    const problem = { path: '--model', found: describeValue(model), allowed: 'a path, a URL or a hub id' };
+    throw new ConfigError({ problems: [problem] });
+  }
   delete settings['model'];
   const missing = [
     model === undefined && '--model',
@@ -36,7 +47,7 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
       });
     settings['lora'] = null;
   }
-  const weightLoader = await context.engine.openModel(String(model));
+  const weightLoader = await context.engine.openModel(model ?? '');
   return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
 }
 
@@ -122,5 +133,10 @@ async function readSettings(path: string, context: CliContext): Promise<Settings
       hint: 'It holds the fields of TrainConfig, and "model".',
     });
   }
+  if (isTooDeep(settings))
+    throw new UsageError({
+      message: `${path} holds lists or objects that are nested too deep.`,
+      hint: 'It holds the fields of TrainConfig, and "model".',
+    });
   return settings as Settings;
 }

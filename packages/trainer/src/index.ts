@@ -78,6 +78,7 @@ export {
 export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
 
 // Data
+export { isTooDeep } from './data/json-depth.js';
 export { decodeText } from './data/decode-text.js';
 export { DatasetError, EmptyDatasetError } from './data/errors.js';
 export { epochOrder, splitRows } from './data/order.js';

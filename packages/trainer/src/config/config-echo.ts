@@ -29,21 +29,28 @@ function withAllNamed(echo: ConfigEcho): ConfigEcho {
 /** Rows given in memory are counted, not repeated, in run metadata. */
 const longestList = 64;
 
-function toJson(value: unknown): JsonValue {
+/** Deeper than any setting. */
+const deepest = 32;
+
+function toJson(value: unknown, depth = 0): JsonValue {
+  if (depth > deepest) return '…';
   if (typeof value === 'string') return withoutSecrets(value);
   if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (value instanceof RegExp) return String(value);
   if (value instanceof URL) return withoutSecrets(String(value));
-  if (Array.isArray(value)) return value.length > longestList ? `${value.length} rows` : value.map(toJson);
+  if (Array.isArray(value))
+    return value.length > longestList ? `${value.length} rows` : value.map((each) => toJson(each, depth + 1));
   if (typeof value !== 'object') return String(typeof value);
   const { description } = value as { description?: unknown };
-  if (description !== undefined && typeof description !== 'function') return toJson(description);
+  if (description !== undefined && typeof description !== 'function') return toJson(description, depth + 1);
   const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
   const entries = Object.entries(value).filter(
     ([, field]) => field !== undefined && typeof field !== 'function' && (isPlain || isSimple(field)),
   );
-  return Object.fromEntries(entries.map(([key, field]) => [key, isSecret(key, field) ? '…' : toJson(field)]));
+  return Object.fromEntries(
+    entries.map(([key, field]) => [key, isSecret(key, field) ? '…' : toJson(field, depth + 1)]),
+  );
 }
 
 /** What a loader of one's own may carry. */

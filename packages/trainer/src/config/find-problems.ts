@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { isTooDeep } from '../data/json-depth.js';
 import type { ConfigProblem } from '../errors/errors.js';
 
 /** A value as short text: `'cosin'`, `-1`, `nothing`, `a list of 3`, `an object with open`. */
@@ -8,8 +9,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (value instanceof RegExp || typeof value === 'bigint') return String(value);
   if (Array.isArray(value)) {
-    const json = JSON.stringify(value) ?? '';
-    return json.length <= 40 ? json : `a list of ${value.length}`;
+    const json = isTooDeep(value) ? '' : (JSON.stringify(value) ?? '');
+    return json !== '' && json.length <= 40 ? json : `a list of ${value.length}`;
   }
   if (typeof value === 'object' && value !== null) {
     const keys = Object.keys(value);

@@ -90,15 +90,24 @@ export class ResumeMismatchError extends Error {
   }
 }
 
-/** A `run.json` that says nothing of a run: cut short, or of another kind. */
+/** A file of a run that says nothing of it: `run.json`, `metrics.jsonl`, `samples.jsonl`, with something else in it. */
 export class RunFileError extends Error {
   override readonly name = 'RunFileError';
   readonly location: string;
+  readonly file: string;
   readonly reason: string;
-  readonly hint = 'Train into another folder, or pass `overwrite` to start again in this one.';
-  constructor({ location, reason }: { location: string; reason: string }, options?: ErrorOptions) {
-    super(`run.json in ${location} cannot be used: ${reason}.`, options);
+  readonly hint: string;
+  constructor(
+    { location, file = 'run.json', reason }: { location: string; file?: string; reason: string },
+    options?: ErrorOptions,
+  ) {
+    super(`${file} in ${location} cannot be used: ${reason}.`, options);
     this.location = location;
+    this.file = file;
+    this.hint =
+      file === 'run.json'
+        ? 'Train into another folder, or pass `overwrite` to start again in this one.'
+        : `It is a record that nothing is computed from: without it (move ${file} elsewhere) the run goes on, and its report begins there.`;
     this.reason = reason;
   }
 }

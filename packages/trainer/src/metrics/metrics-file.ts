@@ -1,3 +1,6 @@
+import * as v from 'valibot';
+import { isTooDeep } from '../data/json-depth.js';
+import { RunFileError } from '../errors/errors.js';
 import { metricsFile, samplesFile, summaryFile } from '../store/file-names.js';
 import { readText, type FileStore } from '../store/file-store.js';
 import type { RunLogger } from './logger.js';
@@ -27,23 +30,71 @@ export function createMetricsLogger(store: FileStore): RunLogger {
   };
 }
 
-/** The steps in `metrics.jsonl`; none where the file is missing. A last line that was cut short is left out. */
-export const readMetrics = (store: FileStore) => readLines<StepRecord>(store, metricsFile);
+const number = v.number();
+/** JSON has no NaN and no infinity: what was one is null in a file of an earlier version. */
+const measured = v.pipe(
+  v.nullable(number),
+  v.transform((value) => value ?? Number.NaN),
+);
+const step = v.pipe(number, v.safeInteger(), v.minValue(0));
 
-/** The answers in `samples.jsonl`; none where the file is missing. A last line that was cut short is left out. */
-export const readSamples = (store: FileStore) => readLines<SampleRecord>(store, samplesFile);
+const stepSchema: v.GenericSchema<unknown, StepRecord> = v.looseObject({
+  step,
+  epoch: number,
+  loss: measured,
+  evalLoss: v.nullable(number),
+  learningRate: number,
+  gradNorm: measured,
+  tokensPerSecond: measured,
+  stepMs: number,
+  peakBytes: number,
+  metrics: v.exactOptional(v.record(v.string(), measured)),
+});
 
-async function readLines<T>(store: FileStore, file: string): Promise<readonly T[]> {
+const sampleSchema: v.GenericSchema<unknown, SampleRecord> = v.looseObject({
+  step,
+  id: v.string(),
+  prompt: v.string(),
+  answer: v.string(),
+  expected: v.nullable(v.string()),
+  pictures: v.exactOptional(v.array(v.string())),
+});
+
+/**
+ * The steps in `metrics.jsonl`; none where the file is missing. A last line that was cut short is left out.
+ * @throws RunFileError for a line that is something else
+ */
+export const readMetrics = (store: FileStore) => readLines(store, metricsFile, stepSchema);
+/** The answers in `samples.jsonl`; as `readMetrics`. @throws RunFileError */
+export const readSamples = (store: FileStore) => readLines(store, samplesFile, sampleSchema);
+
+async function readLines<T>(
+  store: FileStore,
+  file: string,
+  schema: v.GenericSchema<unknown, T>,
+): Promise<readonly T[]> {
   const files = await store.list(file);
   if (!files.some(({ name }) => name === file)) return [];
+  const lines = (await readText(store, file)).split('\n');
   const records: T[] = [];
-  for (const line of (await readText(store, file)).split('\n')) {
+  for (const [i, line] of lines.entries()) {
     if (line.trim() === '') continue;
+    const fail = (problem: string): never => {
+      throw new RunFileError({ location: store.location, file, reason: `line ${i + 1} ${problem}` });
+    };
+    let json: unknown;
     try {
-      records.push(JSON.parse(line) as T);
+      json = JSON.parse(line);
     } catch {
-      break;
+      // The newest line has no end where its writer was stopped.
+      if (i === lines.length - 1) break;
+      fail('is no JSON');
     }
+    const parsed = isTooDeep(json) ? undefined : v.safeParse(schema, json);
+    if (parsed?.success) records.push(parsed.output);
+    else fail(`is no record of this kind${parsed === undefined ? '' : describe(parsed.issues[0])}`);
   }
   return records;
 }
+
+const describe = (issue: v.BaseIssue<unknown>) => `: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}`;

@@ -1,14 +1,20 @@
 import type { JsonValue } from '@lapidary/weights';
+import * as v from 'valibot';
+import { isTooDeep } from '../data/json-depth.js';
 import { sha256OfText } from './sha256.js';
 
-/** What a checkpoint's JSON file says. A checkpoint exists when this file does and everything in it is true. */
-export interface CheckpointManifest {
-  readonly format: 'lapidary-checkpoint-1';
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const manifestSchema = v.object({
+  format: v.literal('lapidary-checkpoint-1'),
   /** Optimizer steps done. */
-  readonly step: number;
-  readonly tensors: { readonly file: string; readonly bytes: number; readonly sha256: string };
-  readonly state: JsonValue;
-}
+  step: count,
+  tensors: v.object({ file: v.string(), bytes: count, sha256: v.string() }),
+  /** It was parsed from JSON. */
+  state: v.custom<JsonValue>(() => true),
+});
+
+/** What a checkpoint's JSON file says. A checkpoint exists when this file does and everything in it is true. */
+export type CheckpointManifest = v.InferOutput<typeof manifestSchema>;
 
 export const checkpointFolder = 'checkpoints';
 
@@ -38,7 +44,10 @@ export function parseManifest(text: string): CheckpointManifest | { readonly rea
   }
   const checkpoint = parsed?.checkpoint;
   if (checkpoint?.format !== 'lapidary-checkpoint-1') return { reason: 'is no checkpoint of this format' };
-  if (parsed.sha256 !== sha256OfText(JSON.stringify(checkpoint)))
+  if (isTooDeep(checkpoint) || parsed.sha256 !== sha256OfText(JSON.stringify(checkpoint)))
     return { reason: 'does not have the SHA-256 it names: the file was changed' };
-  return checkpoint;
+  const manifest = v.safeParse(manifestSchema, checkpoint);
+  if (manifest.success) return manifest.output;
+  const issue = manifest.issues[0];
+  return { reason: `is no checkpoint of this format: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}` };
 }

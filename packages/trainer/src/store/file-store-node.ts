@@ -23,6 +23,8 @@ const refusals: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
   ELOOP: 'its links lead in a circle',
   EBUSY: 'another program is using it',
+  // The only argument that is not checked before.
+  ERR_INVALID_ARG_VALUE: 'there is a NUL in it',
 };
 
 /**
@@ -231,7 +233,9 @@ async function translate(error: unknown, path: string, bytes: number): Promise<u
   }
   if (code === 'ENOENT') return new StoredFileMissingError({ path }, { cause: error });
   const reason = code === undefined ? undefined : refusals[code];
-  return reason === undefined ? error : new StoreAccessError({ path, code: code!, reason }, { cause: error });
+  return reason === undefined
+    ? error
+    : new StoreAccessError({ path: path.replaceAll('\0', '\\0'), code: code!, reason }, { cause: error });
 }
 
 /** The first part of a path that is a link to nowhere; null where there is none. */

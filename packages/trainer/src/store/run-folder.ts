@@ -1,6 +1,7 @@
 import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
+import { isTooDeep } from '../data/json-depth.js';
 import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
@@ -38,6 +39,7 @@ export function parseRunFile(text: string, location: string): RunFile {
   } catch (cause) {
     throw new RunFileError({ location, reason: 'is no JSON: cut short?' }, { cause });
   }
+  if (isTooDeep(json)) throw new RunFileError({ location, reason: 'its lists and objects are nested too deep' });
   const parsed = v.safeParse(runSchema, json);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
