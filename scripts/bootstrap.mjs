@@ -1,5 +1,5 @@
 // The README's commands come through here: installs what is missing, then runs them. Needs only Node and npm.
-//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]
+//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -86,9 +86,11 @@ if (command === 'test') {
   process.exitCode = await build();
 } else if (command === 'bench') {
   process.exitCode = await bench(args);
+} else if (command === 'fuzz') {
+  process.exitCode = await run(process.execPath, [...source, join(root, 'test', 'fuzz', 'main-node.ts'), ...args]);
 } else {
   console.error(
-    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | example <name> [argument …]',
+    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]',
   );
   process.exitCode = 2;
 }

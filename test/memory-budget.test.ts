@@ -1,4 +1,5 @@
 // A memory budget holds for the whole run: evaluations and samples included.
+import type { GemmaConfig } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import {
   createMemoryStore,
@@ -8,7 +9,7 @@ import {
   RunTooLargeError,
   type TrainConfig,
 } from '@lapidary/trainer';
-import { gemmaWeightLoader } from '@lapidary/weights';
+import { modelWeightLoader } from '@lapidary/weights';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { chatModelSources } from './support/fixture-sources.js';
 
@@ -16,7 +17,10 @@ const rows = Array.from({ length: 12 }, (_, i) => ({ prompt: `The lamp ${i}`, co
 
 async function config(over: Partial<TrainConfig> = {}) {
   return resolveTrainConfig({
-    weightLoader: gemmaWeightLoader({ from: await chatModelSources() }),
+    weightLoader: modelWeightLoader<GemmaConfig>({
+      from: await chatModelSources(),
+      adjustConfig: (model) => ({ ...model, maxPositionEmbeddings: 8192 }),
+    }),
     data: { source: rows },
     evalFraction: 0.2,
     maxLength: 48,
@@ -74,6 +78,8 @@ it.each([{}, { sampleEvery: 1 }])(
     expect(Math.abs(summary.peakBytesAllocated / summary.peakBytesPlanned - 1)).toBeLessThan(0.02);
     expect(samples).toEqual([]);
     expect(notices.join('\n')).toMatch(/No samples are taken: .* would take [\d.]+ MiB, and the memory budget is/);
+    // What would help is told, and nothing else.
+    expect(/`sampleEvery`/.test(notices.join('\n'))).toBe('sampleEvery' in over);
   },
 );
 

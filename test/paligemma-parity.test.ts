@@ -2,6 +2,7 @@
 import {
   gemmaLogits,
   Generator,
+  loraSpecs,
   planGeneration,
   sumTokenLosses,
   paliGemmaHidden,
@@ -11,7 +12,7 @@ import {
   type PaliGemmaParams,
 } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
-import { evaluate, gradients, mul, reshape, variableFrom } from '@lapidary/tensor';
+import { evaluate, gradients, mul, reshape, variableFrom, type Variable } from '@lapidary/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shiftedTargets } from './support/gemma-fixture.js';
 import { paliGemmaFixture, paliGemmaHfName, paliGemmaInputs } from './support/paligemma-fixture.js';
@@ -28,6 +29,40 @@ const i32 = (data: ArrayLike<number>, shape: number[]) =>
   variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;
 
 describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
+  it('scales the adapter of every linear alike, that of the projector too', async () => {
+    const { config, model, variables, reference } = await paliGemmaFixture(gpu, name);
+    const inputs = paliGemmaInputs(gpu, config, reference).tensors();
+    const loraScale = 2.5;
+    const adapted = new Map(variables);
+    for (const [path, { shape }] of loraSpecs(model.params, { rank: 2, alpha: 5 }))
+      adapted.set(
+        path,
+        variableFrom(
+          gpu,
+          Float32Array.from({ length: shape[0]! * shape[1]! }, (_, i) => Math.sin(i + path.length) / 9),
+          shape,
+        ),
+      );
+    // The same model with scale · B · A added to each weight.
+    const merged = new Map(variables);
+    for (const spec of model.params.filter(({ role }) => role === 'linear')) {
+      const linear = spec.path.replace(/\.weight$/, '');
+      const [weight, a, b] = await Promise.all(
+        [spec.path, `${linear}.lora.a`, `${linear}.lora.b`].map((path) => adapted.get(path)!.read()),
+      );
+      const [out, width] = spec.shape as [number, number];
+      const sum = Float32Array.from(weight!, (value, at) => {
+        const [row, column] = [Math.floor(at / width), at % width];
+        return value + loraScale * (b![row * 2]! * a![column]! + b![row * 2 + 1]! * a![width + column]!);
+      });
+      merged.set(spec.path, variableFrom(gpu, sum, [out, width]));
+    }
+    const hidden = (params: ReadonlyMap<string, Variable>, options = {}) =>
+      paliGemmaHidden(paramTree<PaliGemmaParams>(params), config, inputs, options).hidden;
+    const [byAdapter, byMerge] = await evaluate(gpu, [hidden(adapted, { loraScale }), hidden(merged)]);
+    expect(relativeError(byAdapter!, byMerge!)).toBeLessThan(1e-5);
+  });
+
   it('has the vision features, logits, loss and every gradient of transformers', async () => {
     const { config, model, variables, reference } = await paliGemmaFixture(gpu, name);
     const params = paramTree<PaliGemmaParams>(variables);

@@ -212,6 +212,38 @@ describe('PaliGemma', () => {
     expect(JSON.stringify(names)).toContain(`step-${String(done).padStart(8, '0')}`);
   });
 
+  it('keeps what was learned before an evaluation whose picture cannot be read any more', async () => {
+    const store = createMemoryStore();
+    let isGone = false;
+    // Every file of pictures is read again where none are kept; here one stops being there.
+    const picture = rows[0]!.image as Uint8Array<ArrayBuffer>;
+    const fading = new (class extends Blob {
+      override arrayBuffer() {
+        return isGone ? Promise.reject(new Error('gone')) : super.arrayBuffer();
+      }
+    })([picture]);
+    const over = {
+      evalData: { source: [{ ...rows[0], image: fading }] },
+      batchSize: 1,
+      steps: 6,
+      evalEvery: 2,
+      saveEvery: 100,
+      sampleEvery: 3,
+      sampleCount: 1,
+    };
+    const lines: number[] = [];
+    const logger = {
+      onStep: ({ step }: { readonly step: number }) => {
+        lines.push(step);
+        isGone = true;
+      },
+    };
+    await expect(runTraining(config(over), { store, gpu, logger })).rejects.toThrow(/gone/);
+    const last = lines.at(-1)!;
+    expect(last).toBeGreaterThan(1);
+    expect(JSON.stringify(await store.list(''))).toContain(`step-${String(last).padStart(8, '0')}`);
+  });
+
   it.each<[string, readonly object[], RegExp]>([
     ['no picture', [{ prompt: 'a', completion: 'b' }], /:1: this row has no picture/],
     ['two numbers of pictures', [rows[0]!, { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],

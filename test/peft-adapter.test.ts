@@ -1,9 +1,20 @@
 // Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
-import { gemmaHidden, gemmaLogits, loraScale, paramTree, type GemmaParams } from '@lapidary/gemma';
+import {
+  gemmaHidden,
+  gemmaLogits,
+  loraScale,
+  loraSpecs,
+  paramTree,
+  type GemmaParams,
+  type HfConfig,
+} from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
+import { readPeftAdapter } from '@lapidary/weights';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { adapterSources } from './support/fixture-sources.js';
 import { causalInfo, gemmaFixture } from './support/gemma-fixture.js';
+import { paliGemmaFixture, paliGemmaInputs } from './support/paligemma-fixture.js';
 import { exportPeftCase, peftCases, peftCaseTensors } from './support/peft-cases.js';
 import { relativeError } from './support/relative-error.js';
 import { sameBytes } from './support/same-bytes.js';
@@ -17,7 +28,8 @@ afterAll(() => gpu.destroy());
 
 it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
   const { config, model, variables } = await gemmaFixture(gpu, peftCase.model);
-  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model)))
+  const baseConfig = await fixtureJson<HfConfig>(`models/${peftCase.model}/config.json`);
+  for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model, baseConfig)))
     expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);
 
   for (const [path, values] of peftCaseTensors(peftCase, model)) {
@@ -39,4 +51,17 @@ it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', a
   // The adapter does something: without it the logits are others.
   const plain = (await fixtureTensors(`models/${peftCase.model}/reference.safetensors`)).get('logits')!;
   expect(relativeError(logits!, plain.data.slice(0, logits!.length))).toBeGreaterThan(1e-2);
+});
+
+it('scales the update of PaliGemma’s projector as any other', async () => {
+  const { config, model, variables, reference } = await paliGemmaFixture(gpu, 'paligemma2-tiny');
+  const { updates, tensors } = await readPeftAdapter(await adapterSources('adapters/lora-projector'), { model });
+  const shapes = loraSpecs(model.params, { rank: 4, alpha: 8 });
+  for (const [path, values] of tensors) variables.set(path, variableFrom(gpu, values, shapes.get(path)!.shape));
+  const { hidden } = model.forward(paramTree(variables), paliGemmaInputs(gpu, config, reference).tensors(), {
+    loraScale: updates.get('projector')!.scale,
+  });
+  const [logits] = await evaluate(gpu, [model.logits(paramTree(variables), reshape(hidden, [-1, model.hiddenSize]))]);
+  const peft = (await fixtureTensors('adapters/lora-projector/logits.safetensors')).get('logits')!;
+  expect(relativeError(logits!.slice(0, peft.data.length), peft.data)).toBeLessThan(1e-5);
 });

@@ -112,9 +112,9 @@ it('more rows in a batch than there are: as many as there are, and the same as i
     return store.read('adapter_model.safetensors');
   };
   const six = await run(6);
-  expect(notices).toEqual([]);
+  expect(notices.join()).not.toContain('batchSize');
   expect(await run(4_000_000)).toEqual(six);
-  expect(notices).toEqual(['There are only 6 rows to learn from: `batchSize` is 6, not 4000000.']);
+  expect(notices).toContain('There are only 6 rows to learn from: `batchSize` is 6, not 4000000.');
 });
 
 it('the longest row, where nothing is said of it, is what the context has room for', async () => {
@@ -123,7 +123,7 @@ it('the longest row, where nothing is said of it, is what the context has room f
   const given = await config({ maxLength: undefined });
   expect(given.maxLength).toBe(512);
   expect(await runTraining(given, { store: createMemoryStore(), gpu, logger })).toMatchObject({ steps: 2 });
-  expect(notices).toEqual(["Rows may have 128 tokens: the model's context has no room for more."]);
+  expect(notices).toContain("Rows may have 128 tokens: the model's context has no room for more.");
   // A row that is longer is still an error, by its line.
   const source = [{ prompt: 'The lamp', completion: ' by the river'.repeat(70) }, ...rows];
   const long = runTraining({ ...given, data: { ...given.data, source } }, { store: createMemoryStore(), gpu });

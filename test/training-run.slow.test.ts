@@ -272,6 +272,37 @@ it.each(['Loading weights', 'Compiling', 'a sample'])(
   },
 );
 
+it('a run that goes on and is stopped before a step says what it has, whatever the signal carries', async () => {
+  const store = createMemoryStore();
+  const schedule = { type: 'constant', warmupSteps: 1 } as const;
+  await runTraining(await config({ steps: 2, schedule }), { store, gpu });
+  const stop = new AbortController();
+  const reason = new Error('the tab was closed');
+  const logger = { onPhase: ({ name }: { readonly name: string }) => name === 'Loading weights' && stop.abort(reason) };
+  const run = runTraining(await config({ steps: 4, resume: true, schedule }), {
+    store,
+    gpu,
+    signal: stop.signal,
+    logger: { onPhase: (phase) => void logger.onPhase(phase) },
+  });
+  await expect(run).rejects.toMatchObject({ name: 'TrainingInterruptedError', step: 2, checkpoint: 'checkpoint 2' });
+});
+
+it('a logger that fails while weights are loaded ends the run with its error', async () => {
+  const failure = new Error('the disk is full');
+  const run = runTraining(await config(), {
+    store: createMemoryStore(),
+    gpu,
+    logger: {
+      onPhase: ({ name, done }) => {
+        if (name === 'Loading weights' && (done ?? 0) > 0) throw failure;
+      },
+    },
+  });
+  await expect(run).rejects.toBe(failure);
+  expect(gpu.counters.bytes).toBe(0);
+});
+
 it('a loss that is not finite stops the run and says so', async () => {
   const run = runTraining(await config({ optimizer: { learningRate: 1e30 } }), { store: createMemoryStore(), gpu });
   await expect(run).rejects.toThrow(NonFiniteLossError);

@@ -14,7 +14,7 @@ const defaults: [flag: string, ...values: string[]][] = [
   ['--out', 'out/finetune'],
 ];
 /** What stands after a flag, `--flag value` or `--flag=value`. */
-const valueOf = (flag: string) =>
+const givenFor = (flag: string) =>
   given[given.indexOf(flag) + 1 || given.length] ??
   given.find((argument) => argument.startsWith(`${flag}=`))?.slice(flag.length + 1);
 
@@ -24,7 +24,7 @@ const learningRates: Readonly<Record<string, string>> = { adamw: '0.01', lion: '
 const small: typeof defaults = [
   ['--steps', '60'],
   ['--batch-size', '8'],
-  ['--learning-rate', learningRates[valueOf('--optimizer') ?? 'adamw'] ?? '0.01'],
+  ['--learning-rate', learningRates[givenFor('--optimizer') ?? 'adamw'] ?? '0.01'],
   ['--rank', '16'],
   ['--alpha', '32'],
   ['--max-length', '64'],

@@ -567,7 +567,8 @@ it('loads a model by its hub id, then without a byte from the network, then with
   const open = () =>
     modelWeightLoader({ from: 'google/tiny', endpoint, retries: 1, retryDelayMs: 1, fetch: server.fetch }).open();
   expect(await loadAll(await open())).toEqual(expected);
-  expect(server.asked()).toEqual(['config.json', `model.safetensors 0-${model[2]!.length - 1}`]);
+  const asked = ['config.json', `model.safetensors 0-${model[2]!.length - 1}`, 'generation_config.json'];
+  expect(server.asked()).toEqual(asked);
   expect(server.questions).toBe(1);
   expect(await loadAll(await open())).toEqual(expected);
   server.isOffline = true;

@@ -51,7 +51,11 @@ export async function gemmaFixture(gpu: Gpu, name: string): Promise<GemmaFixture
   const model = modelOf(config);
   for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
-  for (const [path, variable] of variables) variable.allocate(gpu).write(weights.get(hfName(path, config))!.data);
+  for (const [path, variable] of variables) {
+    const hf = hfName(path, config);
+    // A multimodal Gemma 3 has its text model one level down.
+    variable.allocate(gpu).write((weights.get(hf) ?? weights.get(`language_model.${hf}`))!.data);
+  }
   return { config, model, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };
 }
 

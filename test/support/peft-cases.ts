@@ -1,4 +1,4 @@
-import { createRandom, loraSpecs, type LoraOptions, type Model } from '@lapidary/gemma';
+import { createRandom, loraSpecs, type HfConfig, type LoraOptions, type Model } from '@lapidary/gemma';
 import { peftAdapterFiles, type PeftFiles } from '@lapidary/weights';
 
 /** An adapter whose export PEFT has judged: test/fixtures/peft/<name> holds our files and PEFT's logits. */
@@ -12,6 +12,7 @@ export const peftCases: readonly PeftCase[] = [
   { name: 'gemma1-all', model: 'gemma1-tiny', lora: { rank: 3, alpha: 6 } },
   { name: 'gemma2-all', model: 'gemma2-tiny', lora: { rank: 4, alpha: 4 } },
   { name: 'gemma3-rslora', model: 'gemma3-tiny', lora: { rank: 4, alpha: 8, rslora: true } },
+  { name: 'gemma3-vlm', model: 'gemma3-vlm-tiny', lora: { rank: 2, alpha: 6 } },
   {
     name: 'gemma3-some-layers',
     model: 'gemma3-tiny',
@@ -30,7 +31,8 @@ export function peftCaseTensors({ lora }: PeftCase, model: Model): Map<string, F
   );
 }
 
-export function exportPeftCase(peftCase: PeftCase, model: Model): Promise<PeftFiles> {
+/** The files, for the base whose config.json this is. */
+export function exportPeftCase(peftCase: PeftCase, model: Model, baseConfig: HfConfig): Promise<PeftFiles> {
   const { rank, alpha, rslora = false } = peftCase.lora;
   return peftAdapterFiles({
     model,
@@ -39,5 +41,6 @@ export function exportPeftCase(peftCase: PeftCase, model: Model): Promise<PeftFi
     rslora,
     tensors: peftCaseTensors(peftCase, model),
     baseModel: peftCase.model,
+    baseConfig,
   });
 }

@@ -18,7 +18,7 @@ export const weightOps = (gpu: Gpu): Record<string, Op> => ({
     return {
       async run() {
         const weights = await gemmaWeightLoader({ from: folder }).open();
-        await weights.load(weights.entries, createDeviceSink(gpu, variables, weights.entries));
+        await weights.load(weights.entries, createDeviceSink(gpu, variables));
         await gpu.idle();
         await weights.close();
       },

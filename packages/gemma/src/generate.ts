@@ -74,7 +74,7 @@ export class Generator {
     const length = patches + prompt.tokens.length;
     if (length >= this.maxLength) {
       throw new ContextLengthError(
-        `a prompt of ${length} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it or make the generator longer`,
+        `a prompt of ${length} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it${this.maxLength < this.#plan.model.maxPositionEmbeddings ? ' or make the generator longer' : ": that is the model's context"}`,
       );
     }
     return this.#step(prompt, 0, keyInfo);

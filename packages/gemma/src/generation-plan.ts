@@ -9,6 +9,7 @@ import {
   type InputsOf,
   type ProgramPlan,
 } from '@lapidary/tensor';
+import { PromptImagesError } from './text/prompt-images-error.js';
 import type { ForwardOptions, Model, ParamTree } from './families/family.js';
 
 /** What an answer is asked for: token ids, for a model with a vision tower after images. */
@@ -17,11 +18,6 @@ export interface ModelPrompt {
   readonly tokens: readonly number[];
   /** f32 [I·N, 3·p·p]: patches of I images. */
   readonly patches?: Float32Array;
-}
-
-/** A prompt with pictures for a model that sees none, or without for one that answers about pictures. */
-export class PromptImagesError extends Error {
-  override readonly name = 'PromptImagesError';
 }
 
 /** Tokens of a prompt's text, and patches of its images. */
@@ -40,7 +36,7 @@ export interface StepShape {
 
 /** How answers are generated. */
 export interface GenerationOptions extends Omit<ForwardOptions, 'cache' | 'loraDropout' | 'gradientCheckpointing'> {
-  /** Most tokens of images, prompt and answer together; the cache is allocated for so many. */
+  /** Most tokens of images, prompt and answer together, within the model's context; the cache is allocated for so many. */
   readonly maxLength: number;
 }
 
@@ -74,13 +70,13 @@ export class GenerationPlan {
   constructor(profile: DeviceProfile, params: ParamTree, model: Model, options: GenerationOptions) {
     const { maxLength, ...forward } = options;
     this.model = model;
-    this.maxLength = maxLength;
+    this.maxLength = Math.min(maxLength, model.maxPositionEmbeddings);
     this.#profile = profile;
     this.#params = params;
     this.#options = forward;
     this.cache = model.layers.flatMap(({ kvFrom, numKvHeads, headDim }, i) => {
       if (kvFrom !== i) return [];
-      const type = { shape: [maxLength, numKvHeads * headDim], dtype: 'f32' } as const;
+      const type = { shape: [this.maxLength, numKvHeads * headDim], dtype: 'f32' } as const;
       const variable = (kind: string) => new Variable(`cache ${i} ${kind}`, type, 'cache');
       return [{ k: variable('k'), v: variable('v') }];
     });

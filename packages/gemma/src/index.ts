@@ -1,5 +1,6 @@
 // Configurations and models
 export { ArrayShapesError, ConfigError, UnknownModelError } from './config/errors.js';
+export { parseJson, showValue } from './config/json.js';
 export * from './families/index.js';
 export { initialParam } from './models/initial-param.js';
 export { initialLora, linearOf, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
@@ -13,7 +14,6 @@ export {
   type GenerationOptions,
   type GenerationPlan,
   planGeneration,
-  PromptImagesError,
   type ModelPrompt,
   type PromptSize,
 } from './generation-plan.js';
@@ -21,15 +21,41 @@ export {
 // Text
 export {
   ChatTemplateError,
-  compileChatTemplate,
+  contentText,
+  turnsOfModel,
   type ChatMessage,
+  type ChatTools,
+  type TextPart,
+  type ToolCall,
+} from './text/chat-message.js';
+export {
+  compileChatTemplate,
   type ChatTemplate,
+  type RenderedChat,
   type TemplateOptions,
 } from './text/chat-template.js';
+export {
+  encodeChat,
+  encodeChatPrompt,
+  renderChat,
+  type EncodeChatOptions,
+  type EncodedChat,
+} from './text/encode-chat.js';
+export { withoutEnding, withoutOpening } from './text/markers.js';
+export { stopTokensOf } from './text/stop-tokens.js';
+export { PromptImagesError } from './text/prompt-images-error.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
-export { createTextStream, TokenizerError, tokenizerFromJson, type Tokenizer } from './text/tokenizer.js';
-export { tokenizerFromGguf } from './text/tokenizer-gguf.js';
-export { tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
+export {
+  createTextStream,
+  TokenizerError,
+  tokenizerFromJson,
+  withChatTemplate,
+  type Tokenizer,
+} from './text/tokenizer.js';
+export { chatTemplatesOf, type ChatTemplates } from './text/chat-template.js';
+export { tokenizerFilesFromGguf, tokenizerFromGguf } from './text/tokenizer-gguf.js';
+export type { TokenizerFiles } from './text/tokenizer-pieces.js';
+export { tokenizerFilesFromSentencePiece, tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
 
 // Images
 export { boxesToSvg, type BoxesToSvgOptions } from './image/boxes-to-svg.js';

@@ -1,6 +1,7 @@
 // What a model is, for programs that know no family: no forward pass comes with it.
 export { ArrayShapesError, ConfigError, UnknownModelError } from './config/errors.js';
+export { parseJson, showValue } from './config/json.js';
 export type * from './families/family.js';
 export * from './families/find-family.js';
-export { withoutPrefixes, type Layout, type LayoutRule } from './families/layout.js';
+export { withoutPrefixes, type HfConfig, type Layout, type LayoutRule, type PythonClass } from './families/layout.js';
 export { linearOf } from './models/lora.js';

@@ -127,11 +127,11 @@ const cases: readonly Case[] = [
   linear('x·Wᵀ f32', 'f32'),
   linear('x·Wᵀ f16', 'f16'),
   linear('x·Wᵀ bf16', 'bf16'),
-  ...(['q8_0', 'q4_0', 'q5_0', 'q4_k', 'q5_k', 'q6_k'] as const).map((type) =>
+  ...k.quantDTypes.map((type) =>
     linear(
       `x·Wᵀ ${type}`,
       type, // Rows are whole blocks of 256 values.
-      type.endsWith('k') ? { k: 512 } : {},
+      k.dtypeInfo[type].blockSize > 32 ? { k: 512 } : {},
     ),
   ),
   linear('x·Wᵀ + bias, GELU, + residual', 'f32', {
@@ -392,7 +392,7 @@ const cases: readonly Case[] = [
     name: `convert ${from} → ${to}`,
     calls: () => k.convert(profile, { x: values(n, from), out: values(n, to), n, from, to }),
   })),
-  ...(['q8_0', 'q4_0', 'q5_0', 'q4_k', 'q5_k', 'q6_k'] as const).map((from) => ({
+  ...k.quantDTypes.map((from) => ({
     name: `dequantise ${from}`,
     calls: () => k.dequantise(profile, { x: values(n, from), out: values(n), n, from }),
   })),

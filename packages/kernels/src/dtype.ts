@@ -1,10 +1,24 @@
 /**
- * How values lie in memory. `bf16` and `f16` are packed two to a `u32`; the names from `q8_0` on are GGUF block formats,
+ * How values lie in memory. `bf16` and `f16` are packed two to a `u32`; the names from `q4_0` on are GGUF block formats,
  * byte for byte as ggml writes them (https://github.com/ggml-org/ggml, `ggml-common.h`).
  */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | QuantDType;
-/** Block formats of GGUF: whole blocks of 32 values, or of 256 (`_k`). */
-export type QuantDType = 'q4_0' | 'q5_0' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k';
+/** Block formats of GGUF: whole blocks of 32 values, or of 256 (`_k`, `_xs`). */
+export const quantDTypes = [
+  'q4_0',
+  'q4_1',
+  'q5_0',
+  'q5_1',
+  'q8_0',
+  'q2_k',
+  'q3_k',
+  'q4_k',
+  'q5_k',
+  'q6_k',
+  'iq4_nl',
+  'iq4_xs',
+] as const;
+export type QuantDType = (typeof quantDTypes)[number];
 
 interface DTypeInfo {
   /** Values in one block; 1 for plain types. A row of a quantised tensor is a whole number of blocks. */
@@ -21,11 +35,17 @@ export const dtypeInfo: Readonly<Record<DType, DTypeInfo>> = {
   i32: { blockSize: 1, blockBytes: 4 },
   u32: { blockSize: 1, blockBytes: 4 },
   q4_0: { blockSize: 32, blockBytes: 18 },
+  q4_1: { blockSize: 32, blockBytes: 20 },
   q5_0: { blockSize: 32, blockBytes: 22 },
+  q5_1: { blockSize: 32, blockBytes: 24 },
   q8_0: { blockSize: 32, blockBytes: 34 },
+  q2_k: { blockSize: 256, blockBytes: 84 },
+  q3_k: { blockSize: 256, blockBytes: 110 },
   q4_k: { blockSize: 256, blockBytes: 144 },
   q5_k: { blockSize: 256, blockBytes: 176 },
   q6_k: { blockSize: 256, blockBytes: 210 },
+  iq4_nl: { blockSize: 32, blockBytes: 18 },
+  iq4_xs: { blockSize: 256, blockBytes: 136 },
 };
 
 /** Whether values lie in blocks with a common scale. */

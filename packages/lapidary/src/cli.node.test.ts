@@ -23,6 +23,15 @@ async function run(args: string[], { input = '', ...overrides }: Partial<Engine>
 }
 const minimal = ['finetune', '--model', 'gemma', '--data', 'rows.jsonl'];
 
+test('--base-model-name is what the adapter names', async () => {
+  const { configs } = await run([...minimal, '--base-model-name', 'google/gemma-3-1b-it']);
+  expect(configs[0]?.weightLoader.baseModel).toBe('google/gemma-3-1b-it');
+  expect((await run(minimal)).configs[0]?.weightLoader.baseModel).toBeUndefined();
+  const { code, err } = await run([...minimal, '--base-model-name', '']);
+  expect(code).toBe(1);
+  expect(err).toMatch(/--base-model-name: found .*; allowed: a hub id/);
+});
+
 test('finetune: options become the config', async () => {
   const { code, configs, out } = await run([
     ...minimal,
@@ -287,7 +296,7 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     adapter: null,
     images: [],
     prompt: '007',
-    chat: true,
+    chat: null,
     maxTokens: 256,
     temperature: 0,
     topK: null,
@@ -311,7 +320,11 @@ test.each([
   ['text', false, 'rows {text}: the prompt is continued as it stands (--chat'],
   ['messages', true, 'rows {messages}: the prompt goes into the chat template (--raw'],
   ['mixed', true, 'rows of several forms: the prompt goes into the chat template (--raw'],
-  [undefined, true, 'what it was trained on is not known: the prompt goes into the chat template (--raw'],
+  [
+    undefined,
+    null,
+    'what it was trained on is not known: the prompt goes into the chat template if the model came with one',
+  ],
 ])('generate with an adapter of %s rows: prompts as in training, and which is told', async (rows, chat, told) => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
   try {
@@ -366,9 +379,9 @@ test.each([
   ['{"model": "", "data": {"source": "d"}}', /--model: found ''/],
   ['{"model": "m", "data": {"toString": 1}}', /--data/],
   ['{"model": "m", "data": {"source": "d"}, "steps": {"valueOf": null}}', /--steps: found an object with valueOf/],
-  [`{"model": "m", "data": {"source": "d"}, "freeze": ${deep}}`, /nested too deep/],
-  [`{"model": ${deep}, "data": {"source": "d"}}`, /nested too deep/],
-  [`{"model": "m", "data": {"source": ${deep}}}`, /nested too deep/],
+  [`{"model": "m", "data": {"source": "d"}, "freeze": ${deep}}`, /nest deeper/],
+  [`{"model": ${deep}, "data": {"source": "d"}}`, /nest deeper/],
+  [`{"model": "m", "data": {"source": ${deep}}}`, /nest deeper/],
 ])('a config of wrong kinds is an error of its writer (case %#)', async (text, message) => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-config-'));
   await writeFile(join(folder, 'config.json'), text);

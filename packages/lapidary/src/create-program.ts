@@ -94,7 +94,10 @@ kept with --kernel-tuning always.`,
     )
     .option('--seed <n>', 'of the choices (default: 42)')
     .option('--raw', 'continue the prompt as it stands, without the chat template')
-    .option('--chat', 'put the prompt into the chat template (default, but for an adapter of rows without one)')
+    .option(
+      '--chat',
+      'put the prompt into the chat template (default where the model, or the rows of the adapter, has one)',
+    )
     .option('--json', 'print one JSON object at the end')
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
 

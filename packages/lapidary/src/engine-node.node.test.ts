@@ -73,7 +73,7 @@ const answer = (model: string) =>
       stop: [],
       seed: 1,
     },
-    { onText: () => undefined, signal: new AbortController().signal },
+    { onText: () => undefined, onNotice: () => undefined, signal: new AbortController().signal },
   );
 
 const norm = 'model.layers.2.self_attn.q_norm.weight';

@@ -75,6 +75,7 @@ export const engine: Engine = {
         parameters: tensors.reduce((n, { size }) => n + size, 0),
         bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
         config: weights.model.settings,
+        notices: weights.notices,
         tensors: tensors.map(({ size: _, ...tensor }) => tensor),
       };
     } finally {
@@ -112,13 +113,11 @@ async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu:
 export function loaderOf(
   model: string,
   options: Pick<HubOptions, 'endpoint'> = {},
-): WeightLoader & { readonly description: string; readonly baseModel: string } {
+): WeightLoader & { readonly description: string } {
   const token = hubToken();
   return {
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
     description: withoutSecrets(existsSync(model) ? resolve(model) : model),
-    // As it was written: an adapter that is passed on says nothing of the folders above.
-    baseModel: withoutSecrets(model),
   };
 }
 
@@ -148,16 +147,25 @@ async function readImage(path: string): Promise<Uint8Array> {
 
 async function generate(
   request: GenerateRequest,
-  { onText, signal }: Parameters<Engine['generate']>[1],
+  { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
   const began = performance.now();
   const images = await Promise.all(request.images.map(readImage));
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
+    onNotice,
     ...(request.adapter !== null && { adapter: request.adapter }),
   });
   try {
-    const prompt = request.chat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
+    const { chatTemplateFrom } = model;
+    const isChat = request.chat ?? chatTemplateFrom !== 'family';
+    if (chatTemplateFrom === 'family' && request.chat !== false)
+      onNotice(
+        isChat
+          ? 'The model came without a chat template: the prompt is put into the turns of its family.'
+          : 'The model came without a chat template: the prompt is continued as it stands (--chat puts it into the turns of its family).',
+      );
+    const prompt = isChat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
     const answer = model.answer(prompt, {
       maxNewTokens: request.maxTokens,
       temperature: request.temperature,

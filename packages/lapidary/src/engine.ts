@@ -34,6 +34,8 @@ export interface ModelInspection {
   readonly bytes: number;
   /** Settings of the architecture, by name. */
   readonly config: Readonly<Record<string, string | number | boolean | null>>;
+  /** What people should know of the files. */
+  readonly notices: readonly string[];
   readonly tensors: readonly {
     readonly name: string;
     readonly dtype: string;
@@ -49,8 +51,8 @@ export interface GenerateRequest {
   readonly prompt: string;
   /** Paths of pictures that it is about. */
   readonly images: readonly string[];
-  /** The prompt is put into the model's chat template; false: it is continued as it stands. */
-  readonly chat: boolean;
+  /** The prompt is put into the chat template; false: it is continued as it stands; null: as the model came, with a template or without. */
+  readonly chat: boolean | null;
   readonly maxTokens: number;
   /** 0: always the likeliest token. */
   readonly temperature: number;
@@ -93,6 +95,11 @@ export interface Engine {
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,
-    options: { readonly onText: (text: string) => void; readonly signal: AbortSignal },
+    options: {
+      readonly onText: (text: string) => void;
+      /** What was decided for the user, and what people should know of the model's files, in a sentence. */
+      readonly onNotice: (notice: string) => void;
+      readonly signal: AbortSignal;
+    },
   ): Promise<GenerateResult>;
 }

@@ -1,7 +1,7 @@
+import { parseJson } from '@lapidary/gemma';
 import {
   ConfigError,
   describeValue,
-  isTooDeep,
   resolveTrainConfig,
   type ResolvedTrainConfig,
   type TrainConfig,
@@ -47,8 +47,18 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
       });
     settings['lora'] = null;
   }
-  const weightLoader = await context.engine.openModel(model ?? '');
+  const baseModel = readBaseModel(settings['weightLoader']);
+  const loader = await context.engine.openModel(model ?? '');
+  const weightLoader = baseModel === undefined ? loader : { ...loader, baseModel };
   return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
+}
+
+/** `weightLoader.baseModel`: the one setting of a loader beside `model`. @throws ConfigError */
+function readBaseModel(loader: unknown): string | undefined {
+  const { baseModel } = { baseModel: undefined, ...(loader as object | undefined) } as { readonly baseModel: unknown };
+  if (baseModel === undefined || (typeof baseModel === 'string' && baseModel.trim() !== '')) return baseModel;
+  const allowed = 'a hub id such as google/gemma-3-1b-it';
+  throw new ConfigError({ problems: [{ path: 'weightLoader.baseModel', found: describeValue(baseModel), allowed }] });
 }
 
 /** The name under which commander gives a flag's value: `--max-length` → `maxLength`. */
@@ -120,7 +130,7 @@ async function readSettings(path: string, context: CliContext): Promise<Settings
   }
   let settings: unknown;
   try {
-    settings = JSON.parse(text);
+    settings = parseJson(text);
   } catch (error) {
     throw new UsageError({
       message: `${path} is not JSON: ${(error as Error).message}`,
@@ -133,10 +143,5 @@ async function readSettings(path: string, context: CliContext): Promise<Settings
       hint: 'It holds the fields of TrainConfig, and "model".',
     });
   }
-  if (isTooDeep(settings))
-    throw new UsageError({
-      message: `${path} holds lists or objects that are nested too deep.`,
-      hint: 'It holds the fields of TrainConfig, and "model".',
-    });
   return settings as Settings;
 }

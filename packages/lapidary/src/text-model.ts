@@ -1,38 +1,40 @@
 import {
   ChatTemplateError,
+  contentText,
   createRandom,
   createTextStream,
   decodeImage,
+  encodeChatPrompt,
   Generator,
-  loraScale,
-  loraSpecs,
   paramTree,
   planGeneration,
-  planVariables,
   PromptImagesError,
   sampleToken,
+  stopTokensOf,
   type ChatMessage,
   type Model,
   type ModelConfig,
   type ModelPrompt,
-  type ParamPlan,
   type Tokenizer,
   type WeightFormat,
 } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
-import { Variable } from '@lapidary/tensor';
-import { createDeviceSink, openModel, type OpenModel } from '@lapidary/trainer';
+import type { Variable } from '@lapidary/tensor';
+import { openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
+import { loadParameters } from './load-parameters.js';
 import { createStopFilter } from './stop-filter.js';
 
 /** How a model is opened. */
 export interface TextModelOptions {
-  /** A LoRA adapter in PEFT's form. */
+  /** An adapter in PEFT's form: a LoRA or DoRA, with parameters that were trained whole beside it. */
   readonly adapter?: ModelLocation;
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
+  /** Told what people should know of the model's files. */
+  readonly onNotice?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -70,16 +72,10 @@ export class TextModel {
   readonly #gpu: Gpu;
   readonly #ownsGpu: boolean;
   readonly #variables: Map<string, Variable>;
-  readonly #loraScale: number | undefined;
   readonly #model: Model;
   readonly #format: WeightFormat;
 
-  private constructor(
-    { tokenizer, weights }: OpenModel,
-    gpu: Gpu,
-    ownsGpu: boolean,
-    { variables, scale }: { variables: Map<string, Variable>; scale: number | undefined },
-  ) {
+  private constructor({ tokenizer, weights }: OpenModel, gpu: Gpu, ownsGpu: boolean, variables: Map<string, Variable>) {
     this.config = weights.config;
     this.#model = weights.model;
     this.#format = weights.format;
@@ -87,7 +83,6 @@ export class TextModel {
     this.#gpu = gpu;
     this.#ownsGpu = ownsGpu;
     this.#variables = variables;
-    this.#loraScale = scale;
   }
 
   /**
@@ -97,12 +92,15 @@ export class TextModel {
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
     const open = await openModel(loader);
     try {
+      for (const notice of open.weights.notices) options.onNotice?.(notice);
       const gpu = options.gpu ?? (await openGpu());
       const variables = new Map<string, Variable>();
       try {
         await checkKernels(gpu);
-        const scale = await load(gpu, open, variables, options);
-        return new TextModel(open, gpu, options.gpu === undefined, { variables, scale });
+        const { adapter: from, ...others } = options;
+        const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: open.model });
+        await loadParameters(gpu, open.weights, variables, { adapter, ...others });
+        return new TextModel(open, gpu, options.gpu === undefined, variables);
       } catch (error) {
         for (const variable of variables.values()) variable.destroy();
         if (options.gpu === undefined) gpu.destroy();
@@ -111,6 +109,12 @@ export class TextModel {
     } finally {
       await open.weights.close();
     }
+  }
+
+  /** Whose chat template messages go through: the one that the model came with, its family's; null where it knows no conversations. */
+  get chatTemplateFrom(): 'model' | 'family' | null {
+    if (this.#model.prompt.chatTemplate === null) return null;
+    return this.tokenizer.applyChatTemplate === undefined ? 'family' : 'model';
   }
 
   /**
@@ -145,7 +149,7 @@ export class TextModel {
       const chosen = generator.generate(asked, {
         maxNewTokens,
         choose,
-        stopTokens: this.#stopTokens(),
+        stopTokens: stopTokensOf(this.#model, this.tokenizer),
         ...(signal && { signal }),
       });
       for await (const token of chosen) {
@@ -156,7 +160,8 @@ export class TextModel {
       }
       const rest = filter.push(text.flush()) + filter.flush();
       if (rest !== '') yield rest;
-      return end(filter.stopped || count < maxNewTokens ? 'stop' : 'length');
+      const isFull = promptTokens + count > generator.maxLength;
+      return end(filter.stopped || (count < maxNewTokens && !isFull) ? 'stop' : 'length');
     } finally {
       await generator.destroy();
     }
@@ -195,10 +200,9 @@ export class TextModel {
   }
 
   #generator(maxLength: number): Generator {
-    const options = { maxLength, ...(this.#loraScale !== undefined && { loraScale: this.#loraScale }) };
     return new Generator(
       this.#gpu,
-      planGeneration(this.#gpu.profile, paramTree(this.#variables), this.#model, options),
+      planGeneration(this.#gpu.profile, paramTree(this.#variables), this.#model, { maxLength }),
     );
   }
 
@@ -217,17 +221,16 @@ export class TextModel {
   #tokensOf(prompt: string | readonly ChatMessage[]): readonly number[] {
     const { name, prompt: form } = this.#model;
     if (typeof prompt === 'string') return form.encodePrompt(prompt, this.tokenizer);
-    if (form.chat) return form.chat.encodePrompt(this.tokenizer, prompt);
+    const { chatTemplate: template } = form;
+    if (template)
+      return encodeChatPrompt(this.tokenizer, prompt, {
+        template,
+        stopTokens: stopTokensOf(this.#model, this.tokenizer),
+      });
     const [message, ...others] = prompt;
     if (message === undefined || others.length > 0)
       throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
-    return form.encodePrompt(message.content, this.tokenizer);
-  }
-
-  /** Where an answer ends: the model's and the tokenizer's end of text, and the end of a turn. */
-  #stopTokens(): readonly number[] {
-    const { eosTokenIds, prompt } = this.#model;
-    return [...eosTokenIds, this.tokenizer.eosId, ...prompt.stopTokens(this.tokenizer)];
+    return form.encodePrompt(contentText(message, 0) ?? '', this.tokenizer);
   }
 
   /** Gives back the model's memory, and the device if it was opened for it. */
@@ -236,32 +239,4 @@ export class TextModel {
     this.#variables.clear();
     if (this.#ownsGpu) this.#gpu.destroy();
   }
-}
-
-/** Fills `variables` with the parameters, as stored, and the adapter's. @returns the adapter's scale. */
-async function load(
-  gpu: Gpu,
-  { weights }: OpenModel,
-  variables: Map<string, Variable>,
-  { adapter: from, onProgress, signal }: TextModelOptions,
-): Promise<number | undefined> {
-  const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: weights.model });
-  const plans = new Map<string, ParamPlan>();
-  // Each that the model has, so that one which is not in the files is missed.
-  for (const { path, shape } of weights.model.params)
-    plans.set(path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32', category: 'weights' });
-  for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
-  await weights.load(plans, createDeviceSink(gpu, variables, weights.entries), {
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
-  });
-  if (adapter === undefined) return undefined;
-  const { rank, alpha, rslora } = adapter;
-  const specs = loraSpecs(weights.model.params, { rank, alpha, rslora });
-  for (const [path, values] of adapter.tensors) {
-    const variable = new Variable(path, { shape: specs.get(path)!.shape, dtype: 'f32' }, 'weights').allocate(gpu);
-    variables.set(path, variable);
-    variable.write(values);
-  }
-  return loraScale({ rank, alpha, rslora });
 }

@@ -280,6 +280,13 @@ export const trainFlags: readonly TrainFlag[] = [
       kind: 'text',
       help: 'adapter, checkpoints, metrics and report (default: out)',
     },
+    {
+      name: '--base-model-name',
+      value: '<hub id>',
+      path: 'weightLoader.baseModel',
+      kind: 'text',
+      help: 'what the adapter names as its base (default: what the files say of where they are on the hub)',
+    },
     { name: '--name', value: '<name>', path: 'name', kind: 'text', help: 'of the run (default: finetune)' },
     { name: '--resume', path: 'resume', kind: 'switch', help: 'go on from the newest checkpoint in the folder' },
     {

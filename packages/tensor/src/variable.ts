@@ -1,11 +1,11 @@
-import { readBuffer, storageBytes, type DType } from '@lapidary/kernels';
+import { byteLength, dtypeInfo, readBuffer, storageBytes, type DType } from '@lapidary/kernels';
 import type { Gpu } from '@lapidary/gpu';
-import { addNode, sizeOf, type Tensor, type TensorType } from './graph.js';
+import { addNode, formatType, sizeOf, type Tensor, type TensorType } from './graph.js';
 
 /** What a variable's bytes count as in memory plans. */
 export type VariableCategory = 'weights' | 'trainable' | 'optimizer' | 'cache' | 'state';
 
-/** Reading or writing a variable that has no memory yet, or with the wrong number of bytes. */
+/** A variable of no shape or type, one that has no memory yet, or values that are not its own: too few, too many, of another type. */
 export class VariableError extends Error {
   override readonly name = 'VariableError';
 }
@@ -24,6 +24,7 @@ export class Variable {
   #buffer: GPUBuffer | undefined;
 
   constructor(name: string, type: TensorType, category: VariableCategory) {
+    checkType(name, type);
     this.name = name;
     this.type = type;
     this.category = category;
@@ -86,7 +87,47 @@ export class Variable {
   }
 }
 
-/** A variable on the device with these values. `data` must be of the dtype's own bytes. */
+/** @throws VariableError for what is no shape or no dtype, also from callers without types */
+function checkType(name: string, { shape, dtype }: TensorType): void {
+  if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+    throw new VariableError(`variable '${name}': its shape must be a list of whole numbers, not ${String(shape)}`);
+  if (!Object.hasOwn(dtypeInfo, dtype))
+    throw new VariableError(
+      `variable '${name}': there is no dtype ${String(dtype)}; there are ${Object.keys(dtypeInfo).join(', ')}`,
+    );
+  const { blockSize } = dtypeInfo[dtype];
+  if (!Number.isSafeInteger(sizeOf(shape)) || sizeOf(shape) % blockSize !== 0)
+    throw new VariableError(
+      `variable '${name}': ${formatType({ shape, dtype })} has no whole number of blocks of ${blockSize}`,
+    );
+}
+
+/** What arrays of numbers hold; bytes (Uint8Array and others) are taken to be the dtype's own. */
+const numbersOf: readonly (readonly [array: { new (length: number): ArrayBufferView }, dtypes: readonly DType[]])[] = [
+  [Float64Array, []],
+  [Float32Array, ['f32']],
+  [Int32Array, ['i32']],
+  [Uint32Array, ['u32']],
+  [Uint16Array, ['f16', 'bf16']],
+];
+
+/** @throws VariableError where `data` are not just the values of such a tensor */
+function checkData(name: string, data: unknown, type: TensorType): asserts data is ArrayBufferView {
+  const refuse = (problem: string): never => {
+    throw new VariableError(`variable '${name}', ${formatType(type)}: ${problem}`);
+  };
+  if (!ArrayBuffer.isView(data)) return refuse('its values must be a typed array, such as a Float32Array');
+  const [array, dtypes] = numbersOf.find(([kind]) => data instanceof kind) ?? [];
+  if (array !== undefined && !dtypes?.includes(type.dtype))
+    refuse(`its values are a ${array.name}; give \`dtype\`, or values of this one`);
+  const expected = byteLength(type.dtype, sizeOf(type.shape));
+  if (data.byteLength !== expected) refuse(`it takes ${expected} bytes, and its values have ${data.byteLength}`);
+}
+
+/**
+ * A variable on the device with these values. `data` must be of the dtype's own bytes, as many as the shape takes.
+ * @throws VariableError before anything is allocated
+ */
 export function variableFrom(
   gpu: Gpu,
   data: ArrayBufferView,
@@ -97,7 +138,8 @@ export function variableFrom(
     category = 'weights',
   }: { dtype?: DType; name?: string; category?: VariableCategory } = {},
 ): Variable {
-  const variable = new Variable(name, { shape, dtype }, category).allocate(gpu);
-  variable.write(data);
+  const variable = new Variable(name, { shape, dtype }, category);
+  checkData(name, data, variable.type);
+  variable.allocate(gpu).write(data);
   return variable;
 }

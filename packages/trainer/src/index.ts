@@ -1,16 +1,11 @@
 // Configuration of a run
 export { diffConfigs, echoConfig, type ConfigChange, type ConfigEcho } from './config/config-echo.js';
 export { closest, describeValue } from './config/find-problems.js';
-export {
-  createLoraTargetFilter,
-  createPathFilter,
-  createTrainableFilter,
-  type ParamPlace,
-} from './config/path-patterns.js';
 export { planRun, type RunSchedule } from './config/plan-run.js';
 export { resolveTrainConfig } from './config/resolve-train-config.js';
 export type { RunTraining, TrainingOptions } from './config/run-types.js';
 export * from './config/train-config.js';
+export { rowFormats, type DataFormat, type DataOptions, type DataSource, type RowFormat } from './data/data-options.js';
 export * from './errors/errors.js';
 export { createSchedule, type Schedule, type ScheduleOptions, type WarmupRule } from './schedule/schedule.js';
 
@@ -30,17 +25,25 @@ export {
   type CompletionSettings,
   type CompletionTask,
 } from './objectives/completion/completion.js';
-export { imagesOf, parseRow, type RowFormat, type TextualRow } from './objectives/completion/rows.js';
+export { parseRow, type TextualRow } from './objectives/completion/rows.js';
 export {
+  describeTokenised,
   promptTokens,
   tokeniseRows,
   type CompletionExample,
+  type TokeniseCounts,
   type TokeniseOptions,
 } from './objectives/completion/tokenise.js';
 export type * from './objectives/objective.js';
-export { objectiveOf, objectives, type ObjectiveConfig } from './objectives/registry.js';
-export { hyperInput, type Optimizer } from './optimizers/optimizer.js';
-export { optimizerOf, optimizers, type OptimizerConfig, type OptimizerInput } from './optimizers/registry.js';
+export { objectiveOf, objectives, type ObjectiveConfig, type ObjectiveInput } from './objectives/registry.js';
+export { hyperInput, type Optimizer, type StepValues, type UpdateArgs } from './optimizers/optimizer.js';
+export {
+  optimizerOf,
+  optimizers,
+  type OptimizerConfig,
+  type OptimizerInput,
+  type OptimizerType,
+} from './optimizers/registry.js';
 
 // What a run tells
 export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './format/format.js';
@@ -48,6 +51,7 @@ export { combineLoggers, type RunLogger } from './metrics/logger.js';
 export { createMetricsLogger, readMetrics, readSamples } from './metrics/metrics-file.js';
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
+export type { TrainingProfile } from './metrics/training-profile.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
 export { renderLossChart } from './report/loss-chart.js';
 export { createReportLogger } from './report/report-logger.js';
@@ -78,7 +82,6 @@ export {
 export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule } from './store/save-checkpoint.js';
 
 // Data
-export { isTooDeep } from './data/json-depth.js';
 export { decodeText } from './data/decode-text.js';
 export { DatasetError, EmptyDatasetError } from './data/errors.js';
 export { epochOrder, splitRows } from './data/order.js';
@@ -91,7 +94,8 @@ export {
   type ExportedCheckpoint,
 } from './run/export/export-checkpoint.js';
 export { ExportError } from './run/export/export-run.js';
-export { judgeFit, tryFit, type Fit, type MachineMemory } from './run/prepare/check-fit.js';
+export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';
+export type { MachineMemory } from './run/machine-memory.js';
 export type { UsedKernels } from './run/prepare/choose-kernels.js';
 export { openModel, type OpenModel } from './run/prepare/open-model.js';
 export { countParameters, planModel, type ModelPlan, type StoredTypes } from './run/prepare/plan-model.js';
@@ -121,8 +125,8 @@ export {
   type Trained,
   type UpdatePlan,
 } from './run/prepare/programs.js';
-export { profileTraining, type ProfileTrainingOptions, type TrainingProfile } from './run/profile/profile-training.js';
-export { finiteSink } from './run/train/finite-sink.js';
-export { createDeviceSink } from './run/train/load-model.js';
+export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
+export { createDeviceSink } from './run/device-sink.js';
+export { finiteSink } from './run/finite-sink.js';
 export { runTraining } from './run/train/run-training.js';
 export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

@@ -14,7 +14,7 @@ export {
 } from './errors.js';
 export { type GgufFile, openGguf } from './gguf/read.js';
 export type { JsonValue } from './json-value.js';
-export { hfModelFiles } from './layout/export.js';
+export { type ExportBase, hfModelFiles } from './layout/export.js';
 export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {
@@ -26,15 +26,17 @@ export type {
   WeightTarget,
 } from './loader/types.js';
 export { openNpz, type NpzFile } from './npz/read.js';
-export { type PeftAdapter, readPeftAdapter } from './peft/read.js';
+export { doraRowScales } from './peft/dora.js';
+export { type PeftAdapter, type PeftUpdate, readPeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
 export { encodeSafetensors, safetensorsToBytes, type TensorData } from './safetensors/write.js';
 export { blobSource, bufferSource, type ByteSource } from './source/byte-source.js';
-export { type DownloadOptions, type HttpOptions, httpSource } from './source/http.js';
+export { type DownloadOptions, type HttpOptions, fetchBytes, httpSource } from './source/http.js';
 export type { HubOptions } from './source/hub.js';
 export {
+  hubIdOf,
   type ModelLocation,
   type ModelSource,
   type ModelSourceOptions,

@@ -1,4 +1,4 @@
-import { modelWeightLoader, type WeightLoader } from '@lapidary/weights';
+import { hubIdOf, modelWeightLoader, type WeightLoader } from '@lapidary/weights';
 import config from '../../../finetune/base/config.json?url';
 import weights from '../../../finetune/base/model.safetensors?url';
 import tokenizer from '../../../finetune/base/tokenizer.json?url';
@@ -30,8 +30,15 @@ export interface LoaderOptions {
 export function loaderOf(
   choice: ModelChoice,
   options: LoaderOptions = {},
-): WeightLoader & { readonly description: SavedModel; readonly baseModel: string } {
-  const about = { description: saveModel(choice), baseModel: nameOfModel(choice) };
+): WeightLoader & { readonly description: SavedModel } {
+  const baseModel = choice.kind === 'address' ? hubIdOf(choice.address) : undefined;
+  const isGguf = choice.kind === 'address' && /\.gguf\b/i.test(choice.address);
+  const about = {
+    description: saveModel(choice),
+    name: nameOfModel(choice),
+    // A GGUF says itself what it was made of.
+    ...(baseModel && !isGguf && { baseModel }),
+  };
   if (choice.kind === 'small') {
     return {
       ...about,

@@ -43,8 +43,8 @@ async function rowsOf({ name, rows, pictures }: DataChoice): Promise<File | obje
     if (!('prompt' in rest)) return rest;
     return {
       ...rest,
-      ...(rest.image !== undefined && { image: found(rest.image, line) }),
-      ...(rest.images !== undefined && { images: rest.images.map((path) => found(path, line)) }),
+      ...(rest.image && { image: found(rest.image, line) }),
+      ...(rest.images && { images: rest.images.map((path) => found(path, line)) }),
     };
   });
 }

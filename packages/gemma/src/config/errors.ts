@@ -1,3 +1,5 @@
+import { showValue } from './json.js';
+
 /** A model this package has no architecture for. */
 export class UnknownModelError extends Error {
   override readonly name = 'UnknownModelError';
@@ -19,17 +21,10 @@ export class ConfigError extends Error {
   readonly field: string;
   readonly value: unknown;
   constructor(field: string, value: unknown, problem: string) {
-    super(`Model configuration: ${field} is ${describe(value)}, ${problem}.`);
+    super(`Model configuration: ${field} is ${showValue(value)}, ${problem}.`);
     this.field = field;
     this.value = value;
   }
-}
-
-function describe(value: unknown): string {
-  if (value === undefined) return 'missing';
-  // JSON has no bigint, and a GGUF may hold one.
-  const text = typeof value === 'bigint' ? `${value}` : (JSON.stringify(value) ?? String(value));
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 /** The arrays of an npz are not those of the model that is looked for. */

@@ -8,10 +8,30 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A number, or `fallback` where the field is absent or null. @throws ConfigError */
+/** Fields that remember which of them were read: what no reader asks for must be known to change nothing. */
+export interface WatchedFields {
+  readonly fields: Fields;
+  /** Names of fields that have a value and were never read. */
+  unread(): string[];
+}
+
+/** `fields`, watched from now on. */
+export function watchFields(fields: Fields): WatchedFields {
+  const read = new Set<PropertyKey>();
+  const watched = new Proxy(fields, {
+    get(target, name) {
+      read.add(name);
+      return Reflect.get(target, name);
+    },
+  });
+  const unread = () => Object.keys(fields).filter((name) => !read.has(name) && fields[name] !== null);
+  return { fields: watched, unread };
+}
+
+/** A number, or `fallback` where the field is absent. @throws ConfigError */
 export function readNumber(fields: Fields, field: string, fallback: number): number {
   const value = fields[field];
-  if (value === undefined || value === null) return fallback;
+  if (value === undefined) return fallback;
   if (typeof value !== 'number' || !Number.isFinite(value)) throw new ConfigError(field, value, 'not a finite number');
   return value;
 }

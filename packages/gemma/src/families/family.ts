@@ -1,8 +1,8 @@
 import type { Tensor, Tree } from '@lapidary/tensor';
 import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { ChatMessage } from '../text/chat-template.js';
-import type { Layout } from './layout.js';
+import type { ChatTemplate } from '../text/chat-template.js';
+import type { HfConfig, Layout } from './layout.js';
 
 // What everything above asks of an architecture. A family is a value that says all of it; to add one is to add a folder here and
 // a line in `registry.ts`.
@@ -74,29 +74,24 @@ export interface VisionGeometry {
 
 /** How a model is spoken to. */
 export interface PromptForm {
-  /** Token ids that an answer to a plain prompt follows, beginning-of-sequence included. */
+  /**
+   * Texts that stand before a prompt in any case: `<bos>`. A prompt may begin with them, and has them once then too.
+   */
+  opening(tokenizer: Tokenizer): readonly string[];
+  /** Token ids that an answer to a plain prompt follows, beginning-of-sequence included. @throws PromptImagesError */
   encodePrompt(prompt: string, tokenizer: Tokenizer): number[];
   /** Whether the tokens of pictures and prompt see each other in both directions, as one block. */
   readonly isPrefixBidirectional: boolean;
-  /** How a conversation is written; null for a model that knows none and answers single prompts. */
-  readonly chat: ChatForm | null;
+  /** How a conversation is written where the tokenizer says nothing; null for a model that knows none and answers single prompts. */
+  readonly chatTemplate: ChatTemplate | null;
+  /** The same in Jinja, for files. */
+  readonly chatTemplateSource: string | null;
   /** Whether every row must be a prompt with at least one picture. */
   readonly needsPictures: boolean;
   /** What its rows look like, for messages: `{"prompt": "…", "completion": "…"}`. */
   readonly rowExample: string;
   /** Tokens beside the configuration's and the tokenizer's that end an answer: `<end_of_turn>`. */
   stopTokens(tokenizer: Tokenizer): readonly number[];
-}
-
-/** How a conversation becomes tokens. */
-export interface ChatForm {
-  /** Token ids of a conversation, and which of them the model is to learn: its own turns with their ends. @throws ChatTemplateError */
-  encode(
-    tokenizer: Tokenizer,
-    messages: readonly ChatMessage[],
-  ): { readonly tokens: number[]; readonly lossMask: boolean[] };
-  /** Token ids of a conversation that the model is to go on with. @throws ChatTemplateError */
-  encodePrompt(tokenizer: Tokenizer, messages: readonly ChatMessage[]): number[];
 }
 
 /** A tree of parameters as a model's functions take it; adapters stand as `lora` beside the weight of their linear. */
@@ -173,11 +168,18 @@ export interface Model<C extends ModelConfig = ModelConfig> {
     image: RgbImage,
     how: { readonly format: WeightFormat; readonly preset?: string },
   ) => Float32Array;
+  /** Says in Python how pictures are prepared: a preprocessor_config.json, for a checkpoint that came without one. */
+  readonly preprocessorConfig?: Readonly<Record<string, unknown>>;
   readonly prompt: PromptForm;
   /** What SentencePiece's model of its tokenizer may be called, where there is no tokenizer.json: `tokenizer.model`. */
   readonly tokenizerFiles: readonly string[];
   /** Path of the table of words, which is the output projection too. */
   readonly embeddingPath: string;
+  /**
+   * Path of an output projection apart from it, which `logits` goes by where the tree has one. It is none of `params`: only adapters bring
+   * it. Undefined for a model that cannot have one.
+   */
+  readonly headPath?: string;
   /** Parts that may come from files of their own, by what a loader calls them. */
   readonly parts: Readonly<Record<string, ModelPart>>;
   /** How files of a format hold the parameters; undefined where there are no such files. */
@@ -198,8 +200,8 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   logits(params: ParamTree, rows: Tensor): Tensor;
   /** Cross-entropy in nats f32 [R] of rows of the hidden stream, f32 [R, d], with `targets` i32 [R]; 0 where a target is negative. */
   tokenLosses(params: ParamTree, rows: Tensor, targets: Tensor, options?: { readonly labelSmoothing?: number }): Tensor;
-  /** The model's config.json in Hugging Face's form, without a dtype. */
-  toHf(): Record<string, unknown>;
+  /** The model's config.json in Hugging Face's form, without a dtype; in the form of `base`, the config.json of its checkpoint, if given. */
+  toHf(base?: HfConfig): Record<string, unknown>;
 }
 
 /** Where a family's configurations are read from, and everything it knows by itself. */
@@ -214,8 +216,11 @@ export interface ModelFamily<C extends ModelConfig = ModelConfig> {
   readonly towers: readonly string[];
   /** Names of ways to prepare pictures, beside the published one. */
   readonly imagePresets?: readonly string[];
-  /** From a config.json: the `model_type`s that are its own, and the reading. @throws ConfigError naming the field */
-  readonly hf?: { readonly modelTypes: readonly string[]; read(json: unknown): C };
+  /**
+   * From a config.json: the `model_type`s that are its own, and the reading, which `tell`s of fields that it leaves out of account.
+   * @throws ConfigError naming the field
+   */
+  readonly hf?: { readonly modelTypes: readonly string[]; read(json: unknown, tell?: (notice: string) => void): C };
   /** From a GGUF's metadata: the `general.architecture`s that are its own. @throws ConfigError naming the key */
   readonly gguf?: { readonly architectures: readonly string[]; read(metadata: Readonly<Record<string, unknown>>): C };
   /** From the shapes of an npz's arrays by name, which say the configuration. @throws ArrayShapesError, ConfigError */

@@ -2,7 +2,9 @@ import { UnknownModelError } from '../config/errors.js';
 import type { ModelConfig, ModelFamily } from './family.js';
 
 /** The family of a configuration. `among`: the families that count. @throws UnknownModelError */
-export function familyOf({ family }: ModelConfig, among: readonly ModelFamily[]): ModelFamily {
+export function familyOf(config: ModelConfig, among: readonly ModelFamily[]): ModelFamily {
+  // Callers without types may hand over nothing at all.
+  const family = String((config as ModelConfig | undefined | null)?.family);
   const found = among.find(({ id }) => id === family);
   if (found === undefined)
     throw new UnknownModelError(

@@ -1,6 +1,6 @@
 export type * from './family.js';
 export * from './find-family.js';
-export { withoutPrefixes, type Layout, type LayoutRule } from './layout.js';
+export { withoutPrefixes, type HfConfig, type Layout, type LayoutRule, type PythonClass } from './layout.js';
 export * from './registry.js';
 
 // What families offer by themselves.
@@ -11,7 +11,7 @@ export { gemmaConfigFromGguf } from './gemma/gguf.js';
 export { gemmaConfigFromHf, gemmaConfigToHf } from './gemma/hf.js';
 export { gemmaParamSpecs, type GemmaLayerParams, type GemmaParams, type NormParams } from './gemma/params.js';
 export { gemmaPresets, type GemmaPresetName } from './gemma/presets.js';
-export { encodeChat, renderChat } from './gemma/prompt.js';
+export { gemmaChatTemplate } from './gemma/prompt.js';
 export { checkPaliGemmaConfig, type PaliGemmaConfig } from './paligemma/config.js';
 export { paligemma } from './paligemma/family.js';
 export { paliGemmaHidden, paliGemmaImageFeatures } from './paligemma/forward.js';

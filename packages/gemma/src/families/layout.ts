@@ -12,6 +12,17 @@ export interface LayoutRule {
   readonly permute?: readonly number[];
 }
 
+/** A config.json, as it is in the file. */
+export type HfConfig = Readonly<Record<string, unknown>>;
+
+/** The Python class that opens a checkpoint. */
+export interface PythonClass {
+  /** What a module (a name of `rules` without `.weight`) is called in it; PEFT goes by it. */
+  moduleName(name: string): string;
+  /** It has modules of the same last names that are none of the model's. */
+  readonly hasOtherModules: boolean;
+}
+
 /** How one kind of checkpoint names and stores a model's parameters. */
 export interface Layout {
   readonly id: string;
@@ -22,10 +33,12 @@ export interface Layout {
   readonly ignored: RegExp;
   /** The output projection, which Gemma shares with the embedding: must be the same values where it is stored. */
   readonly tiedCopy: string;
-  /** A name of `rules` as today's writers spell it. */
-  readonly exportName: (name: string) => string;
-  /** What a module (a name of `rules` without `.weight`) is called in the Python class that opens such files; PEFT goes by it. */
-  readonly moduleName: (name: string) => string;
+  /** Those of `ignored` that an export passes on, as they are. Default none. */
+  readonly passedOn?: RegExp;
+  /** A name of `rules` as today's writers spell it; in the form of `base`, where that is given. */
+  readonly exportName: (name: string, base?: HfConfig) => string;
+  /** The class that Python opens for `base`; without it, for the model as it is published. Undefined where Python opens no such files. */
+  readonly pythonClass?: (base?: HfConfig) => PythonClass;
 }
 
 /** A tensor's or module's name without what eras have put before it. */

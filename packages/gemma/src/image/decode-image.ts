@@ -23,6 +23,8 @@ export async function decodeImage(
 ): Promise<RgbImage> {
   const isBlob = source instanceof Blob;
   const file = name ?? (isBlob && 'name' in source && typeof source.name === 'string' ? source.name : 'image');
+  if (!isBlob && !(source instanceof Uint8Array) && !(source instanceof ArrayBuffer))
+    throw new ImageError(file, 'not-a-picture', 'a picture must be given as a Uint8Array, an ArrayBuffer or a Blob.');
   let bytes: Uint8Array;
   try {
     bytes = source instanceof Uint8Array ? source : new Uint8Array(isBlob ? await source.arrayBuffer() : source);

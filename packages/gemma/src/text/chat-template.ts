@@ -1,75 +1,54 @@
-import type { Tokenizer } from './tokenizer.js';
+import {
+  ChatTemplateError,
+  type ChatMessage,
+  type ChatTools,
+  checkTools,
+  messagesForTemplate,
+} from './chat-message.js';
 
-/** One turn of a conversation. */
-export interface ChatMessage {
-  /** `assistant` is another word for `model`. */
-  readonly role: 'system' | 'user' | 'model' | 'assistant';
-  readonly content: string;
-}
-
-/** Messages that a chat template cannot express: which one, and why. */
-export class ChatTemplateError extends Error {
-  override readonly name = 'ChatTemplateError';
-  /** Index of the message, or −1 for the whole. */
-  readonly index: number;
-  constructor(index: number, message: string) {
-    super(message);
-    this.index = index;
-  }
-}
-
-/**
- * The messages as turns that user and model take, the user first; a system message goes before the first user turn.
- * @throws ChatTemplateError naming the message
- */
-export function takeTurns(messages: readonly ChatMessage[]): ChatMessage[] {
-  if (messages.length === 0) throw new ChatTemplateError(-1, 'there are no messages');
-  const [first, ...rest] = messages as [ChatMessage, ...ChatMessage[]];
-  const turns = first.role === 'system' ? rest : [...messages];
-  const offset = messages.length - turns.length;
-  if (turns.length === 0) throw new ChatTemplateError(0, 'a system message needs a user message after it');
-  turns.forEach(({ role, content }, i) => {
-    const expected = i % 2 === 0 ? 'user' : 'model';
-    const found = role === 'assistant' ? 'model' : role;
-    if (typeof content !== 'string')
-      throw new ChatTemplateError(i + offset, `message ${i + offset + 1} has no text content`);
-    if (found !== expected) {
-      throw new ChatTemplateError(
-        i + offset,
-        `message ${i + offset + 1} is from '${role}', but user and model must take turns, the user first: expected '${expected}'`,
-      );
-    }
-  });
-  if (first.role !== 'system') return turns;
-  const [opening, ...others] = turns as [ChatMessage, ...ChatMessage[]];
-  return [{ role: 'user', content: `${first.content.trim()}\n\n${opening.content}` }, ...others];
-}
-
-/** What a template of a conversation takes beside its turns. */
+/** What a template of a conversation takes beside its messages. */
 export interface TemplateOptions {
+  /** Texts of the special tokens. */
   readonly bosToken: string;
   readonly eosToken: string;
-  /** End with the opening of the model's turn. */
-  readonly addGenerationPrompt: boolean;
+  /** End with the opening of the model's turn. Default false. */
+  readonly addGenerationPrompt?: boolean;
+  readonly tools?: ChatTools;
 }
 
-/** Turns as one text, special tokens included. @throws ChatTemplateError where the template fails */
-export type ChatTemplate = (turns: readonly ChatMessage[], options: TemplateOptions) => string;
+/** A conversation as one text, special tokens included. */
+export interface RenderedChat {
+  readonly text: string;
+  /** What the model says, [from, to) in the text, where the template marks it with `{% generation %}`. */
+  readonly generated?: readonly (readonly [from: number, to: number])[];
+}
+
+/** Messages as one text. @throws ChatTemplateError where the template fails, or cannot express them */
+export type ChatTemplate = (messages: readonly ChatMessage[], options: TemplateOptions) => RenderedChat;
+
+// Characters that no text has: the last of Unicode's private planes.
+const opening = '\u{10fffc}';
+const closing = '\u{10fffd}';
+/** JavaScript takes U+FEFF for a blank, which templates would trim; Python does not. */
+const byteOrderMark = '\u{10fffb}';
 
 /**
- * The template of a Jinja source. One that cannot be read throws ChatTemplateError when it is to render: the model it came with is of
- * use without conversations too.
+ * The template of a Jinja source (https://huggingface.co/docs/transformers/chat_templating). One that cannot be read throws
+ * ChatTemplateError when it is to render: the model it came with is of use without conversations too.
  */
 export async function compileChatTemplate(source: string): Promise<ChatTemplate> {
   // Loaded here: a model without a template of its own needs no Jinja.
-  const { Template } = await import('@huggingface/jinja');
-  let template: InstanceType<typeof Template> | undefined;
-  return (turns, { bosToken, eosToken, addGenerationPrompt }) => {
+  const { boundedTemplate } = await import('./bounded-template.js');
+  let template: ReturnType<typeof boundedTemplate> | undefined;
+  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools }) => {
+    checkTools(tools, source);
+    const given = messagesForTemplate(messages, source);
+    let text: string;
     try {
-      template ??= new Template(source);
-      return template.render({
-        // Templates call the model `assistant`.
-        messages: turns.map(({ role, content }) => ({ role: role === 'model' ? 'assistant' : role, content })),
+      template ??= boundedTemplate(withMarks(source));
+      text = template({
+        messages: hideByteOrderMarks(given),
+        tools: hideByteOrderMarks(tools ?? null),
         bos_token: bosToken,
         eos_token: eosToken,
         add_generation_prompt: addGenerationPrompt,
@@ -77,36 +56,67 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
     } catch (error) {
       throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
     }
+    return withoutMarks(text.replaceAll(byteOrderMark, '\ufeff'));
   };
 }
 
+function hideByteOrderMarks<T>(value: T): T {
+  const text = JSON.stringify(value);
+  return text.includes('\ufeff') ? (JSON.parse(text.replaceAll('\ufeff', byteOrderMark)) as T) : value;
+}
+
+/** Jinja sources of a model that has one template, or another for conversations with tools. */
+export interface ChatTemplates {
+  readonly default: string;
+  readonly toolUse?: string;
+}
+
 /**
- * Token ids of a conversation's text, and which of them the model is to learn: what stands between `opening` and `closing`, the closing
- * included. Both must begin and end with tokens of their own: the ids of the parts are then those of the whole.
+ * The templates that a tokenizer_config.json has in `chat_template`: one, or a list of `{ name, template }`, of which transformers takes
+ * `tool_use` for conversations with tools and `default` for others; undefined where there is none.
+ * @throws ChatTemplateError for a list without a default, and for what is neither
  */
-export function encodeTurns(
-  tokenizer: Tokenizer,
-  text: string,
-  { opening, closing }: { readonly opening: string; readonly closing: string },
-): { tokens: number[]; lossMask: boolean[] } {
-  const tokens: number[] = [];
-  const lossMask: boolean[] = [];
-  const push = (part: string, learn: boolean) => {
-    for (const id of tokenizer.encode(part, { addSpecialTokens: false })) {
-      tokens.push(id);
-      lossMask.push(learn);
-    }
-  };
-  let rest = text;
-  for (;;) {
-    const start = rest.indexOf(opening);
-    if (start < 0) break;
-    const from = start + opening.length;
-    const end = rest.indexOf(closing, from);
-    push(rest.slice(0, from), false);
-    push(end < 0 ? rest.slice(from) : rest.slice(from, end + closing.length), true);
-    rest = end < 0 ? '' : rest.slice(end + closing.length);
+export function chatTemplatesOf(chatTemplate: unknown): ChatTemplates | undefined {
+  if (chatTemplate === undefined || chatTemplate === null) return undefined;
+  if (typeof chatTemplate === 'string') return { default: chatTemplate };
+  const named = new Map<unknown, unknown>(
+    Array.isArray(chatTemplate) ? chatTemplate.map((each) => [each?.name, each?.template]) : [],
+  );
+  const source = named.get('default');
+  const toolUse = named.get('tool_use');
+  if (typeof source !== 'string')
+    throw new ChatTemplateError(
+      -1,
+      "tokenizer_config.json: chat_template is neither a text nor a list of {name, template} with one named 'default'",
+    );
+  return { default: source, ...(typeof toolUse === 'string' && { toolUse }) };
+}
+
+/**
+ * The library takes `{% generation %}` for nothing; here it writes a mark. As a block, not an expression, so that the lines and spaces
+ * around it are treated as before.
+ */
+function withMarks(source: string): string {
+  return source.replaceAll(
+    /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g,
+    (_, left: string, end: string | undefined, right: string) =>
+      `{%${left} if true %}${end === undefined ? opening : closing}{% endif ${right}%}`,
+  );
+}
+
+function withoutMarks(text: string): RenderedChat {
+  const generated: [number, number][] = [];
+  let plain = '';
+  let from: number | undefined;
+  for (const part of text.split(/([\u{10fffc}\u{10fffd}])/u)) {
+    if (part === opening) from = plain.length;
+    else if (part === closing) {
+      if (from === undefined)
+        throw new ChatTemplateError(-1, 'the chat template ends a generation that it did not begin');
+      generated.push([from, plain.length]);
+      from = undefined;
+    } else plain += part;
   }
-  push(rest, false);
-  return { tokens, lossMask };
+  if (from !== undefined) throw new ChatTemplateError(-1, 'the chat template begins a generation that it does not end');
+  return generated.length === 0 ? { text: plain } : { text: plain, generated };
 }

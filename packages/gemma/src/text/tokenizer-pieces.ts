@@ -13,6 +13,41 @@ export interface Pieces {
   readonly byteFallback: boolean;
   /** Jinja source. */
   readonly chatTemplate?: unknown;
+  /** Whether a text begins with the bos piece. Default true. */
+  readonly addBos?: boolean;
+}
+
+/** Tokens that stand for no text, whatever kind a file gives them: some files call these ordinary pieces, which texts are then cut into. */
+const controlTokens: readonly string[] = [
+  '<pad>',
+  '<eos>',
+  '<bos>',
+  '<mask>',
+  '<start_of_turn>',
+  '<end_of_turn>',
+  '<start_of_image>',
+  '<end_of_image>',
+  '<image_soft_token>',
+];
+
+/** The kinds of the pieces, right where a file is wrong. */
+function kindsOf({ tokens, kinds, special }: Pieces): number[] {
+  const control = new Set([...controlTokens, tokens[special.bos], tokens[special.eos], tokens[special.pad]]);
+  return tokens.map((token, id) => {
+    if (id === special.unk) return pieceKind.unknown;
+    return control.has(token) ? pieceKind.control : kinds[id]!;
+  });
+}
+
+/** The files of a tokenizer in Hugging Face's form, as what is to be JSON. */
+export interface TokenizerFiles {
+  readonly 'tokenizer.json': object;
+  readonly 'tokenizer_config.json': object;
+}
+
+/** The tokenizer of files. @throws TokenizerError */
+export function tokenizerFromFiles(files: TokenizerFiles): Promise<Tokenizer> {
+  return tokenizerFromJson(files['tokenizer.json'], files['tokenizer_config.json']);
 }
 
 /**
@@ -20,8 +55,9 @@ export interface Pieces {
  * `<bos>`, and `<unk>`, are found in texts, which SentencePiece itself does not do.
  * @throws TokenizerError
  */
-export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
-  const { tokens, kinds, special, byteFallback, chatTemplate } = pieces;
+export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
+  const { tokens, special, byteFallback, chatTemplate, addBos = true } = pieces;
+  const kinds = kindsOf(pieces);
   const text = (name: keyof Pieces['special']) => {
     const token = tokens[special[name]];
     if (token === undefined)
@@ -38,12 +74,21 @@ export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
       { id, content, single_word: false, lstrip: false, rstrip: false, normalized: !isSpecial, special: isSpecial },
     ];
   });
+  const bos = text('bos');
+  const opening = { SpecialToken: { id: bos, type_id: 0 } };
   const tokenizerJson = {
     version: '1.0',
     added_tokens: added,
     normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
     pre_tokenizer: null,
-    post_processor: null,
+    post_processor: addBos
+      ? {
+          type: 'TemplateProcessing',
+          single: [opening, { Sequence: { id: 'A', type_id: 0 } }],
+          pair: [opening, { Sequence: { id: 'A', type_id: 0 } }, opening, { Sequence: { id: 'B', type_id: 0 } }],
+          special_tokens: { [bos]: { id: bos, ids: [special.bos], tokens: [bos] } },
+        }
+      : null,
     decoder: {
       type: 'Sequence',
       decoders: [
@@ -62,19 +107,29 @@ export async function tokenizerFromPieces(pieces: Pieces): Promise<Tokenizer> {
       byte_fallback: byteFallback,
       ignore_merges: false,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: mergesOf(pieces),
+      merges: mergesOf({ ...pieces, kinds }),
     },
   };
-  return tokenizerFromJson(tokenizerJson, {
-    bos_token: text('bos'),
+  const config = {
+    // As it stands in tokenizer.json.
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    bos_token: bos,
     eos_token: text('eos'),
     pad_token: text('pad'),
-    chat_template: chatTemplate,
-  });
+    unk_token: text('unk'),
+    add_bos_token: addBos,
+    add_eos_token: false,
+    clean_up_tokenization_spaces: false,
+    ...(typeof chatTemplate === 'string' && { chat_template: chatTemplate }),
+  };
+  return { 'tokenizer.json': tokenizerJson, 'tokenizer_config.json': config };
 }
 
 /** Never made by joining others: named in text or written for a byte, and pieces that a vocabulary leaves out. */
 const neverJoined: readonly number[] = [pieceKind.unknown, pieceKind.control, pieceKind.unused, pieceKind.byte];
+
+/** Sum of the squares of the pieces' lengths, which is the work of taking them apart: some 16 million for Gemma's 262,144 pieces. */
+const mostWork = 2 ** 28;
 
 /**
  * SentencePiece joins the two neighbours whose joined piece scores best. As a list of merges: every way to make a piece of two
@@ -83,6 +138,11 @@ const neverJoined: readonly number[] = [pieceKind.unknown, pieceKind.control, pi
 function mergesOf({ tokens, scores, kinds }: Pieces): [string, string][] {
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const merges: { left: number; right: number; score: number }[] = [];
+  const work = tokens.reduce((sum, { length }) => sum + length ** 2, 0);
+  if (work > mostWork)
+    throw new TokenizerError(
+      `the pieces of its vocabulary are too long, up to ${tokens.reduce((most, { length }) => Math.max(most, length), 0)} characters`,
+    );
   tokens.forEach((token, id) => {
     if (neverJoined.includes(kinds[id]!)) return;
     // Splits fall between code points, never inside a surrogate pair.

@@ -1,5 +1,5 @@
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
-import { pieceKind, tokenizerFromPieces } from './tokenizer-pieces.js';
+import { pieceKind, type TokenizerFiles, tokenizerFilesFromPieces, tokenizerFromFiles } from './tokenizer-pieces.js';
 
 /** Numbers of the fields that are read. Source: https://github.com/google/sentencepiece, `src/sentencepiece_model.proto`. */
 const modelField = { piece: 1, trainer: 2, normalizer: 3, denormalizer: 5 } as const;
@@ -15,6 +15,12 @@ const bpe = 2;
  * @throws TokenizerError
  */
 export async function tokenizerFromSentencePiece(bytes: Uint8Array): Promise<Tokenizer> {
+  return tokenizerFromFiles(tokenizerFilesFromSentencePiece(bytes));
+}
+
+/** The same as files in Hugging Face's form. @throws TokenizerError */
+export function tokenizerFilesFromSentencePiece(bytes: Uint8Array): TokenizerFiles {
+  if (!(bytes instanceof Uint8Array)) throw new TokenizerError('a SentencePiece model must be given as a Uint8Array');
   const tokens: string[] = [];
   const scores: number[] = [];
   const kinds: number[] = [];
@@ -50,7 +56,7 @@ export async function tokenizerFromSentencePiece(bytes: Uint8Array): Promise<Tok
     return id;
   };
   const unk = special('unk', pieceKind.unknown);
-  return tokenizerFromPieces({
+  return tokenizerFilesFromPieces({
     tokens,
     scores,
     kinds,

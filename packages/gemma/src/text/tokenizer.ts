@@ -1,11 +1,15 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
-import { type ChatTemplate, compileChatTemplate } from './chat-template.js';
+import { isFields } from '../config/fields.js';
+import { showValue } from '../config/json.js';
+import { byteRunDecoder } from './byte-runs.js';
+import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
+import { checkTokenizerJson } from './check-tokenizer-json.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
   /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first. */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
-  /** Special tokens are left out unless `skipSpecialTokens` is false. */
+  /** Special tokens are left out unless `skipSpecialTokens` is false; ids that are no words always. */
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
   readonly vocabSize: number;
   readonly bosId: number;
@@ -15,8 +19,14 @@ export interface Tokenizer {
   tokenId(token: string): number | undefined;
   /** Jinja source of the chat template that came with the model. */
   readonly chatTemplate?: string;
-  /** Renders by it. */
+  /** Writes conversations by it; see `renderChat`. */
   readonly applyChatTemplate?: ChatTemplate;
+}
+
+/** The texts of special tokens, as templates take them. */
+export function specialTexts(tokenizer: Tokenizer): { readonly bosToken: string; readonly eosToken: string } {
+  const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
+  return { bosToken: textOf(tokenizer.bosId), eosToken: textOf(tokenizer.eosId) };
 }
 
 /** A tokenizer file that cannot be used: what is wrong with it. */
@@ -24,43 +34,51 @@ export class TokenizerError extends Error {
   override readonly name = 'TokenizerError';
 }
 
-type Json = Record<string, unknown>;
-
-/** A special token's text, which configs write as a string or as `{ content }`. */
-function tokenText(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  const content = (value as Json | null | undefined)?.content;
-  return typeof content === 'string' ? content : undefined;
+/** A special token's text, which configs write as a string or as `{ content }`; undefined where there is none. @throws TokenizerError */
+function tokenText(value: unknown, field: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  const text = isFields(value) ? value['content'] : value;
+  if (typeof text === 'string') return text;
+  throw new TokenizerError(`tokenizer_config.json: ${field} is ${showValue(value)}, not the text of a token`);
 }
 
 /**
- * A tokenizer from the contents of `tokenizer.json` and, if there is one, `tokenizer_config.json`.
- * @throws TokenizerError
+ * A tokenizer from what `tokenizer.json` and, if there is one, `tokenizer_config.json` hold, parsed: a BPE model with texts replaced by
+ * texts around it, as all Gemma's are.
+ * @throws TokenizerError naming the field
  */
 export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
-  const config = tokenizerConfigJson as Json;
+  const checked = checkTokenizerJson(tokenizerJson, (problem) => {
+    throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
+  });
+  if (!isFields(tokenizerConfigJson))
+    throw new TokenizerError(`tokenizer_config.json holds ${showValue(tokenizerConfigJson)}, not an object`);
+  const config = tokenizerConfigJson;
+  const listed = config['additional_special_tokens'] ?? [];
+  if (!Array.isArray(listed))
+    throw new TokenizerError(`tokenizer_config.json: additional_special_tokens is ${showValue(listed)}, not a list`);
+  const additional = listed.flatMap((token: unknown) => tokenText(token, 'additional_special_tokens') ?? []);
   // Loaded here: what needs no texts need not load it.
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   let library: LibraryTokenizer;
   try {
-    library = new Library(tokenizerJson as object, config);
+    // Nothing else of the configuration: the library would have fields of other models change texts.
+    library = new Library(checked, { additional_special_tokens: additional });
   } catch (error) {
     throw new TokenizerError(`tokenizer.json cannot be read: ${(error as Error).message}`);
   }
   const special = (key: string, names: readonly string[]): number => {
-    for (const name of [tokenText(config[key]), ...names]) {
+    for (const name of [tokenText(config[key], key), ...names]) {
       const id = name === undefined ? undefined : library.token_to_id(name);
       if (id !== undefined) return id;
     }
     throw new TokenizerError(`tokenizer.json has no ${key.replace('_', ' ')} (looked for ${names.join(', ')})`);
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
-  const { chat_template: chatTemplate } = config;
-  const template =
-    typeof chatTemplate === 'string'
-      ? { chatTemplate, applyChatTemplate: await compileChatTemplate(chatTemplate) }
-      : undefined;
-  return {
+  const templates = chatTemplatesOf(config.chat_template);
+  const added = library.get_added_tokens_decoder();
+  const withByteRuns = byteRunDecoder(tokenizerJson as object, (id) => added.get(id)?.special === true);
+  const tokenizer: Tokenizer = {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
     padId: special('pad_token', ['<pad>', '<unk>']),
@@ -69,13 +87,26 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
       const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },
-    decode: (ids, { skipSpecialTokens = true } = {}) =>
-      ids.length === 0
-        ? ''
-        : library.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+    decode: (ids, { skipSpecialTokens = true } = {}) => {
+      // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.
+      const known = ids.filter((id) => library.id_to_token(id) !== undefined);
+      const decode = (some: number[]) =>
+        library.decode(some, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+      if (known.length === 0) return '';
+      return withByteRuns === undefined ? decode(known) : withByteRuns(known, { skip: skipSpecialTokens, decode });
+    },
     tokenId: (token) => library.token_to_id(token),
-    ...template,
   };
+  return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
+}
+
+/** The tokenizer with another chat template. */
+export async function withChatTemplate(tokenizer: Tokenizer, templates: ChatTemplates): Promise<Tokenizer> {
+  const plain = await compileChatTemplate(templates.default);
+  const withTools = templates.toolUse === undefined ? plain : await compileChatTemplate(templates.toolUse);
+  const applyChatTemplate: ChatTemplate = (messages, options) =>
+    ((options.tools?.length ?? 0) > 0 ? withTools : plain)(messages, options);
+  return { ...tokenizer, chatTemplate: templates.default, applyChatTemplate };
 }
 
 /** Tells text as tokens come, holding back bytes of a character that is not complete yet. */

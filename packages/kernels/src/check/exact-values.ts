@@ -23,11 +23,17 @@ export function bf16(values: Float32Array): { values: Float32Array; bytes: Uint8
 /** Where the f16 scales of a block lie. */
 const scalesAt: Record<QuantDType, readonly number[]> = {
   q4_0: [0],
+  q4_1: [0, 2],
   q5_0: [0],
+  q5_1: [0, 2],
   q8_0: [0],
+  q2_k: [80, 82],
+  q3_k: [108],
   q4_k: [0, 2],
   q5_k: [0, 2],
   q6_k: [208],
+  iq4_nl: [0],
+  iq4_xs: [0],
 };
 
 /** Blocks of random quants. Their scales are powers of two, so that every value is exact in f32. */

@@ -6,6 +6,7 @@ import { attentionForward, attentionWorkspaceBytes } from '../attention/attentio
 import { convert, dequantise } from '../quant/convert.js';
 import { crossEntropyChunkBackward, crossEntropyChunkForward, crossEntropyFinish } from '../loss/cross-entropy.js';
 import { elementwise } from '../elementwise/elementwise.js';
+import { quantDTypes } from '../dtype.js';
 import { embeddingGather } from '../embedding/embedding.js';
 import { geglu, gegluBackward } from '../activation/geglu.js';
 import type { KernelCall, Operand } from '../kernel-call.js';
@@ -506,7 +507,7 @@ const reductions: readonly KernelCase[] = [
 ];
 
 const conversions: readonly KernelCase[] = [
-  ...(['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'] as const).map(
+  ...quantDTypes.map(
     (from): KernelCase => ({
       kernel: 'dequantise',
       what: from,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { QuantDType } from '../dtype.js';
+import { quantDTypes } from '../dtype.js';
 import { embeddingGather, embeddingScatterAdd } from './embedding.js';
 import { embeddingGatherReference, embeddingScatterAddReference } from '../reference/embedding.js';
 import { runKernels } from '../run-kernels.js';
@@ -33,7 +33,7 @@ test.each([
   expect(relativeError(found, embeddingGatherReference(table.values, ids, { dim, vocab, scale }))).toBeLessThan(2e-7);
 });
 
-test.each(['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'] as QuantDType[])('gather from %s blocks', async (dtype) => {
+test.each(quantDTypes)('gather from %s blocks', async (dtype) => {
   const gpu = await testGpu();
   const { rows: vocab, dim, values, bytes } = await ggufBlocks(dtype);
   const ids = [5, 0, 3, 6, 1];

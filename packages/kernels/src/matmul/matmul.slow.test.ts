@@ -1,6 +1,6 @@
 import { baselineProfile } from '@lapidary/gpu';
 import { describe, expect, test } from 'vitest';
-import type { QuantDType } from '../dtype.js';
+import { quantDTypes } from '../dtype.js';
 import { matmul } from './matmul.js';
 import { matmulReference } from '../reference/matmul.js';
 import { runKernels } from '../run-kernels.js';
@@ -11,7 +11,6 @@ import { emptyOutput, randomArray, readF32, relativeError, testGpu, upload, uplo
 import { bindingFaults, withBindingLimit } from '../testing/tiny-profile.js';
 import { hasQuads } from '../variants.js';
 
-const quantised: QuantDType[] = ['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'];
 const epilogues: Partial<MatmulCase>[] = [
   { bias: true },
   { bias: true, activation: 'gelu' },
@@ -61,7 +60,7 @@ describe('K shared out among workgroups', () => {
     await checkInfinityStays({ m: 24, n: 72, k: 600, ...order, variant });
   });
   test('B in bf16', () => checkMatmul({ m: 20, n: 136, k: 1200, transposeB: true, dtype: 'bf16', variant }));
-  test.each(quantised)('B in %s', async (dtype) => {
+  test.each(quantDTypes)('B in %s', async (dtype) => {
     await checkQuantised({ dtype, m: 5, rows: 2, transposeB: true, times: 7, variant });
     await checkQuantised({ dtype, m: 5, rows: 600, transposeB: false, times: 100, variant });
   });
@@ -121,7 +120,7 @@ describe.each(['bf16', 'f16'] as const)('B in %s', (dtype) => {
   ])('$m × $n × $k, transposed: $transposeB', (c) => checkMatmul({ ...c, dtype }));
 });
 
-describe.each(quantised)('B in %s', (dtype) => {
+describe.each(quantDTypes)('B in %s', (dtype) => {
   // Six rows as written, or two rows three times as long.
   test.each([
     { rows: 6, transposeB: true, firstRow: 0 },
@@ -196,13 +195,13 @@ describe.each([
     variant: 'workgroup64',
     vectors: { m: 72, n: 80, k: 40 },
     odd: { m: 67, n: 69, k: 35 },
-    blocks: ['q4_0', 'q8_0', 'q5_k'],
+    blocks: ['q4_0', 'q4_1', 'q8_0', 'q5_k', 'q3_k', 'iq4_nl'],
   },
   {
     variant: 'sliced',
     vectors: { m: 8, n: 24, k: 264 },
     odd: { m: 7, n: 13, k: 261 },
-    blocks: ['q5_0', 'q4_k', 'q6_k'],
+    blocks: ['q5_0', 'q5_1', 'q2_k', 'q4_k', 'q6_k', 'iq4_xs'],
   },
 ] as const)('$variant', ({ variant, vectors, odd, blocks }) => {
   test.each(orders)('A transposed: $transposeA, B transposed: $transposeB', async (order) => {

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { fixtureBytes, fixtureTensors } from '../../../../test/support/safetensors-fixture.js';
 import { dequantise } from './convert.js';
-import type { QuantDType } from '../dtype.js';
+import { quantDTypes } from '../dtype.js';
 import { dequantiseReference } from '../reference/dequantise.js';
 import { runKernels } from '../run-kernels.js';
 import { emptyOutput, readF32, testGpu, uploadBytes } from '../testing/test-gpu.js';
@@ -17,7 +17,7 @@ async function blockBytes(type: string): Promise<Uint8Array> {
   return bytes.slice(8 + length + start, 8 + length + end);
 }
 
-it.each<QuantDType>(['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'])('dequantises %s as gguf does', async (type) => {
+it.each(quantDTypes)('dequantises %s as gguf does', async (type) => {
   const gpu = await testGpu();
   const values = (await fixtureTensors(file)).get(`${type}.values`)!.data;
   const bytes = await blockBytes(type);

@@ -32,8 +32,18 @@ function fourOrFiveBitK(b: Block, at: number, fifthBit: (value: number, subBlock
   });
 }
 
+/** Value i of 256 pairs of bits: two halves of 128, in each of which 32 bytes hold four runs of 32. */
+const twoBits = (q: Block, i: number) => (q[(i >> 7) * 32 + (i & 31)]! >> (((i >> 5) & 3) * 2)) & 3;
+
+/** What the codes of IQ4_NL and IQ4_XS stand for. */
+const iq4Values = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
+
 const formats: Record<QuantDType, { blockBytes: number; decode: (b: Block) => number[] }> = {
   q4_0: { blockBytes: 18, decode: (b) => range(32).map((i) => half(b, 0) * (nibble(b[2 + (i & 15)]!, i >> 4) - 8)) },
+  q4_1: {
+    blockBytes: 20,
+    decode: (b) => range(32).map((i) => half(b, 0) * nibble(b[4 + (i & 15)]!, i >> 4) + half(b, 2)),
+  },
   q5_0: {
     blockBytes: 22,
     decode: (b) =>
@@ -42,7 +52,35 @@ const formats: Record<QuantDType, { blockBytes: number; decode: (b: Block) => nu
         return half(b, 0) * (nibble(b[6 + (i & 15)]!, i >> 4) + 16 * fifth - 16);
       }),
   },
+  q5_1: {
+    blockBytes: 24,
+    decode: (b) =>
+      range(32).map((i) => {
+        const fifth = (b[4 + (i >> 3)]! >> (i & 7)) & 1;
+        return half(b, 0) * (nibble(b[8 + (i & 15)]!, i >> 4) + 16 * fifth) + half(b, 2);
+      }),
+  },
   q8_0: { blockBytes: 34, decode: (b) => range(32).map((i) => half(b, 0) * signed(b[2 + i]!)) },
+  q2_k: {
+    blockBytes: 84,
+    decode: (b) =>
+      range(256).map((i) => {
+        const q = twoBits(b.subarray(16), i);
+        const both = b[i >> 4]!;
+        return half(b, 80) * nibble(both, 0) * q - half(b, 82) * nibble(both, 1);
+      }),
+  },
+  q3_k: {
+    blockBytes: 110,
+    decode: (b) =>
+      range(256).map((i) => {
+        const third = (b[i & 31]! >> (i >> 5)) & 1;
+        // Scale number s: the low four bits of all in 8 bytes, then the high two in 4.
+        const s = i >> 4;
+        const scale = nibble(b[96 + (s & 7)]!, s >> 3) + 16 * ((b[104 + (s & 3)]! >> (2 * (s >> 2))) & 3);
+        return half(b, 108) * (scale - 32) * (twoBits(b.subarray(32), i) + 4 * third - 4);
+      }),
+  },
   q4_k: { blockBytes: 144, decode: (b) => fourOrFiveBitK(b, 16, () => 0) },
   q5_k: { blockBytes: 176, decode: (b) => fourOrFiveBitK(b, 48, (i, sub) => (b[16 + i]! >> sub) & 1) },
   q6_k: {
@@ -55,6 +93,20 @@ const formats: Record<QuantDType, { blockBytes: number; decode: (b: Block) => nu
         const high = (b[128 + part * 32 + j]! >> (run * 2)) & 3;
         const scale = signed(b[192 + part * 8 + run * 2 + (j >> 4)]!);
         return half(b, 208) * scale * (low + 16 * high - 32);
+      }),
+  },
+  iq4_nl: {
+    blockBytes: 18,
+    decode: (b) => range(32).map((i) => half(b, 0) * iq4Values[nibble(b[2 + (i & 15)]!, i >> 4)]!),
+  },
+  iq4_xs: {
+    blockBytes: 136,
+    decode: (b) =>
+      range(256).map((i) => {
+        const sub = i >> 5;
+        const high = ((b[2]! | (b[3]! << 8)) >> (2 * sub)) & 3;
+        const scale = nibble(b[4 + (sub >> 1)]!, sub & 1) + 16 * high - 32;
+        return half(b, 0) * scale * iq4Values[nibble(b[8 + sub * 16 + (i & 15)]!, (i >> 4) & 1)]!;
       }),
   },
 };

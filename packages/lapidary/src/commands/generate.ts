@@ -36,7 +36,8 @@ export async function generate(
   const onText = (text: string) => {
     if (!isJson) context.out(text);
   };
-  const result = await context.engine.generate(request, { onText, signal: context.signal });
+  const onNotice = (notice: string) => context.err(`${notice}\n`);
+  const result = await context.engine.generate(request, { onText, onNotice, signal: context.signal });
   if (isJson) context.out(`${JSON.stringify(result)}\n`);
   else {
     context.out('\n');
@@ -105,22 +106,26 @@ const rowForms: Readonly<Record<RowsForm, { readonly chat: boolean; readonly row
   mixed: { chat: true, rows: 'The adapter was trained on rows of several forms' },
 };
 
-/** Whether the prompt goes into the chat template: as the flags say, else as the adapter was trained, which is told. */
-async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context: CliContext): Promise<boolean> {
+/** Whether the prompt goes into the chat template: as the flags say, else as the adapter was trained, which is told; else as the model came. */
+async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context: CliContext): Promise<boolean | null> {
   if (raw && chat)
     throw new UsageError({
       message: 'Give one of --raw and --chat.',
       hint: 'lapidary generate --help shows all options.',
     });
-  if (raw || chat || adapter === undefined) return raw !== true;
+  if (raw || chat) return raw !== true;
+  if (adapter === undefined) return null;
   const rowsForm = await readRowsForm(adapter, context);
   const form = (rowsForm && rowForms[rowsForm]) ?? {
-    chat: true,
+    chat: null,
     rows: `There is no ${runFile} beside the adapter, so what it was trained on is not known`,
   };
-  const used = form.chat
-    ? 'the prompt goes into the chat template (--raw continues it as it stands)'
-    : 'the prompt is continued as it stands (--chat puts it into the chat template)';
+  const used =
+    form.chat === null
+      ? 'the prompt goes into the chat template if the model came with one (--chat, --raw)'
+      : form.chat
+        ? 'the prompt goes into the chat template (--raw continues it as it stands)'
+        : 'the prompt is continued as it stands (--chat puts it into the chat template)';
   context.err(`${form.rows}: ${used}.\n`);
   return form.chat;
 }

@@ -14,6 +14,7 @@ export async function inspect(model: string, values: InspectValues, context: Cli
     context.out(`${JSON.stringify(found)}\n`);
     return;
   }
+  for (const notice of found.notices) context.err(`Note: ${notice}\n`);
   const byType = new Map<string, { count: number; bytes: number }>();
   for (const { dtype, bytes } of found.tensors) {
     const sum = byType.get(dtype) ?? { count: 0, bytes: 0 };

@@ -62,6 +62,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       family: 'gemma3',
       parameters: 10,
       bytes: 36,
+      notices: [],
       config: { hiddenSize: 640 },
       tensors: [
         { name: 'token_embd.weight', dtype: 'q8_0', shape: [2, 3], bytes: 24 },

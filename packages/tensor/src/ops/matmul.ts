@@ -109,25 +109,31 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 export interface LinearParams {
   readonly weight: Tensor;
   readonly bias?: Tensor;
-  /** a [rank, in] and b [out, rank], f32: y += scale · (x·aᵀ)·bᵀ (Hu et al. 2021, arXiv:2106.09685). */
-  readonly lora?: { readonly a: Tensor; readonly b: Tensor };
+  /**
+   * a [rank, in] and b [out, rank], f32: y += scale · (x·aᵀ)·bᵀ (Hu et al. 2021, arXiv:2106.09685). With `rowScale` f32 [out], what weight
+   * and update give together is multiplied by it, before the bias (Liu et al. 2024, arXiv:2402.09353).
+   */
+  readonly lora?: { readonly a: Tensor; readonly b: Tensor; readonly rowScale?: Tensor };
 }
 
-/** y = x·Wᵀ (+ bias) (+ scale · dropout(x)·aᵀ·bᵀ). x: f32 […, in] → […, out]. */
+/** y = (x·Wᵀ (+ scale · dropout(x)·aᵀ·bᵀ)) (· rowScale) (+ bias). x: f32 […, in] → […, out]. */
 export function linear(
   x: Tensor,
   { weight, bias, lora }: LinearParams,
   { loraScale = 1, loraInput = x }: { loraScale?: number; loraInput?: Tensor } = {},
 ): Tensor {
   let y = matmul(x, weight, { transposeB: true });
-  if (bias) y = addBias(y, bias);
+  const rowScale = lora?.rowScale;
+  if (bias && !rowScale) y = addBias(y, bias);
   if (lora)
     y = matmul(matmul(loraInput, lora.a, { transposeB: true }), lora.b, {
       transposeB: true,
       alpha: loraScale,
       residual: y,
     });
-  return y;
+  if (!rowScale) return y;
+  y = mul(y, rowScale);
+  return bias ? addBias(y, bias) : y;
 }
 
 function addBias(y: Tensor, bias: Tensor): Tensor {

@@ -1,4 +1,3 @@
-import { loraTargets } from '@lapidary/gemma';
 import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from './train-config.js';
 
@@ -7,16 +6,11 @@ export type ConfigEcho = { readonly [key: string]: JsonValue };
 
 /** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves, URLs without secrets. */
 export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
-  const { lora } = config;
-  const isAll = lora !== null && !(lora.targets instanceof RegExp) && namesAll(lora.targets);
-  return toJson(isAll ? { ...config, lora: { ...lora, targets: 'all' } } : config) as ConfigEcho;
+  return toJson(config) as ConfigEcho;
 }
 
 /** What was every linear when `lora.targets` was still written down as a list of names. */
 const onceAll = 'qProj,kProj,vProj,oProj,gateProj,upProj,downProj,outProj,fc1,fc2,projector'.split(',');
-
-/** Whether these are all linears that there are: which ones a model has is its family's to say, and more may come. */
-const namesAll = (targets: readonly unknown[]) => loraTargets.every((name) => targets.includes(name));
 
 /** An echo with `lora.targets` as today's are written. */
 function withAllNamed(echo: ConfigEcho): ConfigEcho {

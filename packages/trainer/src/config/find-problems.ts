@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { isTooDeep } from '../data/json-depth.js';
 import type { ConfigProblem } from '../errors/errors.js';
+import { otherNames } from './other-names.js';
 
 /** A value as short text: `'cosin'`, `-1`, `nothing`, `a list of 3`, `an object with open`. */
 export function describeValue(value: unknown): string {
@@ -9,7 +9,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (value instanceof RegExp || typeof value === 'bigint') return String(value);
   if (Array.isArray(value)) {
-    const json = isTooDeep(value) ? '' : (JSON.stringify(value) ?? '');
+    // Of lists in lists only how many: they may be deep without end.
+    const json = value.length <= 8 && value.every(isPlain) ? JSON.stringify(value) : '';
     return json !== '' && json.length <= 40 ? json : `a list of ${value.length}`;
   }
   if (typeof value === 'object' && value !== null) {
@@ -19,11 +20,13 @@ export function describeValue(value: unknown): string {
   return String(value);
 }
 
+const isPlain = (value: unknown) => value === null || ['string', 'number', 'boolean'].includes(typeof value);
+
 /** The problems that a schema finds, fields that it does not know included. Its messages say what is allowed. */
 export function findProblems(schema: v.GenericSchema, input: unknown): ConfigProblem[] {
   const result = v.safeParse(schema, input);
   const issues = result.success ? [] : result.issues.map((issue) => problemOf(issue, schema));
-  return [...issues, ...findUnknownFields(schema, input, '')];
+  return [...issues, ...findUnknownFields(schema, input, '', pathsOf(schema))];
 }
 
 function problemOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema): ConfigProblem {
@@ -41,25 +44,50 @@ function problemOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema): Config
   return { path: path.join('.'), found: describeValue(issue.input), allowed };
 }
 
-function findUnknownFields(schema: unknown, input: unknown, prefix: string): ConfigProblem[] {
+function findUnknownFields(schema: unknown, input: unknown, prefix: string, all: readonly string[]): ConfigProblem[] {
   const parts = unwrap(schema, input);
   if (Array.isArray(input)) {
     const { item } = parts ?? {};
-    return item === undefined ? [] : input.flatMap((value, i) => findUnknownFields(item, value, `${prefix}${i}.`));
+    return item === undefined ? [] : input.flatMap((value, i) => findUnknownFields(item, value, `${prefix}${i}.`, all));
   }
   const entries = parts?.entries;
   if (!entries || typeof input !== 'object' || input === null) return [];
   return Object.entries(input).flatMap(([key, value]) => {
     const path = prefix + key;
-    if (key in entries) return findUnknownFields(entries[key], value, `${path}.`);
+    if (Object.hasOwn(entries, key)) return findUnknownFields(entries[key], value, `${path}.`, all);
     if (value === undefined) return [];
-    const near = closest(key, Object.keys(entries));
+    const near = closest(key, Object.keys(entries)) ?? elsewhere(path, all);
     const whose = parts.chosen === undefined ? '' : ` of ${parts.chosen}`;
     const allowed = near
       ? `no such field; did you mean \`${near}\`?`
       : `no such field${whose}; there are ${Object.keys(entries).join(', ')}`;
     return [{ path, found: describeValue(value), allowed }];
   });
+}
+
+/** Letters and digits of a name: `learning_rate` and `learningRate` are alike. */
+const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/** The field of another object, or of another name, that is meant: `optimizer.learningRate` for `lr`. */
+function elsewhere(wrong: string, all: readonly string[]): string | undefined {
+  const name = plain(wrong.split('.').at(-1)!);
+  const named = Object.hasOwn(otherNames, name) ? otherNames[name] : undefined;
+  const others = all.filter((path) => path !== wrong);
+  return (
+    others.find((path) => path === named) ??
+    others.find((path) => [path.split('.').at(-1)!, path].map(plain).includes(name))
+  );
+}
+
+/** Paths of all fields that there are, those of every option of a `variant` included. */
+function pathsOf(schema: unknown, prefix = ''): string[] {
+  let inner = schema as SchemaParts | undefined;
+  while (inner?.wrapped) inner = inner.wrapped as SchemaParts;
+  const shapes = (inner?.options as readonly SchemaParts[] | undefined) ?? [inner ?? {}];
+  const paths = shapes.flatMap(({ entries = {} }) =>
+    Object.entries(entries).flatMap(([key, field]) => [prefix + key, ...pathsOf(field, `${prefix}${key}.`)]),
+  );
+  return [...new Set(paths)];
 }
 
 interface SchemaParts {

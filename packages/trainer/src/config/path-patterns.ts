@@ -1,3 +1,4 @@
+import { linearOf } from '@lapidary/gemma';
 import type { PathPattern, ResolvedTrainConfig } from './train-config.js';
 
 /** A pattern as a RegExp that matches whole paths. */
@@ -7,11 +8,6 @@ export function compilePathPattern(pattern: PathPattern): RegExp {
     part === '**' ? '.*' : part === '*' ? '[^.]*' : `\\${part}`,
   );
   return new RegExp(`^${source}$`);
-}
-
-/** One RegExp that matches the whole paths that any of the patterns matches. */
-export function joinPathPatterns(patterns: readonly PathPattern[]): RegExp {
-  return new RegExp(patterns.map((pattern) => compilePathPattern(pattern).source).join('|'));
 }
 
 /** Whether any of the patterns matches the whole path. */
@@ -46,9 +42,6 @@ export function createTrainableFilter({
   return ({ path, isAdapter }) => (lora ? isAdapter : isNamed(path)) && !isFrozen(path);
 }
 
-/** The path of a linear, which an adapter stands beside: that of its weight without `.weight`. */
-export const linearOf = ({ path }: Pick<ParamPlace, 'path'>): string => path.replace(/\.weight$/, '');
-
 /** Whether a linear, by the place of its weight, gets an adapter. */
 export function createLoraTargetFilter({
   targets,
@@ -63,7 +56,7 @@ export function createLoraTargetFilter({
     return pattern
       ? pattern.test(linear)
       : (towers as readonly string[]).includes(tower) &&
-          (targets as readonly string[]).includes(linear.slice(linear.lastIndexOf('.') + 1));
+          (targets === 'all' || (targets as readonly string[]).includes(linear.slice(linear.lastIndexOf('.') + 1)));
   };
 }
 

@@ -10,7 +10,7 @@ export interface TrainingOptions {
   readonly logger?: RunLogger;
   /** When it fires, the step under way is finished, a checkpoint saved and TrainingInterruptedError thrown. */
   readonly signal?: AbortSignal;
-  /** Where the run's files go; by default the folder `config.outDir` (Node). */
+  /** Where the run's files go; by default the folder `config.outDir`; in a page one of its private file system (OPFS). */
   readonly store?: FileStore;
   /** An open device; by default the best one is opened, and destroyed at the end. */
   readonly gpu?: Gpu;

@@ -4,7 +4,8 @@ import * as v from 'valibot';
 import { objectiveSchema } from '../objectives/registry.js';
 import { optimizerSchema } from '../optimizers/registry.js';
 import { choice, flag, integer, listOf, orNull, real, text, withDefault } from './rules.js';
-import type { DataSource, PathPattern } from './train-config.js';
+import { rowFormats, type DataSource } from '../data/data-options.js';
+import type { PathPattern } from './train-config.js';
 
 const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
 const patterns = listOf<PathPattern>(
@@ -21,7 +22,7 @@ const source = v.custom<DataSource>(
 export const dataSchema = v.object(
   {
     source,
-    format: withDefault(choice(['auto', 'completion', 'messages', 'text']), 'auto'),
+    format: withDefault(choice(['auto', ...rowFormats]), 'auto'),
     lossOn: withDefault(choice(['completion', 'all']), 'completion'),
     tooLong: withDefault(choice(['error', 'truncate', 'skip']), 'error'),
   },
@@ -59,15 +60,16 @@ const loraSchema = v.object(
     rslora: withDefault(flag, false),
     dropout: withDefault(real({ min: 0, below: 1 }), 0),
     targets: withDefault(
-      v.custom<readonly LoraTarget[] | RegExp>(
+      v.custom<'all' | readonly LoraTarget[] | RegExp>(
         (value) =>
+          value === 'all' ||
           value instanceof RegExp ||
           (Array.isArray(value) &&
             value.length > 0 &&
             value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
-        `a RegExp of paths, or a list of ${targetNames}`,
+        `'all', a RegExp of paths, or a list of ${targetNames}`,
       ),
-      loraTargets,
+      'all',
     ),
     towers: withDefault(
       listOf<Tower>((value) => towers.includes(value as Tower), `a list of ${towers.map((t) => `'${t}'`).join(', ')}`, {

@@ -1,6 +1,7 @@
 import type { ImagePreset, LoraTarget, Tower } from '@lapidary/gemma';
 import type { MatmulPrecision } from '@lapidary/gpu';
 import type { WeightLoader } from '@lapidary/weights';
+import type { DataOptions, DataSource } from '../data/data-options.js';
 import type { ObjectiveConfig, ObjectiveInput } from '../objectives/registry.js';
 import type { OptimizerConfig, OptimizerInput } from '../optimizers/registry.js';
 import type { WarmupRule } from '../schedule/schedule.js';
@@ -10,21 +11,6 @@ import type { WarmupRule } from '../schedule/schedule.js';
  * text without a dot and `**` for any text; a RegExp must match the whole path.
  */
 export type PathPattern = string | RegExp;
-
-export type DataFormat = 'auto' | 'completion' | 'messages' | 'text';
-
-/** A path or URL, a file at hand, or rows in memory. */
-export type DataSource = string | Blob | readonly object[];
-
-export interface DataOptions {
-  readonly source: DataSource;
-  /** `auto`: told from the fields of the first row. */
-  readonly format: DataFormat;
-  /** Which tokens count in the loss; `completion` is everything for rows of plain text. */
-  readonly lossOn: 'completion' | 'all';
-  /** What to do with a row of more than `maxLength` tokens. */
-  readonly tooLong: 'error' | 'truncate' | 'skip';
-}
 
 /** Parameters that learn at another rate, or decay at another. The first group that a parameter is in counts. */
 export interface ParamGroup {
@@ -56,9 +42,9 @@ export interface LoraConfig {
   readonly rslora: boolean;
   /** Chance that an input of the adapter is zeroed in training. */
   readonly dropout: number;
-  /** Names of linears, or a pattern of their paths in whatever tower. */
-  readonly targets: readonly LoraTarget[] | RegExp;
-  /** Where linears named by `targets` are adapted. */
+  /** All linears, those of these names, or a pattern of their paths in whatever tower. */
+  readonly targets: 'all' | readonly LoraTarget[] | RegExp;
+  /** Where linears are adapted, but for a pattern. */
   readonly towers: readonly Tower[];
   /** Indices of layers; null for all. */
   readonly layers: readonly number[] | null;

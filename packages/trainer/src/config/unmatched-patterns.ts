@@ -1,6 +1,7 @@
 import type { ConfigProblem } from '../errors/errors.js';
 import { editDistance } from './find-problems.js';
-import { compilePathPattern, createLoraTargetFilter, linearOf, type ParamPlace } from './path-patterns.js';
+import { linearOf } from '@lapidary/gemma';
+import { compilePathPattern, createLoraTargetFilter, type ParamPlace } from './path-patterns.js';
 import type { PathPattern, ResolvedTrainConfig } from './train-config.js';
 
 /** What a model has that patterns can name. */
@@ -38,7 +39,7 @@ export function findUnmatched(
   else if (reached.length === 0)
     problems.push({
       path: 'lora.targets',
-      found: `${lora.targets.join(', ')}, which the model does not have in ${lora.towers.join(', ')}`,
+      found: `${[lora.targets].flat().join(', ')}, which the model does not have in ${lora.towers.join(', ')}`,
       allowed: `linears of the model, such as ${linears.slice(0, 1).map(linearOf).join()}`,
     });
   const layers = [...new Set(reached.flatMap(({ layer }) => layer ?? []))];

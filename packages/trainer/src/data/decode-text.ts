@@ -1,7 +1,15 @@
 import { DatasetError } from './errors.js';
 
-/** The text of a data file: UTF-8 and nothing else. @throws DatasetError naming the first line that is not */
+/** Bytes of a data file: longer texts do not fit into one string of JavaScript. */
+export const largestText = 500_000_000;
+
+/** The text of a data file: UTF-8 and nothing else. @throws DatasetError naming the first line that is not; for more than 500 MB */
 export function decodeText(bytes: Uint8Array, file: string): string {
+  if (bytes.length > largestText)
+    throw new DatasetError({
+      file,
+      message: `this file has ${bytes.length} bytes; at most ${largestText} are read. Use fewer rows.`,
+    });
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

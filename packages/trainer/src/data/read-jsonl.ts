@@ -1,3 +1,4 @@
+import { parseJson } from '@lapidary/gemma';
 import { DatasetError, EmptyDatasetError } from './errors.js';
 
 /** Makes a row of a value on a line. @throws DatasetError */
@@ -14,7 +15,7 @@ export function readJsonl<R>(text: string, file: string, parse: RowParser<R>): R
       if (content === '') return;
       let value: unknown;
       try {
-        value = JSON.parse(content);
+        value = parseJson(content);
       } catch (error) {
         const at = Number(/position (\d+)/.exec((error as Error).message)?.[1] ?? 0);
         const excerpt = content.slice(Math.max(0, at - 20), at + 20);

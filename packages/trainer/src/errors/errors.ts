@@ -90,24 +90,36 @@ export class ResumeMismatchError extends Error {
   }
 }
 
-/** A file of a run that says nothing of it: `run.json`, `metrics.jsonl`, `samples.jsonl`, with something else in it. */
+/** A `run.json` that says nothing of a run: cut short, or of another kind. */
 export class RunFileError extends Error {
   override readonly name = 'RunFileError';
   readonly location: string;
-  readonly file: string;
   readonly reason: string;
-  readonly hint: string;
+  readonly hint = 'Train into another folder, or pass `overwrite` to start again in this one.';
+  constructor({ location, reason }: { location: string; reason: string }, options?: ErrorOptions) {
+    super(`run.json in ${location} cannot be used: ${reason}.`, options);
+    this.location = location;
+    this.reason = reason;
+  }
+}
+
+/** A line of `metrics.jsonl` or `samples.jsonl` that is none of a run's: changed by hand, or damaged. */
+export class RunRecordsError extends Error {
+  override readonly name = 'RunRecordsError';
+  readonly location: string;
+  readonly file: string;
+  /** Counts from 1. */
+  readonly line: number;
+  readonly reason: string;
+  readonly hint = 'Put the line right or take it out: nothing is computed from it.';
   constructor(
-    { location, file = 'run.json', reason }: { location: string; file?: string; reason: string },
+    { location, file, line, reason }: { location: string; file: string; line: number; reason: string },
     options?: ErrorOptions,
   ) {
-    super(`${file} in ${location} cannot be used: ${reason}.`, options);
+    super(`${file}:${line} in ${location} cannot be used: ${reason}.`, options);
     this.location = location;
     this.file = file;
-    this.hint =
-      file === 'run.json'
-        ? 'Train into another folder, or pass `overwrite` to start again in this one.'
-        : `It is a record that nothing is computed from: without it (move ${file} elsewhere) the run goes on, and its report begins there.`;
+    this.line = line;
     this.reason = reason;
   }
 }

@@ -1,6 +1,6 @@
+import { parseJson } from '@lapidary/gemma';
 import * as v from 'valibot';
-import { isTooDeep } from '../data/json-depth.js';
-import { RunFileError } from '../errors/errors.js';
+import { RunRecordsError } from '../errors/errors.js';
 import { metricsFile, samplesFile, summaryFile } from '../store/file-names.js';
 import { readText, type FileStore } from '../store/file-store.js';
 import type { RunLogger } from './logger.js';
@@ -30,71 +30,65 @@ export function createMetricsLogger(store: FileStore): RunLogger {
   };
 }
 
-const number = v.number();
-/** JSON has no NaN and no infinity: what was one is null in a file of an earlier version. */
-const measured = v.pipe(
-  v.nullable(number),
-  v.transform((value) => value ?? Number.NaN),
-);
-const step = v.pipe(number, v.safeInteger(), v.minValue(0));
-
-const stepSchema: v.GenericSchema<unknown, StepRecord> = v.looseObject({
-  step,
-  epoch: number,
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** JSON has no NaN: what was one is null in a file. */
+const measured = v.nullable(v.number());
+const stepSchema = v.looseObject({
+  step: count,
+  epoch: measured,
   loss: measured,
-  evalLoss: v.nullable(number),
-  learningRate: number,
+  evalLoss: measured,
+  learningRate: measured,
   gradNorm: measured,
   tokensPerSecond: measured,
-  stepMs: number,
-  peakBytes: number,
-  metrics: v.exactOptional(v.record(v.string(), measured)),
+  stepMs: measured,
+  peakBytes: measured,
+  metrics: v.optional(v.record(v.string(), measured)),
 });
-
-const sampleSchema: v.GenericSchema<unknown, SampleRecord> = v.looseObject({
-  step,
+const sampleSchema = v.looseObject({
+  step: count,
   id: v.string(),
   prompt: v.string(),
   answer: v.string(),
   expected: v.nullable(v.string()),
-  pictures: v.exactOptional(v.array(v.string())),
+  pictures: v.optional(v.array(v.string())),
 });
 
 /**
  * The steps in `metrics.jsonl`; none where the file is missing. A last line that was cut short is left out.
- * @throws RunFileError for a line that is something else
+ * @throws RunRecordsError naming a line that is no step
  */
-export const readMetrics = (store: FileStore) => readLines(store, metricsFile, stepSchema);
-/** The answers in `samples.jsonl`; as `readMetrics`. @throws RunFileError */
-export const readSamples = (store: FileStore) => readLines(store, samplesFile, sampleSchema);
+export const readMetrics = (store: FileStore) => readLines<StepRecord>(store, metricsFile, stepSchema);
 
-async function readLines<T>(
-  store: FileStore,
-  file: string,
-  schema: v.GenericSchema<unknown, T>,
-): Promise<readonly T[]> {
+/**
+ * The answers in `samples.jsonl`; none where the file is missing. A last line that was cut short is left out.
+ * @throws RunRecordsError naming a line that is no answer
+ */
+export const readSamples = (store: FileStore) => readLines<SampleRecord>(store, samplesFile, sampleSchema);
+
+async function readLines<T>(store: FileStore, file: string, schema: v.GenericSchema): Promise<readonly T[]> {
   const files = await store.list(file);
   if (!files.some(({ name }) => name === file)) return [];
-  const lines = (await readText(store, file)).split('\n');
   const records: T[] = [];
-  for (const [i, line] of lines.entries()) {
-    if (line.trim() === '') continue;
-    const fail = (problem: string): never => {
-      throw new RunFileError({ location: store.location, file, reason: `line ${i + 1} ${problem}` });
+  const lines = (await readText(store, file)).split('\n');
+  lines.forEach((line, i) => {
+    if (line.trim() === '') return;
+    const fail = (reason: string, cause?: unknown): never => {
+      throw new RunRecordsError({ location: store.location, file, line: i + 1, reason }, { cause });
     };
-    let json: unknown;
+    let record: unknown;
     try {
-      json = JSON.parse(line);
-    } catch {
-      // The newest line has no end where its writer was stopped.
-      if (i === lines.length - 1) break;
-      fail('is no JSON');
+      record = parseJson(line);
+    } catch (cause) {
+      if (i === lines.length - 1) return;
+      fail('is no JSON', cause);
     }
-    const parsed = isTooDeep(json) ? undefined : v.safeParse(schema, json);
-    if (parsed?.success) records.push(parsed.output);
-    else fail(`is no record of this kind${parsed === undefined ? '' : describe(parsed.issues[0])}`);
-  }
+    const parsed = v.safeParse(schema, record);
+    if (!parsed.success) {
+      const [issue] = parsed.issues;
+      fail(`${v.getDotPath(issue) ?? 'the line'}: ${issue.message}`);
+    }
+    records.push(record as T);
+  });
   return records;
 }
-
-const describe = (issue: v.BaseIssue<unknown>) => `: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}`;

@@ -1,4 +1,4 @@
-import { createTextStream, Generator, planGeneration, type GenerationPlan } from '@lapidary/gemma';
+import { createTextStream, Generator, planGeneration, stopTokensOf, type GenerationPlan } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { RunLogger } from '../metrics/logger.js';
 import type { SampleContext, SamplePlan } from './objective.js';
@@ -50,7 +50,7 @@ async function answerAll(gpu: Gpu, plan: GenerationPlan, asked: Asked): Promise<
   if (tokenizer === undefined) return;
   const { logger, signal } = told;
   await logger.onPhase?.({ name: 'Answering held-out rows' });
-  const stopTokens = [...model.eosTokenIds, tokenizer.eosId, ...model.prompt.stopTokens(tokenizer)];
+  const stopTokens = stopTokensOf(model, tokenizer);
   const generator = new Generator(gpu, plan);
   try {
     for (const prompt of prompts) {

@@ -2,7 +2,7 @@ import type { ForwardOptions, Model, ParamTree, Tokenizer, WeightFormat } from '
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import type { HostInputs, InputsOf, InputTypes, Tensor } from '@lapidary/tensor';
 import type { ObjectEntries } from 'valibot';
-import type { DataOptions } from '../config/train-config.js';
+import type { DataOptions } from '../data/data-options.js';
 import type { RunLogger } from '../metrics/logger.js';
 
 /** A row as it was read, and the line it stands on (or its number in a list). */

@@ -1,5 +1,5 @@
 import { copySpeed, type KernelTime } from '@lapidary/tensor';
-import type { TrainingProfile } from '../run/profile/profile-training.js';
+import type { TrainingProfile } from '../metrics/training-profile.js';
 import { formatAdapter, formatBytes } from '../format/format.js';
 
 /** A profile as text: what was measured, and a table of its kernels, slowest first. Columns from `numbersFrom` on are numbers. */

@@ -1,6 +1,6 @@
 import { sumByKernel, type DispatchTime } from '@lapidary/tensor';
 import { expect, test } from 'vitest';
-import type { TrainingProfile } from '../run/profile/profile-training.js';
+import type { TrainingProfile } from '../metrics/training-profile.js';
 import { profileTable } from './profile-table.js';
 import { renderProfile } from './render-profile.js';
 import { familyOf } from './timeline.js';

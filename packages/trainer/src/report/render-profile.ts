@@ -1,5 +1,5 @@
 import { sumByKernel } from '@lapidary/tensor';
-import type { TrainingProfile } from '../run/profile/profile-training.js';
+import type { TrainingProfile } from '../metrics/training-profile.js';
 import { html, Html } from './html.js';
 import { formatPercent, profileTable, type ProfileTable } from './profile-table.js';
 import { style } from './style.js';

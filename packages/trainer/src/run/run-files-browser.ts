@@ -3,7 +3,7 @@ import { DatasetError } from '../data/errors.js';
 import { fetchImage } from '../data/fetch-image.js';
 import type { FileStore } from '../store/file-store.js';
 import { openOpfsStore } from '../store/opfs-store.js';
-import type { MachineMemory } from './prepare/check-fit.js';
+import type { MachineMemory } from './machine-memory.js';
 
 /** The store of a run's output folder: a folder of the page's private file system. */
 export function openRunStore(outDir: string): Promise<FileStore> {

@@ -1,22 +1,27 @@
+import { parseJson } from '@lapidary/gemma';
 import type { JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
-import { isTooDeep } from '../data/json-depth.js';
 import { sha256OfText } from './sha256.js';
 
+export const checkpointFolder = 'checkpoints';
+
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const tensorsPattern = new RegExp(`^${checkpointFolder}/step-\\d{8,}\\.[0-9a-f]{8}\\.safetensors$`);
+/** Its state is JSON since the text is. */
 const manifestSchema = v.object({
   format: v.literal('lapidary-checkpoint-1'),
   /** Optimizer steps done. */
   step: count,
-  tensors: v.object({ file: v.string(), bytes: count, sha256: v.string() }),
-  /** It was parsed from JSON. */
-  state: v.custom<JsonValue>(() => true),
+  tensors: v.object({
+    file: v.pipe(v.string(), v.regex(tensorsPattern, 'is no file of a checkpoint')),
+    bytes: count,
+    sha256: v.string(),
+  }),
+  state: v.custom<JsonValue>((value) => value !== undefined),
 });
 
 /** What a checkpoint's JSON file says. A checkpoint exists when this file does and everything in it is true. */
 export type CheckpointManifest = v.InferOutput<typeof manifestSchema>;
-
-export const checkpointFolder = 'checkpoints';
 
 export function manifestName(step: number): string {
   return `${checkpointFolder}/step-${String(step).padStart(8, '0')}.json`;
@@ -36,18 +41,18 @@ export function formatManifest(manifest: CheckpointManifest): string {
 
 /** The manifest in a text, or why it is none. */
 export function parseManifest(text: string): CheckpointManifest | { readonly reason: string } {
-  let parsed: { sha256?: unknown; checkpoint?: CheckpointManifest };
+  let parsed: { sha256?: unknown; checkpoint?: unknown } | null;
   try {
-    parsed = JSON.parse(text) as typeof parsed;
+    parsed = parseJson(text) as typeof parsed;
   } catch {
     return { reason: 'is not JSON (cut short?)' };
   }
-  const checkpoint = parsed?.checkpoint;
-  if (checkpoint?.format !== 'lapidary-checkpoint-1') return { reason: 'is no checkpoint of this format' };
-  if (isTooDeep(checkpoint) || parsed.sha256 !== sha256OfText(JSON.stringify(checkpoint)))
+  const checkpoint = v.safeParse(manifestSchema, parsed?.checkpoint);
+  if (!checkpoint.success) {
+    const [issue] = checkpoint.issues;
+    return { reason: `is no checkpoint of this format (${v.getDotPath(issue) ?? 'checkpoint'}: ${issue.message})` };
+  }
+  if (parsed?.sha256 !== sha256OfText(JSON.stringify(parsed?.checkpoint)))
     return { reason: 'does not have the SHA-256 it names: the file was changed' };
-  const manifest = v.safeParse(manifestSchema, checkpoint);
-  if (manifest.success) return manifest.output;
-  const issue = manifest.issues[0];
-  return { reason: `is no checkpoint of this format: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}` };
+  return checkpoint.output;
 }

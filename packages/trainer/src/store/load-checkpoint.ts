@@ -1,5 +1,5 @@
 import type { DType } from '@lapidary/kernels';
-import { dtypeOf, openSafetensors, type ByteSource, type JsonValue } from '@lapidary/weights';
+import { dtypeOf, openSafetensors, WeightDTypeError, type ByteSource, type JsonValue } from '@lapidary/weights';
 import { CheckpointCorruptError, StoredFileMissingError } from '../errors/errors.js';
 import { manifestName, parseManifest, type CheckpointManifest } from './checkpoint-manifest.js';
 import { readText, type FileStore } from './file-store.js';
@@ -99,11 +99,15 @@ async function openTensors(
   };
   const { tensors } = await openSafetensors(source);
   return new Map(
-    [...tensors].map(([name, { type, shape, offset, byteLength }]) => [
-      name,
-      // Only the writer's own types: the file has the hash that it was written with.
-      { dtype: dtypeOf(type)!, shape, byteLength, read: () => source.read(offset, byteLength) },
-    ]),
+    [...tensors].map(([name, { type, shape, offset, byteLength }]) => {
+      const dtype = dtypeOf(type);
+      if (dtype === undefined)
+        throw new WeightDTypeError(
+          { file, tensor: name, dtype: type },
+          `is stored as ${type}, as no checkpoint has it.`,
+        );
+      return [name, { dtype, shape, byteLength, read: () => source.read(offset, byteLength) }];
+    }),
   );
 }
 

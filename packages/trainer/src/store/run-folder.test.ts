@@ -99,8 +99,8 @@ test.each([
   ['{"format":"lapidary-run-1"}', /config: /],
   ['{"format":"lapidary-run-1","config":3}', /config: /],
   ['{"format":"lapidary-run-1","config":{},"rows":3}', /rows: /],
-  [`{"format":"lapidary-run-1","config":{"lora":${tooDeep}}}`, /nested too deep/],
-  [tooDeep, /nested too deep/],
+  [`{"format":"lapidary-run-1","config":{"lora":${tooDeep}}}`, /no JSON/],
+  [tooDeep, /no JSON/],
 ])('a run.json that says nothing of a run is refused (case %#)', async (text, message) => {
   const store = createMemoryStore();
   await prepareRunFolder(store, neither);

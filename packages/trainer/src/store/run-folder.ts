@@ -1,14 +1,15 @@
+import { parseJson } from '@lapidary/gemma';
 import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
-import { isTooDeep } from '../data/json-depth.js';
 import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
+import { rowFormats } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
-const rowsForms = ['messages', 'completion', 'text', 'mixed'] as const;
+const rowsForms = [...rowFormats, 'mixed'] as const;
 const jsonSchema: v.GenericSchema<JsonValue> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(jsonSchema), v.record(v.string(), jsonSchema)]),
 );
@@ -16,7 +17,7 @@ const runSchema = v.looseObject({
   format: v.literal('lapidary-run-1'),
   config: v.record(v.string(), jsonSchema),
   rows: v.optional(v.picklist(rowsForms)),
-  /** What an adapter of the run names as its base. */
+  /** What an adapter of the run names as its base, where that was given. */
   baseModel: v.optional(v.string()),
 });
 
@@ -35,11 +36,10 @@ export function parseRunFile(text: string, location: string): RunFile {
   let json: unknown;
   try {
     // Runs of earlier versions wrote URLs as they were given.
-    json = JSON.parse(withoutSecrets(text));
+    json = parseJson(withoutSecrets(text));
   } catch (cause) {
     throw new RunFileError({ location, reason: 'is no JSON: cut short?' }, { cause });
   }
-  if (isTooDeep(json)) throw new RunFileError({ location, reason: 'its lists and objects are nested too deep' });
   const parsed = v.safeParse(runSchema, json);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
@@ -110,7 +110,10 @@ export async function prepareRunFolder(
       );
     else notices.push(...(await compareWithSaved(store, config, entries, resumeFrom !== null)));
   }
-  await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config, baseModel }, null, 2)}\n`);
+  await store.write(
+    runFile,
+    `${JSON.stringify({ format: 'lapidary-run-1', config, baseModel: baseModel && withoutSecrets(baseModel) }, null, 2)}\n`,
+  );
   return { resumes, notices };
 }
 

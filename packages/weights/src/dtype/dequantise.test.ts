@@ -1,4 +1,4 @@
-import type { DType } from '@lapidary/kernels';
+import { quantDTypes } from '@lapidary/kernels/dtype';
 import { describe, expect, it } from 'vitest';
 import { fixtureSources } from '../../../../test/support/fixture-sources.js';
 import { openSafetensors } from '../safetensors/read.js';
@@ -7,7 +7,7 @@ import { dequantise } from './dequantise.js';
 import { f16ToNumber, numberToBf16, numberToF16 } from './floats.js';
 
 describe('dequantise', () => {
-  it.each(['q4_0', 'q5_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k'] as DType[])('%s as gguf-py reads it', async (dtype) => {
+  it.each(quantDTypes)('%s as gguf-py reads it', async (dtype) => {
     const [blocks] = await fixtureSources('gguf/blocks.safetensors');
     const { tensors } = await openSafetensors(blocks!);
     const read = (name: string) =>

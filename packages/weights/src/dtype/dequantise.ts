@@ -1,4 +1,4 @@
-import { byteLength, type DType, dtypeInfo } from '@lapidary/kernels/dtype';
+import { byteLength, type DType, dtypeInfo, type QuantDType } from '@lapidary/kernels/dtype';
 import { f16ToNumber } from './floats.js';
 
 type BlockReader = (block: DataView, values: Float32Array) => void;
@@ -63,6 +63,29 @@ const q4_0: BlockReader = (block, values) => {
   }
 };
 
+/** d, m f16, 32 4-bit codes: d·q + m. */
+const q4_1: BlockReader = (block, values) => {
+  const d = f16(block, 0);
+  const m = f16(block, 2);
+  for (let j = 0; j < 16; j++) {
+    const byte = block.getUint8(4 + j);
+    values[j] = low(byte) * d + m;
+    values[j + 16] = high(byte) * d + m;
+  }
+};
+
+/** d, m f16, 32 fifth bits, 32 4-bit codes: d·q + m. */
+const q5_1: BlockReader = (block, values) => {
+  const d = f16(block, 0);
+  const m = f16(block, 2);
+  const fifth = block.getUint32(4, true);
+  for (let j = 0; j < 16; j++) {
+    const byte = block.getUint8(8 + j);
+    values[j] = (low(byte) | (((fifth >>> j) & 1) << 4)) * d + m;
+    values[j + 16] = (high(byte) | (((fifth >>> (j + 16)) & 1) << 4)) * d + m;
+  }
+};
+
 /** d f16, 32 fifth bits, 32 4-bit codes. */
 const q5_0: BlockReader = (block, values) => {
   const d = f16(block, 0);
@@ -78,6 +101,34 @@ const q5_0: BlockReader = (block, values) => {
 const q8_0: BlockReader = (block, values) => {
   const d = f16(block, 0);
   for (let j = 0; j < 32; j++) values[j] = block.getInt8(2 + j) * d;
+};
+
+/** Code `j` of 256 of 2 bits in 64 bytes from `at` on: two halves, in each of which 32 bytes hold four runs of 32. */
+const twoBits = (block: DataView, at: number, j: number) =>
+  (block.getUint8(at + (j >> 7) * 32 + (j & 31)) >> (((j >> 5) & 3) * 2)) & 3;
+
+/** 16 scales and minima of 4 bits, 256 2-bit codes, d, dmin f16 last: d·scale·q − dmin·min. */
+const q2_k: BlockReader = (block, values) => {
+  const d = f16(block, 80);
+  const dmin = f16(block, 82);
+  for (let j = 0; j < 256; j++) {
+    const both = block.getUint8(j >> 4);
+    const step = Math.fround(d * low(both));
+    values[j] = Math.fround(step * twoBits(block, 16, j)) - Math.fround(dmin * high(both));
+  }
+};
+
+/** 256 third bits, 256 2-bit codes, 16 scales of 6 bits in 12 bytes, d f16 last: d·(scale − 32)·(q − 4). */
+const q3_k: BlockReader = (block, values) => {
+  const d = f16(block, 108);
+  for (let j = 0; j < 256; j++) {
+    const s = j >> 4;
+    const lower = (block.getUint8(96 + (s & 7)) >> ((s >> 3) * 4)) & 15;
+    const upper = (block.getUint8(104 + (s & 3)) >> ((s >> 2) * 2)) & 3;
+    const third = (block.getUint8(j & 31) >> (j >> 5)) & 1;
+    const scale = (lower | (upper << 4)) - 32;
+    values[j] = Math.fround(d * scale) * ((twoBits(block, 32, j) | (third << 2)) - 4);
+  }
 };
 
 /** Scale and minimum `j` of 8, 6 bits each in 12 bytes from `at` on. */
@@ -126,7 +177,49 @@ const q6_k: BlockReader = (block, values) => {
   }
 };
 
-const quantised = { q4_0, q5_0, q8_0, q4_k, q5_k, q6_k };
+/** What the 4-bit codes of IQ4_NL and IQ4_XS stand for. */
+const iq4Values = Float32Array.of(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+
+/** d f16, 32 4-bit codes of a table. */
+const iq4_nl: BlockReader = (block, values) => {
+  const d = f16(block, 0);
+  for (let j = 0; j < 16; j++) {
+    const byte = block.getUint8(2 + j);
+    values[j] = d * iq4Values[low(byte)]!;
+    values[j + 16] = d * iq4Values[high(byte)]!;
+  }
+};
+
+/** d f16, upper 2 bits of 8 scales, their lower 4, 256 4-bit codes of a table: d·(scale − 32)·value. */
+const iq4_xs: BlockReader = (block, values) => {
+  const d = f16(block, 0);
+  const upper = block.getUint16(2, true);
+  const lower = block.getUint32(4, true);
+  for (let s = 0; s < 8; s++) {
+    const scale = (((lower >>> (4 * s)) & 15) | (((upper >> (2 * s)) & 3) << 4)) - 32;
+    const step = Math.fround(d * scale);
+    for (let l = 0; l < 16; l++) {
+      const byte = block.getUint8(8 + s * 16 + l);
+      values[s * 32 + l] = step * iq4Values[low(byte)]!;
+      values[s * 32 + l + 16] = step * iq4Values[high(byte)]!;
+    }
+  }
+};
+
+const quantised: Readonly<Record<QuantDType, BlockReader>> = {
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+};
 
 /** Bytes of a tensor, or undefined where its rows are no whole number of blocks. */
 export function tensorBytes(dtype: DType, shape: readonly number[]): number | undefined {

@@ -23,8 +23,9 @@ export interface GgufHeader {
 /** Far above any real file; a corrupt count must not cost time or memory. */
 const most = {
   pairs: 100_000,
-  tensors: 10_000_000,
-  elements: 1_000_000,
+  tensors: 100_000,
+  /** Of all arrays together: a vocabulary of 262,144 has some 1.3 million. */
+  elements: 10_000_000,
   stringBytes: 10_000_000,
   dims: 8,
   depth: 4,
@@ -43,7 +44,8 @@ const smallestPair = 8 + 4 + 1;
  */
 export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): GgufHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const text = new TextDecoder();
+  // A word may begin with a byte order mark.
+  const text = new TextDecoder('utf-8', { ignoreBOM: true });
   let at = 0;
   const fail = (problem: string): never => {
     throw new WeightFileError({ file, offset: at }, `${problem} The file is corrupt or truncated.`);
@@ -98,11 +100,14 @@ export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): Gg
         return view.getFloat64(p, true);
     }
   };
+  let elements = 0;
   const value = (type: number, depth: number): unknown => {
     if (type !== arrayType) return scalar(type);
     if (depth >= most.depth) fail('arrays lie too deep within each other.');
     const element = view.getUint32(take(4), true);
     const length = count('length of an array', most.elements, element === stringType ? 8 : (typeBytes[element] ?? 1));
+    elements += length;
+    if (elements > most.elements) fail(`its arrays have more than ${most.elements} elements.`);
     const list: unknown[] = [];
     for (let i = 0; i < length; i++) list.push(value(element, depth + 1));
     return list;
@@ -112,6 +117,11 @@ export function parseGguf(bytes: Uint8Array, file: string, fileSize: number): Gg
     throw new WeightFileError({ file, offset: 0 }, 'does not start with "GGUF": it is no GGUF file.');
   }
   const version = view.getUint32(take(4), true);
+  if ((version & 0xffff) === 0 && version !== 0)
+    throw new WeightFileError(
+      { file, offset: 4 },
+      'is a big-endian GGUF, which is not supported; convert the model anew.',
+    );
   if (version !== 2 && version !== 3) fail(`version ${version} is not supported (2 and 3 are).`);
   const tensorCount = count('number of tensors', most.tensors, smallestTensorInfo);
   const pairCount = count('number of metadata entries', most.pairs, smallestPair);

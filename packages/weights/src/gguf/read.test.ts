@@ -43,6 +43,16 @@ describe('openGguf', () => {
     expect(tensors.get('b')).toMatchObject({ type: 'Q8_0', shape: [1, 32], byteLength: 34, offset: small.length - 34 });
   });
 
+  it('keeps byte order marks, which words of a vocabulary begin with', async () => {
+    const words = ['//', '\ufeff//', '\ufeff', 'a\ufeff'];
+    const file = gguf().header(0, 1).string('words').u32(9).u32(8).u64(words.length);
+    for (const word of words) {
+      const bytes = new TextEncoder().encode(word);
+      file.u64(bytes.length).text(word);
+    }
+    expect((await open(file.bytes(32))).metadata['words']).toEqual(words);
+  });
+
   it.each<[string, Uint8Array, RegExp]>([
     ['nothing', new Uint8Array(0), /header wanted/],
     ['another format', gguf().text('GGML').u32(3).bytes(40), /no GGUF file/],
@@ -135,9 +145,9 @@ describe('openGguf', () => {
   });
 
   it('names a tensor and its type where that is not supported', async () => {
-    const file = gguf().header(1, 0).tensor('blk.0.attn_q.weight', [256], 10, 0).align().bytes(84);
+    const file = gguf().header(1, 0).tensor('blk.0.attn_q.weight', [256], 16, 0).align().bytes(66);
     await expect(open(file)).rejects.toThrow(
-      /x\.gguf, tensor blk\.0\.attn_q\.weight: is stored as Q2_K\. Supported: F32/,
+      /x\.gguf, tensor blk\.0\.attn_q\.weight: is stored as IQ2_XXS\. Supported: F32/,
     );
     await expect(open(file)).rejects.toBeInstanceOf(WeightDTypeError);
   });

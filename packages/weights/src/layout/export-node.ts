@@ -3,18 +3,19 @@ import { join } from 'node:path';
 import type { Model } from '@lapidary/gemma';
 import { writeFileAtomically } from '../safetensors/write-file-node.js';
 import type { TensorData } from '../safetensors/write.js';
-import { hfModelFiles } from './export.js';
+import { type ExportBase, hfModelFiles } from './export.js';
 
 /**
- * Writes config.json and model.safetensors into `folder`, one tensor in memory at a time.
+ * Writes config.json and model.safetensors into `folder`, one tensor in memory at a time, in the form of `base` if that is given.
  * @throws as `hfModelFiles`; WeightSourceError where the folder cannot be written
  */
 export async function writeHfModel(
   folder: string,
   model: Model,
   params: ReadonlyMap<string, TensorData>,
+  base?: ExportBase,
 ): Promise<void> {
-  const files = hfModelFiles(model, params);
+  const files = hfModelFiles(model, params, base);
   await mkdir(folder, { recursive: true });
   await writeFileAtomically(join(folder, 'model.safetensors'), files['model.safetensors']);
   await writeFileAtomically(join(folder, 'config.json'), [files['config.json']]);

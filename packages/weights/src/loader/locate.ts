@@ -25,6 +25,8 @@ export interface LocatedWeight {
 export interface LocatedWeights {
   readonly weights: ReadonlyMap<string, LocatedWeight>;
   readonly ignored: readonly string[];
+  /** Those of `ignored` that are other parts of the checkpoint; see `OpenedWeights.passedOn`. */
+  readonly passedOn: readonly StoredTensor[];
   /** A stored output projection, to be compared with the embedding. */
   readonly tiedCopy: { readonly stored: StoredTensor; readonly embedding: string } | undefined;
 }
@@ -57,9 +59,12 @@ export function locate(
     weights.set(path, weight);
   }
   const ignored: string[] = [];
+  const passedOn: StoredTensor[] = [];
   const unknown: string[] = [];
-  for (const [bare, { name }] of stored) {
+  for (const [bare, tensor] of stored) {
+    const { name } = tensor;
     if (taken.has(bare) || bare === layout.tiedCopy) continue;
+    if (layout.passedOn?.test(bare)) passedOn.push(tensor);
     (layout.ignored.test(bare) ? ignored : unknown).push(name);
   }
   if (unknown.length > 0) {
@@ -75,7 +80,7 @@ export function locate(
   }
   for (const [bare, bytes] of taken) checkWholeTaken(stored.get(bare) as StoredTensor, bytes, model);
   const copy = stored.get(layout.tiedCopy);
-  return { weights, ignored, tiedCopy: copy && { stored: copy, embedding: model.embeddingPath } };
+  return { weights, ignored, passedOn, tiedCopy: copy && { stored: copy, embedding: model.embeddingPath } };
 }
 
 function byBareName(tensors: ReadonlyMap<string, StoredTensor>, layout: Layout, where: string) {

@@ -62,7 +62,8 @@ export function modelWeightLoader<C extends ModelConfig = ModelConfig>(
           return openModel<C>({
             whole,
             parts: new Map(partNames.map((name, i) => [name, others[i] as ModelSource])),
-            beside: [...sources].reverse(),
+            // The whole model's tokenizer before that of a part: a decoder's knows nothing of places and pictures.
+            beside: tokenizer === undefined ? sources : [sources.at(-1)!, ...sources.slice(0, -1)],
             close,
             options,
           });
@@ -90,20 +91,24 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   const { whole, parts, beside, close, options } = sources;
   const { families: given = knownFamilies } = options;
   const families: readonly ModelFamily[] = typeof given === 'function' ? await given() : given;
-  const container = whole && (await openContainer(whole, options.signal));
+  const notices: string[] = [];
+  const tell = (notice: string) => void notices.push(notice);
+  const container = whole && (await openContainer(whole, tell, options.signal));
   // `families` are those of C, so what they read is one.
-  const described = options.config ?? (readConfig(container!, whole!.name, families) as C);
+  const described = options.config ?? (readConfig(container!, whole!.name, families, tell) as C);
   const config = options.adjustConfig?.(described) ?? described;
   const model = familyOf(config, families).describe(config) as Model<C>;
 
-  let located: LocatedWeights = { weights: new Map(), ignored: [], tiedCopy: undefined };
+  let located: LocatedWeights = { weights: new Map(), ignored: [], passedOn: [], tiedCopy: undefined };
   if (container && whole) {
     const layout = layoutOf(model, container.format, whole.name);
     located = locate(container.tensors, layout, model, whole.name);
   }
-  for (const [name, source] of parts) located = await withPart(located, { model, name, source, families, options });
+  for (const [name, source] of parts)
+    located = await withPart(located, { model, name, source, families, options, tell });
   const name = [whole, ...parts.values()].flatMap((source) => source?.name ?? []).join(' and ');
-  return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, { name, beside, close });
+  const place = { name, beside, close, notices };
+  return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, place);
 }
 
 /** The weights with those of a part in place of what was there. */
@@ -115,12 +120,14 @@ async function withPart<C extends ModelConfig>(
     source,
     families,
     options,
+    tell,
   }: {
     model: Model<C>;
     name: string;
     source: ModelSource;
     families: readonly ModelFamily[];
     options: ModelWeightLoaderOptions<C>;
+    tell: (notice: string) => void;
   },
 ): Promise<LocatedWeights> {
   const part = Object.hasOwn(model.parts, name) ? model.parts[name] : undefined;
@@ -128,8 +135,8 @@ async function withPart<C extends ModelConfig>(
     throw new TypeError(
       `A ${model.title} has no part '${name}'; it has ${Object.keys(model.parts).join(', ') || 'none'}.`,
     );
-  const container = await openContainer(source, options.signal);
-  const { family } = readConfig(container, source.name, [...families, ...(await knownFamilies())]);
+  const container = await openContainer(source, tell, options.signal);
+  const { family } = readConfig(container, source.name, [...families, ...(await knownFamilies())], tell);
   const expected = part.model.config.family;
   if (family !== expected)
     throw new WeightNamesError(
@@ -152,6 +159,7 @@ async function withPart<C extends ModelConfig>(
   return {
     weights,
     ignored: [...new Set([...ignored, ...found.ignored])],
+    passedOn: located.passedOn,
     // A copy of the embedding that is no longer the model's says nothing.
     tiedCopy: embedding === model.embeddingPath ? found.tiedCopy && { ...found.tiedCopy, embedding } : located.tiedCopy,
   };

@@ -1,11 +1,12 @@
-import type { WeightFormat } from '@lapidary/gemma';
+import { parseJson, type WeightFormat } from '@lapidary/gemma/model';
 import type { StoredTensor } from '../container.js';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
-import { openGguf } from '../gguf/read.js';
+import { firstGgufPart, isGgufPart, openGgufParts } from '../gguf/open-split.js';
 import { openNpz } from '../npz/read.js';
 import { openSafetensors } from '../safetensors/read.js';
 import type { ByteSource } from '../source/byte-source.js';
 import type { ModelSource } from '../source/model-source.js';
+import { refusePrequantised } from './prequantised.js';
 
 /** All tensors of a model and the description that comes with them. */
 export interface Container {
@@ -13,15 +14,23 @@ export interface Container {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** config.json, or the metadata of the GGUF; an npz has none. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** generation_config.json, which says how texts are made; undefined where there is none. */
+  readonly generation?: Readonly<Record<string, unknown>>;
 }
 
+const singleFile = 'model.safetensors';
 const indexFile = 'model.safetensors.index.json';
+export const generationFile = 'generation_config.json';
 
-/** Finds a model's weights among its files and reads their headers. */
-export async function openContainer(model: ModelSource, signal?: AbortSignal): Promise<Container> {
+/** Finds a model's weights among its files and reads their headers. `tell` is told of weights that are not read. */
+export async function openContainer(
+  model: ModelSource,
+  tell: (notice: string) => void,
+  signal?: AbortSignal,
+): Promise<Container> {
   const main = model.main ?? chooseSingleFile(model);
   if (main !== undefined && /\.gguf$/i.test(main)) {
-    return { format: 'gguf', ...(await openGguf(await mustOpen(model, main), signal)) };
+    return { format: 'gguf', ...(await openGgufParts(main, (file) => mustOpen(model, file), signal)) };
   }
   if (main !== undefined && /\.npz$/i.test(main)) {
     return { format: 'npz', metadata: {}, ...(await openNpz(await mustOpen(model, main), signal)) };
@@ -36,32 +45,94 @@ export async function openContainer(model: ModelSource, signal?: AbortSignal): P
       'there is no config.json beside the weights; it says which model they are of.',
     );
   }
-  return { format: 'safetensors', tensors: await openShards(model, main, signal), metadata: config };
+  const weights = config['transformers_weights'];
+  if (main === undefined && weights !== undefined && weights !== null) {
+    throw new WeightSourceError(
+      model.name,
+      `config.json says that the weights are in ${JSON.stringify(weights)} (transformers_weights): name that file.`,
+    );
+  }
+  const tensors = await openSafetensorsFiles(model, main, tell, signal);
+  refusePrequantised(config, tensors, model.name);
+  const generation = await readJson(model, generationFile);
+  return { format: 'safetensors', tensors, metadata: config, ...(generation && { generation }) };
 }
 
 /** The only GGUF or npz where there are no safetensors. */
 function chooseSingleFile(model: ModelSource): string | undefined {
   const files = model.files;
   if (files === undefined || files.some((file) => /\.safetensors(\.index\.json)?$/.test(file))) return undefined;
-  const found = files.filter((file) => /\.(gguf|npz)$/i.test(file) && !/mmproj/i.test(file));
+  const weights = files.filter((file) => /\.(gguf|npz)$/i.test(file) && !/mmproj/i.test(file));
+  // All parts of a split model are one.
+  const found = [...new Set(weights.map((file) => (isGgufPart(file) ? firstGgufPart(file) : file)))];
   if (found.length > 1)
     throw new WeightSourceError(model.name, `holds several GGUF or npz files, name one: ${found.join(', ')}.`);
   return found[0];
 }
 
-async function openShards(model: ModelSource, main: string | undefined, signal?: AbortSignal) {
-  const index = main === undefined || main.includes('-of-') ? await readJson(model, indexFile) : undefined;
-  if (index === undefined) {
-    const single = main ?? onlySafetensors(model) ?? 'model.safetensors';
-    return (await openSafetensors(await mustOpen(model, single), signal)).tensors;
+/** A shard by its name: its number, and how many there are. */
+const shardPattern = /-(\d+)-of-(\d+)\.safetensors$/;
+const isShard = (file: string) => Number(shardPattern.exec(file)?.[2] ?? 1) > 1;
+
+type Tensors = ReadonlyMap<string, StoredTensor>;
+
+/**
+ * The file that is named, or all that it is a shard of; else, as transformers chooses, model.safetensors, or what the index lists. A
+ * folder may also hold one file of another name.
+ */
+async function openSafetensorsFiles(
+  model: ModelSource,
+  main: string | undefined,
+  tell: (notice: string) => void,
+  signal?: AbortSignal,
+): Promise<Tensors> {
+  if (main !== undefined && !isShard(main)) return (await openSafetensors(await mustOpen(model, main), signal)).tensors;
+  const single = main === undefined ? await model.open(singleFile) : undefined;
+  if (single !== undefined) {
+    if (model.files?.includes(indexFile))
+      tell(
+        `${model.name}: ${singleFile} is read, as by transformers, not the shards that ${indexFile} beside it lists.`,
+      );
+    return (await openSafetensors(single, signal)).tensors;
   }
+  const index = await readJson(model, indexFile);
+  if (index !== undefined) return openShards(model, index, main, signal);
+  const file = main ?? onlySafetensors(model) ?? singleFile;
+  if (isShard(file)) {
+    throw new WeightSourceError(
+      model.name,
+      `${file} is one of several shards, but there is no ${indexFile}, which lists them.`,
+    );
+  }
+  return (await openSafetensors(await mustOpen(model, file), signal)).tensors;
+}
+
+/** All shards of an index, which must list what they hold and hold what it lists. */
+async function openShards(
+  model: ModelSource,
+  index: Readonly<Record<string, unknown>>,
+  main: string | undefined,
+  signal?: AbortSignal,
+): Promise<Tensors> {
   const map = index['weight_map'];
   const entries = typeof map === 'object' && map !== null ? Object.entries(map) : [];
   if (entries.length === 0 || !entries.every(([, file]) => typeof file === 'string' && /^[\w.-]+$/.test(file))) {
     throw new WeightFileError({ file: indexFile }, 'its weight_map does not name a file for each tensor.');
   }
+  const files = [...new Set(entries.map(([, name]) => name as string))].sort();
+  if (main !== undefined && !files.includes(main)) {
+    throw new WeightSourceError(model.name, `${main} is none of the shards that ${indexFile} beside it lists.`);
+  }
+  const missing = files.filter((file) => model.files?.includes(file) === false);
+  if (missing.length > 0) {
+    const listed = missing.slice(0, 10).join(', ');
+    throw new WeightSourceError(
+      model.name,
+      `there is no ${listed}: ${missing.length} of ${files.length} shards that ${indexFile} lists are missing.`,
+    );
+  }
   const tensors = new Map<string, StoredTensor>();
-  for (const file of [...new Set(entries.map(([, name]) => name as string))].sort()) {
+  for (const file of files) {
     for (const [name, tensor] of (await openSafetensors(await mustOpen(model, file), signal)).tensors) {
       const listed = Object.hasOwn(map as object, name) ? (map as Record<string, string>)[name] : undefined;
       if (listed !== file) {
@@ -83,14 +154,15 @@ async function openShards(model: ModelSource, main: string | undefined, signal?:
 
 function onlySafetensors(model: ModelSource): string | undefined {
   const found = model.files?.filter((file) => file.endsWith('.safetensors')) ?? [];
-  if (found.includes('model.safetensors')) return 'model.safetensors';
   return found.length === 1 ? found[0] : undefined;
 }
 
 async function mustOpen(model: ModelSource, file: string): Promise<ByteSource> {
   const source = await model.open(file);
   if (source !== undefined) return source;
-  const hint = file === 'model.safetensors' ? ' A GGUF on a hub is named with its file: owner/name/file.gguf.' : '';
+  if (isGgufPart(file))
+    throw new WeightSourceError(model.name, `there is no ${file}: the model is split, and all parts are needed.`);
+  const hint = file === singleFile ? ' A GGUF on a hub is named with its file: owner/name/file.gguf.' : '';
   throw new WeightSourceError(model.name, `there is no ${file}.${hint}`);
 }
 
@@ -100,7 +172,7 @@ export async function readJson(model: ModelSource, file: string): Promise<Record
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw new WeightFileError(
       { file: `${model.name}, ${file}` },

@@ -1,4 +1,5 @@
 import type { Model, ModelConfig } from '@lapidary/gemma';
+import { readWhole } from '../source/byte-source.js';
 import type { ModelSource } from '../source/model-source.js';
 import type { Container } from './open-container.js';
 import type { LocatedWeights } from './locate.js';
@@ -10,7 +11,17 @@ export function openWeights<C extends ModelConfig>(
   model: Model<C>,
   { format, metadata }: Pick<Container, 'format' | 'metadata'>,
   located: LocatedWeights,
-  { name, beside, close }: { name: string; beside: readonly ModelSource[]; close: () => Promise<void> },
+  {
+    name,
+    beside,
+    close,
+    notices,
+  }: {
+    name: string;
+    beside: readonly ModelSource[];
+    close: () => Promise<void>;
+    notices: readonly string[];
+  },
 ): OpenedWeights<C> {
   const first = async <T>(read: (source: ModelSource) => Promise<T | undefined>) => {
     for (const source of beside) {
@@ -24,12 +35,14 @@ export function openWeights<C extends ModelConfig>(
     model,
     format,
     metadata,
+    notices,
+    passedOn: located.passedOn,
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),
     readText: (file) => first((source) => source.readText(file)),
     readBytes: (file) =>
       first(async (source) => {
         const bytes = await source.open(file);
-        return bytes?.read(0, bytes.size);
+        return bytes && readWhole(bytes);
       }),
     load: (targets, sink, options) => streamWeights(located, name, targets, sink, options),
     close,

@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
 import { sameBytes } from '../../../../test/support/same-bytes.js';
 import { dequantise } from '../dtype/dequantise.js';
+import { bufferSource } from '../source/byte-source.js';
 import { WeightFileError, WeightShapeError } from '../errors.js';
+import { hfModelFiles } from '../layout/export.js';
 import { memorySink } from '../testing/memory-sink.js';
 import { modelWeightLoader } from './model-weight-loader.js';
 import { gemmaWeightLoader, paliGemmaWeightLoader, type PaliGemmaWeightLoaderOptions } from '../registry.js';
@@ -47,6 +49,37 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
       expect(sameBytes(bytes, other.subarray(0, rows)), path).toBe(true);
     }
   });
+});
+
+it('looks for files beside the whole model before those of a part, and first where it is told to', async () => {
+  const file = (text: string) => bufferSource('tokenizer.json', new TextEncoder().encode(text));
+  const from = [...(await modelSources('paligemma1-tiny')), file('whole')];
+  // Its own decoder, as files of a Gemma.
+  const { weights: whole, params } = await valuesOf({ from });
+  const text = modelOf(whole.config.text);
+  const files = hfModelFiles(
+    text,
+    new Map(
+      text.params.map(({ path, shape }) => [path, { dtype: 'f32', shape, bytes: params.get(`language.${path}`)! }]),
+    ),
+  );
+  const pieces: number[] = [];
+  for await (const piece of files['model.safetensors']) pieces.push(...piece);
+  const decoder = [
+    bufferSource('config.json', files['config.json']),
+    bufferSource('model.safetensors', Uint8Array.from(pieces)),
+    file('decoder'),
+    bufferSource('only-there.txt', new Uint8Array(1)),
+  ];
+  const read = async (options: Partial<PaliGemmaWeightLoaderOptions>, name = 'tokenizer.json') => {
+    const weights = await paliGemmaWeightLoader({ from, decoder, ...options }).open();
+    const text = await weights.readText(name);
+    await weights.close();
+    return text;
+  };
+  expect(await read({})).toBe('whole');
+  expect(await read({ tokenizer: [file('told')] })).toBe('told');
+  expect(await read({}, 'only-there.txt')).toBeDefined();
 });
 
 it('reads f16 and bf16 npz files as they are', async () => {

@@ -8,17 +8,37 @@ import {
   type WeightFormat,
 } from '@lapidary/gemma/model';
 import { WeightFileError, WeightNamesError } from '../errors.js';
-import type { Container } from './open-container.js';
+import { generationFile, type Container } from './open-container.js';
 
 /**
- * What files say their model is like, by one of these families.
+ * What files say their model is like, by one of these families. `tell` is told of what was left out of account.
  * @throws UnknownModelError, ConfigError; WeightFileError, WeightNamesError naming the file where it is of none of them
  */
-export function readConfig(container: Container, file: string, families: readonly ModelFamily[]): ModelConfig {
+export function readConfig(
+  container: Container,
+  file: string,
+  families: readonly ModelFamily[],
+  tell: (notice: string) => void,
+): ModelConfig {
   const { format, metadata } = container;
   if (format === 'npz') return readShapes(container, file, families);
-  const { read } = format === 'gguf' ? ggufOf(metadata, file, families) : hfOf(metadata, file, families);
-  return read(metadata);
+  if (format === 'gguf') return ggufOf(metadata, file, families).read(metadata);
+  const json = { ...metadata, ...endOfAnswers(container, file) };
+  return hfOf(metadata, file, families).read(json, (notice) => tell(`${file}: ${notice}`));
+}
+
+/** What ends answers is said beside config.json, and there too: as in transformers the former holds, for the whole model. */
+function endOfAnswers({ generation }: Container, file: string): { eos_token_id?: unknown } {
+  const ids = generation?.['eos_token_id'];
+  if (ids === undefined || ids === null) return {};
+  const list: unknown[] = Array.isArray(ids) ? ids : [ids];
+  if (list.length === 0 || !list.every((id) => Number.isSafeInteger(id) && Number(id) >= 0)) {
+    throw new WeightFileError(
+      { file: `${file}, ${generationFile}` },
+      `its eos_token_id is ${JSON.stringify(ids).slice(0, 80)}, neither a token id nor a list of them.`,
+    );
+  }
+  return { eos_token_id: ids };
 }
 
 function hfOf(metadata: Container['metadata'], file: string, families: readonly ModelFamily[]) {

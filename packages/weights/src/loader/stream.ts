@@ -138,9 +138,10 @@ function checked(weight: LocatedWeight, target: WeightTarget): Job {
   return { weight, target };
 }
 
-function matches(pattern: RegExp | undefined, path: string): boolean {
+function matches(pattern: LoadOptions['allowMissing'], path: string): boolean {
+  if (pattern === undefined) return false;
   // search, unlike test, has no memory with the g flag
-  return pattern !== undefined && path.search(pattern) >= 0;
+  return typeof pattern === 'function' ? pattern(path) : path.search(pattern) >= 0;
 }
 
 /** Writes one parameter in pieces; yields the bytes read for each. */

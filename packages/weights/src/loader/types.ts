@@ -1,5 +1,6 @@
 import type { Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels/dtype';
+import type { StoredTensor } from '../container.js';
 import type { JsonValue } from '../json-value.js';
 import type { LoadReport } from './report.js';
 
@@ -38,9 +39,9 @@ export interface LoadOptions {
   readonly onProgress?: (progress: { bytes: number; totalBytes: number; path: string }) => void;
   readonly signal?: AbortSignal;
   /** Targets that may be without weights; handed to `sink.initialise`. */
-  readonly allowMissing?: RegExp;
+  readonly allowMissing?: RegExp | ((path: string) => boolean);
   /** Parameters in the file that may be without a target. */
-  readonly allowUnused?: RegExp;
+  readonly allowUnused?: RegExp | ((path: string) => boolean);
   /** Largest piece read at once. Default 8 MiB. */
   readonly chunkBytes?: number;
 }
@@ -52,8 +53,12 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly model: Model<C>;
   readonly format: WeightFormat;
   readonly entries: ReadonlyMap<string, WeightEntry>;
+  /** Tensors of other parts of the checkpoint, as stored, which an export passes on: the vision tower beside a text model. */
+  readonly passedOn: readonly StoredTensor[];
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** What people should know of the files, in sentences: what they say that is left out of account, what was not read. */
+  readonly notices: readonly string[];
   /** A text file that lies beside the weights; undefined where there is none. */
   readText(name: string): Promise<string | undefined>;
   /** Any small file that lies beside the weights; undefined where there is none. */
@@ -75,6 +80,11 @@ export interface WeightLoader<C extends ModelConfig = ModelConfig> {
   readonly tokenizer?: Tokenizer;
   /** What goes into a run's metadata: file or hub id, revision, hashes. Without it the loader's own fields do, as far as JSON holds them. */
   readonly description?: JsonValue;
-  /** What an exported adapter names as its base; where absent, a `description` that is a text. */
+  /** What it is called where people read it; where absent, the `description`. */
+  readonly name?: string;
+  /**
+   * What an exported adapter names as its base: a hub id, or a folder that its readers have. Where absent, the hub id that the `description`
+   * or the files tell of; an adapter of which nothing is known names none.
+   */
   readonly baseModel?: string;
 }

@@ -1,6 +1,14 @@
-import { type Layout, linearOf, type Model, withoutPrefixes } from '@lapidary/gemma/model';
+import {
+  type HfConfig,
+  type Layout,
+  linearOf,
+  type Model,
+  type PythonClass,
+  withoutPrefixes,
+} from '@lapidary/gemma/model';
 import { AdapterError } from '../errors.js';
 import { placesOf } from '../layout/places.js';
+import { configFile } from './adapter-config.js';
 
 /** A linear layer of the model that LoRA can be put beside. */
 export interface LinearModule {
@@ -8,17 +16,23 @@ export interface LinearModule {
   readonly path: string;
   /** In Hugging Face's files, without prefix: `layers.0.self_attn.q_proj`. */
   readonly module: string;
-  /** In the Python class: `model.layers.0.self_attn.q_proj`. */
-  readonly fullName: string;
+  /** Of its tower. */
+  readonly layer: number | undefined;
   readonly outSize: number;
   readonly inSize: number;
 }
 
 /** How Hugging Face's files hold a model. @throws AdapterError where there are none */
 export function hfLayout({ layouts, title }: Model): Layout {
-  if (layouts.safetensors === undefined)
-    throw new AdapterError('adapter_config.json', `Hugging Face has no form of a ${title}.`);
+  if (layouts.safetensors === undefined) throw new AdapterError(configFile, `Hugging Face has no form of a ${title}.`);
   return layouts.safetensors;
+}
+
+/** The class that Python opens for a base with this config.json, or as it is published. @throws AdapterError where there is none */
+export function pythonClassOf(model: Model, base: HfConfig | undefined): PythonClass {
+  const { pythonClass } = hfLayout(model);
+  if (pythonClass === undefined) throw new AdapterError(configFile, `Python has no class for a ${model.title}.`);
+  return pythonClass(base);
 }
 
 /** Every linear of the model by path. @throws AdapterError */
@@ -30,8 +44,7 @@ export function linearModules(model: Model): Map<string, LinearModule> {
     if (spec.role !== 'linear' || name === undefined) continue;
     const [outSize, inSize] = spec.shape as [number, number];
     const path = linearOf(spec);
-    const module = name.slice(0, -'.weight'.length);
-    modules.set(path, { path, module, fullName: layout.moduleName(module), outSize, inSize });
+    modules.set(path, { path, module: name.slice(0, -'.weight'.length), layer: spec.layer, outSize, inSize });
   }
   return modules;
 }

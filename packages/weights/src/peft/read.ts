@@ -1,34 +1,55 @@
-import type { Model } from '@lapidary/gemma';
+import { type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma/model';
+import type { StoredTensor } from '../container.js';
 import { dequantise } from '../dtype/dequantise.js';
 import { dtypeOf } from '../dtype/names.js';
 import { AdapterError, WeightDTypeError } from '../errors.js';
+import { placesOf } from '../layout/places.js';
 import { readJson } from '../loader/open-container.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { type ModelLocation, type ModelSourceOptions, openModelSource } from '../source/model-source.js';
-import { linearModules, findModule } from './modules.js';
+import { type AdapterConfig, configFile, readAdapterConfig } from './adapter-config.js';
+import { isNamed } from './module-patterns.js';
+import { findModule, hfLayout, linearModules, type LinearModule } from './modules.js';
+
+/** A linear's low-rank update. */
+export interface PeftUpdate {
+  readonly rank: number;
+  readonly alpha: number;
+  /** What the update is multiplied by: alpha / rank, or alpha / √rank. */
+  readonly scale: number;
+}
 
 /** A LoRA adapter that was read. */
 export interface PeftAdapter {
-  readonly rank: number;
-  readonly alpha: number;
+  /** By linear: `layers.0.attn.qProj`. */
+  readonly updates: ReadonlyMap<string, PeftUpdate>;
   readonly rslora: boolean;
   readonly dropout: number;
-  /** Hugging Face module names that have tensors, sorted. */
+  /** Last names of the Hugging Face modules that have updates, sorted. */
   readonly targets: readonly string[];
-  /** `layers.0.attn.qProj.lora.a` → f32, as `peftAdapterFiles` takes them. */
+  /**
+   * f32: `layers.0.attn.qProj.lora.a` [rank, in] and `.lora.b` [out, rank], as `peftAdapterFiles` takes them; of a DoRA also
+   * `.lora.magnitude` [out].
+   */
   readonly tensors: ReadonlyMap<string, Float32Array>;
+  /** Parameters of the model that were trained whole, by path, f32; of `Model.headPath` too. */
+  readonly params: ReadonlyMap<string, Float32Array>;
+  /**
+   * The table of words and the output projection are no longer one: what `params` does not hold of `Model.embeddingPath` and
+   * `Model.headPath` is the table of the base.
+   */
+  readonly splitsEmbedding: boolean;
   readonly baseModel: string | undefined;
 }
 
-const configFile = 'adapter_config.json';
 const weightsFile = 'adapter_model.safetensors';
-/** PEFT's own defaults. */
-const defaultRank = 8;
-const defaultAlpha = 8;
+/** PEFT's, before any tensor's name. */
+const wrapper = 'base_model.model.';
 
 /**
- * A LoRA adapter that PEFT wrote for this model, names of any transformers generation.
- * @throws AdapterError for what is not plain LoRA on linears, and for shapes that are not this model's; WeightDTypeError,
+ * An adapter that PEFT wrote for this model, names of any transformers generation: LoRA and DoRA with ranks and scales of each linear, and
+ * parameters that were trained whole beside them.
+ * @throws AdapterError for all else, and for what does not fit this model or is not as adapter_config.json says; WeightDTypeError,
  * WeightFileError, WeightSourceError for files that cannot be read.
  */
 export async function readPeftAdapter(
@@ -40,71 +61,184 @@ export async function readPeftAdapter(
   try {
     const json = await readJson(files, configFile);
     if (json === undefined) throw new AdapterError(files.name, `there is no ${configFile}.`);
-    const description = readDescription(json);
+    const config = readAdapterConfig(json);
     const source = await files.open(weightsFile);
-    if (source === undefined) throw new AdapterError(files.name, `there is no ${weightsFile}.`);
-
-    const linears = linearModules(model);
-    const tensors = new Map<string, Float32Array>();
-    const targets = new Set<string>();
-    for (const [name, stored] of (await openSafetensors(source, options.signal)).tensors) {
-      const fail = (problem: string): never => {
-        throw new AdapterError(weightsFile, `tensor ${name}: ${problem}`);
-      };
-      const [, module = '', side] = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(name) ?? [];
-      const linear = findModule(model, linears, module);
-      if (linear === undefined) return fail('is no LoRA tensor of a linear of this model.');
-      const { rank } = description;
-      const shape = side === 'A' ? [rank, linear.inSize] : [linear.outSize, rank];
-      if (stored.shape.join() !== shape.join()) {
-        fail(`shape [${stored.shape.join(', ')}], but rank ${rank} on this model takes [${shape.join(', ')}].`);
-      }
-      const dtype = dtypeOf(stored.type);
+    if (source === undefined)
+      throw new AdapterError(
+        files.name,
+        `there is no ${weightsFile}. (An adapter_model.bin holds Python’s objects and is not read: save it as safetensors.)`,
+      );
+    const found = new FoundTensors(model, config);
+    for (const tensor of (await openSafetensors(source, options.signal)).tensors.values()) {
+      const place = found.take(tensor);
+      const dtype = dtypeOf(tensor.type);
       if (dtype !== 'f32' && dtype !== 'f16' && dtype !== 'bf16') {
         throw new WeightDTypeError(
-          { file: weightsFile, tensor: name, dtype: stored.type },
-          `is stored as ${stored.type}, no float.`,
+          { file: weightsFile, tensor: tensor.name, dtype: tensor.type },
+          `is stored as ${tensor.type}, no float.`,
         );
       }
-      const path = `${linear.path}.lora.${side === 'A' ? 'a' : 'b'}`;
-      if (tensors.has(path)) fail(`${path} is there twice.`);
-      tensors.set(path, dequantise(dtype, await source.read(stored.offset, stored.byteLength, options.signal)));
-      targets.add(linear.module.split('.').pop() as string);
+      const bytes = await source.read(tensor.offset, tensor.byteLength, options.signal);
+      place.values.set(place.path, dequantise(dtype, bytes));
     }
-    for (const path of tensors.keys()) {
-      const other = path.endsWith('.a') ? path.replace(/a$/, 'b') : path.replace(/b$/, 'a');
-      if (!tensors.has(other)) throw new AdapterError(weightsFile, `${path} is there without ${other}.`);
-    }
-    if (tensors.size === 0) throw new AdapterError(weightsFile, 'holds no tensors.');
-    return { ...description, targets: [...targets].sort(), tensors };
+    return found.finish();
   } finally {
     await files.close();
   }
 }
 
-function readDescription(json: Record<string, unknown>) {
-  const fail = (problem: string): never => {
-    throw new AdapterError(configFile, problem);
-  };
-  const number = (field: string, fallback: number): number => {
-    const value = json[field] ?? fallback;
-    return typeof value === 'number' && Number.isFinite(value) ? value : fail(`${field} is not a number.`);
-  };
-  if (json['peft_type'] !== 'LORA') fail(`peft_type is ${JSON.stringify(json['peft_type'])}; only LORA is supported.`);
-  if (json['use_dora'] === true) fail('use_dora is true; DoRA is not supported.');
-  if ((json['bias'] ?? 'none') !== 'none') fail('bias is trained, which is not supported.');
-  if (json['fan_in_fan_out'] === true) fail('fan_in_fan_out is true, which is not supported.');
-  for (const field of ['rank_pattern', 'alpha_pattern', 'modules_to_save']) {
-    if (Object.keys(json[field] ?? {}).length > 0) fail(`${field} is set, which is not supported.`);
+/** The tensors of an adapter's file, each with its place in the model. */
+class FoundTensors {
+  readonly #model: Model;
+  readonly #config: AdapterConfig;
+  readonly #linears: ReadonlyMap<string, LinearModule>;
+  /** By names without prefix: `layers.0.input_layernorm.weight`. */
+  readonly #params: ReadonlyMap<string, Pick<ParamSpec, 'path' | 'shape'>>;
+  readonly #tensors = new Map<string, Float32Array>();
+  readonly #wholes = new Map<string, Float32Array>();
+  readonly #updates = new Map<string, PeftUpdate>();
+  readonly #targets = new Set<string>();
+  /** Names in the file, by path. */
+  readonly #names = new Map<string, string>();
+
+  constructor(model: Model, config: AdapterConfig) {
+    this.#model = model;
+    this.#config = config;
+    this.#linears = linearModules(model);
+    this.#params = paramsByName(model);
   }
-  const rank = number('r', defaultRank);
-  if (!Number.isInteger(rank) || rank < 1) fail(`r is ${rank}, not a positive integer.`);
-  const base = json['base_model_name_or_path'];
-  return {
-    rank,
-    alpha: number('lora_alpha', defaultAlpha),
-    rslora: json['use_rslora'] === true,
-    dropout: number('lora_dropout', 0),
-    baseModel: typeof base === 'string' ? base : undefined,
-  };
+
+  /** Where a tensor's values go. @throws AdapterError for one that has no place, or another shape than its place */
+  take({ name, shape }: StoredTensor): { readonly path: string; readonly values: Map<string, Float32Array> } {
+    const fail = (problem: string): never => {
+      throw new AdapterError(weightsFile, `tensor ${name}: ${problem}`);
+    };
+    const [, module, kind] =
+      /^(.+)\.lora_(?:([AB])(?:\.default)?\.weight|(magnitude_vector)(?:\.default)?(?:\.weight)?)$/.exec(name) ?? [];
+    const isUpdate = module !== undefined;
+    const [path, expected, of] = isUpdate
+      ? this.#updateOf(module, kind === 'A' ? 'a' : kind === 'B' ? 'b' : 'magnitude', fail)
+      : this.#wholeOf(name, fail);
+    if (shape.join() !== expected.join())
+      fail(`shape [${shape.join(', ')}], but ${of} takes [${expected.join(', ')}].`);
+    const before = this.#names.get(path);
+    if (before !== undefined) fail(`is the same as ${before}: ${path} is there twice.`);
+    this.#names.set(path, name);
+    return { path, values: isUpdate ? this.#tensors : this.#wholes };
+  }
+
+  #updateOf(module: string, kind: 'a' | 'b' | 'magnitude', fail: (problem: string) => never): Taken {
+    const linear = findModule(this.#model, this.#linears, module);
+    if (linear === undefined) return fail('is no LoRA tensor of a linear of this model.');
+    const { rslora, dora, targets, excluded, layers, ...config } = this.#config;
+    const called = module.startsWith(wrapper) ? module.slice(wrapper.length) : module;
+    const isAdapted =
+      (targets === undefined || isNamed(targets, called)) &&
+      !(excluded !== undefined && isNamed(excluded, called)) &&
+      (layers === undefined || (linear.layer !== undefined && layers.includes(linear.layer)));
+    if (!isAdapted)
+      fail(
+        `${configFile} does not name its module, by target_modules, exclude_modules and layers_to_transform: PEFT would leave it out.`,
+      );
+    if (kind === 'magnitude' && !dora) fail(`is a DoRA’s, but use_dora is false in ${configFile}.`);
+    const first = <T>(patterns: readonly (readonly [RegExp, T])[]) =>
+      patterns.find(([pattern]) => pattern.test(called))?.[1];
+    const rank = first(config.rankPattern) ?? config.rank;
+    const alpha = first(config.alphaPattern) ?? config.alpha;
+    this.#updates.set(linear.path, { rank, alpha, scale: alpha / (rslora ? Math.sqrt(rank) : rank) });
+    this.#targets.add(linear.module.split('.').pop() as string);
+    const { inSize, outSize } = linear;
+    const shape = kind === 'a' ? [rank, inSize] : kind === 'b' ? [outSize, rank] : [outSize];
+    return [`${linear.path}.lora.${kind}`, shape, `rank ${rank} on this model`];
+  }
+
+  #wholeOf(name: string, fail: (problem: string) => never): Taken {
+    if (/\.lora_embedding_[AB]\b|\.base_layer\./.test(name))
+      return fail('a LoRA of the table of words is not supported; train it whole (modules_to_save).');
+    const spec = this.#params.get(withoutPrefixes(hfLayout(this.#model), name));
+    if (spec === undefined) return fail('belongs to no linear and no parameter of this model.');
+    if (!this.#isSaved(name) && !this.#isWords(spec.path))
+      fail(`is no LoRA tensor, and modules_to_save in ${configFile} does not name it: PEFT would leave it out.`);
+    return [spec.path, spec.shape, `${spec.path} of this model`];
+  }
+
+  #isWords(path: string): boolean {
+    return path === this.#model.embeddingPath || path === this.#model.headPath;
+  }
+
+  /** Whether a parameter was trained whole: some module that it lies in has a name with such an end. */
+  #isSaved(name: string): boolean {
+    const parts = (name.startsWith(wrapper) ? name.slice(wrapper.length) : name).split('.').slice(0, -1);
+    return parts.some((_, i) =>
+      this.#config.modulesToSave.some((end) =>
+        parts
+          .slice(0, i + 1)
+          .join('.')
+          .endsWith(end),
+      ),
+    );
+  }
+
+  /** @throws AdapterError where something is missing */
+  finish(): PeftAdapter {
+    const { rslora, dora, dropout, baseModel } = this.#config;
+    for (const linear of this.#updates.keys())
+      for (const kind of dora ? ['a', 'b', 'magnitude'] : ['a', 'b'])
+        if (!this.#tensors.has(`${linear}.lora.${kind}`))
+          throw new AdapterError(weightsFile, `there is no ${linear}.lora.${kind} beside the rest of this LoRA.`);
+    if (this.#names.size === 0) throw new AdapterError(weightsFile, 'holds no tensors.');
+    const layout = hfLayout(this.#model);
+    for (const [bare, { path }] of this.#params) {
+      // In whatever class: a name's end does not tell.
+      const isSaved = this.#isSaved(bare) || this.#isSaved(`${layout.exportName(bare)}`);
+      if (isSaved && !this.#wholes.has(path) && !(this.#config.tiesEmbedding && this.#isWords(path)))
+        throw new AdapterError(weightsFile, `there is no ${path}, though modules_to_save in ${configFile} names it.`);
+    }
+    return {
+      updates: this.#updates,
+      rslora,
+      dropout,
+      targets: [...this.#targets].sort(),
+      tensors: this.#tensors,
+      ...this.#words(),
+      baseModel,
+    };
+  }
+
+  /** The two ends of the model, which share a table unless one of them was trained apart. */
+  #words(): Pick<PeftAdapter, 'params' | 'splitsEmbedding'> {
+    const { embeddingPath, headPath = '' } = this.#model;
+    const params = new Map(this.#wholes);
+    const input = params.get(embeddingPath);
+    const output = params.get(headPath);
+    if (input === undefined && output === undefined) return { params, splitsEmbedding: false };
+    const isApart = [embeddingPath, headPath].some((path) => this.#isSaved(this.#names.get(path) ?? ''));
+    const isSame = input !== undefined && output !== undefined && input.every((value, i) => value === output[i]);
+    if (isApart && !this.#config.tiesEmbedding && !isSame) return { params, splitsEmbedding: true };
+    // One table: PEFT loads either into it.
+    if (input !== undefined && output !== undefined && !isSame)
+      throw new AdapterError(
+        weightsFile,
+        `${this.#names.get(embeddingPath)} and ${this.#names.get(headPath)} differ, but ${configFile} says that they are one table.`,
+      );
+    params.delete(headPath);
+    params.set(embeddingPath, (input ?? output) as Float32Array);
+    return { params, splitsEmbedding: false };
+  }
+}
+
+/** A tensor's path, the shape that it must have, and whose shape that is. */
+type Taken = readonly [path: string, shape: readonly number[], of: string];
+
+/** Parameters by their names in Hugging Face's files, without prefix. */
+function paramsByName(model: Model): Map<string, Pick<ParamSpec, 'path' | 'shape'>> {
+  const layout = hfLayout(model);
+  const byName = new Map<string, Pick<ParamSpec, 'path' | 'shape'>>();
+  for (const spec of model.params) {
+    const name = placesOf(layout, spec)[0]?.name;
+    if (name !== undefined) byName.set(name, spec);
+    if (spec.path === model.embeddingPath && model.headPath !== undefined)
+      byName.set(layout.tiedCopy, { path: model.headPath, shape: spec.shape });
+  }
+  return byName;
 }

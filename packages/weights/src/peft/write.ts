@@ -1,8 +1,8 @@
-import type { Model } from '@lapidary/gemma';
+import type { HfConfig, Model } from '@lapidary/gemma';
 import { encodeFloats } from '../dtype/convert.js';
 import { AdapterError } from '../errors.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
-import { type LinearModule, linearModules } from './modules.js';
+import { type LinearModule, linearModules, pythonClassOf } from './modules.js';
 
 /** What an adapter's files say. */
 export interface PeftAdapterOptions {
@@ -17,11 +17,8 @@ export interface PeftAdapterOptions {
   readonly tensors: ReadonlyMap<string, Float32Array>;
   /** Where PEFT finds the base: a hub id or folder. */
   readonly baseModel?: string;
-  /**
-   * Where the model sits in the class that is to load it. Default: as in its own class (`model.`); where a text model is part of a
-   * multimodal class, `model.language_model.` (transformers ≥ 4.52) or `language_model.model.` (before).
-   */
-  readonly modulePrefix?: string;
+  /** The base's config.json: it says which class Python opens, and so the names of modules. Default: as the model is published. */
+  readonly baseConfig?: HfConfig;
 }
 
 /** An adapter's files by name. */
@@ -31,10 +28,10 @@ const weightsFile = 'adapter_model.safetensors';
 
 /** The two files of a LoRA adapter as Hugging Face PEFT loads it. @throws {AdapterError} naming what does not fit. */
 export async function peftAdapterFiles(options: PeftAdapterOptions): Promise<PeftFiles> {
-  const { model, rank, tensors, modulePrefix } = options;
+  const { model, rank, tensors, baseConfig } = options;
   const linears = linearModules(model);
-  const fullName = ({ module, fullName }: LinearModule) =>
-    modulePrefix === undefined ? fullName : modulePrefix + module;
+  const { moduleName, hasOtherModules } = pythonClassOf(model, baseConfig);
+  const fullName = ({ module }: LinearModule) => moduleName(module);
   const stored = new Map<string, TensorData>();
   const adapted = new Set<LinearModule>();
   for (const [path, values] of tensors) {
@@ -61,10 +58,9 @@ export async function peftAdapterFiles(options: PeftAdapterOptions): Promise<Pef
   const lastName = ({ module }: LinearModule) => module.split('.').pop() as string;
   const found = new Set([...adapted].map(lastName));
   const everywhere = [...linears.values()].every((linear) => adapted.has(linear) || !found.has(lastName(linear)));
-  const inOwnClass = [...adapted].every((linear) => fullName(linear) === linear.fullName);
   const hasOneTower = new Set(model.params.map(({ tower }) => tower)).size === 1;
   // A short name means the module in every layer, and of a vision tower too; full names mean just what was trained.
-  const targetModules = everywhere && inOwnClass && hasOneTower ? [...found] : [...adapted].map(fullName);
+  const targetModules = everywhere && hasOneTower && !hasOtherModules ? [...found] : [...adapted].map(fullName);
 
   const description = {
     peft_type: 'LORA',

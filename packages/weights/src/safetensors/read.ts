@@ -1,3 +1,4 @@
+import { parseJson, showValue } from '@lapidary/gemma/model';
 import type { StoredTensor } from '../container.js';
 import { type SafetensorsDType, safetensorsBytes } from '../dtype/names.js';
 import { WeightFileError } from '../errors.js';
@@ -56,7 +57,7 @@ function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
   let text = '';
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    header = JSON.parse(text);
+    header = parseJson(text);
   } catch (error) {
     fail(`the header is not valid JSON: ${(error as Error).message.slice(0, 120)}.`, { offset: 8 });
   }
@@ -79,7 +80,7 @@ function readEntry(name: string, value: unknown, source: ByteSource, dataStart: 
   if (typeof value !== 'object' || value === null) throw new WeightFileError(where, 'its entry is not an object.');
   const { dtype, shape, data_offsets: offsets } = value as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
   if (typeof dtype !== 'string' || !Object.hasOwn(safetensorsBytes, dtype)) {
-    throw new WeightFileError(where, `its dtype ${JSON.stringify(dtype)} is none that safetensors knows.`);
+    throw new WeightFileError(where, `its dtype ${showValue(dtype)} is none that safetensors knows.`);
   }
   if (!isSizes(shape) || shape.length > mostDimensions)
     throw new WeightFileError(where, 'its shape is not a list of sizes.');

@@ -101,7 +101,20 @@ export function readAhead(source: ByteSource, window: number): ByteSource {
   return reader;
 }
 
-/** The whole of a source as UTF-8. */
+/** Files that are read whole: configurations, tokenizers, indices. The largest that there are, tokenizers, have some 35 MB. */
+export const largestWhole = 64 * 2 ** 20;
+
+/** The whole of a small file. @throws {WeightFileError} before it is read, for one of more than 64 MiB */
+export async function readWhole(source: ByteSource): Promise<Uint8Array> {
+  if (source.size > largestWhole)
+    throw new WeightFileError(
+      { file: source.name },
+      `has ${source.size} bytes; at most ${largestWhole} are read of such a file. Is it another file by this name?`,
+    );
+  return source.read(0, source.size);
+}
+
+/** The whole of a small file as UTF-8. @throws {WeightFileError} as `readWhole` does */
 export async function readSourceText(source: ByteSource | undefined): Promise<string | undefined> {
-  return source && new TextDecoder().decode(await source.read(0, source.size));
+  return source && new TextDecoder().decode(await readWhole(source));
 }

@@ -1,5 +1,5 @@
 import { WeightFileError, WeightSourceError } from '../errors.js';
-import { bufferSource, type ByteSource, readSourceText } from './byte-source.js';
+import { bufferSource, type ByteSource, largestWhole, readSourceText } from './byte-source.js';
 import { cachedSource } from './cached-source.js';
 import {
   type DownloadOptions,
@@ -31,9 +31,8 @@ export interface CachedFilesOptions extends DownloadOptions {
 const weightsPattern = /\.(safetensors|gguf|npz)$/i;
 /** Small text. Hubs compress it, and a range of a compressed answer means something else. */
 const textPattern = /\.(json|jinja|txt)$/i;
-const largestWhole = 64 * 2 ** 20;
 
-/** Of a small file that the server said it does not have. */
+/** Of a file that the server said it does not have. */
 const absentVersion = 'absent';
 
 /** Pieces live in the cache: the browser's own need not hold them a second time. */
@@ -192,7 +191,7 @@ async function openText(
     return bufferSource(pathname, kept);
   }
   if (bytes === undefined) {
-    await openStore(cache, name, { file: pathname, version: absentVersion, size: 0, pieceBytes: 1 }, options);
+    await keepAbsent(cache, name, pathname, options);
     return undefined;
   }
   const hash = createSha256();
@@ -203,6 +202,11 @@ async function openText(
     await own?.write(0, bytes).catch((error: unknown) => options.onNotice?.(notKept(name, error)));
   }
   return bufferSource(pathname, bytes);
+}
+
+/** That the server has no such file is kept too, for when there is no network. */
+async function keepAbsent(cache: ModelCache | undefined, name: string, file: string, options: CachedFilesOptions) {
+  await openStore(cache, name, { file, version: absentVersion, size: 0, pieceBytes: 1 }, options);
 }
 
 /** With something to fall back on there is no point in trying long. */
@@ -227,9 +231,13 @@ async function openCachedUrlIn(
   } catch (error) {
     options.signal?.throwIfAborted();
     if (known === undefined || !isUnreachable(error)) throw error;
+    if (known.version === absentVersion) return undefined;
     first = { total: known.size, version: known.version };
   }
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    await keepAbsent(cache, name, pathname, options);
+    return undefined;
+  }
   const { total: size, version } = first;
   if (cache !== undefined && version === undefined) {
     options.onNotice?.(

@@ -1,10 +1,18 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import { type ByteSource, checkRange } from './byte-source.js';
 
-/** A file on disk, open until `close`; `name` is what messages call it. @throws {WeightSourceError} when it cannot be opened. */
+/**
+ * A file on disk, open until `close`; `name` is what messages call it.
+ * @throws {WeightSourceError} when it cannot be opened, or is a folder, a pipe or a device: those need not end, nor even open.
+ */
 export async function fileSource(path: string, name = basename(path)): Promise<ByteSource> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() === false) {
+    const kind = found.isDirectory() ? 'a folder' : 'a pipe, a device or a socket';
+    throw new WeightSourceError(path, `is ${kind}; only a regular file can be read.`);
+  }
   const handle = await open(path, 'r').catch((error: Error) => {
     throw new WeightSourceError(path, `cannot be opened: ${error.message}`, { cause: error });
   });

@@ -1,5 +1,6 @@
 import { WeightFileError, WeightSourceError } from '../errors.js';
-import { type ByteSource, checkRange } from './byte-source.js';
+import { type ByteSource, checkRange, largestWhole } from './byte-source.js';
+import { bodyBytes, watchedResponse } from './watched-response.js';
 
 /** How a URL is read. */
 export interface HttpOptions {
@@ -9,6 +10,8 @@ export interface HttpOptions {
   readonly retries?: number;
   /** Wait before the first retry, doubled with each one. Default 500 ms. */
   readonly retryDelayMs?: number;
+  /** A server that sends nothing, or next to nothing (64 KiB), for so long is given up. Default 60,000 ms. */
+  readonly idleMs?: number;
   readonly fetch?: typeof fetch;
 }
 
@@ -25,14 +28,18 @@ const longestWaitMs = 30_000;
 
 /** `fetch` with retries where a retry can help. @throws {WeightSourceError} */
 export async function fetchWithRetries(url: string, init: RequestInit, options: HttpOptions = {}): Promise<Response> {
-  const { retries = 4, retryDelayMs = 500, signal } = options;
+  const { retries = 4, retryDelayMs = 500, idleMs = 60_000, signal } = options;
   const request = options.fetch ?? fetch;
   for (let attempt = 0; ; attempt++) {
     const last = attempt >= retries;
     let pause = retryDelayMs * 2 ** attempt;
     try {
       const headers = { ...options.headers, ...(init.headers as Record<string, string> | undefined) };
-      const response = await request(url, { ...init, headers, ...(signal && { signal }) });
+      const response = await watchedResponse(
+        (stop) => request(url, { ...init, headers, signal: stop }),
+        idleMs,
+        signal,
+      );
       if (response.status < 400) return response;
       const mayPass = response.status === 408 || response.status === 429 || response.status >= 500;
       if (last || !mayPass)
@@ -82,13 +89,24 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** A whole small file, or undefined where the server says 404. */
-export async function fetchBytes(url: string, options: HttpOptions = {}): Promise<Uint8Array | undefined> {
+/** A whole small file, or undefined where the server says 404. @throws {WeightSourceError} also for more than `most` bytes, 64 MiB by default */
+export async function fetchBytes(
+  url: string,
+  options: HttpOptions = {},
+  most = largestWhole,
+): Promise<Uint8Array | undefined> {
+  let response: Response;
   try {
-    return new Uint8Array(await (await fetchWithRetries(url, {}, options)).arrayBuffer());
+    response = await fetchWithRetries(url, {}, options);
   } catch (error) {
     if (error instanceof WeightSourceError && error.status === 404) return undefined;
     throw error;
+  }
+  try {
+    return await bodyBytes(response, most);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw new WeightSourceError(url, `could not be fetched: ${reason(error)}.`, { cause: error });
   }
 }
 
@@ -182,7 +200,7 @@ export async function fetchRange(
       );
     }
     try {
-      const bytes = new Uint8Array(await response.arrayBuffer());
+      const bytes = await bodyBytes(response, length);
       const etag = response.headers.get('etag');
       const version = etag ?? response.headers.get('last-modified') ?? undefined;
       if (bytes.length === length) return { bytes, total, etag, version };

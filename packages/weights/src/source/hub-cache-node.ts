@@ -26,7 +26,7 @@ const sha256Pattern = /^[0-9a-f]{64}$/;
 
 /**
  * A hub file from the cache, downloaded first where it is not there yet. A broken download resumes where it stopped.
- * Files are kept by commit; without network, the commit seen last for a branch is used.
+ * Files are kept by commit; without network, the commit seen last for a branch is used, and a file that was not there then is not.
  */
 export async function openHubFile(file: HubFile, options: CacheOptions): Promise<ByteSource | undefined> {
   const root = join(
@@ -37,6 +37,7 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
   );
   const pathAt = (commit: string) => join(root, safe(commit), ...file.file.split('/').map(safe));
   const reference = join(root, 'refs', safe(file.revision));
+  const absent = join(root, 'absent', safe(file.revision), ...file.file.split('/').map(safe));
   const name = `${file.id}/${file.file}`;
   if (commitPattern.test(file.revision) && (await exists(pathAt(file.revision))))
     return fileSource(pathAt(file.revision), name);
@@ -46,12 +47,17 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
     entry = await ask(file.url, options);
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (error instanceof WeightSourceError && error.status === 404) return undefined;
+    if (error instanceof WeightSourceError && error.status === 404) {
+      await mkdir(dirname(absent), { recursive: true });
+      await writeFile(absent, '');
+      return undefined;
+    }
     const known =
       error instanceof WeightSourceError &&
       error.status === undefined &&
       (await readFile(reference, 'utf8').catch(() => undefined));
     if (known && (await exists(pathAt(known)))) return fileSource(pathAt(known), name);
+    if (known && (await exists(absent))) return undefined;
     throw error;
   }
   const commit = entry.commit ?? file.revision;

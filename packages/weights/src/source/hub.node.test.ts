@@ -81,6 +81,10 @@ it('loads a model by its hub id, once', async () => {
     name: 'google/tiny/model.safetensors',
   });
   await offline.close();
+  // Also that files were not there.
+  expect(await open()).toBe(6 * 13 + 2);
+  const never = await openModelSource('google/tiny', hub());
+  await expect(never.open('never-asked-for.json')).rejects.toBeInstanceOf(WeightSourceError);
 });
 
 it('goes on where a download broke off', async () => {

@@ -1,7 +1,7 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { WeightSourceError } from '../errors.js';
-import type { ByteSource } from './byte-source.js';
+import { type ByteSource, readSourceText } from './byte-source.js';
 import { fileSource } from './file-node.js';
 import type { ModelSource } from './model-source.js';
 
@@ -13,6 +13,8 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
     if (/^([./~\\]|[A-Za-z]:)/.test(path)) throw new WeightSourceError(path, 'there is no such file or folder.');
     return undefined;
   }
+  // Says at once what it is, where it is neither.
+  if (!found.isDirectory() && !found.isFile()) await fileSource(path);
   const folder = found.isDirectory() ? path : dirname(path);
   const files = (await readdir(folder, { withFileTypes: true }))
     .filter((entry) => !entry.isDirectory())
@@ -32,7 +34,15 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
       opened.push(source);
       return source;
     },
-    readText: async (file) => (present.has(file) ? readFile(join(folder, file), 'utf8') : undefined),
+    async readText(file) {
+      if (!present.has(file)) return undefined;
+      const source = await fileSource(join(folder, file), placeOf(file));
+      try {
+        return await readSourceText(source);
+      } finally {
+        await source.close?.();
+      }
+    },
     async close() {
       for (const source of opened.splice(0)) await source.close?.();
     },

@@ -1,4 +1,5 @@
 import { platform } from '#platform';
+import { showValue } from '@lapidary/gemma/model';
 import { WeightSourceError } from '../errors.js';
 import { blobSource, type ByteSource, readSourceText } from './byte-source.js';
 import type { DownloadOptions } from './http.js';
@@ -33,6 +34,12 @@ export type ModelLocation = string | ByteSource | Blob | readonly (ByteSource | 
 const hubPagePattern =
   /^https:\/\/huggingface\.co\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:\/(?:tree|blob|resolve)\/([\w.-]+)(?:\/([\w./-]+\.(?:gguf|safetensors|npz)))?)?\/?(?:\?.*)?$/;
 
+/** `owner/name` of a hub id, of a file there, or of a page of the hub's; undefined for anything else. */
+export function hubIdOf(location: string): string | undefined {
+  const id = hubPagePattern.exec(location)?.[1] ?? (isHubId(location) ? location : undefined);
+  return id?.split('/').slice(0, 2).join('/');
+}
+
 /** @throws {WeightSourceError} when there is nothing at `from`. */
 export async function openModelSource(from: ModelLocation, options: ModelSourceOptions = {}): Promise<ModelSource> {
   if (typeof from !== 'string') return listedFiles(Array.isArray(from) ? from : [from]);
@@ -54,7 +61,7 @@ export async function openModelSource(from: ModelLocation, options: ModelSourceO
 }
 
 function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
-  const sources = items.map((item) => ('read' in item ? item : blobSource(item)));
+  const sources = items.map(sourceOf);
   const byName = new Map<string, ByteSource>();
   for (const source of sources) {
     const name = baseName(source.name);
@@ -75,6 +82,16 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
       for (const source of sources) await source.close?.();
     },
   };
+}
+
+function sourceOf(item: unknown): ByteSource {
+  if (item instanceof Blob) return blobSource(item);
+  if (typeof item === 'object' && item !== null && 'read' in item && 'name' in item && typeof item.name === 'string')
+    return item as ByteSource;
+  throw new WeightSourceError(
+    showValue(item, 40),
+    'is nothing that a model can be read from: give a path, a URL, a hub id, or Files (`bufferSource(name, bytes)` for bytes).',
+  );
 }
 
 export function baseName(path: string): string {

@@ -6,7 +6,7 @@ import { generations } from './generations.js';
 import { gemmaConfigFromGguf } from './gguf.js';
 import { gemmaConfigFromHf, gemmaConfigToHf } from './hf.js';
 import { ggufLayout, huggingFaceLayout } from './layouts.js';
-import { embeddingPath, gemmaLinears, gemmaParamSpecs, gemmaTowers, type GemmaParams } from './params.js';
+import { embeddingPath, gemmaLinears, gemmaParamSpecs, gemmaTowers, headPath, type GemmaParams } from './params.js';
 import { gemma1Presets, gemma2Presets, gemma3Presets } from './presets.js';
 import { gemmaPrompt } from './prompt.js';
 
@@ -30,8 +30,9 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
     prompt: gemmaPrompt,
     tokenizerFiles: ['tokenizer.model'],
     embeddingPath,
+    headPath,
     parts: {},
-    layouts: { safetensors: huggingFaceLayout(traits), gguf: ggufLayout(traits) },
+    layouts: { safetensors: huggingFaceLayout(traits, config.numLayers), gguf: ggufLayout(traits) },
     settings: {
       ...settings,
       globalLayers: layerTypes.filter((type) => type === 'global').length,
@@ -44,7 +45,7 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
         softcap: config.finalLogitSoftcap ?? 0,
         labelSmoothing,
       }),
-    toHf: () => gemmaConfigToHf(config),
+    toHf: (base) => gemmaConfigToHf(config, base),
   };
 }
 

@@ -129,7 +129,7 @@ function mlp(x: Tensor, params: GemmaLayerParams['mlp'], { project }: Block): Te
 
 /** Logits f32 [R, V] of rows of the hidden stream, f32 [R, d], after the final soft-cap. For a few rows: V is large. */
 export function gemmaLogits(params: GemmaParams, config: GemmaConfig, rows: Tensor): Tensor {
-  const logits = matmul(rows, params.embedTokens.weight, { transposeB: true });
+  const logits = matmul(rows, (params.lmHead ?? params.embedTokens).weight, { transposeB: true });
   const cap = config.finalLogitSoftcap;
   return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
 }

@@ -24,6 +24,8 @@ export interface GemmaTraits {
     /** The first is what is written. */
     readonly modelTypes: readonly [string, ...string[]];
     readonly architecture: string;
+    /** The form with a vision tower, in which models of so many layers and more are published; null: there is none. */
+    readonly multimodal: { readonly architecture: string; readonly modelType: string; readonly layers: number } | null;
     /** `sliding_window_pattern` says every how manieth layer is global. */
     readonly hasPatternField: boolean;
     /** The query scale where a file says nothing; null: files do not say it, it is the size of a head. */
@@ -41,6 +43,7 @@ export interface GemmaTraits {
       readonly positions: number;
     };
   };
+  /** The window of a file that says none; 0: it has none, and no local layers. */
   readonly gguf: { readonly architecture: string; readonly defaultWindow: number };
 }
 
@@ -59,6 +62,7 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma'],
       architecture: 'GemmaForCausalLM',
+      multimodal: null,
       hasPatternField: false,
       queryPreAttnScalar: null,
       hasOldActivationField: true,
@@ -80,6 +84,7 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma2'],
       architecture: 'Gemma2ForCausalLM',
+      multimodal: null,
       hasPatternField: false,
       queryPreAttnScalar: 256,
       hasOldActivationField: false,
@@ -101,12 +106,13 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma3_text', 'gemma3'],
       architecture: 'Gemma3ForCausalLM',
+      multimodal: { architecture: 'Gemma3ForConditionalGeneration', modelType: 'gemma3', layers: 34 },
       hasPatternField: true,
       queryPreAttnScalar: 256,
       hasOldActivationField: false,
       defaults: { vocab: 262208, d: 2304, f: 9216, layers: 26, heads: 8, kvHeads: 4, positions: 131072 },
     },
-    gguf: { architecture: 'gemma3', defaultWindow: 1024 },
+    gguf: { architecture: 'gemma3', defaultWindow: 0 },
   },
 };
 

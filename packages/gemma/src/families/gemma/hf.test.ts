@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { fixtureJson } from '../../../../../test/support/safetensors-fixture.js';
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
 import type { GemmaConfig } from './config.js';
-import { gemmaConfigFromGguf } from './gguf.js';
 import { gemmaConfigFromHf, gemmaConfigToHf } from './hf.js';
 import { gemmaPresets } from './presets.js';
 
@@ -69,7 +69,26 @@ describe('gemmaConfigFromHf', () => {
     [{ layer_types: ['chunked'] }, /layer_types\[0\]/],
     [{ tie_word_embeddings: false }, /shares its embedding/],
     [{ attention_bias: true }, /biases/],
-    [{ hidden_activation: 'silu' }, /gelu_pytorch_tanh/],
+    [{ hidden_activation: 'silu' }, /hidden_activation is "silu".*gelu_pytorch_tanh/],
+    [{ hidden_activation: 'gelu' }, /hidden_activation is "gelu", which is the exact GELU/],
+    [{ hidden_act: 'gelu' }, /hidden_act is "gelu", which is the exact GELU/],
+    [{ model_type: 'gemma2', hidden_activation: 'gelu' }, /hidden_activation is "gelu", which is the exact GELU/],
+    [{ model_type: 'gemma', hidden_act: 'silu' }, /hidden_act is "silu"/],
+    [{ model_type: 'gemma', hidden_activation: 'gelu' }, /hidden_activation is "gelu", which is the exact GELU/],
+    [{ sliding_window: null }, /slidingWindow is null/],
+    [{ query_pre_attn_scalar: null }, /query_pre_attn_scalar is null/],
+    [{ rope_scaling: { rope_type: 'linear' } }, /rope_scaling\.factor is missing/],
+    [
+      { rope_theta: 5, rope_parameters: { full_attention: { rope_theta: 6 } } },
+      /another field of the same file says 5/,
+    ],
+    [{ rope_parameters: { rope_theta: 5 } }, /rope_parameters\.rope_theta/],
+    [{ rope_parameters: { full_attention: { attention_factor: 2 } } }, /full_attention\.attention_factor/],
+    [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
+    [{ model_type: 'gemma2', rope_scaling: { type: 'linear', factor: 2 } }, /Gemma 2 with scaled positions/],
+    [{ per_layer_config: { 1: { head_dim: 8 } } }, /per_layer_config/],
+    [{ model_type: 'gemma3', text_config: { model_type: 'gemma3n_text' } }, /text_config\.model_type/],
+    [{ model_type: 'gemma3', text_config: { use_bidirectional_attention: true } }, /causal/],
     [{ use_bidirectional_attention: true }, /causal/],
     [{ rope_scaling: { rope_type: 'yarn', factor: 2 } }, /neither default nor linear/],
     [{ eos_token_id: 'x' }, /eos_token_id/],
@@ -80,30 +99,57 @@ describe('gemmaConfigFromHf', () => {
   });
 });
 
-describe('gemmaConfigFromGguf', () => {
-  const metadata = {
-    'general.architecture': 'gemma3',
-    'gemma3.context_length': 131072,
-    'gemma3.embedding_length': 5376,
-    'gemma3.block_count': 62,
-    'gemma3.feed_forward_length': 21504,
-    'gemma3.attention.head_count': 32,
-    'gemma3.attention.head_count_kv': 16,
-    'gemma3.attention.key_length': 128,
-    'gemma3.attention.value_length': 128,
-    'gemma3.attention.layer_norm_rms_epsilon': Math.fround(1e-6),
-    'gemma3.attention.sliding_window': 1024,
-    'gemma3.rope.freq_base': 1e6,
-    'gemma3.rope.scaling.type': 'linear',
-    'gemma3.rope.scaling.factor': 8,
-    'tokenizer.ggml.tokens': Array.from({ length: 262144 }, () => ''),
-  };
-  it('knows the query scale of the 27B models', () => {
-    expect(gemmaConfigFromGguf(metadata)).toEqual(gemmaPresets['gemma-3-27b']);
+interface Case {
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  /** What transformers computes with. */
+  readonly read: {
+    readonly isTanhGelu: boolean;
+    readonly hasPlainRope: boolean;
+    readonly isCausal: boolean;
+    readonly hasBias: boolean;
+    readonly layerTypes: readonly string[];
+    readonly ropeLocalScalingFactor: number;
+    readonly slidingWindow: number | null;
+  } & Record<string, unknown>;
+}
+
+const cases = await fixtureJson<readonly Case[]>('configs/cases.json');
+
+describe('gemmaConfigFromHf beside transformers', () => {
+  it.each(cases.map((one): [string, Case] => [one.name, one]))('%s', (_, { config, read }) => {
+    const { isTanhGelu, hasPlainRope, isCausal, hasBias, layerTypes, ropeLocalScalingFactor: __, ...numbers } = read;
+    if (!isTanhGelu || !hasPlainRope || !isCausal || hasBias) {
+      expect(() => gemmaConfigFromHf(config)).toThrow(ConfigError);
+      return;
+    }
+    const told: string[] = [];
+    const found = gemmaConfigFromHf(config, (notice) => told.push(notice));
+    expect(found).toMatchObject(numbers);
+    expect(found.layerTypes).toEqual(layerTypes.map((type) => (type === 'full_attention' ? 'global' : 'local')));
+    expect(told).toEqual([]);
   });
-  it('names what is missing or foreign', () => {
-    const { 'gemma3.block_count': _, ...rest } = metadata;
-    expect(() => gemmaConfigFromGguf(rest)).toThrow(/gemma3\.block_count is missing/);
-    expect(() => gemmaConfigFromGguf({ 'general.architecture': 'llama' })).toThrow(UnknownModelError);
+});
+
+describe('fields that are not known', () => {
+  const told = (fields: object) => {
+    const notices: string[] = [];
+    gemmaConfigFromHf({ model_type: 'gemma3_text', ...fields }, (notice) => notices.push(notice));
+    return notices.join('\n');
+  };
+
+  it('are told by their names', () => {
+    expect(told({ attn_temperature: 2, clip_qkv: 1 })).toMatch(/says attn_temperature, clip_qkv, which is not known/);
+    expect(told({ attention_dropout: 0.1 })).toMatch(/attention_dropout 0\.1/);
+    expect(told({ model_type: 'gemma3', text_config: { sinks: 4 }, audio_config: {} })).toMatch(
+      /text_config\.sinks.*\n.*says audio_config/,
+    );
+    expect(told(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`x${i}`, i])))).toMatch(/x9 and 20 more/);
+  });
+
+  it('are not those that change nothing, and not those without a value', () => {
+    const harmless = { torch_dtype: 'bfloat16', use_cache: true, cache_implementation: 'hybrid', unsloth_fixed: true };
+    expect(told({ ...harmless, pruned_heads: {}, something: null, attention_dropout: 0 })).toBe('');
+    expect(told(gemmaConfigToHf(gemmaPresets['gemma-3-4b']))).toBe('');
   });
 });

@@ -1,35 +1,93 @@
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
-import { type Fields, isFields, modelTypeOf, readNullable, readNumber } from '../../config/fields.js';
+import {
+  type Fields,
+  isFields,
+  modelTypeOf,
+  readNullable,
+  readNumber,
+  watchFields,
+  type WatchedFields,
+} from '../../config/fields.js';
+import { checkActivation, type Tell, tellUnreadFields } from '../../config/hf-fields.js';
 import { checkGemmaConfig, everyNthGlobal, type GemmaConfig, type LayerType } from './config.js';
 import { generationOf, generations, type GemmaTraits } from './generations.js';
+import { readRope } from './hf-rope.js';
+import type { HfConfig } from '../layout.js';
+import { isMultimodal } from './multimodal.js';
 
 const defaultWindow = 4096;
 const defaultHeadDim = 256;
 
+/** Fields around the decoder of a multimodal Gemma 3, of which only the decoder is read. */
+const multimodalFields = [
+  ...['vision_config', 'mm_tokens_per_image'],
+  ...['boi_token', 'eoi_token', 'image_token'].flatMap((name) => [`${name}_index`, `${name}_id`]),
+];
+/**
+ * What PaliGemma writes into its decoder, the first Gemma 2 beside sliding_window, and Gemma 3 beside layer_types; and the activation in the
+ * field of another generation.
+ */
+const decoderFields = [
+  'num_image_tokens',
+  'sliding_window_size',
+  'sliding_window_pattern',
+  '_sliding_window_pattern',
+  'hidden_act',
+];
+
 /**
  * Hugging Face's config.json of a Gemma 1, 2 or 3 model as a `GemmaConfig`. Reads the spellings of every transformers
- * generation and fills in what files leave out. Of a multimodal Gemma 3, the text part.
- * @throws {UnknownModelError} for any other model. @throws {ConfigError} naming the field.
+ * generation and fills in what files leave out. Of a multimodal Gemma 3, the text part. `tell` is told of fields that are not known.
+ * @throws {UnknownModelError} for any other model. @throws {ConfigError} naming the field, also one that asks for what is not computed.
  */
-export function gemmaConfigFromHf(json: unknown): GemmaConfig {
+export function gemmaConfigFromHf(json: unknown, tell?: Tell): GemmaConfig {
   if (!isFields(json)) throw new ConfigError('config.json', json, 'not an object');
-  const modelType = modelTypeOf(json);
-  const nested = json['text_config'];
-  const text: Fields = modelType === 'gemma3' && isFields(nested) ? nested : json;
-  if (text['use_bidirectional_attention'] === true) {
-    throw new ConfigError('use_bidirectional_attention', true, 'but only causal language models are supported');
-  }
+  const whole = watchFields(json);
+  const modelType = modelTypeOf(whole.fields);
   const traits = generationOf(modelType, ({ hf }) => hf.modelTypes);
   if (traits === undefined) {
     const supported = Object.values(generations).flatMap(({ hf }) => hf.modelTypes);
     throw new UnknownModelError(modelType, supported);
   }
-  return readTextConfig(text, traits, json);
+  const nested = whole.fields['text_config'];
+  const isNested = traits.hf.modelTypes.indexOf(modelType) > 0 && isFields(nested);
+  const text = isNested ? watchFields(nested) : whole;
+  if (isNested) checkModelType(text.fields, 'text_config.', traits.hf.modelTypes);
+  refuseBidirectional(whole.fields, [undefined, null, false]);
+  refuseBidirectional(text.fields, [undefined, null, false]);
+  const config = checkGemmaConfig(
+    readTextConfig(text, traits, whole.fields, { tell, where: isNested ? 'text_config.' : '' }),
+  );
+  if (isNested) tellUnreadFields(whole, tell, { known: multimodalFields });
+  return config;
+}
+
+/** @throws ConfigError where fields of a part are said to be of another model */
+export function checkModelType(fields: Fields, where: string, allowed: readonly string[]): void {
+  const type = fields['model_type'];
+  if (type !== undefined && !allowed.includes(type as string))
+    throw new ConfigError(`${where}model_type`, type, `not ${allowed.join(' or ')}`);
+}
+
+/** @throws ConfigError where attention is to see more, or less, than it does */
+export function refuseBidirectional(text: Fields, allowed: readonly unknown[]): void {
+  const value = text['use_bidirectional_attention'];
+  if (allowed.includes(value)) return;
+  const problem = allowed.includes(true)
+    ? 'but the prompt is one block in both directions'
+    : 'but only causal language models are supported';
+  throw new ConfigError('use_bidirectional_attention', value, problem);
 }
 
 /** A decoder's fields; `outer` is the whole file where `text` is a part of it. @throws ConfigError naming the field */
-export function readTextConfig(text: Fields, traits: GemmaTraits, outer: Fields): GemmaConfig {
-  refuseUnsupported(text);
+export function readTextConfig(
+  watched: WatchedFields,
+  traits: GemmaTraits,
+  outer: Fields,
+  { tell, where }: { readonly tell: Tell | undefined; readonly where: string },
+): GemmaConfig {
+  const text = watched.fields;
+  refuseUnsupported(text, traits);
   if (outer['tie_word_embeddings'] === false) throw untied();
 
   const { softcaps } = traits;
@@ -38,7 +96,8 @@ export function readTextConfig(text: Fields, traits: GemmaTraits, outer: Fields)
   const headDim = readNumber(text, 'head_dim', defaultHeadDim);
   // The instruction-tuned multimodal files list their stop tokens beside text_config, not in it.
   const token = (field: string) => outer[field] ?? text[field];
-  return checkGemmaConfig({
+  const tokenId = (field: string, usual: number) => readNumber({ [field]: token(field) ?? usual }, field, usual);
+  const config: GemmaConfig = {
     family: traits.family,
     vocabSize: readNumber(text, 'vocab_size', defaults.vocab),
     hiddenSize: readNumber(text, 'hidden_size', defaults.d),
@@ -53,28 +112,30 @@ export function readTextConfig(text: Fields, traits: GemmaTraits, outer: Fields)
       queryPreAttnScalar === null ? headDim : readNumber(text, 'query_pre_attn_scalar', queryPreAttnScalar),
     attnLogitSoftcap: softcaps && readNullable(text, 'attn_logit_softcapping', softcaps.attention),
     finalLogitSoftcap: softcaps && readNullable(text, 'final_logit_softcapping', softcaps.final),
-    slidingWindow: traits.hasLocalLayers ? readNumber(text, 'sliding_window', defaultWindow) : null,
+    slidingWindow: traits.hasLocalLayers ? readNullable(text, 'sliding_window', defaultWindow) : null,
     layerTypes: readLayerTypes(text, traits, numLayers),
     ...readRope(text, traits),
-    padTokenId: readNumber({ id: token('pad_token_id') }, 'id', 0),
-    bosTokenId: readNumber({ id: token('bos_token_id') }, 'id', 2),
+    padTokenId: tokenId('pad_token_id', 0),
+    bosTokenId: tokenId('bos_token_id', 2),
     eosTokenIds: readTokenIds(token('eos_token_id')),
-  });
+  };
+  tellUnreadFields(watched, tell, { where, known: decoderFields });
+  return config;
 }
 
 function untied(): ConfigError {
   return new ConfigError('tie_word_embeddings', false, 'but Gemma shares its embedding with the output projection');
 }
 
-function refuseUnsupported(text: Fields): void {
+function refuseUnsupported(text: Fields, { hf }: GemmaTraits): void {
   if (text['attention_bias'] === true)
     throw new ConfigError('attention_bias', true, 'but no Gemma has attention biases');
   if (text['tie_word_embeddings'] === false) throw untied();
-  // Gemma 1 files say "gelu" where tanh-GELU is meant: transformers reads it so.
-  const activation = text['hidden_activation'] ?? text['hidden_act'];
-  if (activation !== undefined && activation !== null && !String(activation).startsWith('gelu')) {
-    throw new ConfigError('hidden_activation', activation, 'but Gemma uses gelu_pytorch_tanh');
-  }
+  checkActivation(text, 'hidden_activation');
+  // Gemma 1's first files say "gelu" in the old field where the tanh approximation is meant: transformers reads it so.
+  if (hf.hasOldActivationField && text['hidden_act'] === 'gelu') return;
+  // Of later generations transformers does not read the old field: it counts only where it is the one that is there.
+  if (hf.hasOldActivationField || (text['hidden_activation'] ?? null) === null) checkActivation(text, 'hidden_act');
 }
 
 function readLayerTypes(
@@ -96,33 +157,6 @@ function readLayerTypes(
   return everyNthGlobal(numLayers, readNumber(text, 'sliding_window_pattern', period));
 }
 
-/** Old files: rope_theta, rope_local_base_freq, rope_scaling. New ones: rope_parameters, by layer type where types turn differently. */
-function readRope(text: Fields, { name, theta, localTheta, hasLocalLayers }: GemmaTraits) {
-  const parameters = isFields(text['rope_parameters']) ? text['rope_parameters'] : {};
-  const full = isFields(parameters['full_attention']) ? parameters['full_attention'] : parameters;
-  const sliding = isFields(parameters['sliding_attention']) ? parameters['sliding_attention'] : {};
-  const oldScaling = isFields(text['rope_scaling']) ? text['rope_scaling'] : undefined;
-  const oldFull = isFields(oldScaling?.['full_attention']) ? oldScaling['full_attention'] : oldScaling;
-  const ropeTheta = readNumber(full, 'rope_theta', readNumber(text, 'rope_theta', theta));
-  const ropeScalingFactor = readScaling(full['rope_type'] === undefined && oldFull ? oldFull : full);
-  if (localTheta === null) {
-    if (hasLocalLayers && ropeScalingFactor !== 1)
-      throw new ConfigError('rope_scaling', full, `but ${name} with scaled positions is not supported`);
-    return { ropeTheta, ropeLocalTheta: ropeTheta, ropeScalingFactor };
-  }
-  if (readScaling(sliding) !== 1)
-    throw new ConfigError('rope_parameters.sliding_attention', sliding, 'but local layers use unscaled positions');
-  const ropeLocalTheta = readNumber(sliding, 'rope_theta', readNumber(text, 'rope_local_base_freq', localTheta));
-  return { ropeTheta, ropeLocalTheta, ropeScalingFactor };
-}
-
-function readScaling(rope: Fields): number {
-  const type = rope['rope_type'] ?? rope['type'] ?? 'default';
-  if (type === 'default') return 1;
-  if (type === 'linear') return readNumber(rope, 'factor', 1);
-  throw new ConfigError('rope_type', type, 'neither default nor linear');
-}
-
 function readTokenIds(value: unknown): number[] {
   const ids = Array.isArray(value) ? value : [value ?? 1];
   if (ids.length === 0 || !ids.every((id) => Number.isSafeInteger(id) && id >= 0)) {
@@ -131,8 +165,20 @@ function readTokenIds(value: unknown): number[] {
   return ids;
 }
 
-/** The config.json of a text model, in the spellings of old and new transformers alike. */
-export function gemmaConfigToHf(config: GemmaConfig): Record<string, unknown> {
+/**
+ * The config.json of a text model, in the spellings of old and new transformers alike. Where `base` is that of a multimodal model, the
+ * whole of it, with this as its text part.
+ */
+export function gemmaConfigToHf(config: GemmaConfig, base?: HfConfig): Record<string, unknown> {
+  const text = textConfigToHf(config);
+  if (base === undefined || !isMultimodal(generations[config.family], config.numLayers, base)) return text;
+  const { architectures: _, ...fields } = text;
+  const before = isFields(base['text_config']) ? base['text_config'] : {};
+  const { dtype: _type, torch_dtype: _oldType, ...others } = before;
+  return { ...base, eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
+}
+
+function textConfigToHf(config: GemmaConfig): Record<string, unknown> {
   const { hf, hasLocalLayers, softcaps, localTheta } = generations[config.family];
   const scaling = config.ropeScalingFactor === 1 ? null : { rope_type: 'linear', factor: config.ropeScalingFactor };
   const rope = { rope_theta: config.ropeTheta, ...(scaling ?? { rope_type: 'default' }) };
@@ -160,7 +206,8 @@ export function gemmaConfigToHf(config: GemmaConfig): Record<string, unknown> {
       final_logit_softcapping: config.finalLogitSoftcap,
     }),
     ...(hasLocalLayers && {
-      sliding_window: config.slidingWindow,
+      // transformers wants a window: where there is none, one as long as any text.
+      sliding_window: config.slidingWindow ?? config.maxPositionEmbeddings,
       layer_types: config.layerTypes.map((layer) => (layer === 'global' ? 'full_attention' : 'sliding_attention')),
     }),
     rope_theta: config.ropeTheta,

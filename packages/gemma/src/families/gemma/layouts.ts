@@ -1,4 +1,5 @@
 import type { Layout, LayoutRule } from '../layout.js';
+import { isMultimodal } from './multimodal.js';
 import type { GemmaTraits } from './generations.js';
 
 const layer = 'layers.{i}';
@@ -32,12 +33,22 @@ export function huggingFaceRules({ hasPostNorms, hasQkNorm }: GemmaTraits): Layo
   ];
 }
 
-/** A text model in Hugging Face's files, of every era; of a multimodal Gemma 3, the text part. */
-export function huggingFaceLayout(traits: GemmaTraits): Layout {
+/** Parts of a multimodal Gemma 3 that are not the text model. */
+const otherTowers = String.raw`^(vision_tower|multi_modal_projector)\.`;
+
+/** A text model of so many layers in Hugging Face's files, of every era; of a multimodal Gemma 3, the text part. */
+export function huggingFaceLayout(traits: GemmaTraits, numLayers: number): Layout {
   return {
     id: 'hugging-face',
-    exportName: (name) => `model.${name}`,
-    moduleName: (name) => `model.${name}`,
+    // As the files on the hub have it.
+    exportName: (name, base) =>
+      base && isMultimodal(traits, numLayers, base) ? `language_model.model.${name}` : `model.${name}`,
+    pythonClass: (base) => {
+      const hasOtherModules = isMultimodal(traits, numLayers, base);
+      // Since transformers 4.52.
+      const prefix = hasOtherModules ? 'model.language_model.' : 'model.';
+      return { moduleName: (name) => prefix + name, hasOtherModules };
+    },
     prefixes: [
       ['base_model.model.', ''],
       ['model.', ''],
@@ -45,7 +56,8 @@ export function huggingFaceLayout(traits: GemmaTraits): Layout {
       ['model.', ''],
     ],
     tiedCopy: 'lm_head.weight',
-    ignored: /^(vision_tower|multi_modal_projector)\.|\.rotary_emb\.inv_freq$|^rotary_emb\./,
+    ignored: new RegExp(String.raw`${otherTowers}|\.rotary_emb\.inv_freq$|^rotary_emb\.`),
+    passedOn: new RegExp(otherTowers),
     rules: huggingFaceRules(traits),
   };
 }
@@ -61,7 +73,6 @@ export function ggufLayout({ hasPostNorms, hasQkNorm }: GemmaTraits): Layout {
   return {
     id: 'gguf',
     exportName: (name) => name,
-    moduleName: (name) => name,
     prefixes: [],
     tiedCopy: 'output.weight',
     ignored: /^(rope_freqs\.weight|v\.|mm\.)/,

@@ -32,8 +32,10 @@ export interface GemmaLayerParams {
 
 /** A text model's parameters, as `gemmaHidden` takes them: `paramTree<GemmaParams>(variables)`. */
 export interface GemmaParams {
-  /** [V, d]; also the output projection. */
+  /** [V, d]; also the output projection, where there is no `lmHead`. */
   readonly embedTokens: { readonly weight: Tensor };
+  /** [V, d]: of adapters that trained it apart. */
+  readonly lmHead?: { readonly weight: Tensor };
   readonly layers: readonly GemmaLayerParams[];
   readonly finalNorm: NormParams;
 }
@@ -46,6 +48,8 @@ export const gemmaTowers = ['language'] as const;
 
 /** Path of the table of words. */
 export const embeddingPath = 'embedTokens.weight';
+/** Path of an output projection apart from it. */
+export const headPath = 'lmHead.weight';
 
 /** As big_vision adds words to a vocabulary. */
 const embeddingStd = 0.02;

@@ -3,6 +3,7 @@ import type { Model, ModelFamily, ParamTree } from '../family.js';
 import { gemma1, gemma2 } from '../gemma/family.js';
 import { gemmaLogits } from '../gemma/forward.js';
 import { generations } from '../gemma/generations.js';
+import { headPath } from '../gemma/params.js';
 import { patchCount } from '../siglip/config.js';
 import { imagePresets } from '../siglip/preprocess-image.js';
 import type { PaliGemmaConfig } from './config.js';
@@ -17,7 +18,7 @@ import {
   paliGemmaTowers,
   type PaliGemmaParams,
 } from './params.js';
-import { preparePicture } from './pictures.js';
+import { preparePicture, preprocessorConfig } from './pictures.js';
 import { paliGemmaPresets } from './presets.js';
 import { paliGemmaPromptForm } from './prompt.js';
 
@@ -45,11 +46,13 @@ function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
       tokensPerImage: patchCount(vision),
       patchValues: 3 * vision.patchSize ** 2,
     },
+    preprocessorConfig: preprocessorConfig(vision),
     preparePicture: (image, how) => preparePicture(vision, image, how),
     prompt: paliGemmaPromptForm,
     // big_vision calls it so.
     tokenizerFiles: [...decoder.tokenizerFiles, 'paligemma_tokenizer.model'],
     embeddingPath: decoderPrefix + decoder.embeddingPath,
+    headPath: decoderPrefix + headPath,
     parts: { decoder: { prefix: decoderPrefix, model: decoder } },
     layouts: { safetensors: paliGemmaHuggingFaceLayout(traits), npz: bigVisionLayout(traits) },
     settings: {

@@ -1,4 +1,5 @@
-import { concat, linear, reshape, type Tensor } from '@lapidary/tensor';
+import { concat, reshape, type Tensor } from '@lapidary/tensor';
+import { createProjection } from '../../models/projection.js';
 import type { ForwardOptions, ModelInputs } from '../family.js';
 import { gemmaDecode, gemmaEmbed } from '../gemma/forward.js';
 import { patchCount } from '../siglip/config.js';
@@ -21,7 +22,8 @@ export function paliGemmaImageFeatures(
   const [batch, total, values] = patches.shape as [number, number, number];
   const images = reshape(patches, [-1, patchCount(config.vision), values]);
   const features = siglipHidden(vision, config.vision, images, { ...options, firstBlock: config.text.numLayers });
-  return reshape(linear(features, projector), [batch, total, config.text.hiddenSize]);
+  const project = createProjection(options, config.text.numLayers + config.vision.numLayers);
+  return reshape(project(features, projector, 0), [batch, total, config.text.hiddenSize]);
 }
 
 /** The residual stream after the last norm, f32 [B, I·N + T, d], and the caches with the new keys and values in them. */

@@ -1,23 +1,37 @@
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
-import { type Fields, isFields, modelTypeOf, readNumber } from '../../config/fields.js';
+import { type Fields, isFields, modelTypeOf, readNumber, watchFields } from '../../config/fields.js';
+import { checkActivation, type Tell, tellUnreadFields } from '../../config/hf-fields.js';
 import { generationOf, generations } from '../gemma/generations.js';
-import { gemmaConfigToHf, readTextConfig } from '../gemma/hf.js';
+import { checkModelType, gemmaConfigToHf, readTextConfig, refuseBidirectional } from '../gemma/hf.js';
 import { patchCount, type SiglipConfig, so400m } from '../siglip/config.js';
 import { checkPaliGemmaConfig, decoderFamilies, type PaliGemmaConfig, withoutWindow } from './config.js';
 
 /** What transformers assumes for a `vision_config` that leaves fields out (SiglipVisionConfig). */
 const siglipDefaults = { d: 768, f: 3072, layers: 12, heads: 12, image: 224, patch: 16, eps: 1e-6 } as const;
 const defaultImageToken = 257152;
+/** What the shapes of the weights say too, or follows from other fields. */
+const outerFields = ['hidden_size', 'projection_dim', 'vocab_size', '_vocab_size', 'num_image_tokens'];
+const visionFields = [
+  'projection_dim',
+  'num_image_tokens',
+  'num_positions',
+  'vision_use_head',
+  'projector_hidden_act',
+  'vocab_size',
+];
 
 /**
- * Hugging Face's config.json of a PaliGemma 1 or 2 as a `PaliGemmaConfig`. The final soft-cap is what the file says.
+ * Hugging Face's config.json of a PaliGemma 1 or 2 as a `PaliGemmaConfig`. The final soft-cap is what the file says. `tell` is told
+ * of fields that are not known.
  * @throws {UnknownModelError} for any other model. @throws {ConfigError} naming the field.
  */
-export function paliGemmaConfigFromHf(json: unknown): PaliGemmaConfig {
+export function paliGemmaConfigFromHf(json: unknown, tell?: Tell): PaliGemmaConfig {
   if (!isFields(json)) throw new ConfigError('config.json', json, 'not an object');
-  const modelType = modelTypeOf(json);
+  const whole = watchFields(json);
+  const { fields } = whole;
+  const modelType = modelTypeOf(fields);
   if (modelType !== 'paligemma') throw new UnknownModelError(modelType, ['paligemma']);
-  const text = json['text_config'];
+  const text = fields['text_config'];
   if (!isFields(text)) throw new ConfigError('text_config', text, 'not an object; it says which decoder there is');
   const decoder = modelTypeOf({ model_type: 'gemma', ...text });
   const generation = generationOf(decoder, ({ family, hf }) => (decoderFamilies.includes(family) ? hf.modelTypes : []));
@@ -29,24 +43,31 @@ export function paliGemmaConfigFromHf(json: unknown): PaliGemmaConfig {
       'text_config',
     );
   }
-  return checkPaliGemmaConfig({
+  const decoderFields = watchFields(text);
+  // transformers takes what is not said for true.
+  refuseBidirectional(decoderFields.fields, [undefined, null, true]);
+  const where = 'text_config.';
+  const config = checkPaliGemmaConfig({
     family: 'paligemma',
-    vision: readVision(json['vision_config']),
-    text: withoutWindow(readTextConfig(text, generation, json)),
-    imageTokenId: readNumber(json, 'image_token_index', readNumber(json, 'image_token_id', defaultImageToken)),
+    vision: readVision(fields['vision_config'], tell),
+    text: withoutWindow(readTextConfig(decoderFields, generation, fields, { tell, where })),
+    imageTokenId: readNumber(fields, 'image_token_index', readNumber(fields, 'image_token_id', defaultImageToken)),
   });
+  tellUnreadFields(whole, tell, { known: outerFields });
+  return config;
 }
 
-function readVision(vision: unknown): SiglipConfig {
-  if (vision === undefined || vision === null) return so400m(siglipDefaults.image);
-  if (!isFields(vision)) throw new ConfigError('vision_config', vision, 'not an object');
-  const activation = vision['hidden_act'] ?? 'gelu_pytorch_tanh';
-  if (activation !== 'gelu_pytorch_tanh') {
-    throw new ConfigError('vision_config.hidden_act', activation, 'but SigLIP uses gelu_pytorch_tanh');
-  }
+function readVision(json: unknown, tell: Tell | undefined): SiglipConfig {
+  if (json === undefined || json === null) return so400m(siglipDefaults.image);
+  if (!isFields(json)) throw new ConfigError('vision_config', json, 'not an object');
+  const watched = watchFields(json);
+  const vision = watched.fields;
+  const where = 'vision_config.';
+  checkModelType(vision, where, ['siglip_vision_model']);
+  checkActivation(vision, 'hidden_act', where);
   const channels = readNumber(vision, 'num_channels', 3);
   if (channels !== 3) throw new ConfigError('vision_config.num_channels', channels, 'but pictures have 3');
-  return {
+  const config = {
     hiddenSize: readNumber(vision, 'hidden_size', siglipDefaults.d),
     intermediateSize: readNumber(vision, 'intermediate_size', siglipDefaults.f),
     numLayers: readNumber(vision, 'num_hidden_layers', siglipDefaults.layers),
@@ -55,6 +76,8 @@ function readVision(vision: unknown): SiglipConfig {
     patchSize: readNumber(vision, 'patch_size', siglipDefaults.patch),
     layerNormEps: readNumber(vision, 'layer_norm_eps', siglipDefaults.eps),
   };
+  tellUnreadFields(watched, tell, { where, known: visionFields });
+  return config;
 }
 
 /** The config.json of a PaliGemma, in the spellings of old and new transformers alike. */
@@ -72,12 +95,7 @@ export function paliGemmaConfigToHf(config: PaliGemmaConfig): Record<string, unk
     pad_token_id: text.padTokenId,
     bos_token_id: text.bosTokenId,
     eos_token_id: decoder['eos_token_id'],
-    text_config: {
-      ...decoder,
-      num_image_tokens: tokens,
-      // transformers wants a window: one as long as any text.
-      ...(generations[text.family].hasLocalLayers && { sliding_window: text.maxPositionEmbeddings }),
-    },
+    text_config: { ...decoder, num_image_tokens: tokens },
     vision_config: {
       model_type: 'siglip_vision_model',
       hidden_size: vision.hiddenSize,

@@ -14,7 +14,7 @@ export function paliGemmaHuggingFaceLayout(decoder: GemmaTraits): Layout {
         .replace(/^language_model\./, 'language_model.model.')
         .replace(/^vision_tower\./, 'vision_tower.vision_model.'),
     // transformers ≥ 4.52 keeps the whole of a multimodal model, names and all, in `model`.
-    moduleName: (name) => `model.${name}`,
+    pythonClass: () => ({ moduleName: (name) => `model.${name}`, hasOtherModules: false }),
     prefixes: [
       ['base_model.model.', ''],
       ['model.', ''],
@@ -53,7 +53,6 @@ export function bigVisionLayout({ hasPostNorms }: GemmaTraits): Layout {
   return {
     id: 'big-vision',
     exportName: (name) => `params/${name}`,
-    moduleName: (name) => name,
     prefixes: bigVisionPrefixes,
     tiedCopy: '',
     ignored: /^$/,

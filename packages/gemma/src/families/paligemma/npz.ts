@@ -1,5 +1,5 @@
 import { ArrayShapesError } from '../../config/errors.js';
-import type { GemmaConfig } from '../gemma/config.js';
+import { everyNthGlobal, type GemmaConfig } from '../gemma/config.js';
 import { gemmaPresets } from '../gemma/presets.js';
 import { withoutPrefixes } from '../layout.js';
 import { checkPaliGemmaConfig, type PaliGemmaConfig } from './config.js';
@@ -69,7 +69,7 @@ export function paliGemmaConfigFromBigVision(shapes: ReadonlyMap<string, readonl
       queryPreAttnScalar: is27b ? hiddenSize / numHeads : headDim,
       finalLogitSoftcap: null,
       slidingWindow: null,
-      layerTypes: Array.from({ length: numLayers }, () => 'global' as const),
+      layerTypes: everyNthGlobal(numLayers, 1),
     },
     imageTokenId: vocabSize,
   });

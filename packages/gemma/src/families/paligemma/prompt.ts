@@ -1,20 +1,34 @@
-import type { Tokenizer } from '../../text/tokenizer.js';
+import { PromptImagesError } from '../../text/prompt-images-error.js';
+import { withoutOpening } from '../../text/markers.js';
+import { specialTexts, type Tokenizer } from '../../text/tokenizer.js';
 import type { PromptForm } from '../family.js';
 import { gemmaPrompt } from '../gemma/prompt.js';
 
+/** What transformers' processor wants before a prompt, once for each picture. */
+const imageMark = '<image>';
+
 /**
  * PaliGemma's prompt, after the pictures' tokens: bos, the text and a new line, which is a token of its own. The answer's tokens
- * follow, and eos. Source: https://github.com/google-research/big_vision, `big_vision/configs/proj/paligemma`.
+ * follow, and eos. Source: https://github.com/google-research/big_vision, `big_vision/configs/proj/paligemma`. Marks that a prompt
+ * begins with, `<image><bos>` as for transformers' processor, stand for what is put there anyway.
+ * @throws PromptImagesError for an `<image>` within the prompt: pictures come before it
  */
 export function paliGemmaPrompt(prompt: string, tokenizer: Tokenizer): number[] {
-  return [...tokenizer.encode(prompt), ...tokenizer.encode('\n', { addSpecialTokens: false })];
+  const { text } = withoutOpening(prompt, paliGemmaPromptForm.opening(tokenizer));
+  if (text.includes(imageMark))
+    throw new PromptImagesError(
+      `the prompt has ${imageMark} within it, but pictures come before its text: leave the mark out, or put it first`,
+    );
+  return [...tokenizer.encode(text), ...tokenizer.encode('\n', { addSpecialTokens: false })];
 }
 
 /** One prompt about pictures, one answer: there is no chat. */
 export const paliGemmaPromptForm: PromptForm = {
+  opening: (tokenizer) => [imageMark, specialTexts(tokenizer).bosToken],
   encodePrompt: paliGemmaPrompt,
   isPrefixBidirectional: true,
-  chat: null,
+  chatTemplate: null,
+  chatTemplateSource: null,
   needsPictures: true,
   rowExample: '{"image": "cat.png", "prompt": "…", "completion": "…"}',
   // The vocabulary is Gemma's.

@@ -32,13 +32,15 @@ export function so400m(imageSize: number): SiglipConfig {
 }
 
 const largestSize = 2 ** 16;
+const largestLayerCount = 4096;
 /** Of the attention kernels. */
 const largestHeadDim = 256;
 
 /** @throws ConfigError naming the field, where the numbers can be no tower's */
 export function checkSiglipConfig(vision: SiglipConfig): void {
-  const sizes = ['hiddenSize', 'intermediateSize', 'numLayers', 'numHeads', 'imageSize', 'patchSize'] as const;
+  const sizes = ['hiddenSize', 'intermediateSize', 'numHeads', 'imageSize', 'patchSize'] as const;
   for (const field of sizes) checkSize(`vision.${field}`, vision[field], largestSize);
+  checkSize('vision.numLayers', vision.numLayers, largestLayerCount);
   checkPositive('vision.layerNormEps', vision.layerNormEps);
   if (vision.imageSize % vision.patchSize !== 0) {
     throw new ConfigError('vision.imageSize', vision.imageSize, `not a multiple of the patch size ${vision.patchSize}`);

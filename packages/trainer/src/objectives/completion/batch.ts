@@ -59,7 +59,10 @@ export function batchShapes(
   });
 }
 
-/** Puts examples into the smallest of the shapes that holds them; missing rows are padding. `pictures`: the patches of each. */
+/**
+ * Puts examples into the smallest of the shapes that holds them; missing rows are padding. `pictures`: the patches of each.
+ * @throws RangeError where no shape holds the rows, or the shape not their targets
+ */
 export function makeBatch(
   examples: readonly CompletionExample[],
   shapes: readonly CompletionShape[],
@@ -94,6 +97,8 @@ export function makeBatch(
     });
     numTokens += seen + tokens.length;
   });
+  if (numTargets > places)
+    throw new RangeError(`a batch of ${places} targets does not hold the ${numTargets} of its rows`);
   const patches = seen > 0 ? joinPictures(pictures, examples.length, batch) : undefined;
   const inputs: HostInputs<CompletionInputs> = { inputIds, tokenInfo, rows, targets, ...(patches && { patches }) };
   return { shape, inputs, weight: numTargets, numTokens };

@@ -1,4 +1,4 @@
-import { sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
+import { contentText, sumTokenLosses, turnsOfModel, type Model, type WeightFormat } from '@lapidary/gemma';
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
@@ -17,7 +17,13 @@ import type {
 import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
 import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
-import { promptTokens, tokeniseRows, type CompletionExample } from './tokenise.js';
+import {
+  describeTokenised,
+  promptTokens,
+  tokeniseRows,
+  type CompletionExample,
+  type TokeniseCounts,
+} from './tokenise.js';
 
 /** Settings of the objective `completion`. */
 export interface CompletionSettings {
@@ -103,17 +109,16 @@ async function encode(
   },
 ): Promise<RunData<CompletionExample>> {
   const { train, held, context } = parts;
-  const count = countPictures([...train.rows, ...held.rows], train.file, model);
-  const notices: string[] = [];
+  const count = countPictures([train, held], model);
+  const countsOf = new Map<string, TokeniseCounts[]>();
   const examplesOf = ({ rows, file, options }: RowSource<TextualRow>): CompletionExample[] => {
-    const { examples, skipped, truncated } = tokeniseRows(rows, context.tokenizer, {
+    const { examples, counts } = tokeniseRows(rows, context.tokenizer, {
       ...options,
       maxLength: limits.maxLength,
       file,
       model,
     });
-    if (skipped > 0) notices.push(`${file}: ${skipped} rows of more than ${limits.maxLength} tokens were left out.`);
-    if (truncated > 0) notices.push(`${file}: ${truncated} rows were cut to ${limits.maxLength} tokens.`);
+    countsOf.set(file, [...(countsOf.get(file) ?? []), counts]);
     const { vision, preparePicture } = model;
     if (count === 0 || vision === undefined || preparePicture === undefined) return examples;
     const how = { format, ...(limits.imagePreset !== null && { preset: limits.imagePreset }) };
@@ -124,11 +129,11 @@ async function encode(
     });
     return examples.map((example) => ({ ...example, pictures, patches: count * vision.tokensPerImage }));
   };
-  return {
-    train: examplesOf(train),
-    held: held.rows.length > 0 ? examplesOf(held) : [],
-    notices,
-  };
+  const examples = { train: examplesOf(train), held: held.rows.length > 0 ? examplesOf(held) : [] };
+  const notices = [...countsOf].flatMap(([file, parts]) =>
+    describeTokenised(parts, limits.maxLength).map((notice) => `${file}: ${notice}`),
+  );
+  return { ...examples, notices };
 }
 
 /** Rows as long as may be, all of it learned, with one picture each where the model sees pictures. */
@@ -145,6 +150,14 @@ function assumedExamples({ vision }: Model, { maxLength, batchSize }: TaskLimits
   return Array.from({ length: batchSize }, () => example);
 }
 
+/** The answer in the data; null where there is none, or where it is a call. */
+function expectedOf(row: TextualRow): string | null {
+  if ('prompt' in row) return row.completion;
+  if (!('messages' in row)) return null;
+  const last = turnsOfModel(row.messages).at(-1);
+  return last === undefined ? null : contentText(row.messages[last]!, last);
+}
+
 /** Answers to the prompts of the first examples. */
 function planCompletionSamples(
   examples: readonly CompletionExample[],
@@ -154,9 +167,9 @@ function planCompletionSamples(
   const { tokenizer, model } = context;
   const prompts = examples.slice(0, sampleCount).map(({ row, tokens, patches, pictures }) => ({
     id: `line ${row.line}`,
-    tokens: tokenizer ? promptTokens(row, tokenizer, model.prompt).slice(0, maxLength) : [...tokens],
+    tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
     patchCount: patches,
-    expected: 'prompt' in row ? row.completion : 'messages' in row ? (row.messages.at(-1)?.content ?? null) : null,
+    expected: expectedOf(row),
     patches: async () => pictures?.patchesOf(row),
     pictures: async () => pictures?.dataUrlsOf(row) ?? [],
   }));

@@ -1,5 +1,6 @@
 import { decodeImage, type Model, type RgbImage } from '@lapidary/gemma';
 import { DatasetError } from '../../data/errors.js';
+import type { RowSource } from '../objective.js';
 import { imagesOf, type ImageReference, type TextualRow } from './rows.js';
 
 export interface PictureOptions {
@@ -81,23 +82,24 @@ export class Pictures {
  * model sees none, or none where its prompts need one.
  */
 export function countPictures(
-  rows: readonly TextualRow[],
-  file: string,
+  sources: readonly Pick<RowSource<TextualRow>, 'rows' | 'file'>[],
   { vision, prompt }: Pick<Model, 'vision' | 'prompt'>,
 ): number {
-  const count = rows[0] === undefined ? 0 : imagesOf(rows[0]).length;
-  for (const row of rows) {
-    const found = imagesOf(row).length;
-    const refuse = (message: string): never => {
-      throw new DatasetError({ file, line: row.line, message });
-    };
-    if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
-    if (found === 0 && prompt.needsPictures)
-      refuse(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
-    if (found !== count)
-      refuse(`this row has ${found} pictures, the first row ${count}; every row of a data set must have as many`);
-  }
-  return count;
+  let count: number | undefined;
+  for (const { rows, file } of sources)
+    for (const row of rows) {
+      const found = imagesOf(row).length;
+      count ??= found;
+      const refuse = (message: string): never => {
+        throw new DatasetError({ file, line: row.line, message });
+      };
+      if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
+      if (found === 0 && prompt.needsPictures)
+        refuse(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
+      if (found !== count)
+        refuse(`this row has ${found} pictures, the first row ${count}; every row of a data set must have as many`);
+    }
+  return count ?? 0;
 }
 
 /** A PNG, JPEG or WebP as a URL that holds it. */

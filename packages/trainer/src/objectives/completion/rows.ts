@@ -1,7 +1,26 @@
+import { showValue, type ChatMessage, type ChatTools } from '@lapidary/gemma';
 import * as v from 'valibot';
+import type { RowFormat } from '../../data/data-options.js';
 import { DatasetError } from '../../data/errors.js';
 
-const message = v.object({ role: v.picklist(['system', 'user', 'model', 'assistant']), content: v.string() });
+const part = v.object({
+  type: v.literal('text', 'parts of a conversation must be {"type": "text", "text": "…"}; others are not supported'),
+  text: v.string(),
+});
+const object = v.record(v.string(), v.unknown());
+
+/** OpenAI's form. Fields beside these reach the chat template too. */
+const message = v.looseObject({
+  role: v.picklist(['system', 'developer', 'user', 'model', 'assistant', 'tool']),
+  // Told by what is there, so that the message says what is wrong with it.
+  content: v.lazy((content) => (Array.isArray(content) ? v.array(part) : v.nullish(v.string()))),
+  name: v.optional(v.string()),
+  tool_calls: v.nullish(
+    v.array(v.looseObject({ function: v.looseObject({ name: v.string(), arguments: v.union([v.string(), object]) }) })),
+  ),
+  tool_call_id: v.optional(v.string()),
+  weight: v.optional(v.picklist([0, 1])),
+});
 
 /** A path (from the folder of the data file), a URL, or what a page has at hand. */
 const image = v.union([v.pipe(v.string(), v.nonEmpty('must not be empty')), v.instance(Blob), v.instance(Uint8Array)]);
@@ -10,18 +29,22 @@ const forms = {
   completion: v.object({
     prompt: v.string(),
     completion: v.pipe(v.string(), v.nonEmpty('must not be empty')),
-    image: v.optional(image),
-    images: v.optional(v.array(image)),
+    image: v.nullish(image),
+    images: v.nullish(v.array(image)),
   }),
-  messages: v.object({ messages: v.pipe(v.array(message), v.nonEmpty('must not be empty')) }),
+  messages: v.object({
+    messages: v.pipe(v.array(message), v.nonEmpty('must not be empty')),
+    tools: v.nullish(v.array(object)),
+  }),
   text: v.object({ text: v.pipe(v.string(), v.nonEmpty('must not be empty')) }),
-};
-/** Forms that rows may have. */
-export type RowFormat = keyof typeof forms;
-
+} satisfies Record<RowFormat, v.GenericSchema>;
 export type ImageReference = v.InferOutput<typeof image>;
 export type CompletionRow = v.InferOutput<typeof forms.completion>;
-export type MessagesRow = v.InferOutput<typeof forms.messages>;
+/** A conversation in OpenAI's form. */
+export interface MessagesRow {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: ChatTools | null;
+}
 export type TextRow = v.InferOutput<typeof forms.text>;
 
 /** A row of text, whichever its form, and the line it stands on (or its number in a list). */
@@ -40,40 +63,73 @@ function withOurNames(value: object): object {
 /** The pictures of a row, in order. */
 export function imagesOf(row: TextualRow): readonly ImageReference[] {
   if (!('prompt' in row)) return [];
-  return [...(row.image === undefined ? [] : [row.image]), ...(row.images ?? [])];
+  return [...(row.image ? [row.image] : []), ...(row.images ?? [])];
+}
+
+/** Prompt and completion as lists of messages (TRL's conversational form): one conversation, of which the completion is learned. */
+function asConversation(value: object): object {
+  const { prompt, completion, ...rest } = value as Record<string, unknown>;
+  const given = (prompt as unknown[]).map((each) =>
+    typeof each === 'object' && each !== null && ['assistant', 'model'].includes((each as { role: string }).role)
+      ? { ...each, weight: 0 }
+      : each,
+  );
+  const answer = typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion;
+  return { messages: [...given, ...(Array.isArray(answer) ? answer : [answer])], ...rest };
+}
+
+/** What to do with rows of forms that other tools have. */
+const hints: readonly { readonly fields: readonly string[]; readonly advice: string }[] = [
+  {
+    fields: ['conversations'],
+    advice:
+      "ShareGPT's rows are read when 'conversations' is called 'messages', 'from' 'role' (human: user, gpt: assistant) and 'value' 'content'",
+  },
+  {
+    fields: ['instruction', 'output'],
+    advice:
+      "Alpaca's rows are read as {prompt, completion}: join 'instruction' and 'input' to 'prompt', call 'output' 'completion'",
+  },
+  {
+    fields: ['chosen', 'rejected'],
+    advice: 'pairs of preferences are not read; {prompt, completion} with the chosen one is',
+  },
+  { fields: ['question', 'answer'], advice: "call 'question' 'prompt' and 'answer' 'completion'" },
+  { fields: ['input', 'output'], advice: "call 'input' 'prompt' and 'output' 'completion'" },
+];
+
+function formOf(value: object): RowFormat | undefined {
+  if ('messages' in value) return 'messages';
+  if (['prompt', 'completion', 'prefix', 'suffix', 'image'].some((field) => field in value)) return 'completion';
+  return 'text' in value ? 'text' : undefined;
 }
 
 /** What a value is as a row. @throws DatasetError naming line and field */
 export function parseRow(value: unknown, file: string, line: number, format: RowFormat | 'auto' = 'auto'): TextualRow {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DatasetError({
-      file,
-      line,
-      message: `a row must be an object such as {"prompt": "…", "completion": "…"}, not ${JSON.stringify(value)?.slice(0, 40)}`,
-    });
-  }
-  const told: RowFormat | undefined =
-    format !== 'auto'
-      ? format
-      : 'messages' in value
-        ? 'messages'
-        : ['prompt', 'completion', 'prefix', 'suffix', 'image'].some((field) => field in value)
-          ? 'completion'
-          : 'text' in value
-            ? 'text'
-            : undefined;
-  if (told === undefined) {
-    throw new DatasetError({
-      file,
-      line,
-      message: `a row needs {prompt, completion}, {messages} or {text}; this one has: ${Object.keys(value).join(', ') || 'nothing'}`,
-    });
-  }
-  const result = v.safeParse(forms[told], told === 'completion' ? withOurNames(value) : value);
+  const fail = (message: string): never => {
+    throw new DatasetError({ file, line, message });
+  };
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return fail(`a row must be an object such as {"prompt": "…", "completion": "…"}, not ${showValue(value, 40)}`);
+  const told = format === 'auto' ? formOf(value) : format;
+  const hint = hints.find(({ fields }) => fields.every((field) => field in value));
+  if (told === undefined)
+    return fail(
+      `a row needs {prompt, completion}, {messages} or {text}; this one has: ${Object.keys(value).join(', ') || 'nothing'}${hint ? `. ${hint.advice}` : ''}`,
+    );
+  const renamed = told === 'completion' ? withOurNames(value) : value;
+  const isConversation = told === 'completion' && 'prompt' in renamed && Array.isArray(renamed.prompt);
+  if (isConversation && ['image', 'images'].some((field) => (renamed as Record<string, unknown>)[field] != null))
+    return fail("a row with pictures needs a text as its 'prompt', not a list of messages");
+  if (told === 'messages' && 'functions' in value)
+    return fail("field 'functions': OpenAI's functions are called 'tools' now");
+  const form = isConversation ? 'messages' : told;
+  const result = v.safeParse(forms[form], isConversation ? asConversation(renamed) : renamed);
   if (!result.success) {
     const issue = result.issues[0];
     const field = v.getDotPath(issue) ?? told;
-    throw new DatasetError({ file, line, message: `field '${field}': ${issue.message}` });
+    return fail(`field '${field}': ${issue.message}${hint ? `. ${hint.advice}` : ''}`);
   }
-  return { ...result.output, line };
+  // The schema's types say `undefined` where ours say that a field is left out; to templates it is the same.
+  return { ...(result.output as CompletionRow | MessagesRow | TextRow), line };
 }

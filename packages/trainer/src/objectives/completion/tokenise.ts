@@ -1,8 +1,20 @@
-import type { Model, PromptForm, Tokenizer } from '@lapidary/gemma';
+import {
+  ChatTemplateError,
+  encodeChat,
+  encodeChatPrompt,
+  type Model,
+  type PromptForm,
+  PromptImagesError,
+  stopTokensOf,
+  type Tokenizer,
+  turnsOfModel,
+  withoutEnding,
+  withoutOpening,
+} from '@lapidary/gemma';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
 import type { Example } from '../objective.js';
 import type { Pictures } from './pictures.js';
-import type { CompletionRow, TextualRow } from './rows.js';
+import type { CompletionRow, MessagesRow, TextualRow } from './rows.js';
 
 /** A row as tokens. */
 export interface CompletionExample extends Example {
@@ -25,44 +37,70 @@ export interface TokeniseOptions {
   /** For messages. */
   readonly file: string;
   /** How prompts are written, and how many words there are: ids beyond are refused, since the tokenizer is another model's. */
-  readonly model: Pick<Model, 'prompt' | 'vocabSize'>;
+  readonly model: Pick<Model, 'prompt' | 'vocabSize' | 'eosTokenIds'>;
+}
+
+/** How a conversation is encoded for a model; null for one that knows none. */
+function chatOptions({ tools }: MessagesRow, tokenizer: Tokenizer, model: TokeniseOptions['model']) {
+  const { chatTemplate: template } = model.prompt;
+  return template && { template, stopTokens: stopTokensOf(model, tokenizer), ...(tools && { tools }) };
 }
 
 /** The prompt's tokens as they are in training: what generation begins with. */
-export function promptTokens(row: TextualRow, tokenizer: Tokenizer, form: PromptForm): number[] {
-  if ('messages' in row && form.chat) {
-    const { tokens, lossMask } = form.chat.encode(tokenizer, row.messages);
-    const last = lossMask.lastIndexOf(true);
-    let start = last;
-    while (start > 0 && lossMask[start - 1]) start--;
-    return tokens.slice(0, Math.max(start, 1));
+export function promptTokens(row: TextualRow, tokenizer: Tokenizer, model: TokeniseOptions['model']): number[] {
+  if ('messages' in row) {
+    const options = chatOptions(row, tokenizer, model);
+    const asked = row.messages.slice(0, turnsOfModel(row.messages).at(-1));
+    if (options) return encodeChatPrompt(tokenizer, asked, options);
   }
-  if ('prompt' in row) return form.encodePrompt(row.prompt, tokenizer);
-  return 'text' in row ? tokenizer.encode(row.text).slice(0, 8) : [tokenizer.bosId];
+  if ('prompt' in row) return model.prompt.encodePrompt(row.prompt, tokenizer);
+  return 'text' in row ? encodeText(row.text, tokenizer, model.prompt).tokens.slice(0, 8) : [tokenizer.bosId];
+}
+
+/** What a row had that was put right; told once a file. */
+interface PutRight {
+  /** It began with `<bos>` or ended with `<eos>`, which every row has anyway. */
+  readonly marks: boolean;
+  /** Its system message went before the first user's. */
+  readonly system: boolean;
 }
 
 interface EncodedRow {
   readonly tokens: readonly number[];
   readonly learned: readonly boolean[];
   readonly prefix: number;
+  readonly putRight: PutRight;
 }
+
+const nothing: PutRight = { marks: false, system: false };
+const allButFirst = (tokens: readonly number[]) => tokens.map((_, i) => i > 0);
 
 /** BOS, prompt, completion, EOS; learned: the completion and EOS, or the model's turns, or all of a text. */
 function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file }: TokeniseOptions): EncodedRow {
   const { prompt: form } = model;
-  const all = (tokens: readonly number[]) => tokens.map((_, i) => i > 0);
   if ('prompt' in row) return encodeCompletion(row, tokenizer, form, lossOn);
-  if (form.chat === null) {
+  const chat = 'messages' in row ? chatOptions(row, tokenizer, model) : undefined;
+  if (form.chatTemplate === null || chat === null) {
     const message = `this model learns from rows such as ${form.rowExample}; this one has no prompt`;
     throw new DatasetError({ file, line: row.line, message });
   }
-  if ('messages' in row) {
-    const { tokens, lossMask } = form.chat.encode(tokenizer, row.messages);
-    return { tokens, learned: lossOn === 'all' ? all(tokens) : lossMask, prefix: 0 };
+  if ('messages' in row && chat) {
+    const { tokens, lossMask, systemFolded } = encodeChat(tokenizer, row.messages, chat);
+    const learned = lossOn === 'all' ? allButFirst(tokens) : lossMask;
+    return { tokens, learned, prefix: 0, putRight: { ...nothing, system: systemFolded } };
   }
-  const tokens = [...tokenizer.encode(row.text), tokenizer.eosId];
-  return { tokens, learned: all(tokens), prefix: 0 };
+  const { tokens, marks } = encodeText('text' in row ? row.text : '', tokenizer, form);
+  return { tokens, learned: allButFirst(tokens), prefix: 0, putRight: { ...nothing, marks } };
 }
+
+/** BOS, the text, EOS: once each. */
+function encodeText(text: string, tokenizer: Tokenizer, form: PromptForm): { tokens: number[]; marks: boolean } {
+  const opened = withoutOpening(text, form.opening(tokenizer));
+  const ended = withoutEnding(opened.text, eosOf(tokenizer));
+  return { tokens: [...tokenizer.encode(ended.text), tokenizer.eosId], marks: opened.found + ended.found > 0 };
+}
+
+const eosOf = (tokenizer: Tokenizer) => tokenizer.decode([tokenizer.eosId], { skipSpecialTokens: false });
 
 function encodeCompletion(
   row: Pick<CompletionRow, 'prompt' | 'completion'>,
@@ -71,32 +109,41 @@ function encodeCompletion(
   lossOn: TokeniseOptions['lossOn'],
 ): EncodedRow {
   const prompt = form.encodePrompt(row.prompt, tokenizer);
+  const { text, found } = withoutEnding(row.completion, eosOf(tokenizer));
   // Encoded by itself, so that its tokens do not depend on how the prompt ends.
-  const tokens = [...prompt, ...tokenizer.encode(row.completion, { addSpecialTokens: false }), tokenizer.eosId];
+  const tokens = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false }), tokenizer.eosId];
   // What sees all of the prefix cannot learn to predict it.
   const isAll = lossOn === 'all' && !form.isPrefixBidirectional;
   return {
     tokens,
     learned: tokens.map((_, i) => (isAll ? i > 0 : i >= prompt.length)),
     prefix: form.isPrefixBidirectional ? prompt.length : 0,
+    putRight: { ...nothing, marks: found + withoutOpening(row.prompt, form.opening(tokenizer)).found > 0 },
   };
 }
 
-/** Every row as an example without pictures, and how many were left out or cut. @throws DatasetError, EmptyDatasetError */
+/** Of how many rows something was put right, left out or cut; see `describeTokenised`. */
+export type TokeniseCounts = Readonly<Record<keyof typeof noCounts, number>>;
+
+const noCounts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTemplate: 0 };
+
+/**
+ * Every row as an example without pictures, and of how many something was put right, left out or cut.
+ * @throws DatasetError naming file and line; EmptyDatasetError
+ */
 export function tokeniseRows(
   rows: readonly TextualRow[],
   tokenizer: Tokenizer,
   options: TokeniseOptions,
-): { examples: CompletionExample[]; skipped: number; truncated: number } {
+): { examples: CompletionExample[]; counts: TokeniseCounts } {
   const { maxLength, tooLong, file, model } = options;
   const examples: CompletionExample[] = [];
-  let skipped = 0;
-  let truncated = 0;
+  const counts = { ...noCounts };
   for (const row of rows) {
     const fail = (message: string): never => {
       throw new DatasetError({ file, line: row.line, message });
     };
-    const encoded = encodeRow(row, tokenizer, options);
+    const encoded = named(file, row, () => encodeRow(row, tokenizer, options));
     const beyond = encoded.tokens.find((id) => id >= model.vocabSize);
     if (beyond !== undefined) {
       fail(
@@ -104,23 +151,29 @@ export function tokeniseRows(
       );
     }
     let { tokens, learned } = encoded;
-    if (tokens.length > maxLength) {
+    const isLong = tokens.length > maxLength;
+    if (isLong) {
       if (tooLong === 'error') {
         fail(
           `this row has ${tokens.length} tokens, but maxLength is ${maxLength}. Raise maxLength, shorten the row, or set tooLong to 'truncate' or 'skip'.`,
         );
       }
       if (tooLong === 'skip') {
-        skipped++;
+        counts.tooLong++;
         continue;
       }
-      truncated++;
       tokens = tokens.slice(0, maxLength);
       learned = learned.slice(0, maxLength);
     }
     if (!learned.some((l, i) => l && i > 0)) {
-      fail(`there is nothing to learn in this row${tooLong === 'truncate' ? ' (its completion was cut off)' : ''}`);
+      if (!isLong) fail('there is nothing to learn in this row');
+      counts.emptied++;
+      continue;
     }
+    if (isLong) counts.cut++;
+    if (encoded.putRight.marks) counts.marks++;
+    if (encoded.putRight.system) counts.system++;
+    if ('messages' in row && tokenizer.applyChatTemplate === undefined) counts.ownTemplate++;
     examples.push({
       row,
       length: tokens.length,
@@ -133,5 +186,48 @@ export function tokeniseRows(
   }
   if (examples.length === 0)
     throw new EmptyDatasetError({ file, message: `none of the ${rows.length} rows fits into maxLength ${maxLength}` });
-  return { examples, skipped, truncated };
+  return { examples, counts };
+}
+
+/** Errors of a conversation or a prompt with the row's place. */
+function named<T>(file: string, { line }: TextualRow, encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    if (!(error instanceof ChatTemplateError || error instanceof PromptImagesError)) throw error;
+    throw new DatasetError({ file, line, message: error.message }, { cause: error });
+  }
+}
+
+/** What became of the rows of one file, all its parts together, in sentences. */
+export function describeTokenised(parts: readonly TokeniseCounts[], maxLength: number): string[] {
+  const counts = { ...noCounts };
+  for (const part of parts)
+    for (const key of Object.keys(noCounts) as (keyof typeof noCounts)[]) counts[key] += part[key];
+  const rows = (count: number) => (count === 1 ? '1 row' : `${count} rows`);
+  const were = (count: number) => (count === 1 ? 'was' : 'were');
+  const notices: [number, (count: number) => string][] = [
+    [counts.tooLong, (n) => `${rows(n)} of more than ${maxLength} tokens ${were(n)} left out.`],
+    [counts.cut, (n) => `${rows(n)} ${were(n)} cut to ${maxLength} tokens.`],
+    [
+      counts.emptied,
+      (n) =>
+        `${rows(n)} ${were(n)} left out: cut to ${maxLength} tokens, nothing to learn is left of ${n === 1 ? 'it' : 'them'}.`,
+    ],
+    [
+      counts.marks,
+      (n) =>
+        `${rows(n)} had marks of the text's beginning or end (<bos>, <eos>, <image>) that are put there anyway; they stand there once.`,
+    ],
+    [
+      counts.system,
+      (n) => `the chat template knows no system, so in ${rows(n)} its message stands before the first user's.`,
+    ],
+    [
+      counts.ownTemplate,
+      (n) =>
+        `the model came without a chat template, so ${rows(n)} of messages ${were(n)} written in the turns of its family; to use another, put a chat_template.jinja beside the model.`,
+    ],
+  ];
+  return notices.flatMap(([count, text]) => (count > 0 ? [text(count)] : []));
 }

@@ -1,3 +1,4 @@
+import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import { holdsNonFinite, type JsonValue, type TensorData } from '@lapidary/weights';
 import * as v from 'valibot';
@@ -10,6 +11,7 @@ import {
   type LoadedCheckpoint,
 } from '../../store/load-checkpoint.js';
 import { saveCheckpoint, type KeepRule } from '../../store/save-checkpoint.js';
+import { createDeviceSink } from '../device-sink.js';
 import type { Trained } from '../prepare/programs.js';
 import { identitySchema } from '../identity.js';
 import { readFinitePieces } from '../read-pieces.js';
@@ -73,12 +75,16 @@ export interface RestoreOptions {
 
 /** Puts the newest checkpoint that is whole, and finite, back on the device. Null: there is none. @throws CheckpointCorruptError */
 export async function restoreRun(
+  gpu: Gpu,
   store: FileStore,
   trained: readonly Trained[],
   { atMost, onNotice }: RestoreOptions,
 ): Promise<RunState | null> {
-  const wanted = trained.flatMap(partsOf);
-  const found = await loadLatestCheckpoint(store, { atMost, reject: ({ tensors }) => writeTensors(tensors, wanted) });
+  const wanted = new Map(trained.flatMap(partsOf));
+  const found = await loadLatestCheckpoint(store, {
+    atMost,
+    reject: ({ tensors }) => writeTensors(gpu, tensors, wanted),
+  });
   if (found === null) return null;
   const state = parseState(store, found);
   for (const { file, reason } of found.rejected)
@@ -88,9 +94,11 @@ export async function restoreRun(
 
 /** Puts tensors on the device, as far as they can be used; says why where they cannot. */
 async function writeTensors(
+  gpu: Gpu,
   tensors: ReadonlyMap<string, CheckpointTensor>,
-  wanted: readonly (readonly [string, Variable])[],
+  wanted: ReadonlyMap<string, Variable>,
 ): Promise<string | null> {
+  const sink = createDeviceSink(gpu, wanted);
   for (const [name, variable] of wanted) {
     const { dtype, shape } = variable.type;
     const stored = tensors.get(name);
@@ -98,7 +106,7 @@ async function writeTensors(
       return `holds no '${name}' of this run's type and shape`;
     const bytes = await stored.read();
     if (holdsNonFinite(dtype, bytes)) return `holds values in '${name}' that are not finite`;
-    variable.write(bytes);
+    await sink.write(name, 0, bytes);
   }
   return null;
 }

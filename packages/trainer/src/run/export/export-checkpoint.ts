@@ -1,7 +1,7 @@
 import { isQuantised } from '@lapidary/kernels';
 import { holdsNonFinite, type OpenedWeights, type TensorData, type WeightLoader } from '@lapidary/weights';
 import { configFromEcho } from '../../config/config-from-echo.js';
-import { ConfigError, NonFiniteParameterError } from '../../errors/errors.js';
+import { NonFiniteParameterError } from '../../errors/errors.js';
 import { runFile } from '../../store/file-names.js';
 import type { FileStore } from '../../store/file-store.js';
 import { loadLatestCheckpoint, type CheckpointTensor } from '../../store/load-checkpoint.js';
@@ -10,10 +10,11 @@ import { listCheckpoints } from '../../store/save-checkpoint.js';
 import { parseState } from '../checkpoints/run-checkpoints.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { compareIdentity, type Identity } from '../identity.js';
+import { openModel } from '../prepare/open-model.js';
 import { planModel, type ModelPlan } from '../prepare/plan-model.js';
 import { bindTask } from '../prepare/prepare-run.js';
 import { firstLora } from '../train/load-model.js';
-import { baseModelOf, ExportError, exportResult } from './export-run.js';
+import { ExportError, exportResult } from './export-run.js';
 
 /** Which checkpoint becomes an adapter or a model, and where. */
 export interface ExportCheckpointOptions {
@@ -59,9 +60,11 @@ export async function exportCheckpoint({
   );
   if (taken) throw new ExportError(`${out.location} holds ${taken.name} already: name another folder.`);
   const { weightLoader: base } = about.config;
-  const weightLoader = openBase(typeof base === 'string' ? base : undefined);
+  const opened = openBase(typeof base === 'string' ? base : undefined);
+  const weightLoader = about.baseModel === undefined ? opened : { ...opened, baseModel: about.baseModel };
   const config = configFromEcho(about.config, weightLoader);
-  const weights = await weightLoader.open();
+  const open = await openModel(weightLoader);
+  const { weights } = open;
   try {
     const found = await loadLatestCheckpoint(run, { atMost: step });
     if (found === null || (step !== undefined && found.step !== step))
@@ -78,8 +81,7 @@ export async function exportCheckpoint({
     );
     if (config.lora === null && notAll(plan, found.tensors))
       await compareWeights(identity, plan, weights, run.location);
-    const baseModel = about.baseModel ?? baseModelOf(config);
-    const files = await exportResult(out, { weights, lora: config.lora, baseModel, tensors });
+    const files = await exportResult(out, { open, run: config, tensors, onNotice: (notice) => notices.push(notice) });
     // What the rows were is asked for by those who prompt an adapter.
     if (out.location !== run.location) await out.write(runFile, await run.read(runFile));
     return { step: found.step, files, notices };

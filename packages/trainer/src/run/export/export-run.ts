@@ -8,13 +8,15 @@ import {
   peftAdapterFiles,
   readPeftAdapter,
   withoutSecrets,
-  type OpenedWeights,
   type TensorData,
 } from '@lapidary/weights';
 import type { LoraConfig, ResolvedTrainConfig } from '../../config/train-config.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
+import type { OpenModel } from '../prepare/open-model.js';
 import { readFinitePieces } from '../read-pieces.js';
+import { baseNameOf } from './base-name.js';
+import { filesBeside } from './files-beside.js';
 
 /** What was exported is not what was trained, or there is no place for it. */
 export class ExportError extends Error {
@@ -23,54 +25,61 @@ export class ExportError extends Error {
 
 /** What a run ends with, on its way into files. */
 export interface RunResult {
-  readonly weights: Pick<OpenedWeights, 'model' | 'readText'>;
-  /** Null: the whole model is exported. */
-  readonly lora: LoraConfig | null;
-  /** What an adapter names as its base. */
-  readonly baseModel: string | undefined;
+  readonly open: OpenModel;
+  readonly run: Pick<ResolvedTrainConfig, 'lora' | 'weightLoader'>;
   /** Tensors of the adapter, f32, or all of the model, by path. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** Told of what the files will lack. */
+  readonly onNotice: (message: string) => unknown;
+}
+
+/** How a run is exported. */
+export interface ExportOptions extends Pick<RunResult, 'onNotice'> {
+  readonly run: ResolvedTrainConfig;
 }
 
 /**
- * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's. The adapter is read back and compared.
+ * Writes what was trained: a LoRA in PEFT's form, or the whole model in Hugging Face's, with what else such a folder has. The adapter is read back and compared.
  * @returns names of the files written.
  * @throws ExportError, NonFiniteParameterError
  */
 export function exportResult(store: FileStore, result: RunResult): Promise<string[]> {
-  return result.lora ? exportAdapter(store, result, result.lora) : exportModel(store, result);
+  const { lora } = result.run;
+  return lora ? exportAdapter(store, result, lora) : exportModel(store, result);
 }
 
 /** What a run on the device ends with; see `exportResult`. */
 export function exportRun(
   store: FileStore,
-  weights: OpenedWeights,
+  open: OpenModel,
   plan: ModelPlan,
-  run: ResolvedTrainConfig,
+  options: ExportOptions,
 ): Promise<string[]> {
   const all = resultOf(plan);
-  const paths = run.lora ? plan.lora.keys() : all.keys();
+  const paths = options.run.lora ? plan.lora.keys() : all.keys();
   const tensors = new Map([...paths].map((path) => [path, exportedTensor(path, all.get(path)!)]));
-  return exportResult(store, { weights, lora: run.lora, baseModel: baseModelOf(run), tensors });
-}
-
-/** What an adapter names as its base. */
-export function baseModelOf({ weightLoader }: Pick<ResolvedTrainConfig, 'weightLoader'>): string | undefined {
-  const base = weightLoader.baseModel ?? weightLoader.description;
-  return typeof base === 'string' ? withoutSecrets(base) : undefined;
+  return exportResult(store, { open, tensors, ...options });
 }
 
 async function exportAdapter(
   store: FileStore,
-  { weights: { model }, baseModel, tensors: stored }: RunResult,
+  { open: { weights }, run, tensors: stored, onNotice }: RunResult,
   { rank, alpha, rslora, dropout }: LoraConfig,
 ): Promise<string[]> {
+  const { model, format, metadata } = weights;
   const tensors = new Map<string, Float32Array>();
   for (const [path, tensor] of stored) tensors.set(path, dequantise(tensor.dtype, await bytesOf(tensor)));
   const isB = (path: string) => path.endsWith('.lora.b');
   if (![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
     throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
   }
+  const named = baseNameOf(run.weightLoader, weights);
+  const baseModel = named === undefined ? undefined : withoutSecrets(named);
+  if (baseModel === undefined)
+    await onNotice(
+      'The adapter names no base model, since the files do not say where it is on the hub: Python must be told what to load it on. ' +
+        '`baseModel` of the weight loader (--base-model-name) names it.',
+    );
   const files = await peftAdapterFiles({
     model,
     rank,
@@ -79,6 +88,7 @@ async function exportAdapter(
     dropout,
     tensors,
     ...(baseModel !== undefined && { baseModel }),
+    ...(format === 'safetensors' && { baseConfig: metadata }),
   });
   for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
   const names = Object.keys(files);
@@ -108,12 +118,13 @@ async function bytesOf({ bytes }: TensorData): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 }
 
-async function exportModel(store: FileStore, { weights, tensors }: RunResult): Promise<string[]> {
-  const files: Record<string, FileContent> = hfModelFiles(weights.model, tensors);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    const text = await weights.readText(name);
-    if (text !== undefined) files[name] = text;
-  }
+async function exportModel(store: FileStore, { open, tensors, onNotice }: RunResult): Promise<string[]> {
+  const { format, metadata, passedOn } = open.weights;
+  const base = format === 'safetensors' ? { config: metadata, passedOn } : undefined;
+  const files: Record<string, FileContent> = {
+    ...hfModelFiles(open.model, tensors, base),
+    ...(await filesBeside(open, onNotice)),
+  };
   for (const [name, content] of Object.entries(files)) await store.write(name, content);
   return Object.keys(files);
 }

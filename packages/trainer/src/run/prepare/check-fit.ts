@@ -1,16 +1,10 @@
 import { canAllocate, type DeviceProfile, type Gpu } from '@lapidary/gpu';
+import type { MachineMemory } from '../machine-memory.js';
 import { machineMemory } from '#run-files';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { RunTooLargeError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
 import type { TrainPlan } from './plan-programs.js';
-
-/** Memory of the machine, bytes. */
-export interface MachineMemory {
-  readonly total: number;
-  /** What could be had now without swapping. */
-  readonly free: number;
-}
 
 /** What is known of whether a run fits. */
 export interface Fit {

@@ -1,5 +1,6 @@
 import { openRunData, openRunImage } from '#run-files';
-import type { DataOptions, ResolvedTrainConfig } from '../../config/train-config.js';
+import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import type { DataOptions } from '../../data/data-options.js';
 import { splitRows } from '../../data/order.js';
 import { readJsonl, rowsOf } from '../../data/read-jsonl.js';
 import type { Objective, RowSource, RunData, Task } from '../../objectives/objective.js';
@@ -12,15 +13,15 @@ export async function openData(
   task: Pick<Task, 'encode'>,
   { tokenizer }: Pick<OpenModel, 'tokenizer'>,
 ): Promise<RunData> {
-  const read = async (options: DataOptions): Promise<RowSource> => {
+  const read = async (options: DataOptions, field: 'data' | 'evalData'): Promise<RowSource> => {
     const { source, format } = options;
     const parse = (value: unknown, file: string, line: number) => objective.parseRow(value, file, line, format);
-    if (isList(source)) return { rows: rowsOf(source, parse), file: 'data', options };
+    if (isList(source)) return { rows: rowsOf(source, parse, field), file: field, options };
     const { text, name } = await openRunData(source);
     return { rows: readJsonl(text, name, parse), file: name, options };
   };
-  const all = await read(run.data);
-  const apart = run.evalData && (await read(run.evalData));
+  const all = await read(run.data, 'data');
+  const apart = run.evalData && (await read(run.evalData, 'evalData'));
   const split = splitRows(all.rows, apart ? 0 : run.evalFraction, run.seed);
   const train = { ...all, rows: split.train };
   const held = apart ?? { ...all, rows: split.held };

@@ -1,10 +1,13 @@
 import {
+  chatTemplatesOf,
+  parseJson,
+  TokenizerError,
   tokenizerFromGguf,
   tokenizerFromJson,
   tokenizerFromSentencePiece,
+  withChatTemplate,
   type Model,
   type Tokenizer,
-  TokenizerError,
 } from '@lapidary/gemma';
 import type { OpenedWeights, WeightLoader } from '@lapidary/weights';
 import { ConfigError } from '../../errors/errors.js';
@@ -19,14 +22,13 @@ export interface OpenModel {
   readonly tokenizerFiles: string | null;
 }
 
-/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found; what the loader throws */
+/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found, TokenizerError for one that cannot be used; what the loader throws */
 export async function openModel(loader: WeightLoader): Promise<OpenModel> {
   const weights = await loader.open();
+  const files = recorded(weights);
   try {
-    const { tokenizer, tokenizerFiles } =
-      loader.tokenizer === undefined
-        ? await openTokenizer(weights)
-        : { tokenizer: loader.tokenizer, tokenizerFiles: null };
+    const { tokenizer = await openTokenizer(files) } = loader;
+    const tokenizerFiles = loader.tokenizer === undefined ? fingerprintAll(files.read) : null;
     return { weights, model: weights.model, tokenizer, tokenizerFiles };
   } catch (error) {
     await weights.close();
@@ -34,36 +36,67 @@ export async function openModel(loader: WeightLoader): Promise<OpenModel> {
   }
 }
 
-type OpenTokenizer = Pick<OpenModel, 'tokenizer' | 'tokenizerFiles'>;
+/** What a tokenizer is read from. */
+type TokenizerSource = Pick<OpenedWeights, 'format' | 'metadata' | 'model' | 'readText' | 'readBytes'>;
 
-async function openTokenizer(weights: OpenedWeights): Promise<OpenTokenizer> {
-  const text = await weights.readText('tokenizer.json');
-  if (text === undefined && weights.format === 'gguf') {
-    const about = Object.entries(weights.metadata).filter(([key]) => key.startsWith('tokenizer.'));
-    return { tokenizer: await tokenizerFromGguf(weights.metadata), tokenizerFiles: fingerprintAll(about) };
-  }
-  if (text === undefined) {
-    const { tokenizerFiles: names } = weights.model;
-    for (const name of names) {
-      const bytes = await weights.readBytes(name);
-      if (bytes === undefined) continue;
-      return { tokenizer: await tokenizerFromSentencePiece(bytes), tokenizerFiles: fingerprintAll([bytes]) };
-    }
-    const allowed = `a tokenizer.json, or one of ${names.join(', ')}; the loader's \`tokenizer\` says where else it is`;
-    throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
-  }
-  const about = (await weights.readText('tokenizer_config.json')) ?? '{}';
+/** Notes what is read. */
+function recorded(weights: OpenedWeights): TokenizerSource & { readonly read: unknown[] } {
+  const { format, metadata, model } = weights;
+  const read: unknown[] =
+    format === 'gguf' ? Object.entries(metadata).filter(([key]) => key.startsWith('tokenizer.')) : [];
+  const note = async <T>(name: string, content: Promise<T | undefined>): Promise<T | undefined> => {
+    const found = await content;
+    if (found !== undefined) read.push([name, found]);
+    return found;
+  };
   return {
-    tokenizer: await tokenizerFromJson(parseJson(text, 'tokenizer.json'), parseJson(about, 'tokenizer_config.json')),
-    tokenizerFiles: fingerprintAll([text, about]),
+    format,
+    metadata,
+    model,
+    read,
+    readText: (name) => note(name, weights.readText(name)),
+    readBytes: (name) => note(name, weights.readBytes(name)),
   };
 }
 
-/** @throws TokenizerError */
-function parseJson(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new TokenizerError(`${file} is no JSON: ${(cause as Error).message}`, { cause });
+async function openTokenizer(weights: TokenizerSource): Promise<Tokenizer> {
+  const config = (await readJson(weights, 'tokenizer_config.json')) ?? {};
+  const tokenizer = await tokenizerOf(weights, config);
+  // As transformers: a file of its own wins over what is in the configuration.
+  const file = await weights.readText('chat_template.jinja');
+  const templates = file === undefined ? chatTemplatesOf(config['chat_template']) : { default: file };
+  return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
+}
+
+async function tokenizerOf(weights: TokenizerSource, config: object): Promise<Tokenizer> {
+  const json = await readJson(weights, 'tokenizer.json');
+  if (json !== undefined) return tokenizerFromJson(json, config);
+  if (weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
+  const { tokenizerFiles } = weights.model;
+  for (const name of tokenizerFiles) {
+    const bytes = await weights.readBytes(name);
+    if (bytes !== undefined) return tokenizerFromSentencePiece(bytes);
   }
+  const allowed = `a tokenizer.json, or one of ${tokenizerFiles.join(', ')}; the loader's \`tokenizer\` says where else it is`;
+  throw new ConfigError({ problems: [{ path: 'weightLoader', found: 'no tokenizer beside the weights', allowed }] });
+}
+
+/** A JSON object beside the weights; undefined where there is none. @throws TokenizerError naming the file */
+async function readJson(
+  weights: TokenizerSource,
+  name: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const text = await weights.readText(name);
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = parseJson(text);
+  } catch (error) {
+    throw new TokenizerError(
+      `${name} is no JSON: ${(error as Error).message.slice(0, 120)}. Download or copy it again.`,
+    );
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new TokenizerError(`${name} holds no JSON object. Is it another file by that name?`);
+  return json as Record<string, unknown>;
 }

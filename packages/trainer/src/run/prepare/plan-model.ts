@@ -76,7 +76,7 @@ export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrain
     task,
     params: paramTree(variables),
     evaluated: paramTree(new Map([...variables].map(([path, variable]) => [path, averages.get(path) ?? variable]))),
-    reference: paramTree(new Map([...variables].filter(([path]) => base.has(path)))),
+    ...(run.lora && { reference: paramTree(new Map([...variables].filter(([path]) => base.has(path)))) }),
     trained,
     optimizer: optimizerOf(run.optimizer.type),
     settings: run.optimizer,

@@ -50,6 +50,7 @@ export function planWithinBudget(
   const least = planWith(total, samples);
   if (least.totalBytes <= budget) return fewestBlocks(least, (recomputed) => planWith(recomputed, samples), budget);
   const without = planWith(total, null);
+  if (without.totalBytes <= budget && run.gradientCheckpointing) return without;
   if (without.totalBytes <= budget) return fewestBlocks(without, (recomputed) => planWith(recomputed, null), budget);
   const reason = `with all ${total} blocks computed again in the backward pass it takes ${formatBytes(without.totalBytes)}, and the memory budget is ${formatBytes(budget)}`;
   throw new RunTooLargeError({
@@ -103,15 +104,25 @@ function withSamples(
 }
 
 /** What to tell the user of what a run does to stay within its budget; nothing where it does nothing. */
-export function describeBudget(plan: RunPlan, budget: number | null): readonly string[] {
+export function describeBudget(
+  plan: RunPlan,
+  { memoryBudget: budget, sampleEvery }: Pick<BudgetSettings, 'memoryBudget' | 'sampleEvery'>,
+): readonly string[] {
   const recomputed = describeRecomputed(plan, budget);
-  const { samplesLeftOut, modelBytes } = plan;
+  const { samplesLeftOut, modelBytes, totalBytes } = plan;
+  const [beside, advice] =
+    sampleEvery === null
+      ? [`the model's ${formatBytes(modelBytes)}`, '']
+      : [
+          `training's ${formatBytes(totalBytes)}`,
+          'Samples before and after training alone (no `sampleEvery`) take less. ',
+        ];
   return [
     ...(recomputed === null ? [] : [recomputed]),
     ...(budget === null || samplesLeftOut === 0
       ? []
       : [
-          `No samples are taken: beside the model's ${formatBytes(modelBytes)} they would take ${formatBytes(samplesLeftOut)}, and the memory budget is ${formatBytes(budget)}. Shorter answers (\`sampleTokens\`) take less.`,
+          `No samples are taken: beside ${beside} they would take ${formatBytes(samplesLeftOut)}, and the memory budget is ${formatBytes(budget)}. ${advice}Shorter answers (\`sampleTokens\`) take less.`,
         ]),
   ];
 }

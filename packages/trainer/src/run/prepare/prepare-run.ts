@@ -77,7 +77,7 @@ export async function prepareRun(
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
-    const budgetNotices = describeBudget(chosen.plan, config.memoryBudget);
+    const budgetNotices = describeBudget(chosen.plan, config);
     if (gpu !== null && options.refuse !== false) {
       const tight = checkFit(chosen.profile, chosen.plan, config);
       if (tight !== null) await logger?.onNotice?.(tight);
@@ -119,7 +119,7 @@ async function openRows(
       `There are only ${batchSize} rows to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
     );
   }
-  for (const notice of [...found.data.notices, ...notices]) await logger?.onNotice?.(notice);
+  for (const notice of [...open.weights.notices, ...found.data.notices, ...notices]) await logger?.onNotice?.(notice);
   return found;
 }
 
@@ -144,7 +144,7 @@ export function planRelease(
   const data = { train, held: isEvaluated ? train : [], notices: [] };
   const { matmulPrecision } = config;
   const plan = planner(config, model, task, data)(deriveProfile(profile, { matmulPrecision }));
-  return { config, model, plan, budgetNotices: describeBudget(plan, config.memoryBudget) };
+  return { config, model, plan, budgetNotices: describeBudget(plan, config) };
 }
 
 /** The objective of a config for a model. */

@@ -82,7 +82,7 @@ export interface StepModel extends ChosenOptimizer {
   readonly params: ParamTree;
   /** `params` with averages in the place of what is trained. Default: `params`. */
   readonly evaluated?: ParamTree;
-  /** `params` without adapters. Default: `params`. */
+  /** `params` without adapters: the model as it was. Only where adapters are what is trained. */
   readonly reference?: ParamTree;
   readonly trained: readonly Trained[];
   readonly options: Omit<ForwardOptions, 'loraDropout' | 'cache'> & { readonly loraDropout?: number };
@@ -136,13 +136,13 @@ function lossesOf(
   inputs: InputsOf<InputTypes & WeightInput & SeedInput>,
   training: boolean,
 ): { loss: Tensor; metrics: Record<string, Tensor> } {
-  const { model, task, params, evaluated = params, reference = params } = step;
+  const { model, task, params, evaluated = params, reference } = step;
   const { loraDropout, ...options } = step.options;
   const { weight, seed, ...batch } = inputs;
   const context: LossContext = {
     model,
     params: training ? params : evaluated,
-    reference,
+    ...(reference && { reference }),
     options: { ...options, ...(training && loraDropout && seed ? { loraDropout: { rate: loraDropout, seed } } : {}) },
     training,
   };
@@ -159,12 +159,12 @@ function gradientsOf({ trained }: StepModel, loss: Tensor): Tensor[] {
     loss,
     trained.map((t) => t.param.tensor),
   ).map((grad, i) => {
-    if (grad === undefined) throw new Error(`the loss does not depend on '${trained[i]!.path}'`);
+    if (grad === undefined) throw new RangeError(`the loss does not depend on '${trained[i]!.path}'`);
     return grad;
   });
 }
 
-function optimise({ trained, optimizer, settings, emaDecay = 0 }: StepModel, grads: readonly Tensor[], hyper: Tensor) {
+function optimise({ trained, optimizer, settings, emaDecay }: StepModel, grads: readonly Tensor[], hyper: Tensor) {
   const gradNormSquared = sumOfSquares(grads);
   const updates = trained.flatMap(({ param, state, average, scale }, i): Update[] => {
     const tensors = Object.fromEntries(Object.entries(state).map(([name, { tensor }]) => [name, tensor]));
@@ -177,16 +177,20 @@ function optimise({ trained, optimizer, settings, emaDecay = 0 }: StepModel, gra
       settings,
       scale,
     });
+    if (average && emaDecay === undefined)
+      throw new RangeError(`'${trained[i]!.path}' has an average, but there is no emaDecay`);
     return [
       { variable: param, value: made.param },
       ...Object.entries(state).map(([name, variable]) => ({ variable, value: made.state[name]! })),
-      ...(average ? [{ variable: average, value: ema(average.tensor, made.param, emaDecay) }] : []),
+      ...(average && emaDecay !== undefined
+        ? [{ variable: average, value: ema(average.tensor, made.param, emaDecay) }]
+        : []),
     ];
   });
   return { gradNormSquared, updates };
 }
 
-/** Forward, backward and update in one program, for batches of one shape. */
+/** Forward, backward and update in one program, for batches of one shape. @throws RangeError for a parameter the loss does not depend on */
 export function planStep<S extends BatchShape>(profile: DeviceProfile, step: StepModel, shape: S): StepPlan {
   const types = { ...step.task.types(shape), ...weightType(), ...seedType(step), ...hyperType(step) };
   const build = (inputs: InputsOf<typeof types>) => {
@@ -197,25 +201,28 @@ export function planStep<S extends BatchShape>(profile: DeviceProfile, step: Ste
   return trace(profile, build, types).plan as StepPlan;
 }
 
-/** Forward and backward of one micro-batch; its gradients are added to the sums, or begin them where input `keep` is 0. */
+/**
+ * Forward and backward of one micro-batch; its gradients are added to the sums, or begin them where input `keep` is 0.
+ * @throws RangeError where gradients are not accumulated (`planTrained`), or for a parameter the loss does not depend on
+ */
 export function planMicroStep<S extends BatchShape>(profile: DeviceProfile, step: StepModel, shape: S): MicroStepPlan {
   const types = { ...step.task.types(shape), ...weightType(), ...seedType(step), keep: f32(1) };
   const build = ({ keep, ...inputs }: InputsOf<typeof types>) => {
     const losses = lossesOf(step, inputs, true);
     const grads = gradientsOf(step, losses.loss);
-    const updates = step.trained.map(({ sum }, i) => ({
-      variable: sum!,
-      value: where(keep, add(grads[i]!, sum!.tensor), grads[i]!),
-    }));
+    const updates = step.trained.map((trained, i) => {
+      const sum = sumOf(trained);
+      return { variable: sum, value: where(keep, add(grads[i]!, sum.tensor), grads[i]!) };
+    });
     return { outputs: losses, updates };
   };
   return trace(profile, build, types).plan as MicroStepPlan;
 }
 
-/** The optimiser's update by the summed gradients. */
+/** The optimiser's update by the summed gradients. @throws RangeError where they are not accumulated (`planTrained`) */
 export function planUpdate(profile: DeviceProfile, step: StepModel): UpdatePlan {
   const build = ({ hyper }: InputsOf<HyperInput>) => {
-    const sums = step.trained.map(({ sum }) => sum!.tensor);
+    const sums = step.trained.map((trained) => sumOf(trained).tensor);
     const { gradNormSquared, updates } = optimise(step, sums, hyper);
     return { outputs: { gradNormSquared }, updates };
   };
@@ -227,6 +234,12 @@ export function planEval<S extends BatchShape>(profile: DeviceProfile, step: Ste
   const types = { ...step.task.types(shape), ...weightType() };
   const build = (inputs: InputsOf<typeof types>) => ({ outputs: lossesOf(step, inputs, false) });
   return trace(profile, build, types).plan as EvalPlan;
+}
+
+/** @throws RangeError where gradients are not accumulated */
+function sumOf({ path, sum }: Trained): Variable {
+  if (sum === undefined) throw new RangeError(`'${path}' has no sum of gradients: plan it with \`accumulate\``);
+  return sum;
 }
 
 function withoutHyper<T extends { readonly hyper: Tensor }>({ hyper: _, ...inputs }: T): Omit<T, 'hyper'> {

@@ -4,14 +4,12 @@ import {
   measureCeiling,
   profileClock,
   sumByKernel,
-  type Ceiling,
   type DispatchTime,
-  type KernelTime,
   type ProfileClock,
 } from '@lapidary/tensor';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { RunLogger } from '../../metrics/logger.js';
-import type { AdapterInfo } from '../../metrics/run-records.js';
+import type { TrainingProfile } from '../../metrics/training-profile.js';
 import type { Batch } from '../../objectives/objective.js';
 import { destroyModel } from '../prepare/plan-model.js';
 import { shapeKey, type StepPrograms } from '../prepare/plan-programs.js';
@@ -21,39 +19,6 @@ import { loadModel } from '../train/load-model.js';
 import { adapterOf, nameOfModel } from '../train/session.js';
 import { Trainer } from '../train/trainer.js';
 import { untilAborted } from '../until-aborted.js';
-
-/** Where the time of one optimiser step goes. Plain data. */
-export interface TrainingProfile {
-  /** The model, as its loader describes it. */
-  readonly model: string;
-  readonly adapter: AdapterInfo;
-  /** What the kernels were timed by; `ceiling` too. */
-  readonly clock: ProfileClock;
-  /** Steps that were measured either way; times are medians of them. */
-  readonly runs: number;
-  /** The step's micro-batches. */
-  readonly batches: readonly {
-    readonly rows: number;
-    /** Of each row, padding included. */
-    readonly length: number;
-    readonly patches: number;
-    /** Tokens that are no padding. */
-    readonly tokens: number;
-  }[];
-  readonly ceiling: Ceiling;
-  /** A step as training runs it, by the host's clock, milliseconds. */
-  readonly stepMs: number;
-  /** A step with its kernels timed, by the host's clock, milliseconds: profiling's own cost is the difference. */
-  readonly profiledStepMs: number;
-  /** All kernels of a step together, by `clock`. */
-  readonly nanoseconds: number;
-  /** Of all kernels together; see `KernelTime`. */
-  readonly ofCeiling: number | null;
-  /** Slowest first. */
-  readonly kernels: readonly KernelTime[];
-  /** Every dispatch of the step, in the order they run. */
-  readonly dispatches: readonly DispatchTime[];
-}
 
 /** How a step is profiled. */
 export interface ProfileTrainingOptions {

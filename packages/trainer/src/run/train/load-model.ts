@@ -2,38 +2,18 @@ import { createRandom, initialLora, initialParam, type LoraSpec } from '@lapidar
 import type { Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import { encodeFloats, type LoadReport, type OpenedWeights, type WeightSink } from '@lapidary/weights';
-import { joinPathPatterns } from '../../config/path-patterns.js';
+import { encodeFloats, type LoadReport, type OpenedWeights } from '@lapidary/weights';
+import { createPathFilter } from '../../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import { createDeviceSink } from '../device-sink.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
 import { fingerprintWeights } from '../fingerprint.js';
-import { finiteSink } from './finite-sink.js';
-
-/** Bytes that uploads may take on the host before they are waited for: the driver copies each. */
-const mostUnsent = 64 * 2 ** 20;
-
-/** Takes streamed weights into allocated variables. `entries`: what they are called in their files, for messages. @throws as `finiteSink` */
-export function createDeviceSink(
-  gpu: Gpu,
-  variables: ReadonlyMap<string, Variable>,
-  entries: OpenedWeights['entries'],
-): WeightSink {
-  let sinceWait = 0;
-  return finiteSink(entries, (path) => variables.get(path)!.type.dtype, {
-    write: async (path, offset, bytes) => {
-      variables.get(path)!.write(bytes, offset);
-      sinceWait += bytes.byteLength;
-      if (sinceWait > mostUnsent) {
-        sinceWait = 0;
-        await gpu.idle();
-      }
-    },
-  });
-}
+import { finiteSink } from '../finite-sink.js';
 
 export interface LoadModelOptions {
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Loading ends with the error of one that fails. */
+  readonly onProgress?: (done: number, total: number) => void | Promise<void>;
   readonly signal?: AbortSignal;
   /** Goes on meanwhile, and is not waited for; where it fails, loading ends with its error. */
   readonly compiling?: Promise<unknown>;
@@ -53,7 +33,11 @@ export async function loadModel(
   // A device without the memory says so here, before a byte of weights is fetched.
   await gpu.idle();
   const sink = fingerprintWeights({
-    ...createDeviceSink(gpu, plan.variables, weights.entries),
+    ...finiteSink(
+      weights.entries,
+      (path) => plan.variables.get(path)!.type.dtype,
+      createDeviceSink(gpu, plan.variables),
+    ),
     initialise: (path, { shape, dtype }, firstRow) => {
       const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
       const values = initialParam(plan.base.get(path)!.spec, rows, createRandom(seedOf(seed, path)));
@@ -65,8 +49,12 @@ export async function loadModel(
     },
   });
   const loading = weights.load(plan.base, sink, {
-    ...(allowMissing.length > 0 && { allowMissing: joinPathPatterns(allowMissing) }),
-    ...(onProgress && { onProgress: (p) => onProgress(p.bytes, p.totalBytes) }),
+    ...(allowMissing.length > 0 && { allowMissing: createPathFilter(allowMissing) }),
+    ...(onProgress && {
+      onProgress: ({ bytes, totalBytes }) => {
+        Promise.resolve(onProgress(bytes, totalBytes)).catch((error: unknown) => stop.abort(error));
+      },
+    }),
     signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   });
   const report = await loading.catch((error: unknown) => {

@@ -14,7 +14,7 @@ import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder, recordRows } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
-import { baseModelOf, exportRun } from '../export/export-run.js';
+import { exportRun } from '../export/export-run.js';
 import { countParameters, destroyModel } from '../prepare/plan-model.js';
 import { prepareRun } from '../prepare/prepare-run.js';
 import { untilAborted } from '../until-aborted.js';
@@ -53,7 +53,7 @@ async function runInFolder(
     resume: config.resume,
     resumeFrom: config.resumeFrom,
     overwrite: config.overwrite,
-    baseModel: baseModelOf(config),
+    baseModel: config.weightLoader.baseModel,
   });
   const logger = combineLoggers(
     await createReportLogger(store),
@@ -62,17 +62,20 @@ async function runInFolder(
   );
   for (const notice of notices) await logger.onNotice(notice);
   let gpu: Gpu | undefined;
+  let begun: RunState | null = null;
   try {
     gpu = options.gpu ?? (await openGpu());
+    begun = resumes ? await readRunState(store, config.resumeFrom ?? undefined) : null;
     const about = { store, resumes, logger, ...times, ...(signal && { signal }) };
-    const summary = await train(gpu, config, about);
+    const summary = await train(gpu, config, about, begun);
     await logger.onEnd(summary);
     return summary;
   } catch (error) {
-    const reason =
-      signal?.aborted && (error as Error | null)?.name === 'AbortError'
-        ? new TrainingInterruptedError({ step: 0, checkpoint: null }, { cause: error })
-        : error;
+    // What a signal carries, an AbortError if its owner says nothing else.
+    const isAbort =
+      signal?.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError'));
+    const at = { step: begun?.step ?? 0, checkpoint: begun && `checkpoint ${begun.step}` };
+    const reason = isAbort ? new TrainingInterruptedError(at, { cause: error }) : error;
     await logger.onFail(reason);
     throw reason;
   } finally {
@@ -84,9 +87,9 @@ async function train(
   gpu: Gpu,
   config: ResolvedTrainConfig,
   about: Omit<Session, 'gpu' | 'prepared' | 'foreignBytes'>,
+  begun: RunState | null,
 ): Promise<TrainingSummary> {
-  const { store, resumes, logger, signal } = about;
-  const begun = resumes ? await readRunState(store, config.resumeFrom ?? undefined) : null;
+  const { store, logger, signal } = about;
   const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
   try {
     const identity = identityOf(prepared);
@@ -115,7 +118,7 @@ async function trainPrepared(
   const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
   const compiling = Promise.all([compilingSamples, Trainer.prepare(gpu, plan)]);
   const report = await loadModel(gpu, open.weights, model, config, {
-    onProgress: (done, total) => void logger.onPhase({ name: 'Loading weights', done, total }),
+    onProgress: (done, total) => logger.onPhase({ name: 'Loading weights', done, total }),
     // What is awaited later (samples, then the first step) is then made, or on its way.
     compiling,
     ...(signal && { signal }),
@@ -125,7 +128,7 @@ async function trainPrepared(
   const identity: Identity = { ...about, weights: report.fingerprint };
   if (begun?.identity) compareIdentity(begun.identity, { weights: identity.weights }, store.location);
   const restore = { atMost: config.resumeFrom ?? undefined, onNotice: logger.onNotice };
-  const found = resumes ? await restoreRun(store, model.step.trained, restore) : null;
+  const found = resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
   if (found !== null) await dropLater(session, found.step);
   const restored = found && { ...found, identity, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
@@ -139,7 +142,7 @@ async function trainPrepared(
   const fresh = { step: 0, tokens: 0, identity, kernels: prepared.used };
   const result = await takeSteps(session, restored, fresh);
   await takeSamples(session, prepared.schedule.totalSteps);
-  const exported = await exportRun(store, open.weights, model, config);
+  const exported = await exportRun(store, open, model, { run: config, onNotice: logger.onNotice });
   return summaryOf(session, result, exported);
 }
 

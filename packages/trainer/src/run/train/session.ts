@@ -32,7 +32,7 @@ export async function takeSamples({ gpu, prepared, logger, signal }: Session, st
 }
 
 /** What a model is called where people read it: as its loader describes it. */
-export function nameOfModel({ description, baseModel }: WeightLoader): string {
+export function nameOfModel({ description, name }: WeightLoader): string {
   if (typeof description === 'string') return withoutSecrets(description);
-  return withoutSecrets(baseModel ?? (description === undefined ? '' : JSON.stringify(description)));
+  return withoutSecrets(name ?? (description === undefined ? '' : JSON.stringify(description)));
 }

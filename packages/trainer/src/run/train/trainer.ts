@@ -1,5 +1,13 @@
 import type { Gpu } from '@lapidary/gpu';
-import { Program, SlotPool, type HostData, type ProfileOptions, type ProgramProfile } from '@lapidary/tensor';
+import {
+  Program,
+  SlotPool,
+  type HostData,
+  type InputTypes,
+  type ProfileOptions,
+  type ProgramPlan,
+  type ProgramProfile,
+} from '@lapidary/tensor';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { Batch } from '../../objectives/objective.js';
 import { hyperInput } from '../../optimizers/optimizer.js';
@@ -60,12 +68,21 @@ export class Trainer {
   static async create(gpu: Gpu, plan: TrainPlan, config: ResolvedTrainConfig): Promise<Trainer> {
     await Trainer.prepare(gpu, plan);
     const pool = new SlotPool(gpu, programsOf(plan));
-    const [training, evals] = await Promise.all([
-      makeSteps(gpu, pool, plan.training),
-      makeAll(plan.evals, (each) => Program.create(gpu, each, pool)),
-    ]);
-    await gpu.idle();
-    return new Trainer(pool, training, evals, config);
+    const making: Promise<Program>[] = [];
+    const make: MakeProgram = (each) => {
+      const program = Program.create(gpu, each, pool);
+      making.push(program);
+      return program;
+    };
+    try {
+      const [training, evals] = await Promise.all([makeSteps(plan.training, make), makeAll(plan.evals, make)]);
+      await gpu.idle();
+      return new Trainer(pool, training, evals, config);
+    } catch (error) {
+      for (const made of await Promise.allSettled(making)) if (made.status === 'fulfilled') made.value.destroy();
+      pool.destroy();
+      throw error;
+    }
   }
 
   /**
@@ -102,14 +119,13 @@ export class Trainer {
     const sums = new Sums();
     let squared: Float32Array = Float32Array.of(Number.NaN);
     for (const [i, batch] of batches.entries()) {
-      const key = shapeKey(batch.shape);
       const inputs = { ...batch.inputs, weight, ...this.#seedOf(step, i) };
       if (training.kind === 'micro') {
-        const program = training.steps.get(key)!;
+        const program = programFor(training.steps, batch);
         await run(program, { ...inputs, keep: Float32Array.of(i === 0 ? 0 : 1) });
         await sums.add(program);
       } else {
-        const program = training.steps.get(key)!;
+        const program = programFor(training.steps, batch);
         await run(program, { ...inputs, hyper });
         await sums.add(program);
         squared = await program.read('gradNormSquared');
@@ -139,7 +155,7 @@ export class Trainer {
     let weight = 0;
     for await (const batch of batches) {
       if (signal?.aborted) return null;
-      const program = this.#evals.get(shapeKey(batch.shape))!;
+      const program = programFor(this.#evals, batch);
       program.run({ ...batch.inputs, weight: Float32Array.of(1) });
       await sums.add(program);
       weight += batch.weight;
@@ -181,16 +197,28 @@ class Sums implements Losses {
   }
 }
 
-async function makeAll<P, M>(plans: ReadonlyMap<string, P>, make: (plan: P) => Promise<M>): Promise<Map<string, M>> {
+type MakeProgram = <T extends InputTypes, O extends string>(plan: ProgramPlan<T, O>) => Promise<Program<T, O>>;
+
+async function makeAll<T extends InputTypes, O extends string>(
+  plans: ReadonlyMap<string, ProgramPlan<T, O>>,
+  make: MakeProgram,
+): Promise<Map<string, Program<T, O>>> {
   return new Map(await Promise.all([...plans].map(async ([key, plan]) => [key, await make(plan)] as const)));
 }
 
-async function makeSteps(gpu: Gpu, pool: SlotPool, training: StepPrograms): Promise<MadeSteps> {
-  if (training.kind === 'whole')
-    return { kind: 'whole', steps: await makeAll(training.steps, (plan) => Program.create(gpu, plan, pool)) };
-  const [steps, update] = await Promise.all([
-    makeAll(training.steps, (plan) => Program.create(gpu, plan, pool)),
-    Program.create(gpu, training.update, pool),
-  ]);
+async function makeSteps(training: StepPrograms, make: MakeProgram): Promise<MadeSteps> {
+  if (training.kind === 'whole') return { kind: 'whole', steps: await makeAll(training.steps, make) };
+  const [steps, update] = await Promise.all([makeAll(training.steps, make), make(training.update)]);
   return { kind: 'micro', steps, update };
+}
+
+/** The program for batches of a shape. @throws RangeError for a shape that the objective did not announce */
+function programFor<P>(programs: ReadonlyMap<string, P>, { shape }: Batch): P {
+  const key = shapeKey(shape);
+  const found = programs.get(key);
+  if (found === undefined)
+    throw new RangeError(
+      `a batch has the shape ${key}, but the objective's shapes are ${[...programs.keys()].join('; ')}`,
+    );
+  return found;
 }

@@ -92,9 +92,9 @@ export class TrainingLoop {
     if (this.#finalEvalLoss === null) await this.#measureOne(step);
   }
 
-  /** A picture that cannot be read may only be met now: what was learned before it is kept. */
+  /** A picture that cannot be read may only be met now, in a batch or in an evaluation: what was learned before it is kept. */
   async #keepAndThrow(error: unknown): Promise<never> {
-    if (this.#state.step > this.#saved) await this.#save();
+    if (this.#state.step > this.#saved && !(error instanceof NonFiniteLossError)) await this.#save();
     throw error;
   }
 
@@ -156,22 +156,30 @@ export class TrainingLoop {
     this.#secondsToFirstStep ??= (performance.now() - began) / 1000;
     this.#finalLoss = loss;
     const isLast = step === schedule.totalSteps;
-    const evalLoss = isLast || step % schedule.evalEvery === 0 ? await this.#evaluate(step) : null;
-    if (evalLoss !== null) this.#finalEvalLoss = evalLoss;
-    if (config.sampleEvery !== null && step % config.sampleEvery === 0 && !isLast)
-      await takeSamples(this.#session, step);
-    await logger.onStep({
-      step,
-      epoch: step / schedule.stepsPerEpoch,
-      loss,
-      evalLoss,
-      learningRate,
-      gradNorm,
-      tokensPerSecond: tokens / (stepMs / 1000),
-      stepMs,
-      peakBytes: gpu.counters.peakBytes - foreignBytes,
-      ...(Object.keys(metrics).length > 0 && { metrics }),
-    });
+    const told = (evalLoss: number | null) =>
+      logger.onStep({
+        step,
+        epoch: step / schedule.stepsPerEpoch,
+        loss,
+        evalLoss,
+        learningRate,
+        gradNorm,
+        tokensPerSecond: tokens / (stepMs / 1000),
+        stepMs,
+        peakBytes: gpu.counters.peakBytes - foreignBytes,
+        ...(Object.keys(metrics).length > 0 && { metrics }),
+      });
+    let evalLoss: number | null = null;
+    try {
+      if (isLast || step % schedule.evalEvery === 0) evalLoss = await this.#evaluate(step);
+      if (evalLoss !== null) this.#finalEvalLoss = evalLoss;
+      if (config.sampleEvery !== null && step % config.sampleEvery === 0 && !isLast)
+        await takeSamples(this.#session, step);
+    } catch (error) {
+      await told(evalLoss);
+      return await this.#keepAndThrow(error);
+    }
+    await told(evalLoss);
     if (isLast || step % schedule.saveEvery === 0 || signal?.aborted) {
       if (evalLoss === null) await this.#measureOne(step);
       const name = await this.#save();

@@ -1,0 +1,135 @@
+// Conversations as they are handed over: OpenAI's form, which chat templates read as it stands.
+
+/** A piece of a message's content. */
+export interface TextPart {
+  readonly type: 'text';
+  readonly text: string;
+}
+
+/** A function that the model calls, in OpenAI's form. */
+export interface ToolCall {
+  readonly id?: string;
+  readonly type?: string;
+  /** `arguments` as JSON text, as OpenAI has it, or as an object: the template says which it reads. */
+  readonly function: { readonly name: string; readonly arguments: string | object };
+}
+
+/** One turn of a conversation. Further fields reach the chat template, as in transformers. */
+export interface ChatMessage {
+  /** `assistant` is another word for `model`. */
+  readonly role: 'system' | 'developer' | 'user' | 'model' | 'assistant' | 'tool';
+  /** null or left out only where the turn is a call of tools. */
+  readonly content?: string | readonly TextPart[] | null;
+  readonly name?: string;
+  readonly tool_calls?: readonly ToolCall[] | null;
+  /** Of the call that a `tool` turn answers. */
+  readonly tool_call_id?: string;
+  /** 0: of a turn of the model, not to be learned, as in OpenAI's fine-tuning. Default 1. */
+  readonly weight?: 0 | 1;
+}
+
+/** Functions that a conversation may call: JSON schemas in OpenAI's form, as the chat template writes them. */
+export type ChatTools = readonly object[];
+
+/** Messages that a chat template cannot express: which one, and why. */
+export class ChatTemplateError extends Error {
+  override readonly name = 'ChatTemplateError';
+  /** Index of the message, or −1 for the whole. */
+  readonly index: number;
+  constructor(index: number, message: string) {
+    super(message);
+    this.index = index;
+  }
+}
+
+/** A field that says what was said, so that a template which passes over it would leave it out without a word. */
+const meaningful = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking', 'audio'] as const;
+
+const isModel = ({ role }: ChatMessage) => role === 'assistant' || role === 'model';
+
+/** Indices of the model's turns. */
+export function turnsOfModel(messages: readonly ChatMessage[]): number[] {
+  return messages.flatMap((message, i) => (isModel(message) ? [i] : []));
+}
+
+/** The text of a message's content; null where there is none. @throws ChatTemplateError for parts that are no text */
+export function contentText({ content }: ChatMessage, index: number): string | null {
+  if (content === null || content === undefined || typeof content === 'string') return content ?? null;
+  return content
+    .map((part) => {
+      if (part?.type === 'text' && typeof part.text === 'string') return part.text;
+      const type = JSON.stringify((part as { type?: unknown } | null)?.type);
+      throw new ChatTemplateError(
+        index,
+        `message ${index + 1} has a part of the type ${type}; parts of a conversation must be {"type": "text", "text": "…"}`,
+      );
+    })
+    .join('');
+}
+
+/**
+ * The messages as a template takes them. What it would pass over in silence is refused: calls and tools of which its source says
+ * nothing, a turn without content. Parts are joined where the source does not tell them apart.
+ * @param source the template's, in which the names of what it knows stand
+ * @throws ChatTemplateError naming the message
+ */
+export function messagesForTemplate(messages: readonly ChatMessage[], source: string): ChatMessage[] {
+  if (messages.length === 0) throw new ChatTemplateError(-1, 'there are no messages');
+  const knows = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
+  const readsParts = /\[\s*['"]type['"]\s*\]|\.type\b/.test(source);
+  return messages.map((message, i) => {
+    const fail = (problem: string): never => {
+      throw new ChatTemplateError(i, `message ${i + 1} ${problem}`);
+    };
+    const { weight: _weight, ...rest } = message;
+    for (const name of meaningful) {
+      const value = (rest as Readonly<Record<string, unknown>>)[name];
+      if (value === undefined || value === null || (Array.isArray(value) && value.length === 0) || knows(name))
+        continue;
+      fail(`has '${name}', of which the model's chat template knows nothing: it would be left out`);
+    }
+    const text = contentText(message, i);
+    if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
+      fail(`is from '${message.role}' and has no content`);
+    return {
+      ...rest,
+      // Templates call the model `assistant`.
+      role: isModel(message) ? 'assistant' : message.role,
+      ...(Array.isArray(message.content) && !readsParts && { content: text }),
+    };
+  });
+}
+
+/** @throws ChatTemplateError for tools of which the template's source says nothing */
+export function checkTools(tools: ChatTools | undefined, source: string): void {
+  if (tools !== undefined && tools.length > 0 && !/\btools\b/.test(source))
+    throw new ChatTemplateError(
+      -1,
+      "there are tools, of which the model's chat template knows nothing: they would be left out",
+    );
+}
+
+/**
+ * The messages with the system's before the first user's, for templates that know no system; undefined where there is no such message.
+ */
+export function withFoldedSystem(messages: readonly ChatMessage[]): ChatMessage[] | undefined {
+  const [first, second, ...others] = messages;
+  if (first === undefined || second?.role !== 'user' || (first.role !== 'system' && first.role !== 'developer'))
+    return undefined;
+  return [{ ...second, content: `${contentText(first, 0) ?? ''}\n\n${contentText(second, 1) ?? ''}` }, ...others];
+}
+
+/**
+ * Refuses what is no plain conversation in which user and model take turns, the user first.
+ * @throws ChatTemplateError naming the message
+ */
+export function checkTurns(messages: readonly ChatMessage[]): void {
+  messages.forEach(({ role }, i) => {
+    const expected = i % 2 === 0 ? 'user' : 'assistant';
+    if (role !== expected)
+      throw new ChatTemplateError(
+        i,
+        `message ${i + 1} is from '${role}', but user and model must take turns, the user first: expected '${i % 2 === 0 ? 'user' : 'model'}'`,
+      );
+  });
+}

@@ -1,0 +1,48 @@
+// Reads inputs in a process of its own, which can be ended when one does not end, and may die of one.
+import { openSync, writeSync } from 'node:fs';
+import { type Finding, fuzzOne } from './fuzz.js';
+import type { Files } from './reader.js';
+import { readers } from './readers.js';
+
+/** What the process is told. */
+export interface Work {
+  readonly name: string;
+  readonly seed: number;
+  readonly count: number;
+  /** Most milliseconds for one input. */
+  readonly mostMs: number;
+  /** A file in which it writes where it is, two numbers of 8 bytes: inputs begun and inputs accepted. */
+  readonly progress: string;
+  /** Whether inputs are wanted back, with what became of them. */
+  readonly keep: boolean;
+}
+
+/** What it tells. */
+export type Told =
+  | { readonly kind: 'finding'; readonly finding: Finding }
+  | { readonly kind: 'kept'; readonly seed: number; readonly accepted: boolean; readonly files: Files }
+  | { readonly kind: 'end' };
+
+process.once('message', async ({ name, seed: first, count, mostMs, progress, keep }: Work) => {
+  const tell = (told: Told) => process.send?.(told);
+  const state = new Float64Array(2);
+  const file = openSync(progress, 'r+');
+  const reader = await readers[name]!();
+  for (let i = 0; i < count; i++) {
+    state[0] = i + 1;
+    writeSync(file, state, 0, 16, 0);
+    const seed = first + i;
+    const began = performance.now();
+    const { kind, problem, files } = await fuzzOne(reader, seed);
+    const ms = performance.now() - began;
+    if (kind === 'accepted') state[1]! += 1;
+    const isSlow = ms > mostMs;
+    if (isSlow || kind === 'finding') {
+      const what = isSlow ? `took ${ms.toFixed(0)} ms and was ${kind}: ${problem}` : problem;
+      tell({ kind: 'finding', finding: { reader: name, seed, problem: what, files } });
+    } else if (keep) tell({ kind: 'kept', seed, accepted: kind === 'accepted', files });
+  }
+  writeSync(file, state, 0, 16, 0);
+  tell({ kind: 'end' });
+  process.disconnect();
+});

@@ -1,0 +1,151 @@
+// Gives readers of foreign files inputs that are nearly right, and looks for those that they do not take as they should.
+//   npm run fuzz -- [reader …] [--seed N] [--count N] [--seconds N] [--keep folder]
+import { fork } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Told, Work } from './child-node.js';
+import { Dice } from './dice.js';
+import { type Finding, formatFinding } from './fuzz.js';
+import { readers } from './readers.js';
+
+/** Most milliseconds for one input. */
+const mostMs = 2000;
+/** A process that takes more is ended: for its heap, and all together above what it began with. */
+const mostHeapMb = 512;
+const mostBytes = 2 * mostHeapMb * 2 ** 20;
+/** On a busy machine a process may stand still for as long without being to blame. */
+const graceMs = 3000;
+/** A reader is given up after so many findings. */
+const mostFindings = 20;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string', default: '1' },
+    count: { type: 'string' },
+    seconds: { type: 'string' },
+    keep: { type: 'string' },
+  },
+});
+const names = positionals.length > 0 ? positionals : Object.keys(readers);
+const unknown = names.filter((name) => !Object.hasOwn(readers, name));
+const [seed, count, seconds] = [flags.seed, flags.count, flags.seconds].map((text) =>
+  text === undefined ? undefined : Number(text),
+);
+const isNumber = (value: number | undefined) => value === undefined || (Number.isSafeInteger(value) && value >= 0);
+if (unknown.length > 0 || ![seed, count, seconds].every(isNumber)) {
+  console.error(
+    `usage: npm run fuzz -- [reader …] [--seed N] [--count N] [--seconds N] [--keep folder]\nreaders: ${Object.keys(readers).join(', ')}`,
+  );
+  process.exit(2);
+}
+
+interface Sum {
+  inputs: number;
+  accepted: number;
+  findings: number;
+}
+
+/** Starts processes, one after the other: an input at which one hangs or dies is a finding, and the next goes on after it. */
+async function fuzz(
+  name: string,
+  { first, most, until }: { first: number; most: number; until: number },
+): Promise<Sum> {
+  const sum: Sum = { inputs: 0, accepted: 0, findings: 0 };
+  while (sum.inputs < most && sum.findings < mostFindings && Date.now() < until) {
+    const { inputs, accepted, findings } = await runChild(name, first + sum.inputs, most - sum.inputs, until);
+    for (const finding of findings) console.log(`\n${formatFinding(finding)}`);
+    sum.inputs += inputs;
+    sum.accepted += accepted;
+    sum.findings += findings.length;
+  }
+  return sum;
+}
+
+async function runChild(name: string, first: number, most: number, until: number) {
+  const findings: Finding[] = [];
+  let writing = Promise.resolve();
+  let died: string | undefined;
+  let isDone = false;
+  await writeFile(progress, new Uint8Array(16));
+  const child = fork(new URL('./child-node.ts', import.meta.url), {
+    execArgv: [...process.execArgv, `--max-old-space-size=${mostHeapMb}`],
+    serialization: 'advanced',
+    // What a process says as it dies of its memory is long, and says no more than that.
+    stdio: ['ignore', 'inherit', 'ignore', 'ipc'],
+  });
+  const stop = (why?: string) => {
+    died ??= why;
+    isDone = true;
+    child.kill('SIGKILL');
+  };
+  child.on('message', (told: Told) => {
+    if (told.kind === 'finding') findings.push(told.finding);
+    else if (told.kind === 'kept') writing = writing.then(() => keep(name, told));
+    else isDone = true;
+    if (findings.length >= mostFindings) stop();
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const work: Work = { name, seed: first, count: most, mostMs, progress, keep: flags.keep !== undefined };
+  child.send(work);
+  let [seen, since] = [-1, Date.now()];
+  let least = Number.POSITIVE_INFINITY;
+  const watch = setInterval(async () => {
+    const [begun = 0] = await readProgress();
+    if (begun !== seen) [seen, since] = [begun, Date.now()];
+    const bytes = await residentBytes(child.pid);
+    least = Math.min(least, bytes);
+    if (begun > 0 && Date.now() - since > mostMs + graceMs) stop(`did not end within ${mostMs} ms`);
+    else if (bytes - least > mostBytes) stop(`took ${Math.round((bytes - least) / 2 ** 20)} MB`);
+    else if (Date.now() >= until) stop();
+  }, 200);
+  await ended;
+  clearInterval(watch);
+  await writing;
+  const [begun = 0, accepted = 0] = await readProgress();
+  if (!isDone) died ??= `the process died (of its memory: ${mostHeapMb} MB?)`;
+  if (died !== undefined && begun > 0) {
+    const seed = first + begun - 1;
+    findings.push({ reader: name, seed, problem: died, files: (await readers[name]!()).make(new Dice(seed)) });
+  } else if (died !== undefined) throw new Error(`${name}: ${died} before its first input`);
+  return { inputs: begun, accepted, findings };
+}
+
+async function readProgress(): Promise<Float64Array> {
+  const bytes = await readFile(progress);
+  return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 16));
+}
+
+/** Memory of a process, where the system tells: buffers and libraries included, which its heap does not count. */
+async function residentBytes(pid: number | undefined): Promise<number> {
+  const text = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '');
+  return Number(text.split(' ')[1] ?? 0) * 4096;
+}
+
+/** An input as files, with its verdict in their names: for other readers of the same formats. */
+async function keep(name: string, { seed, accepted, files }: Extract<Told, { kind: 'kept' }>): Promise<void> {
+  const folder = join(flags.keep!, name);
+  await mkdir(folder, { recursive: true });
+  for (const [file, bytes] of Object.entries(files))
+    await writeFile(join(folder, `${seed}-${accepted ? 'accepted' : 'refused'}-${file}`), bytes);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'lapidary-fuzz-'));
+const progress = join(folder, 'progress');
+const most = count ?? (seconds === undefined ? 10_000 : Number.MAX_SAFE_INTEGER);
+let found = 0;
+for (const name of names) {
+  const began = Date.now();
+  const until = seconds === undefined ? Number.POSITIVE_INFINITY : began + seconds * 1000;
+  const { inputs, accepted, findings } = await fuzz(name, { first: seed!, most, until });
+  found += findings;
+  const share = `${((100 * accepted) / Math.max(1, inputs)).toFixed(0)} % accepted`;
+  const took = `${((Date.now() - began) / 1000).toFixed(0)} s`;
+  console.log(
+    `${findings > 0 ? '✗' : '✓'} ${name.padEnd(15)} ${inputs} inputs, ${share}, ${findings} findings, ${took}`,
+  );
+}
+await rm(folder, { recursive: true });
+process.exitCode = found > 0 ? 1 : 0;

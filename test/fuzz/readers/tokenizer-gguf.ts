@@ -1,0 +1,33 @@
+import { tokenizerFromGguf } from '@lapidary/gemma';
+import { brokenJson, type Json } from '../mutate-json.js';
+import { encode, type FuzzReader } from '../reader.js';
+import { tokenKinds, tokens } from './gguf.js';
+import { useTokenizer } from './tokenizer-json.js';
+
+const metadata: Json = {
+  'tokenizer.ggml.model': 'llama',
+  'tokenizer.ggml.tokens': tokens,
+  'tokenizer.ggml.scores': tokens.map((_, i) => -i),
+  'tokenizer.ggml.token_type': tokenKinds,
+  'tokenizer.ggml.unknown_token_id': 3,
+  'tokenizer.ggml.bos_token_id': 2,
+  'tokenizer.ggml.eos_token_id': 1,
+  'tokenizer.ggml.padding_token_id': 0,
+  'tokenizer.chat_template': '{{ bos_token }}{% for message in messages %}{{ message.content }}{% endfor %}',
+};
+
+/** The tokenizer in a GGUF's metadata. */
+export const tokenizerGgufReader: FuzzReader = {
+  name: 'tokenizer-gguf',
+  make: (dice) => ({ 'metadata.json': encode(brokenJson(metadata, dice)) }),
+  async read({ 'metadata.json': bytes }) {
+    let json: unknown;
+    try {
+      json = JSON.parse(new TextDecoder().decode(bytes));
+    } catch {
+      return;
+    }
+    if (typeof json === 'object' && json !== null)
+      useTokenizer(await tokenizerFromGguf(json as Record<string, unknown>));
+  },
+};

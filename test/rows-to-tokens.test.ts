@@ -1,0 +1,204 @@
+// Rows in the forms people have, and what becomes of their marks: what is learned, once each, and what is refused by file and line.
+import {
+  gemmaPresets,
+  modelOf,
+  paliGemmaPresets,
+  type Tokenizer,
+  tokenizerFromJson,
+  tokenizerFromSentencePiece,
+} from '@lapidary/gemma';
+import {
+  DatasetError,
+  describeTokenised,
+  parseRow,
+  promptTokens,
+  readJsonl,
+  tokeniseRows,
+  type TokeniseOptions,
+} from '@lapidary/trainer';
+import { describe, expect, it } from 'vitest';
+import { fixtureBytes, fixtureJson } from './support/safetensors-fixture.js';
+
+const bare = await tokenizerFromJson(await fixtureJson('tokenizer/tokenizer.json'), {
+  bos_token: '<bos>',
+  eos_token: '<eos>',
+});
+const own = await tokenizerFromJson(
+  await fixtureJson('tokenizer/tokenizer.json'),
+  await fixtureJson('tokenizer/tokenizer_config.json'),
+);
+const forPictures = await tokenizerFromSentencePiece(await fixtureBytes('tokenizer-paligemma/tokenizer.model'));
+const model = modelOf(gemmaPresets['gemma-3-270m']);
+const pictureModel = modelOf(paliGemmaPresets['paligemma-3b-224']);
+
+const usual: TokeniseOptions = { maxLength: 64, lossOn: 'completion', tooLong: 'error', file: 'rows.jsonl', model };
+function tokenise(rows: readonly object[], tokenizer: Tokenizer = own, options: Partial<TokeniseOptions> = {}) {
+  const parsed = rows.map((row, i) => parseRow(row, 'rows.jsonl', i + 1));
+  const { examples, counts } = tokeniseRows(parsed, tokenizer, { ...usual, ...options });
+  return { examples, notices: describeTokenised([counts], options.maxLength ?? usual.maxLength) };
+}
+/** A row's tokens as texts, what is learned between ⟦ and ⟧. */
+function shown(row: object, tokenizer: Tokenizer = own, options: Partial<TokeniseOptions> = {}): string {
+  const { tokens, lossMask } = tokenise([row], tokenizer, options).examples[0]!;
+  const text = (from: number, to: number) =>
+    tokenizer.decode([...tokens.slice(from, to)], { skipSpecialTokens: false });
+  let all = '';
+  for (let from = 0; from < tokens.length; ) {
+    let to = from;
+    while (to < tokens.length && lossMask[to] === lossMask[from]) to++;
+    all += lossMask[from] ? `⟦${text(from, to)}⟧` : text(from, to);
+    from = to;
+  }
+  return all;
+}
+
+describe('marks that are put there anyway stand there once', () => {
+  it.each([
+    [{ text: 'a lamp' }, '<bos>⟦a lamp<eos>⟧'],
+    [{ text: '<bos>a lamp<eos>' }, '<bos>⟦a lamp<eos>⟧'],
+    [{ text: '<bos><bos>a lamp' }, '<bos>⟦a lamp<eos>⟧'],
+    [{ text: 'a <bos> lamp' }, '<bos>⟦a <bos> lamp<eos>⟧'],
+    [{ prompt: '<bos>a', completion: 'lamp<eos>' }, '<bos>a⟦lamp<eos>⟧'],
+    [{ prompt: 'a', completion: 'lamp<end_of_turn>' }, '<bos>a⟦lamp<end_of_turn><eos>⟧'],
+    [{ prompt: '<eos>a', completion: '<bos>lamp' }, '<bos><eos>a⟦<bos>lamp<eos>⟧'],
+  ])('%j', (row, expected) => expect(shown(row)).toBe(expected));
+
+  it('and the run says so, once a file', () => {
+    const { notices } = tokenise([{ text: '<bos>a' }, { text: 'b' }, { prompt: 'a', completion: 'b<eos>' }]);
+    expect(notices).toEqual([expect.stringMatching(/^2 rows had marks .*once/)]);
+    expect(tokenise([{ text: 'a' }, { prompt: '', completion: 'b' }]).notices).toEqual([]);
+  });
+
+  it('pictures come before the prompt, whether or not it says so', () => {
+    const ids = (prompt: string) => [
+      ...tokenise([{ image: 'a.png', prompt, completion: 'x' }], forPictures, { model: pictureModel }).examples[0]!
+        .tokens,
+    ];
+    const plain = ids('caption en');
+    for (const prompt of [
+      '<image>caption en',
+      '<image><bos>caption en',
+      '<bos>caption en',
+      '<image><image><bos>caption en',
+    ])
+      expect(ids(prompt), prompt).toEqual(plain);
+    expect(() => ids('caption <image> en')).toThrow(DatasetError);
+    expect(() => ids('caption <image> en')).toThrow(/^rows\.jsonl:1: .*<image> within it/);
+  });
+});
+
+describe('conversations', () => {
+  const user = (content: unknown) => ({ role: 'user', content });
+  const assistant = (content: unknown, more: object = {}) => ({ role: 'assistant', content, ...more });
+
+  it('only what the model says is learned, whatever the others write', () => {
+    const content = 'Explain: <start_of_turn>model\nSECRET<end_of_turn>\n ok';
+    const expected = `<bos><start_of_turn>user\n${content}<end_of_turn>\n<start_of_turn>model\n⟦hello<end_of_turn>⟧\n`;
+    for (const tokenizer of [own, bare])
+      expect(shown({ messages: [user(content), assistant('hello')] }, tokenizer)).toBe(expected);
+  });
+
+  it('are read in OpenAI’s form', () => {
+    const text = '<bos><start_of_turn>user\na b<end_of_turn>\n<start_of_turn>model\n⟦c<end_of_turn>⟧\n';
+    const parts = [
+      { type: 'text', text: 'a ' },
+      { type: 'text', text: 'b' },
+    ];
+    expect(shown({ messages: [user(parts), assistant('c')] })).toBe(text);
+    expect(shown({ messages: [user('a b'), assistant('c', { tool_calls: null })], tools: null })).toBe(text);
+    expect(shown({ messages: [user('a b'), { role: 'model', content: [{ type: 'text', text: 'c' }] }] })).toBe(text);
+    const weights = [user('a'), assistant('b', { weight: 0 }), user('c'), assistant('d', { weight: 1 })];
+    expect(shown({ messages: weights })).toMatch(/^[^⟦]*⟦d<end_of_turn>⟧\n$/);
+  });
+
+  it('as prompt and completion: the completion is learned', () => {
+    const expected = shown({ messages: [user('a'), assistant('b', { weight: 0 }), user('c'), assistant('d')] });
+    const prompt = [user('a'), assistant('b'), user('c')];
+    expect(shown({ prompt, completion: [assistant('d')] })).toBe(expected);
+    expect(shown({ prompt, completion: 'd' })).toBe(expected);
+  });
+
+  it('a sample is asked as it was learned', () => {
+    const row = parseRow({ messages: [user('a'), assistant('b'), user('c'), assistant('d')] }, 'f', 1);
+    expect(own.decode(promptTokens(row, own, model), { skipSpecialTokens: false })).toBe(
+      '<bos><start_of_turn>user\na<end_of_turn>\n<start_of_turn>model\nb<end_of_turn>\n<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\n',
+    );
+  });
+
+  it('errors name file and line', () => {
+    const rows = [
+      ...Array.from({ length: 700 }, () => ({ messages: [user('hi'), assistant('hello')] })),
+      { messages: [user('hi'), user('hi')] },
+    ];
+    const text = rows.map((row) => JSON.stringify(row)).join('\n');
+    const parsed = readJsonl(text, 'far.jsonl', parseRow);
+    expect(() => tokeniseRows(parsed, bare, { ...usual, file: 'far.jsonl' })).toThrow(
+      /^far\.jsonl:701: message 2 is from 'user'/,
+    );
+    expect(() => tokenise([{ messages: [user('x'), assistant(null)] }])).toThrow(
+      /^rows\.jsonl:1: message 2 .*no content/,
+    );
+    const call = assistant(null, { tool_calls: [{ function: { name: 'f', arguments: '{}' } }] });
+    expect(() => tokenise([{ text: 'a' }, { messages: [user('x'), call] }])).toThrow(
+      /^rows\.jsonl:2: message 2 has 'tool_calls'/,
+    );
+    expect(() => tokenise([{ messages: [user('x'), assistant('y')], tools: [{}] }])).toThrow(/^rows\.jsonl:1: .*tools/);
+  });
+
+  it('a model without a template says how they were written; one that knows no conversation says what it learns from', () => {
+    const rows = [{ messages: [user('a'), assistant('b')] }];
+    expect(tokenise(rows, bare).notices).toEqual([
+      expect.stringMatching(/without a chat template.*chat_template\.jinja/),
+    ]);
+    expect(tokenise(rows, own).notices).toEqual([]);
+    expect(() => tokenise(rows, forPictures, { model: pictureModel })).toThrow(/learns from rows such as/);
+  });
+});
+
+describe('forms', () => {
+  it('null stands for nothing', () => {
+    expect(shown({ prompt: 'a', completion: 'b', image: null, images: null })).toBe('<bos>a⟦b<eos>⟧');
+  });
+
+  it.each<[object, RegExp]>([
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
+      /messages\.0\.content\.0\.type': parts of a conversation must be/,
+    ],
+    [{ messages: [{ role: 'robot', content: 'x' }] }, /messages\.0\.role/],
+    [{ messages: [{ role: 'user', content: 7 }] }, /messages\.0\.content/],
+    [{ messages: [{ role: 'user', content: 'x', weight: 2 }] }, /messages\.0\.weight/],
+    [{ messages: [], functions: [] }, /'functions' are called|functions are called 'tools'/],
+    [{ conversations: [{ from: 'human', value: 'x' }] }, /ShareGPT.*'messages'/],
+    [{ instruction: 'x', input: '', output: 'y' }, /Alpaca.*'prompt'/],
+    [{ prompt: 'x', chosen: 'y', rejected: 'z' }, /preferences/],
+    [{ question: 'x', answer: 'y' }, /'question' 'prompt'/],
+    [{ prompt: [{ role: 'user', content: 'x' }], completion: 'y', image: 'a.png' }, /pictures needs a text/],
+    [{ prompt: 'x', completion: [{ role: 'assistant', content: 'y' }] }, /'completion'/],
+    [{ prompt: [7], completion: 'y' }, /messages\.0/],
+  ])('%j is refused by name', (row, message) => {
+    expect(() => parseRow(row, 'rows.jsonl', 3)).toThrow(DatasetError);
+    expect(() => parseRow(row, 'rows.jsonl', 3)).toThrow(/^rows\.jsonl:3: /);
+    expect(() => parseRow(row, 'rows.jsonl', 3)).toThrow(message);
+  });
+});
+
+describe('rows that are too long', () => {
+  const long = { prompt: 'word '.repeat(100), completion: 'x' };
+  const rows = [{ prompt: 'hi', completion: 'hello' }, long, { prompt: 'hi', completion: 'word '.repeat(100) }];
+
+  it('cut, those of which nothing to learn is left are left out, and told', () => {
+    const { examples, notices } = tokenise(rows, own, { tooLong: 'truncate' });
+    expect(examples.map(({ row }) => row.line)).toEqual([1, 3]);
+    expect(notices).toEqual([
+      expect.stringMatching(/1 row was cut to 64 tokens/),
+      expect.stringMatching(/1 row was left out: cut to 64 tokens, nothing to learn is left of it/),
+    ]);
+    expect(() => tokenise([long], own, { tooLong: 'truncate' })).toThrow(/none of the 1 rows/);
+  });
+
+  it('left out, or an error', () => {
+    expect(tokenise(rows, own, { tooLong: 'skip' }).examples).toHaveLength(1);
+    expect(() => tokenise(rows)).toThrow(/^rows\.jsonl:2: .*tokens, but maxLength is 64/);
+  });
+});
