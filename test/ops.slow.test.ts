@@ -206,7 +206,9 @@ const special: Record<string, Run> = {
           return [segment, at < prefix ? 0 : at + 1, at, 0][i % 4]!;
         }),
       });
-    return ops.attention(q!, k!, v!, records(offset, queries), records(0, keys), {
+    const queryInfo = records(offset, queries);
+    const keyInfo = offset === 0 && queries === keys ? queryInfo : records(0, keys);
+    return ops.attention(q!, k!, v!, queryInfo, keyInfo, {
       scale,
       softcap: softcap ?? 0,
       window: window ?? 0,

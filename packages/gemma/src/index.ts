@@ -1,15 +1,13 @@
 // Configurations and models
-export { ArrayShapesError, ConfigError, UnknownModelError } from './config/errors.js';
-export { parseJson, showValue } from './config/json.js';
+export * from './model.js';
 export * from './families/index.js';
 export { initialParam } from './models/initial-param.js';
-export { initialLora, linearOf, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
+export { initialLora, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
 export { sumTokenLosses, type TokenTargets } from './models/token-losses.js';
-export { sizeOfParams } from './models/param-specs.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
-export { ContextLengthError, Generator, greedy, type GenerateOptions } from './generate.js';
+export { ContextLengthError, Generator, GeneratorStateError, greedy, type GenerateOptions } from './generate.js';
 export {
   type GenerationOptions,
   type GenerationPlan,

@@ -1,4 +1,5 @@
-import type { MatmulProduct } from './matmul/matmul-variant.js';
+import type { DType } from './dtype.js';
+import type { MatmulProduct } from './matmul/matmul-product.js';
 
 /** One storage binding of a dispatch: a window of a buffer. `B` is a GPUBuffer, or a planner's stand-in for one. */
 export interface Binding<B> {
@@ -57,7 +58,7 @@ export interface Operand<B> {
   readonly buffer: B;
   /** Bytes from the start of the buffer; a multiple of 256. */
   readonly offset: number;
-  readonly dtype: import('./dtype.js').DType;
+  readonly dtype: DType;
 }
 
 const scratch = new DataView(new ArrayBuffer(4));

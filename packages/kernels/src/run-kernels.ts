@@ -24,7 +24,8 @@ export async function prepareKernels(
     calls.map((call) => gpu.pipelines.get({ ...call, access: call.bindings.map((b) => b.access) })),
   );
   const uniformBuffers: GPUBuffer[] = [];
-  const dispatches = calls.map((call, i) => {
+  const destroy = () => uniformBuffers.splice(0).forEach((buffer) => gpu.destroyBuffer(buffer));
+  const dispatchOf = (call: KernelCall<GPUBuffer>, i: number): Dispatch => {
     const { pipeline, layout } = compiled[i]!;
     const uniforms = gpu.createBuffer(
       Math.ceil(call.uniforms.byteLength / 16) * 16,
@@ -44,8 +45,13 @@ export async function prepareKernels(
       ],
     });
     return { pipeline, bindGroup, workgroups: call.workgroups };
-  });
-  return { dispatches, destroy: () => uniformBuffers.forEach((buffer) => gpu.destroyBuffer(buffer)) };
+  };
+  try {
+    return { dispatches: calls.map(dispatchOf), destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
 }
 
 /**
@@ -54,13 +60,16 @@ export async function prepareKernels(
  */
 export async function runKernels(gpu: Gpu, calls: readonly KernelCall<GPUBuffer>[]): Promise<void> {
   const { dispatches, destroy } = await prepareKernels(gpu, calls);
-  const encoder = gpu.device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  for (const dispatch of dispatches) encodeDispatch(pass, dispatch);
-  pass.end();
-  gpu.submit([encoder.finish()]);
-  await gpu.idle();
-  destroy();
+  try {
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const dispatch of dispatches) encodeDispatch(pass, dispatch);
+    pass.end();
+    gpu.submit([encoder.finish()]);
+    await gpu.idle();
+  } finally {
+    destroy();
+  }
 }
 
 /** Copies `size` bytes of a buffer back to the CPU. */

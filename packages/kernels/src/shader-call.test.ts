@@ -43,6 +43,25 @@ it('structs are filled up, padding is 0, and negative words are as i32 has them'
   ]);
 });
 
+it.each([Number.NaN, Number.POSITIVE_INFINITY, 2.7, 2 ** 32, -(2 ** 31) - 1])('a whole number cannot be %d', (rows) => {
+  const call = () =>
+    shaderCall('norm/rms_norm', { ...rest, uniforms: { ...uniforms, rows }, bindings: { x, weights, out } });
+  expect(call).toThrow(RangeError);
+  expect(call).toThrow(`norm/rms_norm: rows is ${rows}, no whole number of 32 bits`);
+});
+
+it('whole numbers may be as large as words, and floats whatever they are', () => {
+  for (const [dim, word] of [
+    [2 ** 32 - 1, 0xffffffff],
+    [-(2 ** 31), 0x80000000],
+    [-1, 0xffffffff],
+  ] as const) {
+    const of = { ...uniforms, dim, eps: Number.NaN };
+    const call = shaderCall('norm/rms_norm', { ...rest, uniforms: of, bindings: { x, weights, out } });
+    expect([...call.uniforms].slice(0, 3)).toEqual([3, word, f32Bits(Number.NaN)]);
+  }
+});
+
 it('arrays are filled up with 0', () => {
   const call = shaderCall('copy/strided_copy', {
     ...rest,

@@ -79,7 +79,14 @@ function fieldOf(text: string): Field {
   return { name, isFloat: type.includes('f'), size: parseInt(type, 10) || 1, isOptional: type.endsWith('?') };
 }
 
-/** The words of a program's uniform struct, filled up to 16 bytes. */
+/** The bits of a 32-bit whole number, i32 where it is negative. */
+function wholeBits(value: number, shader: ShaderName, name: string): number {
+  if (!Number.isInteger(value) || value < -(2 ** 31) || value >= 2 ** 32)
+    throw new RangeError(`${shader}: ${name} is ${value}, no whole number of 32 bits`);
+  return value >>> 0;
+}
+
+/** The words of a program's uniform struct, filled up to 16 bytes. @throws TypeError, RangeError for fields that are not the struct's */
 export function uniformWords<S extends ShaderName>(shader: S, uniforms: ShaderUniforms<S>): Uint32Array {
   const values = uniforms as Readonly<Record<string, number | readonly number[] | undefined>>;
   const given = Object.keys(values).filter((name) => values[name] !== undefined);
@@ -96,7 +103,7 @@ export function uniformWords<S extends ShaderName>(shader: S, uniforms: ShaderUn
     if (value === undefined) continue;
     const list = typeof value === 'number' ? [value] : value;
     if (list.length > size) throw new RangeError(`${shader}: ${name} holds ${size} values, not ${list.length}`);
-    for (let i = 0; i < size; i++) words.push(isFloat ? f32Bits(list[i] ?? 0) : (list[i] ?? 0) >>> 0);
+    for (let i = 0; i < size; i++) words.push(isFloat ? f32Bits(list[i] ?? 0) : wholeBits(list[i] ?? 0, shader, name));
   }
   while (words.length % 4 !== 0) words.push(0);
   return Uint32Array.from(words);

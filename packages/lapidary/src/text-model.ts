@@ -186,11 +186,6 @@ export class TextModel {
     images: readonly (Uint8Array | Blob)[],
   ): Promise<ModelPrompt> {
     const tokens = this.#tokensOf(prompt);
-    const { name, prompt: form } = this.#model;
-    if (form.needsPictures && images.length === 0)
-      throw new PromptImagesError(
-        `${name} answers about a picture, but the prompt has none: give \`images\` (--image)`,
-      );
     return { tokens, ...(images.length > 0 && { patches: await this.#patchesOf(images) }) };
   }
 

@@ -88,7 +88,6 @@ const checks: Record<string, Check> = {
     fn: ({ x, dropSeed: s }) => T.dropout(x!, 0.4, s!, 3),
   },
   geglu: binary(T.geglu, values([5, 7]), values([5, 7])),
-  scale: unary((x) => T.scale(x, 1.5)),
   matmul: binary((a, b) => T.matmul(a, b), values([2, 3, 5]), values([2, 5, 7])),
   'matmul of the transposes': binary(
     (a, b) => T.matmul(a, b, { transposeA: true, transposeB: true }),
@@ -110,7 +109,6 @@ const checks: Record<string, Check> = {
   max: unary((x) => T.max(x, 1), apart([5, 6])),
   min: unary((x) => T.min(x, 0), apart([5, 6])),
   sumOfSquares: binary((a, b) => T.sumOfSquares([a, b])),
-  addAll: binary((a, b) => T.addAll([a, b, a]), values([5]), values([5])),
   embedding: {
     inputs: { table: values([6, 4]), ids: whole([2, 3], 5, 0, 2, 2, 5, 5) },
     fn: ({ table, ids }) => T.embedding(table!, ids!, { scale: 2 }),
@@ -139,7 +137,6 @@ const withoutGradient = [
   'adamw',
   'lion',
   'sgd',
-  'allocateAll',
   'broadcastShapes',
   'compile',
   'constant',
@@ -166,7 +163,6 @@ const withoutGradient = [
   'trace',
   'treeEntries',
   'treeFromEntries',
-  'treeMap',
   'valueAndGrad',
   'variableFrom',
 ];

@@ -177,6 +177,12 @@ export class TensorShapeError extends Error {
   }
 }
 
+/** For operations whose kernels read nothing else. @throws TensorShapeError naming the first that is not f32 */
+export function needF32(operation: string, ...tensors: readonly Tensor[]): void {
+  const other = tensors.find(({ dtype }) => dtype !== 'f32');
+  if (other !== undefined) throw new TensorShapeError(operation, `${formatType(other)} must be cast to f32 first`);
+}
+
 export function formatType({ shape, dtype }: TensorType): string {
   return `${dtype}[${shape.join(', ')}]`;
 }

@@ -7,14 +7,13 @@ export { linearCrossEntropy, type CrossEntropyOptions } from './ops/cross-entrop
 export * from './ops/elementwise.js';
 export { embedding, scatterRows } from './ops/embedding.js';
 export { lion, type LionArgs } from './ops/lion.js';
-export { linear, matmul, scale, type LinearParams, type MatmulOptions } from './ops/matmul.js';
+export { linear, matmul, type LinearParams, type MatmulOptions } from './ops/matmul.js';
 export { geglu } from './ops/mlp.js';
 export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
-export { addAll, max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
+export { max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
 export { sgd, type SgdArgs } from './ops/sgd.js';
 export { cast, concat, constantI32, reshape, slice, transpose } from './ops/shape.js';
 export {
-  allocateAll,
   compile,
   evaluate,
   input,
@@ -41,11 +40,12 @@ export {
   DisabledVariantError,
   Program,
   ProgramInputError,
+  ProgramOutputError,
   sharedSlotBytes,
   SlotPool,
   type HostData,
   type HostInputs,
 } from './program/program.js';
 export { profileClock, type ProfileClock } from '@lapidary/kernels';
-export { treeEntries, treeFromEntries, treeMap, type Tree } from './tree.js';
+export { treeEntries, treeFromEntries, type Tree } from './tree.js';
 export { Variable, variableFrom, VariableError, type VariableCategory } from './variable.js';

@@ -19,21 +19,6 @@ export function treeEntries<T>(tree: Tree<T>, prefix = ''): [string, T][] {
   );
 }
 
-/** A tree of the same form with `fn` applied to every leaf. */
-export function treeMap<T, U, R extends Tree<U> = Tree<U>>(
-  tree: Tree<T>,
-  fn: (leaf: T, path: string) => U,
-  prefix = '',
-): R {
-  const path = (key: string) => (prefix === '' ? key : `${prefix}.${key}`);
-  if (notBranch(tree)) return (tree === undefined ? undefined : fn(tree as T, prefix)) as R;
-  if (Array.isArray(tree))
-    return tree.map((child, i) => treeMap(child as Tree<T>, fn, path(String(i)))) as unknown as R;
-  return Object.fromEntries(
-    Object.entries(tree as object).map(([key, child]) => [key, treeMap(child as Tree<T>, fn, path(key))]),
-  ) as unknown as R;
-}
-
 /** Builds a tree from paths; a level whose keys are 0, 1, 2, … becomes an array. */
 export function treeFromEntries<T>(entries: Iterable<readonly [string, T]>): Tree<T> {
   const root: Record<string, unknown> = {};

@@ -1,5 +1,5 @@
 export type { StoredTensor } from './container.js';
-export { canConvert, convertBytes, encodeFloats } from './dtype/convert.js';
+export { encodeFloats } from './dtype/convert.js';
 export { dequantise } from './dtype/dequantise.js';
 export { holdsNonFinite, wordsOf } from './dtype/non-finite.js';
 export { dtypeOf } from './dtype/names.js';

@@ -1,3 +1,3 @@
 export { writeHfModel } from './layout/export-node.js';
-export { writeFileAtomically, writeSafetensors } from './safetensors/write-file-node.js';
+export { writeSafetensors } from './safetensors/write-file-node.js';
 export { fileSource } from './source/file-node.js';

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { UnknownModelError } from '../config/errors.js';
+import { ConfigError, UnknownModelError } from '../config/errors.js';
 import { loraSpecs } from '../models/lora.js';
-import { sizeOfParams } from '../models/param-specs.js';
 import type { ModelConfig } from './family.js';
 import type { Layout } from './layout.js';
-import { familyOf, familyOfGguf, familyOfHf, familyOfNpz } from './find-family.js';
+import { gemmaPresets } from './gemma/presets.js';
+import { paliGemmaPresets } from './paligemma/presets.js';
+import { familyOf, familiesOfNpz, familyOfGguf, familyOfHf } from './find-family.js';
 import {
   families,
   imagePresets,
@@ -30,6 +31,7 @@ const totals: Partial<Record<ModelPresetName, number>> = {
   'paligemma-3b-224': 2_923_335_408,
 };
 
+const pictured = paliGemmaPresets['paligemma2-3b-224'];
 const presets: [string, ModelConfig][] = Object.entries(modelPresets);
 
 /** Rules of a layout that a parameter's path fits. */
@@ -44,7 +46,8 @@ describe.each(presets)('%s', (name, config) => {
 
   it('has parameters that stand where they say', () => {
     const total = totals[name as ModelPresetName];
-    if (total !== undefined) expect(sizeOfParams(params)).toBe(total);
+    const sizes = params.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    if (total !== undefined) expect(sizes.reduce((a, b) => a + b, 0)).toBe(total);
     expect(new Set(params.map(({ path }) => path)).size).toBe(params.length);
     for (const { path, shape, role, tower, layer, block } of params) {
       expect(
@@ -97,18 +100,43 @@ describe.each(presets)('%s', (name, config) => {
     const json = JSON.parse(JSON.stringify(model.toHf())) as { readonly model_type: string };
     const read = familyOfHf(json.model_type, families);
     expect(read.id).toBe(family.id);
-    expect(read.hf?.read(json)).toEqual(config);
+    expect(read.hf.read(json)).toEqual(config);
   });
 });
 
 it('finds families by what files say', () => {
   expect(familyOfHf('gemma3', families).id).toBe('gemma3');
   expect(familyOfGguf('gemma', families).id).toBe('gemma1');
-  expect(familyOfNpz(families)?.npz).toBeDefined();
-  expect(familyOfNpz([familyOfHf('gemma2', families)])).toBeUndefined();
+  expect(familiesOfNpz(families).map(({ id }) => id)).toEqual(['paligemma']);
+  expect(familiesOfNpz([familyOfHf('gemma2', families)])).toEqual([]);
   expect(() => familyOfHf('llama', [familyOfHf('gemma2', families)])).toThrow(/Supported: gemma2\./);
   expect(() => familyOfGguf('constructor', families)).toThrow(UnknownModelError);
   expect(() => modelOf({ family: 'llama' })).toThrow(/"llama".*Supported: gemma1, gemma2, gemma3, paligemma\./);
+});
+
+it.each<[string, ModelConfig & Readonly<Record<string, unknown>>, string]>([
+  ['a size', { ...gemmaPresets['gemma-2b'], hiddenSize: 2048.5 }, 'hiddenSize'],
+  ['heads', { ...gemmaPresets['gemma-2-2b'], numKvHeads: 3 }, 'numKvHeads'],
+  ['a soft-cap', { ...gemmaPresets['gemma-2-2b'], finalLogitSoftcap: -30 }, 'finalLogitSoftcap'],
+  ['a window', { ...gemmaPresets['gemma-3-1b'], slidingWindow: 512.5 }, 'slidingWindow'],
+  ['a missing window', { ...gemmaPresets['gemma-3-1b'], slidingWindow: null }, 'slidingWindow'],
+  ['too few layers', { ...gemmaPresets['gemma-3-1b'], layerTypes: ['global'] }, 'layerTypes'],
+  ['a kind of layer', { ...gemmaPresets['gemma-2b'], numLayers: 1, layerTypes: ['full'] }, 'layerTypes'],
+  ['a decoder', { ...pictured, text: { ...pictured.text, finalLogitSoftcap: -30 } }, 'finalLogitSoftcap'],
+  ['its generation', { ...pictured, text: gemmaPresets['gemma-3-1b'] }, 'text_config.model_type'],
+  ['its local layers', { ...pictured, text: gemmaPresets['gemma-2-2b'] }, 'text.layerTypes'],
+  ['a tower', { ...pictured, vision: { ...pictured.vision, imageSize: 225 } }, 'vision.imageSize'],
+  ['a token', { ...pictured, imageTokenId: -1 }, 'image_token_index'],
+])('refuses a configuration in code that can be no model’s: %s', (_, config, field) => {
+  const refusal = (() => {
+    try {
+      return modelOf(config);
+    } catch (error) {
+      return error;
+    }
+  })();
+  expect(refusal).toBeInstanceOf(ConfigError);
+  expect(refusal).toMatchObject({ field });
 });
 
 it('lists what its families have', () => {

@@ -225,6 +225,6 @@ export interface ModelFamily<C extends ModelConfig = ModelConfig> {
   readonly gguf?: { readonly architectures: readonly string[]; read(metadata: Readonly<Record<string, unknown>>): C };
   /** From the shapes of an npz's arrays by name, which say the configuration. @throws ArrayShapesError, ConfigError */
   readonly npz?: { read(shapes: ReadonlyMap<string, readonly number[]>): C };
-  /** The model of a configuration. */
+  /** The model of a configuration. @throws ConfigError naming the field, where its values can be no model's */
   describe(config: C): Model<C>;
 }

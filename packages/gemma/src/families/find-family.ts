@@ -1,6 +1,9 @@
 import { UnknownModelError } from '../config/errors.js';
 import type { ModelConfig, ModelFamily } from './family.js';
 
+/** A family whose configurations are read from such files. */
+export type FamilyReadFrom<Kind extends 'hf' | 'gguf' | 'npz'> = ModelFamily & Required<Pick<ModelFamily, Kind>>;
+
 /** The family of a configuration. `among`: the families that count. @throws UnknownModelError */
 export function familyOf(config: ModelConfig, among: readonly ModelFamily[]): ModelFamily {
   // Callers without types may hand over nothing at all.
@@ -16,29 +19,31 @@ export function familyOf(config: ModelConfig, among: readonly ModelFamily[]): Mo
 }
 
 /** The family of a config.json, by its `model_type`. @throws UnknownModelError that lists the types which are known */
-export function familyOfHf(modelType: string, among: readonly ModelFamily[]): ModelFamily {
-  const found = among.find(({ hf }) => hf?.modelTypes.includes(modelType));
+export function familyOfHf(modelType: string, among: readonly ModelFamily[]): FamilyReadFrom<'hf'> {
+  const readable = among.filter((family): family is FamilyReadFrom<'hf'> => family.hf !== undefined);
+  const found = readable.find(({ hf }) => hf.modelTypes.includes(modelType));
   if (found === undefined)
     throw new UnknownModelError(
       modelType,
-      among.flatMap(({ hf }) => hf?.modelTypes ?? []),
+      readable.flatMap(({ hf }) => hf.modelTypes),
     );
   return found;
 }
 
 /** The family of a GGUF, by its `general.architecture`. @throws UnknownModelError that lists the architectures which are known */
-export function familyOfGguf(architecture: string, among: readonly ModelFamily[]): ModelFamily {
-  const found = among.find(({ gguf }) => gguf?.architectures.includes(architecture));
+export function familyOfGguf(architecture: string, among: readonly ModelFamily[]): FamilyReadFrom<'gguf'> {
+  const readable = among.filter((family): family is FamilyReadFrom<'gguf'> => family.gguf !== undefined);
+  const found = readable.find(({ gguf }) => gguf.architectures.includes(architecture));
   if (found === undefined)
     throw new UnknownModelError(
       architecture,
-      among.flatMap(({ gguf }) => gguf?.architectures ?? []),
+      readable.flatMap(({ gguf }) => gguf.architectures),
       'The GGUF header',
     );
   return found;
 }
 
-/** The family whose weights come as an npz; undefined where there is none. */
-export function familyOfNpz(among: readonly ModelFamily[]): ModelFamily | undefined {
-  return among.find(({ npz }) => npz !== undefined);
+/** The families whose weights come as an npz, which says of none that it is the one: each reads the shapes, or throws ArrayShapesError. */
+export function familiesOfNpz(among: readonly ModelFamily[]): FamilyReadFrom<'npz'>[] {
+  return among.filter((family): family is FamilyReadFrom<'npz'> => family.npz !== undefined);
 }

@@ -1,6 +1,3 @@
-export type * from './family.js';
-export * from './find-family.js';
-export { withoutPrefixes, type HfConfig, type Layout, type LayoutRule, type PythonClass } from './layout.js';
 export * from './registry.js';
 
 // What families offer by themselves.

@@ -38,7 +38,7 @@ export const modelPresets = Object.assign({}, ...known.map(({ presets }) => pres
   Record<ModelPresetName, ModelConfig>
 >;
 
-/** The model of a configuration. @throws UnknownModelError */
+/** The model of a configuration. @throws UnknownModelError; ConfigError naming the field, where its values can be no model's */
 export function modelOf<C extends ModelConfig>(config: C, among: readonly ModelFamily[] = families): Model<C> {
   // A family describes configurations of its own kind only, which the id has said.
   return familyOf(config, among).describe(config) as Model<C>;

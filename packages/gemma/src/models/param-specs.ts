@@ -24,8 +24,3 @@ export function normSpec(path: string, size: number, value: number, place: Param
 export function biasSpec(path: string, size: number, place: ParamPlace): ParamSpec {
   return { path: `${path}.bias`, shape: [size], role: 'bias', ...place, initial: { value: 0 } };
 }
-
-/** Number of all values. */
-export function sizeOfParams(params: readonly ParamSpec[]): number {
-  return params.reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0);
-}

@@ -1,4 +1,4 @@
-import { embedding, linearCrossEntropy, reshape, sum, type Tensor } from '@lapidary/tensor';
+import { embedding, reshape, sum, type Tensor } from '@lapidary/tensor';
 import type { ForwardOptions, Model, ModelInputs, ParamTree } from '../families/family.js';
 
 /** What a model's losses are over. */
@@ -9,19 +9,6 @@ export interface TokenTargets {
   readonly targets: Tensor;
   /** Share of a target's probability that is spread over the vocabulary. Default 0. */
   readonly labelSmoothing?: number;
-}
-
-/**
- * Cross-entropy in nats f32 [R] of rows f32 [R, d] with a table f32 [V, d] of any storage type and `targets` i32 [R].
- * With label smoothing as `linearCrossEntropy` has it.
- */
-export function tableLosses(
-  rows: Tensor,
-  table: Tensor,
-  targets: Tensor,
-  { softcap, labelSmoothing = 0 }: { readonly softcap: number; readonly labelSmoothing?: number | undefined },
-): Tensor {
-  return linearCrossEntropy(rows, table, targets, { softcap, labelSmoothing });
 }
 
 /** Σ cross-entropy of the targets, nats, f32 with one element. Only rows with a target meet the vocabulary. */

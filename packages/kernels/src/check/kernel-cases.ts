@@ -14,7 +14,7 @@ import { layerNorm, layerNormBackward } from '../norm/layer-norm.js';
 import { lion } from '../optimizer/lion.js';
 import { matmul } from '../matmul/matmul.js';
 import { matrixLayout } from '../matmul/matmul-matrix.js';
-import type { MatmulVariant } from '../matmul/matmul-variant.js';
+import type { MatmulVariant } from '../matmul/matmul-variant-names.js';
 import { reduce } from '../reduce/reduce.js';
 import { adafactorReference } from '../reference/adafactor.js';
 import { adamwReference } from '../reference/adamw.js';

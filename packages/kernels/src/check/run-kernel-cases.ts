@@ -14,8 +14,9 @@ export async function runKernelCases(
   notice: (message: string) => void,
 ): Promise<KernelCheck> {
   gpu.check();
-  const prepared = new Map(cases.map((one) => [one, prepare(gpu, one)]));
+  const prepared = new Map<KernelCase, Prepared>();
   try {
+    for (const one of cases) prepared.set(one, prepare(gpu, one));
     await compileAhead(gpu, [...prepared.values()]);
     const passed: { kernel: string; variants: readonly string[] }[] = [];
     const disabled: DisabledVariant[] = [];
@@ -56,7 +57,12 @@ interface Prepared {
 
 function prepare(gpu: Gpu, { make }: KernelCase): Prepared {
   const scratch = new Scratch(gpu);
-  return { scratch, ...make(scratch, gpu.profile) };
+  try {
+    return { scratch, ...make(scratch, gpu.profile) };
+  } catch (error) {
+    scratch.destroy();
+    throw error;
+  }
 }
 
 function byKernel(cases: readonly KernelCase[]): Map<string, KernelCase[]> {

@@ -1,7 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { foldWorkgroups, type KernelCall, type Operand } from '../kernel-call.js';
 import { shaderCall } from '../shader-call.js';
-import { bind } from '../windows.js';
+import { bind, rowWindows } from '../windows.js';
 
 /** Operands of `scatterRows`. */
 export interface ScatterRowsArgs<B> {
@@ -17,34 +17,29 @@ export interface ScatterRowsArgs<B> {
 }
 
 /**
- * out[ids[r], :] = rows[r, :], in place (`shaders/copy/scatter_rows.wesl`). A target beyond one binding is walked in windows of rows.
- * @throws RangeError where 64 rows do not fit a binding.
+ * out[ids[r], :] = rows[r, :], in place (`shaders/copy/scatter_rows.wesl`). Rows and targets beyond one binding are walked in windows.
+ * @throws BindingLimitError
  */
 export function scatterRows<B>(
   profile: DeviceProfile,
   { ids, rows, out, count, dim, outRows }: ScatterRowsArgs<B>,
 ): KernelCall<B>[] {
   if (count === 0) return [];
-  // 64 rows of 4-byte values begin at a multiple of 256 bytes, whatever their length.
-  const fit = Math.floor(profile.limits.maxStorageBufferBindingSize / (dim * 4));
-  const step = fit >= outRows ? outRows : Math.floor(fit / 64) * 64;
-  if (step === 0) throw new RangeError(`scatterRows: 64 rows of ${dim * 4} bytes do not fit a binding`);
-  const calls: KernelCall<B>[] = [];
-  for (let first = 0; first < outRows; first += step) {
-    const here = Math.min(step, outRows - first);
-    calls.push(
+  const limit = profile.limits.maxStorageBufferBindingSize;
+  const targets = rowWindows(outRows, [dim * 4], limit);
+  return rowWindows(count, [dim * 4, 4], limit).flatMap((from) =>
+    targets.map((to) =>
       shaderCall('copy/scatter_rows', {
-        uniforms: { count, dim, first, out_rows: here },
+        uniforms: { count: from.count, dim, first: to.start, out_rows: to.count },
         bindings: {
-          rows: bind(rows, 'read', count * dim * 4),
-          ids: bind(ids, 'read', count * 4),
-          out: bind(out, 'read_write', here * dim * 4, first * dim * 4),
+          rows: bind(rows, 'read', from.count * dim * 4, from.start * dim * 4),
+          ids: bind(ids, 'read', from.count * 4, from.start * 4),
+          out: bind(out, 'read_write', to.count * dim * 4, to.start * dim * 4),
         },
-        workgroups: foldWorkgroups(Math.ceil((count * dim) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
+        workgroups: foldWorkgroups(Math.ceil((from.count * dim) / 64), profile.limits.maxComputeWorkgroupsPerDimension),
         variant: 'plain',
-        work: { bytes: count * (4 + (dim * 8 * here) / outRows) },
+        work: { bytes: from.count * (4 + (dim * 8 * to.count) / outRows) },
       }),
-    );
-  }
-  return calls;
+    ),
+  );
 }

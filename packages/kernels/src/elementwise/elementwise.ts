@@ -1,43 +1,41 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { byteLength, type DType } from '../dtype.js';
 import { f32Bits, foldWorkgroups, type Binding, type KernelCall, type Operand } from '../kernel-call.js';
+import { stridesOf } from '../strides.js';
 import { BindingLimitError } from '../windows.js';
 
-/** Operations a fused elementwise kernel is made of, with their number of arguments. Comparisons give 1 or 0. */
-export const elementwiseArity = {
-  add: 2,
-  sub: 2,
-  mul: 2,
-  div: 2,
-  max: 2,
-  min: 2,
-  pow: 2,
-  greater: 2,
-  greaterEqual: 2,
-  equal: 2,
-  neg: 1,
-  abs: 1,
-  sign: 1,
-  exp: 1,
-  log: 1,
-  sqrt: 1,
-  rsqrt: 1,
-  reciprocal: 1,
-  square: 1,
-  sin: 1,
-  cos: 1,
-  tanh: 1,
-  sigmoid: 1,
-  relu: 1,
-  silu: 1,
-  gelu: 1,
-  where: 3,
+/** What a step can do. Comparisons give 1 or 0. */
+export type ElementwiseOp =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'max'
+  | 'min'
+  | 'pow'
+  | 'greater'
+  | 'greaterEqual'
+  | 'equal'
+  | 'neg'
+  | 'abs'
+  | 'sign'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'reciprocal'
+  | 'square'
+  | 'sin'
+  | 'cos'
+  | 'tanh'
+  | 'sigmoid'
+  | 'relu'
+  | 'silu'
+  | 'gelu'
+  | 'where'
   /** Uniform in [0, 1), a hash of the first argument's bits (a seed, one value), the second (a stream number) and the element's index. */
-  uniform: 2,
-  constant: 0,
-} as const;
-/** What a step can do; `elementwiseArity` has the number of its arguments. */
-export type ElementwiseOp = keyof typeof elementwiseArity;
+  | 'uniform'
+  | 'constant';
 
 /** One step of a fused kernel in static single assignment: arguments number the inputs first, then the steps. */
 export interface ElementwiseStep {
@@ -87,16 +85,6 @@ function collapse(
   return { shape: outShape, strides: outStrides };
 }
 
-function contiguousStrides(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length);
-  let stride = 1;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    strides[d] = stride;
-    stride *= shape[d]!;
-  }
-  return strides;
-}
-
 type Load = 'vector' | 'splat' | 'element';
 
 /**
@@ -108,10 +96,7 @@ type Load = 'vector' | 'splat' | 'element';
 export function elementwise<B>(profile: DeviceProfile, args: ElementwiseArgs<B>): KernelCall<B>[] {
   const size = args.shape.reduce((a, b) => a * b, 1);
   if (size === 0) return [];
-  const { shape, strides } = collapse(args.shape, [
-    ...args.inputs.map((i) => i.strides),
-    contiguousStrides(args.shape),
-  ]);
+  const { shape, strides } = collapse(args.shape, [...args.inputs.map((i) => i.strides), stridesOf(args.shape)]);
   strides.pop();
   if (shape.length > MAX_RANK)
     throw new RangeError(`elementwise: ${shape.length} dimensions cannot be merged to ${MAX_RANK}`);

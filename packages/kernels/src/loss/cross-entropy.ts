@@ -33,6 +33,15 @@ const smoothed = (smoothing: LabelSmoothing | undefined) => ({ SMOOTHED: smoothi
 const smoothingFields = (smoothing: LabelSmoothing | undefined) =>
   smoothing ? { keep: 1 - smoothing.epsilon, share: smoothing.epsilon / smoothing.classes } : { keep: 0, share: 0 };
 
+/** The uniform struct for so many rows of a chunk. */
+const chunkFields = <B>(
+  { chunkStart, chunkSize, rowStride, softcap, smoothing }: CrossEntropyChunk<B>,
+  rows: number,
+) => ({
+  ...{ rows, start: chunkStart, size: chunkSize, stride: rowStride, softcap },
+  ...smoothingFields(smoothing),
+});
+
 /** How the forward pass shares a row: one thread, or a workgroup, the default on adapters that are not software. */
 export type CrossEntropyVariant = 'plain' | 'workgroup';
 
@@ -47,7 +56,7 @@ export function crossEntropyChunkForward<B>(
     readonly variant?: CrossEntropyVariant;
   },
 ): KernelCall<B>[] {
-  const { logits, targets, state, rows, chunkStart, chunkSize, rowStride, softcap, first, smoothing } = args;
+  const { logits, targets, state, rows, chunkSize, rowStride, first, smoothing } = args;
   const variant = args.variant ?? workgroupOrPlain(profile, 'crossEntropyChunkForward');
   const shared = variant === 'workgroup';
   return rowWindows(rows, [rowStride * 4, 16, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
@@ -59,14 +68,7 @@ export function crossEntropyChunkForward<B>(
         WORKGROUP: shared,
         ...smoothed(smoothing),
       },
-      uniforms: {
-        rows: count,
-        start: chunkStart,
-        size: chunkSize,
-        stride: rowStride,
-        softcap,
-        ...smoothingFields(smoothing),
-      },
+      uniforms: chunkFields(args, count),
       bindings: {
         targets: bind(targets, 'read', count * 4, start * 4),
         logits: bind(logits, 'read', count * rowStride * 4, start * rowStride * 4),
@@ -122,18 +124,11 @@ export function crossEntropyChunkBackward<B>(
   profile: DeviceProfile,
   args: CrossEntropyChunk<B> & { readonly lse: Operand<B>; readonly dLoss: Operand<B> },
 ): KernelCall<B>[] {
-  const { logits, targets, lse, dLoss, rows, chunkStart, chunkSize, rowStride, softcap, smoothing } = args;
+  const { logits, targets, lse, dLoss, rows, chunkSize, rowStride, smoothing } = args;
   return rowWindows(rows, [rowStride * 4, 4], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
     shaderCall('loss/cross_entropy', {
       conditions: { BACKWARD: true, VEC: isVec(chunkSize, rowStride), ...smoothed(smoothing) },
-      uniforms: {
-        rows: count,
-        start: chunkStart,
-        size: chunkSize,
-        stride: rowStride,
-        softcap,
-        ...smoothingFields(smoothing),
-      },
+      uniforms: chunkFields(args, count),
       bindings: {
         targets: bind(targets, 'read', count * 4, start * 4),
         logits: bind(logits, 'read_write', count * rowStride * 4, start * rowStride * 4),

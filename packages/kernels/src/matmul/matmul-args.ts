@@ -1,5 +1,5 @@
 import type { Operand } from '../kernel-call.js';
-import type { MatmulVariant } from './matmul-variant.js';
+import type { MatmulVariant } from './matmul-variant-names.js';
 
 /** Operands and sizes of `matmul`: C [M, N] of A [M, K] and B [K, N], once or in a batch. */
 export interface MatmulArgs<B> {

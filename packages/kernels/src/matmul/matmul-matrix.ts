@@ -1,7 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import type { DType } from '../dtype.js';
 import type { ShaderConstants } from '../shader-call.js';
-import type { MatmulVariant } from './matmul-variants.js';
+import type { MatmulVariant } from './matmul-variant-names.js';
 
 /** What `shaders/matmul/matmul_matrix.wesl` is compiled with. */
 export interface MatrixLayout {

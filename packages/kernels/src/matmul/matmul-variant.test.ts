@@ -2,15 +2,9 @@ import { baselineProfile, type DeviceProfile } from '@lapidary/gpu';
 import { describe, expect, test } from 'vitest';
 import { matmul } from './matmul.js';
 import { matrixLayout } from './matmul-matrix.js';
-import {
-  chooseMatmulVariant,
-  matmulByRule,
-  matmulCandidates,
-  productKey,
-  splitOfK,
-  type MatmulProduct,
-  type MatmulVariant,
-} from './matmul-variant.js';
+import { productKey, type MatmulProduct } from './matmul-product.js';
+import { chooseMatmulVariant, matmulByRule, matmulCandidates, splitOfK } from './matmul-variant.js';
+import type { MatmulVariant } from './matmul-variant-names.js';
 
 const gpu = baselineProfile;
 const cpu = (subgroup: number): DeviceProfile => ({

@@ -2,10 +2,8 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import { dtypeInfo } from '../dtype.js';
 import { isUsable } from '../variants.js';
 import { productKey, tilesOf, type MatmulProduct } from './matmul-product.js';
-import { BUSY, DEEP, matmulVariants, recordOf, type MatmulVariant } from './matmul-variants.js';
-
-export { productKey, type MatmulProduct } from './matmul-product.js';
-export type { MatmulVariant } from './matmul-variants.js';
+import type { MatmulVariant } from './matmul-variant-names.js';
+import { BUSY, DEEP, matmulVariants, recordOf } from './matmul-variants.js';
 
 /** The variant for a product on a device: the one chosen for it there, if it is among the candidates, or else that of the rule. */
 export function chooseMatmulVariant(

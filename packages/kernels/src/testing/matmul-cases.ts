@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { DType, QuantDType } from '../dtype.js';
 import { matmul } from '../matmul/matmul.js';
 import type { MatmulArgs } from '../matmul/matmul-args.js';
-import type { MatmulVariant } from '../matmul/matmul-variant.js';
+import type { MatmulVariant } from '../matmul/matmul-variant-names.js';
 import { geluReference } from '../reference/geglu.js';
 import { matmulReference } from '../reference/matmul.js';
 import { rmsNormReference } from '../reference/rms-norm.js';

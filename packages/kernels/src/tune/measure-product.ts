@@ -1,7 +1,8 @@
 import { DeviceLostError, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { Scratch } from '../check/scratch.js';
 import { matmul } from '../matmul/matmul.js';
-import type { MatmulProduct, MatmulVariant } from '../matmul/matmul-variant.js';
+import type { MatmulProduct } from '../matmul/matmul-product.js';
+import type { MatmulVariant } from '../matmul/matmul-variant-names.js';
 import { prepareKernels, readBuffer, runKernels } from '../run-kernels.js';
 import { profileClock, timePasses } from '../time-passes.js';
 import { measurable, productOperands } from './product-operands.js';

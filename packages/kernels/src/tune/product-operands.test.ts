@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { MatmulProduct } from '../matmul/matmul-variant.js';
+import type { MatmulProduct } from '../matmul/matmul-product.js';
 import { measurable } from './product-operands.js';
 
 const product: MatmulProduct = {

@@ -2,7 +2,7 @@ import { blocks, whole } from '../check/exact-values.js';
 import type { Scratch } from '../check/scratch.js';
 import { byteLength, dtypeInfo, isQuantised, storageBytes, type DType } from '../dtype.js';
 import type { Operand } from '../kernel-call.js';
-import type { MatmulProduct } from '../matmul/matmul-variant.js';
+import type { MatmulProduct } from '../matmul/matmul-product.js';
 import { packReference } from '../reference/convert.js';
 
 /** Bytes of a product's operands together that are measured at most. */

@@ -1,7 +1,9 @@
 import { deriveProfile, Gpu, openGpu, type DeviceProfile } from '@lapidary/gpu';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { matmul } from '../matmul/matmul.js';
-import { matmulCandidates, productKey, type MatmulProduct, type MatmulVariant } from '../matmul/matmul-variant.js';
+import { productKey, type MatmulProduct } from '../matmul/matmul-product.js';
+import { matmulCandidates } from '../matmul/matmul-variant.js';
+import type { MatmulVariant } from '../matmul/matmul-variant-names.js';
 import { memoryChoiceStore } from '../testing/memory-choice-store.js';
 import { choicesOf, tuneKernels, type TuneClock } from './tune-kernels.js';
 

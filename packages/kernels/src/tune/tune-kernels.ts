@@ -1,14 +1,9 @@
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import { openChoiceStore } from '#choice-store';
 import { checkKernels } from '../check/check-kernels.js';
-import {
-  chooseMatmulVariant,
-  matmulByRule,
-  matmulCandidates,
-  productKey,
-  type MatmulProduct,
-  type MatmulVariant,
-} from '../matmul/matmul-variant.js';
+import { productKey, type MatmulProduct } from '../matmul/matmul-product.js';
+import { chooseMatmulVariant, matmulByRule, matmulCandidates } from '../matmul/matmul-variant.js';
+import type { MatmulVariant } from '../matmul/matmul-variant-names.js';
 import type { Dispatch } from '../run-kernels.js';
 import type { ChoiceStore } from './choice-store.js';
 import { deviceKey, keepChoices, readChoices, type KeptChoice } from './kept-choices.js';

@@ -1,5 +1,6 @@
 import { adafactor as adafactorKernel } from '@lapidary/kernels';
-import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, type Tensor } from '../graph.js';
+import { checkUpdate } from './check-update.js';
 
 /** Second moments that Adafactor keeps of a parameter: by rows and columns, or of each element. */
 export type AdafactorMoments<T> = { readonly row: T; readonly col: T } | { readonly v: T };
@@ -43,28 +44,17 @@ export function adafactor({
   learningRateScale = 1,
   weightDecayScale = 1,
 }: AdafactorArgs): { param: Tensor; moments: AdafactorMoments<Tensor> } {
-  if (hyper.size !== 8) throw new TensorShapeError('adafactor', `hyper is ${formatType(hyper)}, not f32[8]`);
   const { shape, size: n } = param;
-  const expected = adafactorMoments(shape);
-  const check = (t: Tensor | undefined, wanted: readonly number[]) => {
-    if (t?.dtype !== 'f32' || t.size !== sizeOf(wanted)) {
-      const found = t === undefined ? 'nothing' : formatType(t);
-      const place = `where a parameter ${formatType(param)} needs ${formatType({ shape: wanted, dtype: 'f32' })}`;
-      throw new TensorShapeError('adafactor', `${found} ${place}`);
-    }
-    return t;
-  };
-  check(param, shape);
-  check(grad, shape);
-  const kept = 'v' in expected ? [expected.v] : [expected.row, expected.col];
-  const given: Partial<Record<'row' | 'col' | 'v', Tensor>> = moments;
-  const before = 'v' in expected ? [given.v] : [given.row, given.col];
-  const inputs = [param, grad, hyper, gradNormSquared, ...before.map((t, i) => check(t, kept[i]!))];
+  const given: Readonly<Record<string, Tensor | undefined>> = { ...moments };
+  const kept = Object.entries<readonly number[]>(adafactorMoments(shape)).map(
+    ([name, wanted]) => [name, given[name], wanted] as const,
+  );
+  checkUpdate('adafactor', { param, grad, hyper, gradNormSquared }, 8, kept);
   const [rows, columns] = [shape.at(-2) ?? 1, shape.at(-1) ?? 1];
   const made = addNode({
     name: 'adafactor',
-    inputs,
-    outputs: [shape, ...kept].map((s) => ({ shape: s, dtype: 'f32' as const })),
+    inputs: [param, grad, hyper, gradNormSquared, ...kept.map(([, tensor]) => tensor!)],
+    outputs: [shape, ...kept.map(([, , wanted]) => wanted)].map((s) => ({ shape: s, dtype: 'f32' as const })),
     inPlace: new Map([[0, 0], ...kept.map((_, i): [number, number] => [i + 1, i + 4])]),
     lower: ({ profile, inputs: [, g, h, norm], outputs: [p, first, second], workspace }) =>
       adafactorKernel(profile, {

@@ -1,5 +1,6 @@
 import { adamw as adamwKernel } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, type Tensor } from '../graph.js';
+import { checkUpdate } from './check-update.js';
 
 export interface AdamWArgs {
   /** f32, all of one shape. */
@@ -20,7 +21,10 @@ export interface AdamWArgs {
   readonly learningRateScale?: number;
 }
 
-/** One AdamW update (Loshchilov & Hutter 2017, arXiv:1711.05101; PyTorch's form) → new [param, m, v], in place where possible. */
+/**
+ * One AdamW update (Loshchilov & Hutter 2017, arXiv:1711.05101; PyTorch's form) → new [param, m, v], in place where possible.
+ * @throws TensorShapeError
+ */
 export function adamw({
   param,
   grad,
@@ -31,11 +35,10 @@ export function adamw({
   weightDecayScale = 1,
   learningRateScale = 1,
 }: AdamWArgs): [Tensor, Tensor, Tensor] {
-  for (const t of [param, grad, m, v]) {
-    if (t.dtype !== 'f32' || t.size !== param.size)
-      throw new TensorShapeError('adamw', `${formatType(t)} beside a parameter ${formatType(param)}`);
-  }
-  if (hyper.size !== 10) throw new TensorShapeError('adamw', `hyper is ${formatType(hyper)}, not f32[10]`);
+  checkUpdate('adamw', { param, grad, hyper, gradNormSquared }, 10, [
+    ['m', m, param.shape],
+    ['v', v, param.shape],
+  ]);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };
   return addNode({

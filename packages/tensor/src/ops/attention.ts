@@ -5,7 +5,7 @@ import {
   attentionWorkspaceBytes,
   rope as ropeKernel,
 } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, formatType, needF32, resolveAlias, TensorShapeError, type Tensor } from '../graph.js';
 import { constant } from './elementwise.js';
 import { concat, slice } from './shape.js';
 
@@ -25,6 +25,8 @@ const HEAD_DIM_STEP = 4;
  * Attention without any tokens × tokens tensor (Dao et al. 2022, arXiv:2205.14135). q f32 [B, T, H, D]; k, v f32 [B, S, K, D]
  * with K dividing H; `queryInfo` i32 [B, T, 4] and `keyInfo` i32 [B, S, 4] hold (segment, block, position, 0) of each token:
  * a query sees a key of its own segment (0 is padding) whose block is not larger than its own, within the window. → [B, T, H, D].
+ * Self-attention has a gradient: `queryInfo` and `keyInfo` are one tensor then.
+ * @throws TensorShapeError
  */
 export function attention(
   q: Tensor,
@@ -34,10 +36,12 @@ export function attention(
   keyInfo: Tensor,
   options: AttentionOptions,
 ): Tensor {
+  needF32('attention', q, k, v);
   const [batch, queries, heads, headDim] = q.shape as [number, number, number, number];
   const [, keys, kvHeads] = k.shape as [number, number, number, number];
   if (
     q.shape.length !== 4 ||
+    k.shape.length !== 4 ||
     k.shape.join() !== v.shape.join() ||
     k.shape[0] !== batch ||
     k.shape[3] !== headDim ||
@@ -48,6 +52,8 @@ export function attention(
       `q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)} do not fit together`,
     );
   }
+  needRecords('attention', queryInfo, batch * queries);
+  needRecords('attention', keyInfo, batch * keys);
   const spare = (HEAD_DIM_STEP - (headDim % HEAD_DIM_STEP)) % HEAD_DIM_STEP;
   if (spare > 0) {
     // Zeros change no score, and stay zeros in the result.
@@ -80,8 +86,8 @@ export function attention(
       });
     },
     vjp: ({ inputs, outputs, grads }) => {
-      if (queries !== keys)
-        throw new TensorShapeError('attention', 'only self-attention (as many queries as keys) has a gradient');
+      if (queries !== keys || !isSameMemory(queryInfo, keyInfo))
+        throw new TensorShapeError('attention', 'only self-attention (queries and keys of one `info`) has a gradient');
       return addNode({
         name: 'attention backward',
         inputs: [...inputs.slice(0, 4), outputs[0]!, outputs[1]!, grads[0]!],
@@ -110,6 +116,17 @@ export function attention(
   return out!;
 }
 
+function isSameMemory(a: Tensor, b: Tensor): boolean {
+  const [x, y] = [resolveAlias(a), resolveAlias(b)];
+  return x.node === y.node && x.index === y.index;
+}
+
+/** @throws TensorShapeError where they are not i32 records of so many tokens */
+function needRecords(operation: string, info: Tensor, tokens: number): void {
+  if (info.dtype !== 'i32' || info.size !== tokens * 4)
+    throw new TensorShapeError(operation, `${formatType(info)} where there are i32 [${tokens}, 4] records of tokens`);
+}
+
 export interface RopeOptions {
   readonly theta: number;
   /** Positions are divided by this. Default 1. */
@@ -119,6 +136,7 @@ export interface RopeOptions {
 /**
  * Rotary position embedding, half-split layout (Su et al. 2021, arXiv:2104.09864). x f32 [B, T, H, D], `tokenInfo` i32
  * [B, T, 4] with the position third.
+ * @throws TensorShapeError
  */
 export function rope(x: Tensor, tokenInfo: Tensor, { theta, scalingFactor = 1 }: RopeOptions): Tensor {
   return rotate(x, tokenInfo, { theta, scalingFactor }, false);
@@ -126,8 +144,9 @@ export function rope(x: Tensor, tokenInfo: Tensor, { theta, scalingFactor = 1 }:
 
 function rotate(x: Tensor, tokenInfo: Tensor, options: Required<RopeOptions>, inverse: boolean): Tensor {
   const [batch, length, heads, headDim] = x.shape as [number, number, number, number];
-  if (x.shape.length !== 4 || tokenInfo.size !== batch * length * 4)
-    throw new TensorShapeError('rope', `x ${formatType(x)} with tokenInfo ${formatType(tokenInfo)}`);
+  needF32('rope', x);
+  if (x.shape.length !== 4) throw new TensorShapeError('rope', `x is ${formatType(x)}, not f32 [B, T, H, D]`);
+  needRecords('rope', tokenInfo, batch * length);
   return addNode({
     name: 'rope',
     inputs: [x, tokenInfo],

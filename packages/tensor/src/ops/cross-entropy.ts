@@ -9,7 +9,7 @@ import {
   type DType,
   type KernelCall,
 } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type StorageId, type Tensor } from '../graph.js';
+import { addNode, formatType, needF32, TensorShapeError, type StorageId, type Tensor } from '../graph.js';
 
 export interface CrossEntropyOptions {
   /** Logits become cap · tanh(logit / cap); 0 or left out: no cap. */
@@ -45,6 +45,7 @@ export function linearCrossEntropy(
   targets: Tensor,
   { softcap = 0, labelSmoothing = 0 }: CrossEntropyOptions = {},
 ): Tensor {
+  needF32('linearCrossEntropy', hidden);
   const [rows, dim] = hidden.shape as [number, number];
   const [classes] = weight.shape as [number, number];
   if (hidden.shape.length !== 2 || weight.shape[1] !== dim || targets.size !== rows || targets.dtype !== 'i32') {

@@ -1,5 +1,5 @@
 import { embeddingGather, embeddingScatterAdd, fill, scatterRows as scatterRowsKernel } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, formatType, needF32, TensorShapeError, type Tensor } from '../graph.js';
 
 /** scale · table[ids]: table [V, d] in any storage type, ids i32 of any shape → f32 […ids, d]. An id outside the table gives zeros. */
 export function embedding(table: Tensor, ids: Tensor, { scale = 1 }: { scale?: number } = {}): Tensor {
@@ -28,8 +28,9 @@ export function embedding(table: Tensor, ids: Tensor, { scale = 1 }: { scale?: n
   })[0]!;
 }
 
-/** A copy of `target` [R, d] with row ids[i] replaced by rows[i] (ids i32 [n], rows f32 [n, d]); in place where possible. No gradient. */
+/** A copy of `target` f32 [R, d] with row ids[i] replaced by rows[i] (ids i32 [n], rows f32 [n, d]); in place where possible. No gradient. */
 export function scatterRows(target: Tensor, ids: Tensor, rows: Tensor): Tensor {
+  needF32('scatterRows', target, rows);
   const [targetRows, dim] = target.shape as [number, number];
   const count = ids.size;
   if (target.shape.length !== 2 || rows.size !== count * dim || ids.dtype !== 'i32') {
@@ -41,7 +42,7 @@ export function scatterRows(target: Tensor, ids: Tensor, rows: Tensor): Tensor {
   return addNode({
     name: 'scatter rows',
     inputs: [target, ids, rows],
-    outputs: [{ shape: target.shape, dtype: target.dtype }],
+    outputs: [{ shape: target.shape, dtype: 'f32' }],
     inPlace: new Map([[0, 0]]),
     lower: ({ profile, inputs, outputs }) =>
       scatterRowsKernel(profile, {

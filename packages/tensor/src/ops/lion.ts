@@ -1,5 +1,6 @@
 import { lion as lionKernel } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, type Tensor } from '../graph.js';
+import { checkUpdate } from './check-update.js';
 
 export interface LionArgs {
   /** f32, all of one shape. */
@@ -28,11 +29,7 @@ export function lion({
   learningRateScale = 1,
   weightDecayScale = 1,
 }: LionArgs): [Tensor, Tensor] {
-  for (const t of [param, grad, m]) {
-    if (t.dtype !== 'f32' || t.size !== param.size)
-      throw new TensorShapeError('lion', `${formatType(t)} beside a parameter ${formatType(param)}`);
-  }
-  if (hyper.size !== 5) throw new TensorShapeError('lion', `hyper is ${formatType(hyper)}, not f32[5]`);
+  checkUpdate('lion', { param, grad, hyper, gradNormSquared }, 5, [['m', m, param.shape]]);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };
   return addNode({

@@ -1,5 +1,5 @@
 import { matmul as matmulKernel } from '@lapidary/kernels';
-import { addedTo, addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { addedTo, addNode, formatType, needF32, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
 import { mul } from './elementwise.js';
 import { reshape } from './shape.js';
 import { sum } from './reduce.js';
@@ -20,7 +20,7 @@ export interface MatmulOptions {
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, alpha = 1, residual } = options;
-  if (a.dtype !== 'f32') throw new TensorShapeError('matmul', `the left operand must be f32, not ${formatType(a)}`);
+  needF32('matmul', a, ...(residual ? [residual] : []));
   if (
     a.shape.length > 3 &&
     a.shape.length === b.shape.length &&
@@ -137,6 +137,8 @@ export function linear(
 }
 
 function addBias(y: Tensor, bias: Tensor): Tensor {
+  if (bias.shape.join() !== String(y.shape.at(-1)))
+    throw new TensorShapeError('linear', `bias ${formatType(bias)} for a result ${formatType(y)}`);
   const rows = y.size / bias.size;
   return addNode({
     name: 'add',
@@ -146,6 +148,3 @@ function addBias(y: Tensor, bias: Tensor): Tensor {
     vjp: ({ grads, needs }) => [grads[0], needs[1] ? sum(reshape(grads[0]!, [rows, bias.size]), 0) : undefined],
   })[0]!;
 }
-
-/** x · scale with a scalar that is not differentiated: a cheap spelling of `mul`. */
-export const scale = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor));

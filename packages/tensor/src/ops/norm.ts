@@ -6,7 +6,7 @@ import {
   rmsNormBackward,
   rmsNormWeightGrad,
 } from '@lapidary/kernels';
-import { addedTo, addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addedTo, addNode, formatType, needF32, TensorShapeError, type Tensor } from '../graph.js';
 import { cast } from './shape.js';
 
 export interface RmsNormOptions {
@@ -15,8 +15,9 @@ export interface RmsNormOptions {
   readonly weightOffset?: number;
 }
 
-/** x · rsqrt(mean(x²) + eps) · (w + offset) over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x f32 […, d], weight [d]. */
+/** x · rsqrt(mean(x²) + eps) · (w + offset) over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x f32 […, d], weight any float [d]. */
 export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: RmsNormOptions): Tensor {
+  needF32('rmsNorm', x);
   const dim = x.shape.at(-1)!;
   if (weight.size !== dim) throw new TensorShapeError('rmsNorm', `weight ${formatType(weight)} for rows of ${dim}`);
   const rows = x.size / dim;
@@ -67,6 +68,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
 
 /** (x − mean)/√(var + eps) · w + b over the last axis (Ba et al. 2016, arXiv:1607.06450). x f32 […, d]; weight, bias any float [d]. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps }: { readonly eps: number }): Tensor {
+  needF32('layerNorm', x);
   return layerNormF32(x, cast(weight, 'f32'), cast(bias, 'f32'), eps);
 }
 

@@ -6,13 +6,14 @@ import {
   sumOfSquares as sumOfSquaresKernel,
   sumOfSquaresWorkspaceElements,
 } from '@lapidary/kernels';
-import { addNode, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
-import { add, constant, div, equal, mul } from './elementwise.js';
+import { addNode, needF32, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { constant, div, equal, mul } from './elementwise.js';
 import { reshape, transpose } from './shape.js';
 
 type ReduceOp = 'sum' | 'mean' | 'max' | 'min';
 
 function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, keepDims: boolean, op: ReduceOp): Tensor {
+  needF32(op, x);
   const rank = x.shape.length;
   const list = (axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes)
     .map((a) => (a < 0 ? a + rank : a))
@@ -67,21 +68,22 @@ function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, kee
   })[0]!;
 }
 
-/** Sum over axes (default: all). */
+/** Sum of f32 over axes (default: all). @throws TensorShapeError */
 export const sum = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
   reduceAxes(x, axes, keepDims, 'sum');
-/** Mean over axes (default: all). */
+/** Mean of f32 over axes (default: all). @throws TensorShapeError */
 export const mean = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
   reduceAxes(x, axes, keepDims, 'mean');
-/** Largest value over axes (default: all). */
+/** Largest value of f32 over axes (default: all). @throws TensorShapeError */
 export const max = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
   reduceAxes(x, axes, keepDims, 'max');
-/** Smallest value over axes (default: all). */
+/** Smallest value of f32 over axes (default: all). @throws TensorShapeError */
 export const min = (x: Tensor, axes?: readonly number[] | number, keepDims = false): Tensor =>
   reduceAxes(x, axes, keepDims, 'min');
 
-/** Softmax over the last axis. */
+/** Softmax of f32 over the last axis. @throws TensorShapeError */
 export function softmax(x: Tensor): Tensor {
+  needF32('softmax', x);
   const dim = x.shape.at(-1)!;
   const rows = x.size / dim;
   return addNode({
@@ -100,9 +102,10 @@ export function softmax(x: Tensor): Tensor {
   })[0]!;
 }
 
-/** Σ x² over every element of every tensor, as one f32: the squared global norm. NaN and infinity go through. */
+/** Σ x² over every element of every f32 tensor, as one f32: the squared global norm. NaN and infinity go through. @throws TensorShapeError */
 export function sumOfSquares(xs: readonly Tensor[]): Tensor {
   if (xs.length === 0) return constant(0);
+  needF32('sumOfSquares', ...xs);
   const ns = xs.map((x) => x.size);
   return addNode({
     name: 'sum of squares',
@@ -116,9 +119,4 @@ export function sumOfSquares(xs: readonly Tensor[]): Tensor {
       }),
     vjp: ({ inputs, grads }) => inputs.map((x) => mul(mul(x, 2), grads[0]!)),
   })[0]!;
-}
-
-/** Sum of many tensors of one shape. */
-export function addAll(parts: readonly Tensor[]): Tensor {
-  return parts.reduce((a, b) => add(a, b));
 }

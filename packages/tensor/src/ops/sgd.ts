@@ -1,5 +1,6 @@
 import { sgd as sgdKernel } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, type Tensor } from '../graph.js';
+import { checkUpdate } from './check-update.js';
 
 export interface SgdArgs {
   /** f32, all of one shape. */
@@ -33,11 +34,7 @@ export function sgd({
   learningRateScale = 1,
   weightDecayScale = 1,
 }: SgdArgs): [Tensor, ...Tensor[]] {
-  for (const t of [param, grad, ...(m ? [m] : [])]) {
-    if (t.dtype !== 'f32' || t.size !== param.size)
-      throw new TensorShapeError('sgd', `${formatType(t)} beside a parameter ${formatType(param)}`);
-  }
-  if (hyper.size !== 4) throw new TensorShapeError('sgd', `hyper is ${formatType(hyper)}, not f32[4]`);
+  checkUpdate('sgd', { param, grad, hyper, gradNormSquared }, 4, m ? [['m', m, param.shape]] : []);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };
   return addNode({

@@ -1,17 +1,6 @@
-import { convert, dequantise, fill, isQuantised, stridedCopy, type DType } from '@lapidary/kernels';
+import { convert, dequantise, fill, isQuantised, stridedCopy, stridesOf, type DType } from '@lapidary/kernels';
 import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
 import { constant } from './elementwise.js';
-
-/** Element strides of a contiguous tensor. */
-export function stridesOf(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length);
-  let stride = 1;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    strides[d] = stride;
-    stride *= shape[d]!;
-  }
-  return strides;
-}
 
 function axisOf(operation: string, axis: number, rank: number): number {
   const at = axis < 0 ? axis + rank : axis;

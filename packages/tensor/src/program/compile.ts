@@ -2,9 +2,8 @@ import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType } from '@lapidary/kernels';
 import { addNode, type Tensor, type TensorType } from '../graph.js';
 import { treeEntries, type Tree } from '../tree.js';
-import type { Variable } from '../variable.js';
 import { planProgram, type InputTypes, type ProgramPlan, type Update } from './plan.js';
-import { Program, type HostData } from './program.js';
+import { overwritten, Program, type HostData } from './program.js';
 
 /** Values for one input of a compiled function. */
 export interface HostTensor {
@@ -65,25 +64,32 @@ export class TensorLike implements TensorType {
   }
 }
 
-/** What one run gives: its outputs, read when asked for. */
+/** What one run gives: its outputs, read when asked for, until the next call with inputs of the same types overwrites them. */
 export class RunResult {
   readonly #program: Program;
+  readonly #run: number;
 
+  /** What the program's last run gives. */
   constructor(program: Program) {
     this.#program = program;
+    this.#run = program.runs;
   }
 
   /**
    * The values of an f32 output by its path in the tree that the function returned (`''` for a single tensor).
-   * @throws RangeError for a path that is no output's
+   * @throws ProgramOutputError for a path that is no f32 output's, and after a later run of the same program
    */
-  read(path = ''): Promise<Float32Array> {
+  async read(path = ''): Promise<Float32Array> {
+    if (this.#program.runs !== this.#run) throw overwritten();
     return this.#program.read(path);
   }
 }
 
 export interface CompiledFunction {
-  /** Runs on the device; the first call for new input shapes traces, plans and allocates, later calls only replay. */
+  /**
+   * Runs on the device; the first call for new input shapes traces, plans and allocates, later calls only replay, into the same memory:
+   * a result is read before the next call of its shapes.
+   */
   (inputs: Readonly<Record<string, HostTensor>>): Promise<RunResult>;
   /** The program for inputs of these types, made now if need be. */
   program(types: Readonly<Record<string, TensorLike>>): Promise<Program>;
@@ -147,9 +153,4 @@ export async function evaluate(gpu: Gpu, tensors: readonly Tensor[]): Promise<Fl
   } finally {
     program.destroy();
   }
-}
-
-/** Gives every variable of a list its memory. */
-export function allocateAll(gpu: Gpu, variables: Iterable<Variable>): void {
-  for (const variable of variables) variable.allocate(gpu);
 }

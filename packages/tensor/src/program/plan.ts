@@ -1,8 +1,7 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { elementwise, stridedCopy, type KernelCall, type Operand } from '@lapidary/kernels';
+import { elementwise, stridedCopy, stridesOf, type KernelCall, type Operand } from '@lapidary/kernels';
 import { nodesBelow } from '../autograd.js';
 import { formatType, resolveAlias, Tensor, type GraphNode, type StorageId, type TensorType } from '../graph.js';
-import { stridesOf } from '../ops/shape.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
 import { fuseEpilogues, type FusedEpilogue } from './fuse-epilogue.js';

@@ -1,10 +1,21 @@
 import type { CompiledPipeline, Gpu, PipelineSpec } from '@lapidary/gpu';
-import { checkKernels, encodeDispatch, profileClock, timePasses, type Dispatch } from '@lapidary/kernels';
-import { formatType, type Tensor } from '../graph.js';
+import {
+  byteLength,
+  checkKernels,
+  encodeDispatch,
+  profileClock,
+  timePasses,
+  type Dispatch,
+  type DType,
+} from '@lapidary/kernels';
+import { formatType, sizeOf, type Tensor, type TensorType } from '../graph.js';
 import { uniformLayout, type Home, type InputTypes, type ProgramPlan } from './plan.js';
 import { sumByKernel, timedDispatches, type ProfileOptions, type ProgramProfile } from './profile.js';
 
-/** What the host writes into an input: the dtype's own bytes. */
+/**
+ * What the host writes into an input: f32 from a Float32Array, i32 from an Int32Array, u32 from a Uint32Array, f16 and bf16 from a
+ * Uint16Array, and any dtype's own bytes from a Uint8Array.
+ */
 export type HostData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
 
 /** Values for a program's inputs, by name. */
@@ -17,6 +28,11 @@ type RunArguments<T extends InputTypes> =
 /** A program was run with missing or wrong inputs, or after it was destroyed. */
 export class ProgramInputError extends Error {
   override readonly name = 'ProgramInputError';
+}
+
+/** An output that a program does not have, that is read as what it is not, or that a later run has overwritten. */
+export class ProgramOutputError extends Error {
+  override readonly name = 'ProgramOutputError';
 }
 
 /** A plan uses a kernel variant that fails the device's self-test: it was made before `checkKernels` had found that out. */
@@ -42,7 +58,14 @@ export class SlotPool {
 
   constructor(gpu: Gpu, plans: readonly ProgramPlan[]) {
     this.#gpu = gpu;
-    this.buffers = sharedSlotBytes(plans).map((bytes, i) => gpu.createBuffer(bytes, `shared ${i}`));
+    const buffers: GPUBuffer[] = [];
+    this.buffers = buffers;
+    try {
+      for (const [i, bytes] of sharedSlotBytes(plans).entries()) buffers.push(gpu.createBuffer(bytes, `shared ${i}`));
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
   }
 
   destroy(): void {
@@ -55,6 +78,14 @@ export function sharedSlotBytes(plans: readonly ProgramPlan[]): number[] {
   const count = Math.max(0, ...plans.map((plan) => plan.slotBytes.length));
   return Array.from({ length: count }, (_, i) => Math.max(...plans.map((plan) => plan.slotBytes[i] ?? 0)));
 }
+
+/** Arrays of the host by the dtypes whose values they hold; a Uint8Array holds the bytes of any. */
+const dtypesOf: Readonly<Partial<Record<string, readonly DType[]>>> = {
+  Float32Array: ['f32'],
+  Int32Array: ['i32'],
+  Uint32Array: ['u32'],
+  Uint16Array: ['f16', 'bf16'],
+};
 
 /** Dispatches in one command buffer: short ones keep a personal machine responsive and below driver watchdogs. */
 const DISPATCHES_PER_SUBMIT = 256;
@@ -71,6 +102,8 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
   readonly #outputs: readonly { buffer: GPUBuffer; staging: GPUBuffer }[];
   readonly #owned: GPUBuffer[];
   #reading: Promise<unknown> = Promise.resolve();
+  #runs = 0;
+  #isDestroyed = false;
 
   private constructor(
     gpu: Gpu,
@@ -147,7 +180,15 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
     }
   }
 
-  /** Writes the inputs and submits every kernel. Does not wait; read an output or call `gpu.idle()` for that. */
+  /** How many runs have begun: each overwrites what the one before gave. */
+  get runs(): number {
+    return this.#runs;
+  }
+
+  /**
+   * Writes the inputs and submits every kernel. Does not wait; read an output or call `gpu.idle()` for that.
+   * @throws ProgramInputError
+   */
   run(...[inputs]: RunArguments<T>): void {
     this.#write(inputs ?? {});
     const { device } = this.#gpu;
@@ -163,7 +204,7 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
   /**
    * One run as `run` does it (variables are updated), but each kernel in a pass of its own that is timed, and waited for.
    * Browsers round timestamps to 0.1 ms unless told otherwise.
-   * @throws TimestampsUnavailableError where `clock: 'gpu'` is asked of a device that has no timestamps.
+   * @throws ProgramInputError; TimestampsUnavailableError where `clock: 'gpu'` is asked of a device that has no timestamps.
    */
   async profile(
     inputs: HostInputs<T>,
@@ -182,6 +223,7 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
 
   #write(inputs: Readonly<Record<string, HostData | undefined>>): void {
     this.#gpu.check();
+    this.#needLive();
     const { inputTypes } = this.plan;
     for (const [name, data] of Object.entries(inputs)) {
       if (data !== undefined && !Object.hasOwn(inputTypes, name))
@@ -189,22 +231,34 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
           `this program has no input '${name}'; it has: ${Object.keys(inputTypes).join(', ')}`,
         );
     }
-    for (const [name, { buffer, tensor }] of this.#inputs) {
-      const data = inputs[name];
-      if (data === undefined) throw new ProgramInputError(`input '${name}' (${formatType(tensor)}) is missing`);
-      if (Math.ceil(data.byteLength / 4) * 4 !== buffer.size) {
-        throw new ProgramInputError(
-          `input '${name}' is ${formatType(tensor)}: ${tensor.bytes} bytes, not ${data.byteLength}`,
-        );
-      }
-      this.#gpu.device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>);
-    }
+    const bytes = [...this.#inputs].map(([name, { tensor }]) => bytesOf(name, tensor, inputs[name]));
+    [...this.#inputs.values()].forEach(({ buffer }, i) => {
+      this.#gpu.device.queue.writeBuffer(buffer, 0, bytes[i]!);
+    });
+    this.#runs++;
   }
 
-  /** The bytes of one output of the last run. Waits for the GPU. */
-  readBytes(output: number): Promise<ArrayBuffer> {
-    const { buffer, staging } = this.#outputs[output]!;
+  #noOutput(output: string | number): ProgramOutputError {
+    const { outputs, outputNames } = this.plan;
+    return new ProgramOutputError(`no output '${output}'; there are ${outputs.length}: ${outputNames.join(', ')}`);
+  }
+
+  #needLive(): void {
+    if (this.#isDestroyed) throw new ProgramInputError('this program was destroyed; make another one of its plan');
+  }
+
+  /**
+   * The bytes of one output of the last run. Waits for the GPU.
+   * @throws ProgramOutputError, also where another run begins before these bytes are copied: read before it, and wait
+   */
+  async readBytes(output: number): Promise<ArrayBuffer> {
+    const found = this.#outputs[output];
+    if (found === undefined) throw this.#noOutput(output);
+    const { buffer, staging } = found;
+    const runs = this.#runs;
     const read = this.#reading.then(async () => {
+      this.#needLive();
+      if (this.#runs !== runs) throw overwritten();
       const encoder = this.#gpu.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
       this.#gpu.submit([encoder.finish()]);
@@ -219,19 +273,47 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
 
   /**
    * The values of one f32 output of the last run, by its name or its number. Waits for the GPU.
-   * @throws RangeError for a name that is no output's
+   * @throws ProgramOutputError, as `readBytes`; for what is not f32 too
    */
   async read(output: O | number): Promise<Float32Array> {
     const { outputs, outputNames } = this.plan;
     const index = typeof output === 'number' ? output : outputNames.indexOf(output);
-    if (index < 0) throw new RangeError(`no output '${output}'; there are: ${outputNames.join(', ')}`);
-    return new Float32Array(await this.readBytes(index), 0, outputs[index]!.size);
+    const found = outputs[index];
+    if (found === undefined) throw this.#noOutput(output);
+    if (found.dtype !== 'f32')
+      throw new ProgramOutputError(`output '${output}' is ${formatType(found)}: use readBytes()`);
+    return new Float32Array(await this.readBytes(index), 0, found.size);
   }
 
   /** Gives back the program's own memory; variables stay. */
   destroy(): void {
+    this.#isDestroyed = true;
     for (const buffer of this.#owned.splice(0)) this.#gpu.destroyBuffer(buffer);
   }
+}
+
+/** That a result is of a run that is over, whose memory a later one has. */
+export function overwritten(): ProgramOutputError {
+  return new ProgramOutputError(
+    'a later run has overwritten this result: read what is wanted of a run before the next',
+  );
+}
+
+/** An input's bytes, filled up to a multiple of 4. @throws ProgramInputError */
+function bytesOf(name: string, { shape, dtype }: TensorType, data: HostData | undefined): Uint8Array<ArrayBuffer> {
+  const type = formatType({ shape, dtype });
+  if (data === undefined) throw new ProgramInputError(`input '${name}' (${type}) is missing`);
+  const kind = data[Symbol.toStringTag];
+  if (kind !== 'Uint8Array' && !dtypesOf[kind]?.includes(dtype))
+    throw new ProgramInputError(`input '${name}' is ${type}, whose values a ${kind} does not hold`);
+  const expected = byteLength(dtype, sizeOf(shape));
+  if (data.byteLength !== expected)
+    throw new ProgramInputError(`input '${name}' is ${type}: ${expected} bytes, not ${data.byteLength}`);
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  if (expected % 4 === 0) return bytes;
+  const padded = new Uint8Array(Math.ceil(expected / 4) * 4);
+  padded.set(bytes);
+  return padded;
 }
 
 const pipelineOf = (call: ProgramPlan['calls'][number]): PipelineSpec => ({

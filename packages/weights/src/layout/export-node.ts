@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '@lapidary/gemma';
+import { WeightSourceError } from '../errors.js';
 import { writeFileAtomically } from '../safetensors/write-file-node.js';
 import type { TensorData } from '../safetensors/write.js';
 import { type ExportBase, hfModelFiles } from './export.js';
@@ -16,7 +17,9 @@ export async function writeHfModel(
   base?: ExportBase,
 ): Promise<void> {
   const files = hfModelFiles(model, params, base);
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((error: Error) => {
+    throw new WeightSourceError(folder, `could not be made: ${error.message}`, { cause: error });
+  });
   await writeFileAtomically(join(folder, 'model.safetensors'), files['model.safetensors']);
   await writeFileAtomically(join(folder, 'config.json'), [files['config.json']]);
 }

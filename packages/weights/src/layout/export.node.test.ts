@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { modelOf } from '@lapidary/gemma';
@@ -18,6 +18,28 @@ it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny-bf16'])('%s is written and r
     expect(readdirSync(folder).sort()).toEqual(['config.json', 'model.safetensors']);
     model.tensors.delete('finalNorm.weight');
     await expect(writeHfModel(folder, modelOf(model.config), model.tensors)).rejects.toBeInstanceOf(WeightNamesError);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('says which folder cannot be written', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'export-test-'));
+  try {
+    const { config, tensors } = await loadedModel(await modelSources('gemma1-tiny'));
+    writeFileSync(join(folder, 'file'), '');
+    for (const place of [join(folder, 'file'), join(folder, 'file', 'model')]) {
+      const writing = writeHfModel(place, modelOf(config), tensors);
+      await expect(writing).rejects.toBeInstanceOf(WeightSourceError);
+      await expect(writing).rejects.toMatchObject({ file: place, message: expect.stringMatching(/E\w+/) as string });
+    }
+    expect(readdirSync(folder)).toEqual(['file']);
+    // A folder in the way of a file of the model's.
+    mkdirSync(join(folder, 'model', 'model.safetensors'), { recursive: true });
+    await expect(writeHfModel(join(folder, 'model'), modelOf(config), tensors)).rejects.toMatchObject({
+      name: 'WeightSourceError',
+      file: join(folder, 'model', 'model.safetensors'),
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -15,7 +15,7 @@ export interface ExportBase {
   readonly passedOn?: readonly StoredTensor[];
 }
 
-/** Parameters under the names Hugging Face has for them. @throws {WeightNamesError} @throws {WeightShapeError} */
+/** Parameters under the names Hugging Face has for them. @throws what `hfModelFiles` does */
 function hfTensors(
   model: Model,
   params: ReadonlyMap<string, TensorData>,
@@ -80,7 +80,8 @@ function commonDType(params: ReadonlyMap<string, TensorData>): 'float32' | 'floa
  * The model as Hugging Face has it: `config.json`, and `model.safetensors` in pieces, whose tensors are asked for their bytes one
  * after the other. Parameters may be of different types (f32, f16, bf16). In the form of `base`, if that is given: a text model that is part
  * of a multimodal checkpoint stays one.
- * @throws {WeightNamesError} @throws {WeightShapeError} @throws {WeightDTypeError} before anything is read; RangeError for a quantised tensor.
+ * @throws WeightFileError where the model has no such form, WeightNamesError, WeightShapeError, WeightDTypeError, before anything is read;
+ * RangeError for a quantised tensor, when the pieces are asked for
  */
 export function hfModelFiles(
   model: Model,

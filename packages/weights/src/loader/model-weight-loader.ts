@@ -8,6 +8,7 @@ import {
   openModelSource,
 } from '../source/model-source.js';
 import { locate, type LocatedWeight, type LocatedWeights } from './locate.js';
+import { knownFamilies } from './known-families.js';
 import { openContainer } from './open-container.js';
 import { openWeights, withSources } from './open-weights.js';
 import { readConfig } from './read-config.js';
@@ -72,11 +73,6 @@ export function modelWeightLoader<C extends ModelConfig = ModelConfig>(
   };
 }
 
-/** All families that are known; loaded when files are opened, so that who reads only files does not pay for forward passes. */
-async function knownFamilies(): Promise<readonly ModelFamily[]> {
-  return (await import('@lapidary/gemma')).families;
-}
-
 interface Sources<C extends ModelConfig> {
   readonly whole: ModelSource | undefined;
   readonly parts: ReadonlyMap<string, ModelSource>;
@@ -95,7 +91,7 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   const tell = (notice: string) => void notices.push(notice);
   const container = whole && (await openContainer(whole, tell, options.signal));
   // `families` are those of C, so what they read is one.
-  const described = options.config ?? (readConfig(container!, whole!.name, families, tell) as C);
+  const described = options.config ?? ((await readConfig(container!, whole!.name, families, tell)) as C);
   const config = options.adjustConfig?.(described) ?? described;
   const model = familyOf(config, families).describe(config) as Model<C>;
 
@@ -136,7 +132,7 @@ async function withPart<C extends ModelConfig>(
       `A ${model.title} has no part '${name}'; it has ${Object.keys(model.parts).join(', ') || 'none'}.`,
     );
   const container = await openContainer(source, tell, options.signal);
-  const { family } = readConfig(container, source.name, [...families, ...(await knownFamilies())], tell);
+  const { family } = await readConfig(container, source.name, [...families, ...(await knownFamilies())], tell);
   const expected = part.model.config.family;
   if (family !== expected)
     throw new WeightNamesError(

@@ -1,5 +1,6 @@
 import type { Model, ModelConfig } from '@lapidary/gemma';
 import { readWhole } from '../source/byte-source.js';
+import { closeAll } from '../source/close-all.js';
 import type { ModelSource } from '../source/model-source.js';
 import type { Container } from './open-container.js';
 import type { LocatedWeights } from './locate.js';
@@ -55,14 +56,13 @@ export async function withSources<T>(
   body: (sources: readonly ModelSource[], close: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const sources: ModelSource[] = [];
-  const close = async () => {
-    for (const source of sources) await source.close();
-  };
+  const close = () => closeAll(sources);
   try {
     for (const open of opening) sources.push(await open());
     return await body(sources, close);
   } catch (error) {
-    await close();
+    // What went wrong first is what there is to tell.
+    await close().catch(() => undefined);
     throw error;
   }
 }

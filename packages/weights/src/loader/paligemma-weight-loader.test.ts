@@ -1,7 +1,8 @@
-import { modelOf, paliGemmaPresets } from '@lapidary/gemma';
+import { ArrayShapesError, ConfigError, modelOf, paligemma, paliGemmaPresets, type ModelFamily } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import { describe, expect, it } from 'vitest';
 import { fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
+import { pebble } from '../../../../test/support/pebble-family.js';
 import { sameBytes } from '../../../../test/support/same-bytes.js';
 import { dequantise } from '../dtype/dequantise.js';
 import { bufferSource } from '../source/byte-source.js';
@@ -174,8 +175,12 @@ it('says which files and parts a loader cannot take', async () => {
   const gguf = await fixtureSources('gguf/gemma3-tiny-f32.gguf');
   const npz = await fixtureSources('npz/paligemma1-tiny.npz');
   const hf = await modelSources('paligemma1-tiny');
-  await expect(paliGemmaWeightLoader({ from: gguf }).open()).rejects.toThrow(/format gguf, in which paligemma cannot/);
-  await expect(gemmaWeightLoader({ from: npz }).open()).rejects.toBeInstanceOf(WeightFileError);
+  await expect(paliGemmaWeightLoader({ from: gguf }).open()).rejects.toThrow(
+    /format gguf, in which paligemma cannot be read, but gemma1, gemma2, gemma3 can: .* as a part \(a decoder, say\)/,
+  );
+  const refused = gemmaWeightLoader({ from: npz }).open();
+  await expect(refused).rejects.toBeInstanceOf(WeightFileError);
+  await expect(refused).rejects.toThrow(/npz, in which gemma1, gemma2, gemma3 cannot be read, but paligemma can: /);
   await expect(gemmaWeightLoader({ from: hf }).open()).rejects.toThrow(
     /"paligemma".*Supported: gemma, gemma2, gemma3_text, gemma3\./,
   );
@@ -187,6 +192,35 @@ it('says which files and parts a loader cannot take', async () => {
   expect(() => modelWeightLoader({ parts: { decoder: gguf } })).toThrow(TypeError);
 });
 
+it('reads an npz by the family whose arrays it has', async () => {
+  const from = await fixtureSources('npz/paligemma1-tiny.npz');
+  const stone = (problem?: Error): ModelFamily => ({
+    ...pebble,
+    id: 'stone',
+    npz: {
+      read() {
+        if (problem) throw problem;
+        return { ...paliGemmaPresets['paligemma-3b-224'], family: 'stone' };
+      },
+    },
+    describe: (config) => ({ ...modelOf(paliGemmaPresets['paligemma-3b-224']), config }),
+  });
+  const notStone = new ArrayShapesError('stone', undefined, 'there is no stone.');
+  const open = (...families: ModelFamily[]) => modelWeightLoader({ from, families }).open();
+  const { config } = await open(paligemma);
+  expect((await open(stone(notStone), paligemma)).config).toEqual(config);
+  expect((await open(paligemma, stone())).config).toEqual(config);
+  // Whatever else goes wrong is no reason to try another one.
+  await expect(open(stone(new ConfigError('size', 0, 'too small')), paligemma)).rejects.toThrow(/size is 0, too small/);
+  await expect(open(stone(notStone), stone(notStone))).rejects.toMatchObject({
+    name: 'WeightNamesError',
+    missing: ['stone'],
+    message: expect.stringMatching(/there is no stone\. there is no stone\.$/) as string,
+  });
+  const wrong = new ArrayShapesError('stone', [2], 'has one axis.');
+  await expect(open(stone(wrong))).rejects.toMatchObject({ name: 'WeightFileError', tensor: 'stone', cause: wrong });
+});
+
 it('changes the last soft-cap where it is asked to', async () => {
   const from = await modelSources('paligemma2-tiny');
   for (const finalLogitSoftcap of [null, 7]) {
@@ -194,4 +228,6 @@ it('changes the last soft-cap where it is asked to', async () => {
     expect(config.text.finalLogitSoftcap).toBe(finalLogitSoftcap);
     expect(model.config).toBe(config);
   }
+  const negative = paliGemmaWeightLoader({ from, finalLogitSoftcap: -30 }).open();
+  await expect(negative).rejects.toThrow(/finalLogitSoftcap is -30, not a positive number/);
 });

@@ -1,30 +1,39 @@
 import {
   ArrayShapesError,
+  familiesOfNpz,
   familyOfGguf,
   familyOfHf,
-  familyOfNpz,
   type ModelConfig,
   type ModelFamily,
   type WeightFormat,
 } from '@lapidary/gemma/model';
 import { WeightFileError, WeightNamesError } from '../errors.js';
+import { knownFamilies } from './known-families.js';
 import { generationFile, type Container } from './open-container.js';
 
 /**
  * What files say their model is like, by one of these families. `tell` is told of what was left out of account.
  * @throws UnknownModelError, ConfigError; WeightFileError, WeightNamesError naming the file where it is of none of them
  */
-export function readConfig(
+export async function readConfig(
   container: Container,
   file: string,
   families: readonly ModelFamily[],
   tell: (notice: string) => void,
-): ModelConfig {
+): Promise<ModelConfig> {
   const { format, metadata } = container;
-  if (format === 'npz') return readShapes(container, file, families);
-  if (format === 'gguf') return ggufOf(metadata, file, families).read(metadata);
-  const json = { ...metadata, ...endOfAnswers(container, file) };
-  return hfOf(metadata, file, families).read(json, (notice) => tell(`${file}: ${notice}`));
+  if (readableAs(format, families).length === 0) return refuse(format, file, families);
+  switch (format) {
+    case 'safetensors': {
+      const json = { ...metadata, ...endOfAnswers(container, file) };
+      const { hf } = familyOfHf(textIn(metadata, 'model_type'), families);
+      return hf.read(json, (notice) => tell(`${file}: ${notice}`));
+    }
+    case 'gguf':
+      return familyOfGguf(textIn(metadata, 'general.architecture'), families).gguf.read(metadata);
+    case 'npz':
+      return readShapes(container, file, families);
+  }
 }
 
 /** What ends answers is said beside config.json, and there too: as in transformers the former holds, for the whole model. */
@@ -41,35 +50,40 @@ function endOfAnswers({ generation }: Container, file: string): { eos_token_id?:
   return { eos_token_id: ids };
 }
 
-function hfOf(metadata: Container['metadata'], file: string, families: readonly ModelFamily[]) {
-  const type = metadata['model_type'];
-  const { hf } = familyOfHf(typeof type === 'string' ? type : '(no model_type)', families);
-  return hf ?? refuse('safetensors', file, families);
+function readableAs(format: WeightFormat, families: readonly ModelFamily[]): readonly ModelFamily[] {
+  const reader = ({ safetensors: 'hf', gguf: 'gguf', npz: 'npz' } as const)[format];
+  return families.filter((family) => family[reader] !== undefined);
 }
 
-function ggufOf(metadata: Container['metadata'], file: string, families: readonly ModelFamily[]) {
-  if (families.every(({ gguf }) => gguf === undefined)) return refuse('gguf', file, families);
-  const architecture = metadata['general.architecture'];
-  const name = typeof architecture === 'string' ? architecture : '(no general.architecture)';
-  return familyOfGguf(name, families).gguf ?? refuse('gguf', file, families);
+function textIn(metadata: Container['metadata'], key: string): string {
+  const value = metadata[key];
+  return typeof value === 'string' ? value : `(no ${key})`;
 }
 
+/** An npz does not say whose it is: that of the first family whose arrays it has. */
 function readShapes({ tensors }: Container, file: string, families: readonly ModelFamily[]): ModelConfig {
-  const { npz } = familyOfNpz(families) ?? refuse('npz', file, families);
-  try {
-    return (npz ?? refuse('npz', file, families)).read(new Map([...tensors].map(([name, { shape }]) => [name, shape])));
-  } catch (error) {
-    if (!(error instanceof ArrayShapesError)) throw error;
-    const { array, shape, message } = error;
-    if (shape === undefined) throw new WeightNamesError(file, message, { missing: [array] });
-    throw new WeightFileError({ file, tensor: array }, message, { cause: error });
+  const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
+  const refusals: ArrayShapesError[] = [];
+  for (const { npz } of familiesOfNpz(families)) {
+    try {
+      return npz.read(shapes);
+    } catch (error) {
+      if (!(error instanceof ArrayShapesError)) throw error;
+      refusals.push(error);
+    }
   }
+  const first = refusals[0]!;
+  const problem = refusals.map(({ message }) => message).join(' ');
+  if (first.shape === undefined) throw new WeightNamesError(file, problem, { missing: [first.array] });
+  throw new WeightFileError({ file, tensor: first.array }, problem, { cause: first });
 }
 
-function refuse(format: WeightFormat, file: string, families: readonly ModelFamily[]): never {
-  const names = families.map(({ id }) => id).join(', ');
-  throw new WeightFileError(
-    { file },
-    `is of the format ${format}, in which ${names} cannot be read; a part of a model, its decoder, may come in it.`,
-  );
+async function refuse(format: WeightFormat, file: string, families: readonly ModelFamily[]): Promise<never> {
+  const list = (of: readonly ModelFamily[]) => of.map(({ id }) => id).join(', ');
+  const others = readableAs(format, await knownFamilies());
+  const hint =
+    others.length === 0
+      ? ''
+      : `, but ${list(others)} can: load it as that, or as a part (a decoder, say) of a model that has such a part`;
+  throw new WeightFileError({ file }, `is of the format ${format}, in which ${list(families)} cannot be read${hint}.`);
 }

@@ -1,6 +1,7 @@
 import { platform } from '#platform';
 import { WeightSourceError } from '../errors.js';
 import type { DownloadOptions } from './http.js';
+import { closeAll } from './close-all.js';
 import { type ByteSource, readSourceText } from './byte-source.js';
 import type { ModelSource } from './model-source.js';
 
@@ -52,8 +53,6 @@ export async function hubModel(location: string, options: HubOptions = {}): Prom
         await source?.close?.();
       }
     },
-    async close() {
-      for (const source of opened.splice(0)) await source.close?.();
-    },
+    close: () => closeAll(opened.splice(0)),
   };
 }

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { WeightSourceError } from '../errors.js';
 import { type ByteSource, readSourceText } from './byte-source.js';
+import { closeAll } from './close-all.js';
 import { fileSource } from './file-node.js';
 import type { ModelSource } from './model-source.js';
 
@@ -43,8 +44,6 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
         await source.close?.();
       }
     },
-    async close() {
-      for (const source of opened.splice(0)) await source.close?.();
-    },
+    close: () => closeAll(opened.splice(0)),
   };
 }

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { chatModelSources } from '../../../../test/support/fixture-sources.js';
-import { WeightSourceError } from '../errors.js';
+import { WeightFileError, WeightSourceError } from '../errors.js';
 import { modelWeightLoader } from '../loader/model-weight-loader.js';
-import { bufferSource } from './byte-source.js';
+import { bufferSource, type ByteSource } from './byte-source.js';
 import { openModelSource } from './model-source.js';
 
 it('of several files, as of a folder, the safetensors are the model', async () => {
@@ -18,6 +18,32 @@ it('does not choose between two files of one name', async () => {
   ];
   await expect(openModelSource(from)).rejects.toThrow(WeightSourceError);
   await expect(openModelSource(from)).rejects.toThrow(/^model\.safetensors.*name of two of the files/);
+});
+
+it('closes every source, also after one that fails, and tells what went wrong first', async () => {
+  const closed: string[] = [];
+  const failing = (source: ByteSource): ByteSource => ({
+    ...source,
+    async close() {
+      closed.push(source.name);
+      throw new Error(`${source.name} stays open`);
+    },
+  });
+  const files = (await chatModelSources()).map(failing);
+  const names = files.map(({ name }) => name);
+  const tokenizer = failing(bufferSource('tokenizer.json', new Uint8Array()));
+  const weights = await modelWeightLoader({ from: files, tokenizer }).open();
+  expect(closed).toEqual([]);
+  await expect(weights.close()).rejects.toThrow(`${names[0]} stays open`);
+  expect(closed).toEqual([...names, 'tokenizer.json']);
+
+  closed.length = 0;
+  const broken = failing(bufferSource('model.gguf', new Uint8Array(8)));
+  await expect(modelWeightLoader({ from: broken, tokenizer }).open()).rejects.toBeInstanceOf(WeightFileError);
+  expect(closed).toEqual(['model.gguf', 'tokenizer.json']);
+  closed.length = 0;
+  await expect(modelWeightLoader({ from: broken, tokenizer: [] }).open()).rejects.toThrow(/list of files is empty/);
+  expect(closed).toEqual(['model.gguf']);
 });
 
 it.each([

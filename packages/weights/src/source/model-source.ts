@@ -2,6 +2,7 @@ import { platform } from '#platform';
 import { showValue } from '@lapidary/gemma/model';
 import { WeightSourceError } from '../errors.js';
 import { blobSource, type ByteSource, readSourceText } from './byte-source.js';
+import { closeAll } from './close-all.js';
 import type { DownloadOptions } from './http.js';
 import { type HubOptions, hubModel, isHubId } from './hub.js';
 import { withNoticesOnce } from './notices.js';
@@ -78,9 +79,7 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
     files: [...byName.keys()],
     open: async (file) => byName.get(file),
     readText: (file) => readSourceText(byName.get(file)),
-    close: async () => {
-      for (const source of sources) await source.close?.();
-    },
+    close: () => closeAll(sources),
   };
 }
 
@@ -117,8 +116,6 @@ function urlModel(url: string, options: DownloadOptions): ModelSource {
       return source;
     },
     readText: (file) => platform.readUrlText(url, resolve(file), options),
-    async close() {
-      for (const source of opened.splice(0)) await source.close?.();
-    },
+    close: () => closeAll(opened.splice(0)),
   };
 }

@@ -64,17 +64,20 @@ export function checkGemmaConfig(config: GemmaConfig): GemmaConfig {
     checkSize(field, config[field], largestSize);
   for (const field of ['rmsNormEps', 'queryPreAttnScalar', 'ropeTheta', 'ropeLocalTheta', 'ropeScalingFactor'] as const)
     checkPositive(field, config[field]);
-  for (const field of ['attnLogitSoftcap', 'finalLogitSoftcap', 'slidingWindow'] as const) {
+  for (const field of ['attnLogitSoftcap', 'finalLogitSoftcap'] as const) {
     const value = config[field];
     if (value !== null) checkPositive(field, value);
   }
-  const { numHeads, numKvHeads, headDim, numLayers, layerTypes } = config;
+  const { numHeads, numKvHeads, headDim, numLayers, layerTypes, slidingWindow } = config;
+  if (slidingWindow !== null) checkSize('slidingWindow', slidingWindow, largestSize);
   if (numHeads % numKvHeads !== 0)
     throw new ConfigError('numKvHeads', numKvHeads, `no divisor of the ${numHeads} query heads`);
   if (headDim % 2 !== 0) throw new ConfigError('headDim', headDim, 'odd; rotary embedding needs pairs');
   if (layerTypes.length !== numLayers)
     throw new ConfigError('layerTypes', layerTypes.length, `not one entry for each of ${numLayers} layers`);
-  if (config.slidingWindow === null && layerTypes.includes('local'))
+  const other = layerTypes.find((type) => type !== 'global' && type !== 'local');
+  if (other !== undefined) throw new ConfigError('layerTypes', other, 'not "global" or "local"');
+  if (slidingWindow === null && layerTypes.includes('local'))
     throw new ConfigError('slidingWindow', null, 'but some layers are local');
   return config;
 }

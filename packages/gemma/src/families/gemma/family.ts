@@ -1,7 +1,6 @@
-import { tableLosses } from '../../models/token-losses.js';
 import type { Model, ModelFamily, ParamTree } from '../family.js';
-import { gemmaLayers, type GemmaConfig, type GemmaFamily } from './config.js';
-import { gemmaHidden, gemmaLogits } from './forward.js';
+import { checkGemmaConfig, gemmaLayers, type GemmaConfig, type GemmaFamily } from './config.js';
+import { gemmaHidden, gemmaLogits, gemmaTokenLosses } from './forward.js';
 import { generations } from './generations.js';
 import { gemmaConfigFromGguf } from './gguf.js';
 import { gemmaConfigFromHf, gemmaConfigToHf } from './hf.js';
@@ -13,7 +12,9 @@ import { gemmaPrompt } from './prompt.js';
 /** `gemmaParamSpecs` says what the tree holds: whoever makes one goes by it. */
 const paramsOf = (tree: ParamTree) => tree as unknown as GemmaParams;
 
-function describe(config: GemmaConfig): Model<GemmaConfig> {
+/** The model of a configuration, of any generation. @throws ConfigError naming the field */
+export function describeGemma(config: GemmaConfig): Model<GemmaConfig> {
+  checkGemmaConfig(config);
   const traits = generations[config.family];
   const { layerTypes, eosTokenIds, ...settings } = config;
   return {
@@ -40,11 +41,7 @@ function describe(config: GemmaConfig): Model<GemmaConfig> {
     },
     forward: (params, inputs, options) => gemmaHidden(paramsOf(params), config, inputs, options),
     logits: (params, rows) => gemmaLogits(paramsOf(params), config, rows),
-    tokenLosses: (params, rows, targets, { labelSmoothing } = {}) =>
-      tableLosses(rows, paramsOf(params).embedTokens.weight, targets, {
-        softcap: config.finalLogitSoftcap ?? 0,
-        labelSmoothing,
-      }),
+    tokenLosses: (params, rows, targets, options) => gemmaTokenLosses(paramsOf(params), config, rows, targets, options),
     toHf: (base) => gemmaConfigToHf(config, base),
   };
 }
@@ -58,7 +55,7 @@ function generation<P extends Readonly<Record<string, GemmaConfig>>>(id: GemmaFa
     towers: gemmaTowers,
     hf: { modelTypes: hf.modelTypes, read: gemmaConfigFromHf },
     gguf: { architectures: [gguf.architecture], read: gemmaConfigFromGguf },
-    describe,
+    describe: describeGemma,
   } satisfies ModelFamily<GemmaConfig>;
 }
 

@@ -4,6 +4,7 @@ import {
   checkpoint,
   embedding,
   geglu,
+  linearCrossEntropy,
   matmul,
   mul,
   reshape,
@@ -15,7 +16,7 @@ import {
 } from '@lapidary/tensor';
 import { createProjection, type Projection } from '../../models/projection.js';
 import { isRecomputed } from '../../models/recompute.js';
-import type { ForwardOptions, LayerGeometry, ModelInputs } from '../family.js';
+import type { ForwardOptions, LayerGeometry, Model, ModelInputs } from '../family.js';
 import { gemmaLayers, type GemmaConfig } from './config.js';
 import type { GemmaLayerParams, GemmaParams, NormParams } from './params.js';
 
@@ -132,4 +133,16 @@ export function gemmaLogits(params: GemmaParams, config: GemmaConfig, rows: Tens
   const logits = matmul(rows, (params.lmHead ?? params.embedTokens).weight, { transposeB: true });
   const cap = config.finalLogitSoftcap;
   return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
+}
+
+/** Cross-entropy of rows of the hidden stream; see `Model.tokenLosses`. */
+export function gemmaTokenLosses(
+  params: GemmaParams,
+  config: GemmaConfig,
+  rows: Tensor,
+  targets: Tensor,
+  options: Parameters<Model['tokenLosses']>[3],
+): Tensor {
+  const softcap = config.finalLogitSoftcap ?? 0;
+  return linearCrossEntropy(rows, params.embedTokens.weight, targets, { softcap, ...options });
 }

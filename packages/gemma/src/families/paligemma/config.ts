@@ -20,6 +20,8 @@ export function checkPaliGemmaConfig(config: PaliGemmaConfig): PaliGemmaConfig {
   if (!decoderFamilies.includes(config.text.family)) {
     throw new ConfigError('text_config.model_type', config.text.family, 'but PaliGemma has a Gemma 1 or 2 decoder');
   }
+  if (config.text.layerTypes.includes('local'))
+    throw new ConfigError('text.layerTypes', 'local', 'but every layer of a PaliGemma sees the whole prefix');
   checkSiglipConfig(config.vision);
   if (!Number.isSafeInteger(config.imageTokenId) || config.imageTokenId < 0) {
     throw new ConfigError('image_token_index', config.imageTokenId, 'not a token id');

@@ -1,12 +1,11 @@
-import { tableLosses } from '../../models/token-losses.js';
 import type { Model, ModelFamily, ParamTree } from '../family.js';
-import { gemma1, gemma2 } from '../gemma/family.js';
-import { gemmaLogits } from '../gemma/forward.js';
+import { describeGemma } from '../gemma/family.js';
+import { gemmaLogits, gemmaTokenLosses } from '../gemma/forward.js';
 import { generations } from '../gemma/generations.js';
 import { headPath } from '../gemma/params.js';
 import { patchCount } from '../siglip/config.js';
 import { imagePresets } from '../siglip/preprocess-image.js';
-import type { PaliGemmaConfig } from './config.js';
+import { checkPaliGemmaConfig, type PaliGemmaConfig } from './config.js';
 import { paliGemmaHidden } from './forward.js';
 import { paliGemmaConfigFromHf, paliGemmaConfigToHf } from './hf.js';
 import { bigVisionLayout, paliGemmaHuggingFaceLayout } from './layouts.js';
@@ -26,8 +25,8 @@ import { paliGemmaPromptForm } from './prompt.js';
 const paramsOf = (tree: ParamTree) => tree as unknown as PaliGemmaParams;
 
 function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
-  const { vision, text } = config;
-  const decoder = (text.family === gemma1.id ? gemma1 : gemma2).describe(text);
+  const { vision, text } = checkPaliGemmaConfig(config);
+  const decoder = describeGemma(text);
   const traits = generations[text.family];
   return {
     config,
@@ -61,11 +60,8 @@ function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
     },
     forward: (params, inputs, options) => paliGemmaHidden(paramsOf(params), config, inputs, options),
     logits: (params, rows) => gemmaLogits(paramsOf(params).language, text, rows),
-    tokenLosses: (params, rows, targets, { labelSmoothing } = {}) =>
-      tableLosses(rows, paramsOf(params).language.embedTokens.weight, targets, {
-        softcap: text.finalLogitSoftcap ?? 0,
-        labelSmoothing,
-      }),
+    tokenLosses: (params, rows, targets, options) =>
+      gemmaTokenLosses(paramsOf(params).language, text, rows, targets, options),
     toHf: () => paliGemmaConfigToHf(config),
   };
 }
