@@ -1,10 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { withoutSecrets } from '@lapidary/weights';
 import { CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
-import { describeError, exitCodes } from './describe-error.js';
+import { describeError } from './describe-error.js';
 import type { Engine } from './engine.js';
+import { UsageError } from './usage-error.js';
+import { exitCodes } from './exit-codes.js';
+
+export { abortOnSignals } from './abort-on-signals-node.js';
 
 export interface CliOptions {
   readonly engine: Engine;
@@ -21,7 +26,8 @@ export interface CliOptions {
  */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
   const out = options.out ?? ((content) => void process.stdout.write(content));
-  const err = options.err ?? ((content) => void process.stderr.write(content));
+  const write = options.err ?? ((content) => void process.stderr.write(content));
+  const err = (content: string) => write(withoutSecrets(content));
   const signal = options.signal ?? new AbortController().signal;
   const readInput = options.readInput ?? (() => (process.stdin.isTTY ? Promise.resolve('') : text(process.stdin)));
   const context = {
@@ -32,8 +38,15 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     readInput,
     readFile: (path: string) => readFile(path, 'utf8'),
     writeFile: async (path: string, content: string) => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, content);
+      try {
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, content);
+      } catch (cause) {
+        throw new UsageError({
+          message: `${path} cannot be written: ${(cause as Error).message}.`,
+          hint: '--out names a file.',
+        });
+      }
     },
   };
   try {
@@ -45,25 +58,10 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     // Commander has printed what it has to say: help, the version, or what is wrong with the arguments.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.userError;
     const { exitCode, name, message, hint, stack } = describeError(error);
-    if (args.includes('--json')) out(`${JSON.stringify({ error: { name, message, hint } })}\n`);
+    if (args.includes('--json')) out(withoutSecrets(`${JSON.stringify({ error: { name, message, hint } })}\n`));
     const isError = exitCode !== exitCodes.interrupted;
     err(`${isError ? 'error: ' : ''}${stack ?? message}\n${hint ? `${hint}\n` : ''}`);
     if (stack) err('This is a bug in Lapidary; please report it with the lines above.\n');
     return exitCode;
   }
-}
-
-/** The first Ctrl-C (or SIGTERM) asks the run to save and stop, the second ends the process at once. */
-export function abortOnSignals(
-  err: (text: string) => void = (content) => void process.stderr.write(content),
-): AbortSignal {
-  const controller = new AbortController();
-  const onSignal = () => {
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
-    err('\nStopping after this step, and saving. Ctrl-C again stops at once.\n');
-    controller.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return controller.signal;
 }

@@ -362,10 +362,63 @@ test.each(['stops', 'hangs'])('Ctrl-C: a run that %s ends with 130', async (kind
   child.stdout.once('data', () => child.kill('SIGINT'));
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text;
-    if (kind === 'hangs' && text.includes('Stopping after this step')) child.kill('SIGINT');
+    // Not at once: what comes twice within a moment was sent once.
+    if (kind === 'hangs' && text.includes('Stopping after this step')) setTimeout(() => child.kill('SIGINT'), 700);
   });
   expect(await new Promise((resolve) => child.once('exit', resolve)), err).toBe(130);
   expect(err).toContain('Ctrl-C again stops at once');
   expect(err.includes('stopped after step 7; checkpoints/step-00000007.json is saved')).toBe(kind === 'stops');
   expect(err).not.toContain('error:');
+});
+
+const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+
+test.each([
+  ['{"model": {"toString": 1}, "data": {"source": "d"}}', /--model: found an object with toString; allowed: a path/],
+  ['{"model": null, "data": {"source": "d"}}', /--model: found null/],
+  ['{"model": "", "data": {"source": "d"}}', /--model: found ''/],
+  ['{"model": "m", "data": {"toString": 1}}', /--data/],
+  ['{"model": "m", "data": {"source": "d"}, "steps": {"valueOf": null}}', /--steps: found an object with valueOf/],
+  [`{"model": "m", "data": {"source": "d"}, "freeze": ${deep}}`, /nest deeper/],
+  [`{"model": ${deep}, "data": {"source": "d"}}`, /nest deeper/],
+  [`{"model": "m", "data": {"source": ${deep}}}`, /nest deeper/],
+])('a config of wrong kinds is an error of its writer (case %#)', async (text, message) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-config-'));
+  await writeFile(join(folder, 'config.json'), text);
+  const { code, err, configs } = await run(['finetune', '--config', join(folder, 'config.json')]);
+  await rm(folder, { recursive: true });
+  expect(err).toMatch(message);
+  expect(code).toBe(1);
+  expect(configs).toEqual([]);
+});
+
+test('export: the newest checkpoint of a folder, or one by its file; --out must be given', async () => {
+  const asked: unknown[] = [];
+  const exportCheckpoint: Engine['exportCheckpoint'] = async (request) => {
+    asked.push(request);
+    return { step: request.step ?? 12, files: ['adapter_config.json'], notices: ['One was passed over.'] };
+  };
+  const { code, out, err } = await run(['export', 'runs/first', '--out', 'a'], { exportCheckpoint });
+  expect([code, out, err]).toEqual([0, 'Checkpoint 12 is in a: adapter_config.json\n', 'Note: One was passed over.\n']);
+  const file = 'checkpoints/step-00000007';
+  for (const at of [`run/${file}.json`, `run/${file}`, `run/${file}.0a1b2c3d.safetensors`, `${file}.json`])
+    await run(['export', at, '--out', 'a', '--model', 'm', '--json'], { exportCheckpoint });
+  expect(asked).toEqual([
+    { run: 'runs/first', step: null, out: 'a', model: null },
+    ...['run', 'run', 'run', '.'].map((folder) => ({ run: folder, step: 7, out: 'a', model: 'm' })),
+  ]);
+  const refused = await run(['export', 'runs/first'], { exportCheckpoint });
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('--out must be given') as string]);
+});
+
+test('what is secret in an address is in no error, as text or as JSON', async () => {
+  const url = 'https://me:SECRET@example.com/model.gguf?token=SECRET';
+  const inspectModel = () =>
+    Promise.reject(new DatasetError({ file: 'x', message: `hf_SECRETSECRETSECRET for ${url}` }));
+  for (const json of [[], ['--json']]) {
+    const { code, out, err } = await run(['inspect', url, ...json], { inspectModel });
+    expect(code).toBe(1);
+    expect(out + err).toContain('https://example.com/model.gguf');
+    expect(out + err).not.toContain('SECRET');
+  }
 });

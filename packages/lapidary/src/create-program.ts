@@ -1,6 +1,7 @@
 import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
+import { exportCheckpoint, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
@@ -99,6 +100,15 @@ kept with --kernel-tuning always.`,
     )
     .option('--json', 'print one JSON object at the end')
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
+
+  program
+    .command('export')
+    .description('make an adapter (or, of a run with --full, a model) of a checkpoint')
+    .argument('<run>', "a run's folder, for its newest checkpoint, or one of its checkpoints/step-….json")
+    .option('--out <folder>', 'where it goes')
+    .option('--model <path or id>', 'the base, where it is no longer where the run had it')
+    .option('--json', 'print one JSON object')
+    .action((run: string, values: ExportValues) => exportCheckpoint(run, values, context));
 
   program
     .command('inspect')

@@ -1,4 +1,5 @@
 import { ConfigError, DatasetError } from '@lapidary/trainer';
+import { exitCodes } from './exit-codes.js';
 import { trainFlags } from './train-flags.js';
 
 /** Errors that no user can do anything about: bugs, told with their stack. */
@@ -15,9 +16,6 @@ const bugs = new Set([
   'GpuValidationError',
   'ShaderCompilationError',
 ]);
-
-/** What a process ends with. */
-export const exitCodes = { ok: 0, userError: 1, bug: 70, interrupted: 130 } as const;
 
 export interface ErrorDescription {
   readonly exitCode: number;

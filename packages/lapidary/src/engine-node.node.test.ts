@@ -1,8 +1,9 @@
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, resolveTrainConfig, type TrainConfig } from '@lapidary/trainer';
+import { openSafetensors, bufferSource, safetensorsToBytes, dtypeOf, type TensorData } from '@lapidary/weights';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { engine, loaderOf } from './engine-node.js';
 
@@ -40,6 +41,68 @@ test('plan tells what is known of whether the run fits', async () => {
   expect(fit?.fits).not.toBe(false);
   expect(fit?.reason).toMatch(/largest buffer takes .* that the adapter allows for one/);
   expect(fit?.reason).toMatch(fit?.fits ? /of memory .* are free/ : /WebGPU does not tell/);
+});
+
+/** The model in a folder of its own, its tensors changed. */
+async function changedModel(name: string, change: (tensors: Map<string, TensorData>) => void): Promise<string> {
+  const changed = join(folder, name);
+  await mkdir(changed);
+  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+    await copyFile(join(folder, file), join(changed, file));
+  const source = bufferSource('model.safetensors', new Uint8Array(await readFile(join(folder, 'model.safetensors'))));
+  const tensors = new Map<string, TensorData>();
+  for (const [tensor, { type, shape, offset, byteLength }] of (await openSafetensors(source)).tensors)
+    tensors.set(tensor, { dtype: dtypeOf(type)!, shape, bytes: await source.read(offset, byteLength) });
+  change(tensors);
+  await writeFile(join(changed, 'model.safetensors'), await safetensorsToBytes(tensors));
+  return changed;
+}
+
+const answer = (model: string) =>
+  engine.generate(
+    {
+      model,
+      adapter: null,
+      prompt: 'The lamp',
+      images: [],
+      chat: false,
+      maxTokens: 2,
+      temperature: 0,
+      topK: null,
+      topP: null,
+      stop: [],
+      seed: 1,
+    },
+    { onText: () => undefined, onNotice: () => undefined, signal: new AbortController().signal },
+  );
+
+const norm = 'model.layers.2.self_attn.q_norm.weight';
+
+test.each([NaN, Infinity, -Infinity])('a model with %d in it is refused by file and tensor', async (value) => {
+  const model = await changedModel(`with ${value}`, (tensors) => {
+    const bytes = (tensors.get(norm)!.bytes as Uint8Array).slice();
+    new DataView(bytes.buffer).setFloat32(bytes.length - 4, value, true);
+    tensors.set(norm, { ...tensors.get(norm)!, bytes });
+  });
+  const refused = {
+    name: 'WeightFileError',
+    tensor: norm,
+    file: expect.stringContaining('model.safetensors') as string,
+  };
+  await expect(engine.inspectModel(model)).rejects.toMatchObject(refused);
+  await expect(answer(model)).rejects.toMatchObject(refused);
+});
+
+test('a model without one of its tensors is refused by name', async () => {
+  const model = await changedModel('without', (tensors) => void tensors.delete(norm));
+  const refused = { name: 'WeightNamesError', missing: ['layers.2.attn.qNorm.weight'] };
+  await expect(engine.inspectModel(model)).rejects.toMatchObject(refused);
+  await expect(answer(model)).rejects.toMatchObject(refused);
+});
+
+test('a model that is whole is told of, and answers', async () => {
+  expect(await engine.inspectModel(folder)).toMatchObject({ format: 'safetensors', family: 'gemma3' });
+  expect((await answer(folder)).tokens).toBe(2);
 });
 
 test('a released model is planned from its name: PaliGemma 3B at 224 pixels, LoRA, in 8 GB', async () => {

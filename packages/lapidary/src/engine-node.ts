@@ -6,6 +6,8 @@ import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
   countParameters,
+  exportCheckpoint,
+  finiteSink,
   planRelease,
   prepareRun,
   profileTraining,
@@ -14,7 +16,14 @@ import {
   tuneTraining,
   type PlannedRun,
 } from '@lapidary/trainer';
-import { modelWeightLoader, type HubOptions, type WeightLoader } from '@lapidary/weights';
+import { createNodeFileStore } from '@lapidary/trainer/node';
+import {
+  modelWeightLoader,
+  withoutSecrets,
+  type HubOptions,
+  type OpenedWeights,
+  type WeightLoader,
+} from '@lapidary/weights';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
@@ -37,15 +46,30 @@ export const engine: Engine = {
     }),
   profileTraining,
   tuneTraining,
+  exportCheckpoint: ({ run, step, out, model }) =>
+    exportCheckpoint({
+      run: createNodeFileStore(run),
+      out: createNodeFileStore(out),
+      step: step ?? undefined,
+      openBase: (named) => {
+        const base = model ?? named;
+        if (base !== undefined) return loaderOf(base);
+        throw new UsageError({
+          message: `What the run in ${run} was trained on is not known.`,
+          hint: 'Name it with --model.',
+        });
+      },
+    }),
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
+      await checkValues(weights);
       const tensors = [...weights.entries].map(([name, { dtype, shape }]) => {
         const size = shape.reduce((a, b) => a * b, 1);
         return { name, dtype, shape, size, bytes: byteLength(dtype, size) };
       });
       return {
-        source: model,
+        source: withoutSecrets(model),
         format: weights.format,
         family: weights.config.family,
         parameters: tensors.reduce((n, { size }) => n + size, 0),
@@ -60,6 +84,13 @@ export const engine: Engine = {
   },
   generate,
 };
+
+/** Reads all of a model. @throws WeightNamesError for parameters that are not there, WeightFileError for values that are not finite */
+async function checkValues({ model, entries, load }: OpenedWeights): Promise<void> {
+  const dtypeOf = (path: string) => entries.get(path)?.dtype ?? 'f32';
+  const targets = new Map(model.params.map(({ path, shape }) => [path, { shape, dtype: dtypeOf(path) }]));
+  await load(targets, finiteSink(entries, dtypeOf, { write: () => undefined }));
+}
 
 async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu: Gpu | null): Promise<TrainingPlan> {
   const { config, model, plan, budgetNotices } = planned;
@@ -86,7 +117,7 @@ export function loaderOf(
   const token = hubToken();
   return {
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
-    description: existsSync(model) ? resolve(model) : model,
+    description: withoutSecrets(existsSync(model) ? resolve(model) : model),
   };
 }
 

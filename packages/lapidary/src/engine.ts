@@ -1,5 +1,6 @@
 import type { ModelPresetName } from '@lapidary/gemma';
 import type {
+  ExportedCheckpoint,
   Fit,
   MemoryEntry,
   profileTraining,
@@ -69,6 +70,17 @@ export interface GenerateResult {
   readonly stoppedBy: 'stop' | 'length';
 }
 
+/** Which checkpoint becomes an adapter or a model. */
+export interface ExportRequest {
+  /** A run's folder. */
+  readonly run: string;
+  /** Of the checkpoint; null for the newest. */
+  readonly step: number | null;
+  readonly out: string;
+  /** The base; null for what the run's file names. */
+  readonly model: string | null;
+}
+
 /** Everything that the commands do not do themselves. They only parse, print and say what went wrong. */
 export interface Engine {
   /** A loader for a local folder, a .gguf file or a hub id. Nothing is read yet. */
@@ -79,6 +91,7 @@ export interface Engine {
   planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
   readonly profileTraining: typeof profileTraining;
   readonly tuneTraining: typeof tuneTraining;
+  exportCheckpoint(request: ExportRequest): Promise<ExportedCheckpoint>;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,

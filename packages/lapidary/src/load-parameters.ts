@@ -1,7 +1,7 @@
 import { planVariables, type ParamPlan } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
-import { createDeviceSink } from '@lapidary/trainer';
+import { createDeviceSink, finiteSink } from '@lapidary/trainer';
 import { doraRowScales, type OpenedWeights, type PeftAdapter } from '@lapidary/weights';
 
 /** How parameters are loaded. */
@@ -43,7 +43,9 @@ export async function loadParameters(
     plans.set(path, { shape, dtype: 'f32', category: 'weights' });
   }
   for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
-  const sink = createDeviceSink(gpu, new Map(base.map(([path]) => [path, variables.get(placeOf(path)!)!])));
+  const places = new Map(base.map(([path]) => [path, variables.get(placeOf(path)!)!]));
+  const dtypeOf = (path: string) => places.get(path)!.type.dtype;
+  const sink = finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, places));
   await weights.load(new Map(base), sink, {
     allowUnused: /^/,
     ...(onProgress && { onProgress }),

@@ -1,3 +1,4 @@
+import { parseJson } from '@lapidary/gemma';
 import {
   ConfigError,
   describeValue,
@@ -17,6 +18,10 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
   const settings: Settings =
     values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
   const model = values['model'] ?? settings['model'];
+  if (model !== undefined && (typeof model !== 'string' || model === '')) {
+    const problem = { path: '--model', found: describeValue(model), allowed: 'a path, a URL or a hub id' };
+    throw new ConfigError({ problems: [problem] });
+  }
   delete settings['model'];
   const missing = [
     model === undefined && '--model',
@@ -43,7 +48,7 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
     settings['lora'] = null;
   }
   const baseModel = readBaseModel(settings['weightLoader']);
-  const loader = await context.engine.openModel(String(model));
+  const loader = await context.engine.openModel(model ?? '');
   const weightLoader = baseModel === undefined ? loader : { ...loader, baseModel };
   return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
 }
@@ -125,7 +130,7 @@ async function readSettings(path: string, context: CliContext): Promise<Settings
   }
   let settings: unknown;
   try {
-    settings = JSON.parse(text);
+    settings = parseJson(text);
   } catch (error) {
     throw new UsageError({
       message: `${path} is not JSON: ${(error as Error).message}`,

@@ -289,6 +289,13 @@ export const trainFlags: readonly TrainFlag[] = [
     },
     { name: '--name', value: '<name>', path: 'name', kind: 'text', help: 'of the run (default: finetune)' },
     { name: '--resume', path: 'resume', kind: 'switch', help: 'go on from the newest checkpoint in the folder' },
+    {
+      name: '--resume-from',
+      value: '<step>',
+      path: 'resumeFrom',
+      kind: 'number',
+      help: 'go back to the checkpoint of this step, and on from it; the learning rate may be another',
+    },
     { name: '--overwrite', path: 'overwrite', kind: 'switch', help: 'remove the run that is in the folder' },
     {
       name: '--eval-every',

@@ -88,6 +88,11 @@ export { epochOrder, splitRows } from './data/order.js';
 export { readJsonl, rowsOf, type RowParser } from './data/read-jsonl.js';
 
 // The run itself
+export {
+  exportCheckpoint,
+  type ExportCheckpointOptions,
+  type ExportedCheckpoint,
+} from './run/export/export-checkpoint.js';
 export { ExportError } from './run/export/export-run.js';
 export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';
 export type { MachineMemory } from './run/machine-memory.js';
@@ -122,5 +127,6 @@ export {
 } from './run/prepare/programs.js';
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
 export { createDeviceSink } from './run/device-sink.js';
+export { finiteSink } from './run/finite-sink.js';
 export { runTraining } from './run/train/run-training.js';
 export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

@@ -1,3 +1,5 @@
+import { withoutSecrets } from './source/secrets.js';
+
 /** Where in a file something is wrong. */
 export interface FileLocation {
   readonly file: string;
@@ -8,7 +10,7 @@ export interface FileLocation {
 }
 
 function at({ file, tensor, offset }: FileLocation): string {
-  return `${file}${tensor === undefined ? '' : `, tensor ${tensor}`}${offset === undefined ? '' : `, byte ${offset}`}`;
+  return `${withoutSecrets(file)}${tensor === undefined ? '' : `, tensor ${tensor}`}${offset === undefined ? '' : `, byte ${offset}`}`;
 }
 
 /** A file that breaks its format: truncated, corrupt, or not of that format at all. */
@@ -18,8 +20,8 @@ export class WeightFileError extends Error {
   readonly tensor: string | undefined;
   readonly offset: number | undefined;
   constructor(where: FileLocation, problem: string, options?: ErrorOptions) {
-    super(`${at(where)}: ${problem}`, options);
-    this.file = where.file;
+    super(withoutSecrets(`${at(where)}: ${problem}`), options);
+    this.file = withoutSecrets(where.file);
     this.tensor = where.tensor;
     this.offset = where.offset;
   }
@@ -32,8 +34,8 @@ export class WeightSourceError extends Error {
   /** HTTP status, where a server answered. */
   readonly status: number | undefined;
   constructor(file: string, problem: string, options?: ErrorOptions & { status?: number }) {
-    super(`${file}: ${problem}`, options);
-    this.file = file;
+    super(withoutSecrets(`${withoutSecrets(file)}: ${problem}`), options);
+    this.file = withoutSecrets(file);
     this.status = options?.status;
   }
 }
@@ -45,8 +47,8 @@ export class WeightDTypeError extends Error {
   readonly tensor: string;
   readonly dtype: string;
   constructor(where: { file: string; tensor: string; dtype: string }, problem: string) {
-    super(`${where.file}, tensor ${where.tensor}: ${problem}`);
-    this.file = where.file;
+    super(withoutSecrets(`${withoutSecrets(where.file)}, tensor ${where.tensor}: ${problem}`));
+    this.file = withoutSecrets(where.file);
     this.tensor = where.tensor;
     this.dtype = where.dtype;
   }
@@ -67,13 +69,15 @@ export class WeightShapeError extends Error {
     tensor: string;
   }) {
     super(
-      `${where.file}, tensor ${where.tensor}: shape [${where.found.join(', ')}], but ${where.path} is ` +
-        `[${where.expected.join(', ')}]. The weights do not belong to this configuration.`,
+      withoutSecrets(
+        `${withoutSecrets(where.file)}, tensor ${where.tensor}: shape [${where.found.join(', ')}], but ${where.path} is ` +
+          `[${where.expected.join(', ')}]. The weights do not belong to this configuration.`,
+      ),
     );
     this.path = where.path;
     this.expected = where.expected;
     this.found = where.found;
-    this.file = where.file;
+    this.file = withoutSecrets(where.file);
   }
 }
 
@@ -83,7 +87,7 @@ export class WeightNamesError extends Error {
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
   constructor(where: string, problem: string, names: { missing?: readonly string[]; unexpected?: readonly string[] }) {
-    super(`${where}: ${problem}`);
+    super(withoutSecrets(`${withoutSecrets(where)}: ${problem}`));
     this.missing = names.missing ?? [];
     this.unexpected = names.unexpected ?? [];
   }
@@ -94,7 +98,7 @@ export class AdapterError extends Error {
   override readonly name = 'AdapterError';
   readonly file: string;
   constructor(file: string, problem: string) {
-    super(`${file}: ${problem}`);
-    this.file = file;
+    super(withoutSecrets(`${withoutSecrets(file)}: ${problem}`));
+    this.file = withoutSecrets(file);
   }
 }

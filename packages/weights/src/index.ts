@@ -1,6 +1,7 @@
 export type { StoredTensor } from './container.js';
 export { encodeFloats } from './dtype/convert.js';
 export { dequantise } from './dtype/dequantise.js';
+export { holdsNonFinite, wordsOf } from './dtype/non-finite.js';
 export { dtypeOf } from './dtype/names.js';
 export {
   AdapterError,
@@ -41,4 +42,5 @@ export {
   type ModelSourceOptions,
   openModelSource,
 } from './source/model-source.js';
+export { withoutSecrets } from './source/secrets.js';
 export { type CachedWeights, listCachedWeights, removeCachedWeights } from './source/weight-cache.js';

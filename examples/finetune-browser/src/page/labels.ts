@@ -29,6 +29,7 @@ const titles: Readonly<Record<string, string>> = {
   RunInUseError: 'This run is in use',
   RunMissingError: 'This run is gone',
   NonFiniteLossError: 'Training went wrong: the loss is no longer a number',
+  NonFiniteParameterError: 'Training went wrong: what was learned is no longer numbers',
   DatasetError: 'A row cannot be used',
   EmptyDatasetError: 'There are no rows',
   ConfigError: 'A setting cannot be used',

@@ -51,6 +51,11 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Choosing kernels', done, total: 2 });
       return standInTuning;
     },
+    exportCheckpoint: async ({ step }) => ({
+      step: step ?? 12,
+      files: ['adapter_config.json', 'adapter_model.safetensors'],
+      notices: ['A checkpoint was passed over.'],
+    }),
     inspectModel: async (source) => ({
       source,
       format: 'gguf',

@@ -1,10 +1,10 @@
-import type { JsonValue } from '@lapidary/weights';
+import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import type { ResolvedTrainConfig } from './train-config.js';
 
 /** A config as JSON. */
 export type ConfigEcho = { readonly [key: string]: JsonValue };
 
-/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves. */
+/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves, URLs without secrets. */
 export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
   return toJson(config) as ConfigEcho;
 }
@@ -23,19 +23,33 @@ function withAllNamed(echo: ConfigEcho): ConfigEcho {
 /** Rows given in memory are counted, not repeated, in run metadata. */
 const longestList = 64;
 
-function toJson(value: unknown): JsonValue {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+/** Deeper than any setting. */
+const deepest = 32;
+
+function toJson(value: unknown, depth = 0): JsonValue {
+  if (depth > deepest) return '…';
+  if (typeof value === 'string') return withoutSecrets(value);
+  if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
-  if (value instanceof RegExp || value instanceof URL) return String(value);
-  if (Array.isArray(value)) return value.length > longestList ? `${value.length} rows` : value.map(toJson);
+  if (value instanceof RegExp) return String(value);
+  if (value instanceof URL) return withoutSecrets(String(value));
+  if (Array.isArray(value))
+    return value.length > longestList ? `${value.length} rows` : value.map((each) => toJson(each, depth + 1));
   if (typeof value !== 'object') return String(typeof value);
   const { description } = value as { description?: unknown };
-  if (description !== undefined && typeof description !== 'function') return toJson(description);
+  if (description !== undefined && typeof description !== 'function') return toJson(description, depth + 1);
   const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
   const entries = Object.entries(value).filter(
     ([, field]) => field !== undefined && typeof field !== 'function' && (isPlain || isSimple(field)),
   );
-  return Object.fromEntries(entries.map(([key, field]) => [key, toJson(field)]));
+  return Object.fromEntries(
+    entries.map(([key, field]) => [key, isSecret(key, field) ? '…' : toJson(field, depth + 1)]),
+  );
+}
+
+/** What a loader of one's own may carry. */
+function isSecret(key: string, value: unknown): boolean {
+  return typeof value === 'string' && /(token|secret|password|api_?key|authorization|credentials?)$/i.test(key);
 }
 
 function isSimple(value: unknown): boolean {
@@ -63,6 +77,7 @@ const harmless = new Set([
   'sampleTokens',
   'outDir',
   'resume',
+  'resumeFrom',
   'overwrite',
   'gradientCheckpointing',
   'memoryBudget',
@@ -81,11 +96,17 @@ const since: ConfigEcho = {
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
   const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
-  return diff(withAllNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
+  return diffJson(withAllNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
     ...change,
     matters: matters(change.path, now),
   }));
 }
+
+/** What decides how far a step goes. */
+const rateFields = /^(optimizer\.(learningRate|clipGradNorm)|schedule|paramGroups)(\.|$)/;
+
+/** Whether a change is of the learning rate, its schedule or the clipping of gradients: what a run that diverged may go on with. */
+export const isOfRate = ({ path }: ConfigChange): boolean => rateFields.test(path);
 
 function matters(path: string, now: ConfigEcho): boolean {
   const schedule = now['schedule'] as Partial<Record<string, JsonValue>> | undefined;
@@ -98,10 +119,15 @@ function matters(path: string, now: ConfigEcho): boolean {
   return !harmless.has(path.split('.')[0]!);
 }
 
-function diff(saved: JsonValue | undefined, now: JsonValue | undefined, path: string): Omit<ConfigChange, 'matters'>[] {
+/** Every place, below `path`, in which two values differ. */
+export function diffJson(
+  saved: JsonValue | undefined,
+  now: JsonValue | undefined,
+  path: string,
+): Omit<ConfigChange, 'matters'>[] {
   if (isRecord(saved) && isRecord(now)) {
     const keys = [...new Set([...Object.keys(saved), ...Object.keys(now)])].sort();
-    return keys.flatMap((key) => diff(saved[key], now[key], path ? `${path}.${key}` : key));
+    return keys.flatMap((key) => diffJson(saved[key], now[key], path ? `${path}.${key}` : key));
   }
   return JSON.stringify(saved) === JSON.stringify(now) ? [] : [{ path, saved, now }];
 }

@@ -15,6 +15,7 @@ export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
   const parsed = v.parse(trainConfigSchema, input);
   const config: ResolvedTrainConfig = {
     ...parsed,
+    resume: parsed.resume || parsed.resumeFrom !== null,
     epochs: parsed.steps === null ? (parsed.epochs ?? 1) : parsed.epochs,
     optimizer: {
       ...parsed.optimizer,
@@ -39,7 +40,7 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
   add(
     config.resume && config.overwrite,
     'resume',
-    'true together with overwrite: true',
+    `${config.resumeFrom === null ? 'true' : `from ${config.resumeFrom}`} together with overwrite: true`,
     'one of `resume` and `overwrite`, not both',
   );
   add(

@@ -88,6 +88,9 @@ const loraSchema = v.object(
   'null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, towers, layers }',
 );
 
+/** Or as much less as the model's context has room for. */
+export const defaultMaxLength = 512;
+
 export const trainConfigSchema = v.object({
   name: withDefault(text(/^[\w.-]+$/, "a name of letters, digits, '-', '_' and '.'"), 'finetune'),
   weightLoader: v.custom<WeightLoader>(
@@ -97,7 +100,7 @@ export const trainConfigSchema = v.object({
   data: dataSchema,
   evalData: v.optional(v.nullable(dataSchema), null),
   evalFraction: withDefault(real({ min: 0, below: 1 }), 0.1),
-  maxLength: withDefault(integer(2), 512),
+  maxLength: withDefault(integer(2), defaultMaxLength),
   imagePreset: orNull(choice(imagePresets)),
   batchSize: withDefault(integer(1), 4),
   gradientAccumulation: withDefault(integer(1), 1),
@@ -126,5 +129,6 @@ export const trainConfigSchema = v.object({
   sampleTokens: withDefault(integer(1), 64),
   outDir: withDefault(text(), 'out'),
   resume: withDefault(flag, false),
+  resumeFrom: orNull(integer(1)),
   overwrite: withDefault(flag, false),
 });

@@ -58,11 +58,11 @@ export interface ResolvedTrainConfig {
   /** Rows to evaluate on; null: `evalFraction` of the data is held out. */
   readonly evalData: DataOptions | null;
   readonly evalFraction: number;
-  /** Longest row in tokens of text; pictures come on top. */
+  /** Longest row in tokens of text; pictures come on top. Default 512, or what the model's context has room for beside them. */
   readonly maxLength: number;
   /** How pictures are prepared; null: as the weights' publisher does it. */
   readonly imagePreset: ImagePreset | null;
-  /** Rows in a micro-batch. */
+  /** Rows in a micro-batch; where there are fewer rows, all of them. */
   readonly batchSize: number;
   /** Micro-batches summed into one optimizer step. */
   readonly gradientAccumulation: number;
@@ -120,6 +120,11 @@ export interface ResolvedTrainConfig {
   readonly sampleTokens: number;
   readonly outDir: string;
   readonly resume: boolean;
+  /**
+   * The step of a checkpoint to go back to, and on from: `resume` from there. Checkpoints after it go, and the learning rate, its
+   * schedule and the clipping of gradients may be others than before: for a run that diverged. null: the newest.
+   */
+  readonly resumeFrom: number | null;
   readonly overwrite: boolean;
 }
 

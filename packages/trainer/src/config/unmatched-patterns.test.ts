@@ -36,6 +36,10 @@ test('a pattern that matches nothing is named, with the nearest paths', () => {
     expect.stringMatching(/^trainable: 'layer\.\*\*'.*nearest are layers\.0\./),
     expect.stringMatching(/^trainable: 'layers\.7.*nearest are layers\.0\.attn\.qProj\.weight/),
   ]);
+  expect(problemsOf({ allowMissing: ['embedTokens.weight', 'vision.**', /projector\..*/] })).toEqual([
+    expect.stringMatching(/^allowMissing: 'vision\.\*\*', which matches nothing; .*nearest are /),
+    expect.stringMatching(/^allowMissing: \/projector\\\.\.\*\/, which matches nothing; /),
+  ]);
   expect(problemsOf({ lora: { targets: /q_proj/ } })).toEqual([
     expect.stringMatching(/^lora\.targets: \/q_proj\/, which matches nothing; .*layers\.0\./),
   ]);

@@ -16,12 +16,19 @@ export interface ModelPaths {
 
 /** Patterns and layers of a config that name nothing in the model: a run with them would train something else than was meant. */
 export function findUnmatched(
-  { freeze, trainable, lora, paramGroups }: Pick<ResolvedTrainConfig, 'freeze' | 'trainable' | 'lora' | 'paramGroups'>,
+  {
+    freeze,
+    trainable,
+    allowMissing,
+    lora,
+    paramGroups,
+  }: Pick<ResolvedTrainConfig, 'freeze' | 'trainable' | 'allowMissing' | 'lora' | 'paramGroups'>,
   { parameters, linears, trained }: ModelPaths,
 ): ConfigProblem[] {
   const problems = [
     ...unmatched('freeze', freeze, parameters),
     ...unmatched('trainable', trainable ?? [], parameters),
+    ...unmatched('allowMissing', allowMissing, parameters),
     ...paramGroups.flatMap(({ paths }, i) => unmatched(`paramGroups.${i}.paths`, paths, trained)),
   ];
   if (lora === null) return problems;

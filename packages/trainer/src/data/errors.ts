@@ -1,3 +1,5 @@
+import { withoutSecrets } from '@lapidary/weights';
+
 /** A data set that cannot be used: which file, line and field, and what to do. */
 export class DatasetError extends Error {
   override readonly name = 'DatasetError';
@@ -8,11 +10,9 @@ export class DatasetError extends Error {
     { file, line, column, message }: { file: string; line?: number; column?: number; message: string },
     options?: ErrorOptions,
   ) {
-    super(
-      `${file}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}: ${message}`,
-      options,
-    );
-    this.file = file;
+    const place = `${withoutSecrets(file)}${line === undefined ? '' : `:${line}`}${column === undefined ? '' : `:${column}`}`;
+    super(withoutSecrets(`${place}: ${message}`), options);
+    this.file = withoutSecrets(file);
     this.line = line;
   }
 }

@@ -39,19 +39,52 @@ export class RunFolderExistsError extends Error {
   }
 }
 
-/** `resume` was asked for, but the run in the folder was made with settings that would change what it computes. */
+/** Another process, or another run of this one, is at work in the folder. */
+export class RunInUseError extends Error {
+  override readonly name = 'RunInUseError';
+  readonly location: string;
+  /** Null where it is not known: in browsers. */
+  readonly pid: number | null;
+  readonly host: string | null;
+  readonly hint: string;
+  constructor({
+    location,
+    pid = null,
+    host = null,
+    lock,
+  }: { location: string; pid?: number | null; host?: string | null; lock?: string }) {
+    const whose = pid === null ? 'another process' : `process ${pid}${host === null ? '' : ` on ${host}`}`;
+    super(`A run is under way in ${location}: ${whose} is at work there.`);
+    this.location = location;
+    this.pid = pid;
+    this.host = host;
+    const byHand = lock === undefined ? '' : ` If you know that it is gone, remove ${lock}.`;
+    this.hint = `Wait for it to end, stop it, or train into another folder.${byHand}`;
+  }
+}
+
+/** What differs between a saved run and the one that is to go on from it. */
+export interface ResumeChange {
+  /** A field of the config, or `data`, `evalData`, `tokenizer`, `model.…`, `weights`: what a run is begun with. */
+  readonly path: string;
+  /** Of data, tokenizer and weights a fingerprint. */
+  readonly saved: unknown;
+  readonly now: unknown;
+}
+
+/** `resume` was asked for, but the run in the folder had other settings, data, tokenizer, model or weights: it would not be the same run. */
 export class ResumeMismatchError extends Error {
   override readonly name = 'ResumeMismatchError';
   readonly location: string;
-  readonly changes: readonly { readonly path: string; readonly saved: unknown; readonly now: unknown }[];
+  readonly changes: readonly ResumeChange[];
   readonly hint =
-    'Give the saved values to resume, or train into another folder (or pass `overwrite`) to use the new ones.';
-  constructor({ location, changes }: { location: string; changes: ResumeMismatchError['changes'] }) {
+    'Give what it began with to resume, or train into another folder (or pass `overwrite`) to use the new ones. A run that goes back to a checkpoint, with `resumeFrom`, may take another learning rate.';
+  constructor({ location, changes }: { location: string; changes: readonly ResumeChange[] }) {
     const lines = changes.map(
       ({ path, saved, now }) =>
         `  ${path}: saved ${JSON.stringify(saved) ?? 'nothing'}, now ${JSON.stringify(now) ?? 'nothing'}`,
     );
-    super(`The run in ${location} cannot be resumed with these settings:\n${lines.join('\n')}`);
+    super(`The run in ${location} cannot be resumed with what it is given now:\n${lines.join('\n')}`);
     this.location = location;
     this.changes = changes;
   }
@@ -156,15 +189,25 @@ export class CheckpointCorruptError extends Error {
   }
 }
 
+/** What to do about a run that diverged. `checkpoint`: the step of the newest checkpoint that can be gone on from. */
+const adviceOnRate = (checkpoint: number | null): string =>
+  `The learning rate is too high for this run: lower it (\`optimizer.learningRate\`), lengthen the warm-up or clip gradients harder, and ${
+    checkpoint === null
+      ? 'start again: there is no checkpoint from before.'
+      : `go on from checkpoint ${checkpoint}, which is from before, with \`resumeFrom\` ${checkpoint}.`
+  }`;
+
 /**
- * The loss or a gradient stopped being a finite number. The last checkpoint is untouched. Step 0 is the evaluation of the
- * model before its first step; it has no gradient norm.
+ * The loss or a gradient stopped being a finite number; of `during: 'evaluation'` the evaluation after a step. Step 0 is the
+ * evaluation of the model before its first step. Checkpoints from before are untouched.
  */
 export class NonFiniteLossError extends Error {
   override readonly name = 'NonFiniteLossError';
   readonly step: number;
   readonly loss: number;
+  /** Null for an evaluation. */
   readonly gradNorm: number | null;
+  readonly during: 'step' | 'evaluation';
   /** The parameter in which a value is not finite, where one was found. */
   readonly firstAt: string | null;
   readonly hint: string;
@@ -172,24 +215,52 @@ export class NonFiniteLossError extends Error {
     step,
     loss,
     gradNorm = null,
+    during = step === 0 ? 'evaluation' : 'step',
     firstAt = null,
     checkpoint = null,
-  }: { step: number; loss: number; gradNorm?: number | null; firstAt?: string | null; checkpoint?: number | null }) {
+  }: {
+    step: number;
+    loss: number;
+    gradNorm?: number | null;
+    during?: 'step' | 'evaluation';
+    firstAt?: string | null;
+    checkpoint?: number | null;
+  }) {
+    const at = step === 0 ? 'Before the first step' : during === 'step' ? `Step ${step}` : `After step ${step}`;
     const what =
-      step === 0
-        ? `Before the first step: the evaluation loss of the model is ${loss}`
-        : `Step ${step}: the loss is ${loss} and the gradient norm ${gradNorm}`;
-    super(`${what}${firstAt ? `; '${firstAt}' holds values that are not finite` : ''}. Training stopped.`);
+      during === 'step' ? `the loss is ${loss} and the gradient norm ${gradNorm}` : `the evaluation loss is ${loss}`;
+    super(`${at}: ${what}${firstAt ? `; '${firstAt}' holds values that are not finite` : ''}. Training stopped.`);
     this.step = step;
     this.loss = loss;
     this.gradNorm = gradNorm;
+    this.during = during;
     this.firstAt = firstAt;
     // The loss of step 1 is that of the model as it came: nothing has been learned yet.
-    const isOfModel = step === 0 || (step === 1 && !Number.isFinite(loss));
-    const kept = checkpoint === null ? '' : ` Checkpoint ${checkpoint}, from before, is kept.`;
+    const isOfModel = step === 0 || (step === 1 && during === 'step' && !Number.isFinite(loss));
     this.hint = isOfModel
-      ? 'Nothing has been learned yet: the weights or the data are to blame, not the settings. Check that the weights are whole (`lapidary generate` with them), and that the rows are what they should be.'
-      : `Lower the learning rate, lengthen the warm-up or clip gradients harder, and start again.${kept}`;
+      ? 'Nothing has been learned yet, so the settings are not to blame. The weights hold finite numbers only, but numbers with which the model cannot compute, or not on these rows: check the weights (`lapidary generate` with them), and that the rows are what they should be.'
+      : adviceOnRate(checkpoint);
+  }
+}
+
+/** What a run has learned, or keeps of it, is no longer finite numbers. None of it was written into a file. */
+export class NonFiniteParameterError extends Error {
+  override readonly name = 'NonFiniteParameterError';
+  /** The parameter, or what the optimiser keeps of it: `…/m`. */
+  readonly path: string;
+  /** Optimizer steps done; null where it is not known. */
+  readonly step: number | null;
+  readonly hint: string;
+  constructor({
+    path,
+    step = null,
+    checkpoint = null,
+  }: { path: string; step?: number | null; checkpoint?: number | null }) {
+    const when = step === null ? '' : `After step ${step}: `;
+    super(`${when}'${path}' holds values that are not finite (NaN or infinity). They are not saved.`);
+    this.path = path;
+    this.step = step;
+    this.hint = adviceOnRate(checkpoint);
   }
 }
 
@@ -216,7 +287,11 @@ export class TrainingInterruptedError extends Error {
   readonly step: number;
   /** The checkpoint to go on from; null when none had to be written (no step was done). */
   readonly checkpoint: string | null;
-  constructor({ step, checkpoint }: { step: number; checkpoint: string | null }, options?: ErrorOptions) {
+  readonly hint: string | null;
+  constructor(
+    { step, checkpoint, location }: { step: number; checkpoint: string | null; location?: string },
+    options?: ErrorOptions,
+  ) {
     super(
       checkpoint === null
         ? `Training was stopped before it did a step; there was nothing to save.`
@@ -225,6 +300,10 @@ export class TrainingInterruptedError extends Error {
     );
     this.step = step;
     this.checkpoint = checkpoint;
+    this.hint =
+      checkpoint === null || location === undefined
+        ? null
+        : `To use what it has learned so far: \`lapidary export ${location} --out <folder>\`.`;
   }
 }
 

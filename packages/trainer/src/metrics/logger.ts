@@ -1,3 +1,4 @@
+import { withoutSecrets } from '@lapidary/weights';
 import type { EvalRecord, RunStart, SampleRecord, StepRecord, TrainingSummary } from './run-records.js';
 
 /**
@@ -19,7 +20,7 @@ export interface RunLogger {
   onFail?(error: unknown): void | Promise<void>;
 }
 
-/** One logger that passes everything to several, in order. */
+/** One logger that passes everything to several, in order; notices without secrets, as they end in files. */
 export function combineLoggers(...loggers: readonly RunLogger[]): Required<RunLogger> {
   return {
     onPhase: async (phase) => {
@@ -41,7 +42,8 @@ export function combineLoggers(...loggers: readonly RunLogger[]): Required<RunLo
       for (const logger of loggers) await logger.onCheckpoint?.(checkpoint);
     },
     onNotice: async (message) => {
-      for (const logger of loggers) await logger.onNotice?.(message);
+      const shown = withoutSecrets(message);
+      for (const logger of loggers) await logger.onNotice?.(shown);
     },
     onEnd: async (summary) => {
       for (const logger of loggers) await logger.onEnd?.(summary);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { RunRecordsError } from '../errors/errors.js';
 import { createMemoryStore } from '../store/memory-store.js';
 import { readText } from '../store/file-store.js';
 import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
@@ -52,6 +53,39 @@ test('a resumed run cuts the file back to its step, and a line cut short goes', 
   await logger.onStart(run.start);
   expect(await readMetrics(store)).toEqual([]);
   expect(await readSamples(store)).toEqual([]);
+});
+
+const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+
+test.each([
+  ['null\n', 1],
+  ['3\n', 1],
+  ['[]\n', 1],
+  ['{"step":null}\n', 1],
+  ['{"step":"1","loss":{}}\n', 1],
+  [`${JSON.stringify(run.steps[0])}\nnull\n${JSON.stringify(run.steps[1])}\n`, 2],
+  [`${JSON.stringify(run.steps[0])}\n{"step":2,"lo\n${JSON.stringify(run.steps[1])}\n`, 2],
+  [`{"step":1,"more":${deep}}\n`, 1],
+])('a line that is no record is refused by file and line (case %#)', async (text, line) => {
+  const store = createMemoryStore();
+  for (const [file, read] of [
+    ['metrics.jsonl', readMetrics],
+    ['samples.jsonl', readSamples],
+  ] as const) {
+    const samples = text.replaceAll(/\{"step":\d+,"epoch.*\}/g, JSON.stringify(run.samples[0]));
+    await store.write(file, file === 'metrics.jsonl' ? text : samples);
+    const error = await read(store).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(RunRecordsError);
+    expect((error as RunRecordsError).message).toContain(`${file}:${line} in memory: cannot be used: `);
+  }
+});
+
+test('what a line was cut short to, or filled up with, is left out', async () => {
+  const store = createMemoryStore();
+  for (const end of ['', '{"st', '\0\0\0\0', ' ']) {
+    await store.write('metrics.jsonl', `${JSON.stringify(run.steps[0])}\n${end}`);
+    expect(await readMetrics(store)).toEqual([run.steps[0]]);
+  }
 });
 
 test('numbers for people', () => {

@@ -3,16 +3,25 @@ import type { JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { sha256OfText } from './sha256.js';
 
-/** What a checkpoint's JSON file says. A checkpoint exists when this file does and everything in it is true. */
-export interface CheckpointManifest {
-  readonly format: 'lapidary-checkpoint-1';
-  /** Optimizer steps done. */
-  readonly step: number;
-  readonly tensors: { readonly file: string; readonly bytes: number; readonly sha256: string };
-  readonly state: JsonValue;
-}
-
 export const checkpointFolder = 'checkpoints';
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const tensorsPattern = new RegExp(`^${checkpointFolder}/step-\\d{8,}\\.[0-9a-f]{8}\\.safetensors$`);
+/** Its state is JSON since the text is. */
+const manifestSchema = v.object({
+  format: v.literal('lapidary-checkpoint-1'),
+  /** Optimizer steps done. */
+  step: count,
+  tensors: v.object({
+    file: v.pipe(v.string(), v.regex(tensorsPattern, 'is no file of a checkpoint')),
+    bytes: count,
+    sha256: v.string(),
+  }),
+  state: v.custom<JsonValue>((value) => value !== undefined),
+});
+
+/** What a checkpoint's JSON file says. A checkpoint exists when this file does and everything in it is true. */
+export type CheckpointManifest = v.InferOutput<typeof manifestSchema>;
 
 export function manifestName(step: number): string {
   return `${checkpointFolder}/step-${String(step).padStart(8, '0')}.json`;
@@ -29,20 +38,6 @@ export function formatManifest(manifest: CheckpointManifest): string {
   const checkpoint = JSON.parse(JSON.stringify(manifest)) as CheckpointManifest;
   return `${JSON.stringify({ sha256: sha256OfText(JSON.stringify(checkpoint)), checkpoint })}\n`;
 }
-
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const tensorsPattern = new RegExp(`^${checkpointFolder}/step-\\d{8,}\\.[0-9a-f]{8}\\.safetensors$`);
-/** Its state is JSON since the text is. */
-const manifestSchema = v.object({
-  format: v.literal('lapidary-checkpoint-1'),
-  step: count,
-  tensors: v.object({
-    file: v.pipe(v.string(), v.regex(tensorsPattern, 'is no file of a checkpoint')),
-    bytes: count,
-    sha256: v.string(),
-  }),
-  state: v.custom<JsonValue>((value) => value !== undefined),
-});
 
 /** The manifest in a text, or why it is none. */
 export function parseManifest(text: string): CheckpointManifest | { readonly reason: string } {

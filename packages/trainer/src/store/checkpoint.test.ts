@@ -56,6 +56,9 @@ test('saving a step again replaces it; steps of an abandoned future go', async (
   expect((await store.list()).length).toBe(4);
 });
 
+/** As written by somebody who knows how. */
+const withHash = (checkpoint: object) => ({ sha256: sha256OfText(JSON.stringify(checkpoint)), checkpoint });
+
 const damages: Record<string, (store: FileStore, manifest: string, tensors: string) => Promise<void>> = {
   'tensors cut short': async (store, _, tensors) => store.write(tensors, (await store.read(tensors)).slice(0, -1)),
   'one bit of the tensors flipped': async (store, _, tensors) => {
@@ -65,6 +68,14 @@ const damages: Record<string, (store: FileStore, manifest: string, tensors: stri
   },
   'tensors missing': (store, _, tensors) => store.remove(tensors),
   'manifest cut short': async (store, manifest) => store.write(manifest, (await store.read(manifest)).slice(0, 40)),
+  'manifest null': (store, manifest) => store.write(manifest, 'null'),
+  'manifest of another kind': (store, manifest) =>
+    store.write(manifest, JSON.stringify(withHash({ format: 'lapidary-checkpoint-1', step: 2, tensors: null }))),
+  'manifest nested too deep': (store, manifest) =>
+    store.write(
+      manifest,
+      `{"checkpoint":{"format":"lapidary-checkpoint-1","state":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
+    ),
   'manifest empty': (store, manifest) => store.write(manifest, ''),
   'state in the manifest changed': async (store, manifest) =>
     store.write(manifest, new TextDecoder().decode(await store.read(manifest)).replace('"seed":42', '"seed":43')),

@@ -2,6 +2,8 @@
 
 /** The config of the run, and what form its rows had. */
 export const runFile = 'run.json';
+/** Which process is at work in the folder, while one is. */
+export const lockFile = 'run.lock';
 /** A line a step. */
 export const metricsFile = 'metrics.jsonl';
 /** A line a sample. */

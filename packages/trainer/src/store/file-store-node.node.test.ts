@@ -92,3 +92,34 @@ test.each(['EPERM', 'EACCES', 'EROFS'])('%s: a typed error with what it means', 
   await expect(store.write('run.json', '{}')).rejects.toMatchObject({ name: 'StoreAccessError', code });
   await expect(store.remove('run.json')).rejects.toMatchObject({ name: 'StoreAccessError', code });
 });
+
+test('a link to a place that is not there is called that, wherever in the path it is', async () => {
+  const folder = await makeFolder();
+  await fs.symlink(join(folder, 'nowhere'), join(folder, 'link'));
+  for (const [at, name] of [
+    ['link', 'run.json'],
+    ['link/deeper', 'run.json'],
+    ['.', 'link/run.json'],
+  ] as const) {
+    const store = createNodeFileStore(join(folder, at));
+    const error = await store.write(name, 'x').catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(StoreAccessError);
+    expect((error as Error).message).toContain(`${join(folder, 'link')} is a link to a place that is not there`);
+    await expect(store.append(name, 'x')).rejects.toThrow(StoreAccessError);
+  }
+  await expect(createNodeFileStore(join(folder, 'link')).lock!()).rejects.toThrow(
+    /a link to a place that is not there/,
+  );
+  expect(await fs.readdir(folder)).toEqual(['link']);
+});
+
+test.each([
+  ['EROFS', 'the disk is read-only'],
+  ['EACCES', 'there is no permission'],
+  ['EPERM', 'the system does not permit it'],
+])('a folder that refuses (%s): %s', async (code, message) => {
+  const refuse = () => Promise.reject(Object.assign(new Error(`${code}: mkdir`), { code, syscall: 'mkdir' }));
+  const store = createNodeFileStore(await makeFolder(), { fs: { ...fs, mkdir: refuse, open: refuse } as FileSystem });
+  await expect(store.write('run.json', 'x')).rejects.toThrow(message);
+  await expect(store.write('run.json', 'x')).rejects.toThrow(StoreAccessError);
+});

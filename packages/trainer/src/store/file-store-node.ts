@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import * as nodeFs from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { lockFile } from './file-names.js';
+import { lockFolder } from './run-lock-node.js';
 import { DiskFullError, StoreAccessError, StoredFileMissingError } from '../errors/errors.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
 
@@ -21,6 +23,8 @@ const refusals: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
   ELOOP: 'its links lead in a circle',
   EBUSY: 'another program is using it',
+  // The only argument that is not checked before.
+  ERR_INVALID_ARG_VALUE: 'there is a NUL in it',
 };
 
 /**
@@ -67,7 +71,7 @@ class NodeFileStore implements FileStore {
       await syncDirectory(dirname(path), this.#fs);
     } catch (error) {
       if (isOurs) await this.#fs.unlink(temporary).catch(() => undefined);
-      throw translate(error, path, written);
+      throw await translate(error, path, written);
     }
   }
 
@@ -87,14 +91,14 @@ class NodeFileStore implements FileStore {
     } catch (error) {
       // Half a line would make the file unreadable for others.
       if (before !== null) await this.#fs.truncate(path, before).catch(() => undefined);
-      throw translate(error, path, bytes.length);
+      throw await translate(error, path, bytes.length);
     }
   }
 
   async *readChunks(name: string): AsyncGenerator<Uint8Array> {
     const path = this.#pathOf(name);
-    const file = await this.#fs.open(path, 'r').catch((error: unknown) => {
-      throw translate(error, path, 0);
+    const file = await this.#fs.open(path, 'r').catch(async (error: unknown) => {
+      throw await translate(error, path, 0);
     });
     try {
       for (;;) {
@@ -126,20 +130,20 @@ class NodeFileStore implements FileStore {
         await file.close();
       }
     } catch (error) {
-      throw translate(error, path, 0);
+      throw await translate(error, path, 0);
     }
   }
 
   async list(prefix = ''): Promise<readonly StoredFile[]> {
     const entries = await this.#fs
       .readdir(this.location, { recursive: true, withFileTypes: true })
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         if (hasCode(error, 'ENOENT')) return [];
-        throw translate(error, this.location, 0);
+        throw await translate(error, this.location, 0);
       });
     const found: StoredFile[] = [];
     for (const entry of entries) {
-      if (!entry.isFile() || entry.name.endsWith(unfinishedSuffix)) continue;
+      if (!entry.isFile() || entry.name.endsWith(unfinishedSuffix) || entry.name === lockFile) continue;
       const path = join(entry.parentPath ?? entry.path, entry.name);
       const name = relative(this.location, path).split(sep).join('/');
       if (!name.startsWith(prefix)) continue;
@@ -151,9 +155,17 @@ class NodeFileStore implements FileStore {
 
   async remove(name: string): Promise<void> {
     const path = this.#pathOf(name);
-    await this.#fs.unlink(path).catch((error: unknown) => {
-      if (!hasCode(error, 'ENOENT')) throw translate(error, path, 0);
+    await this.#fs.unlink(path).catch(async (error: unknown) => {
+      if (!hasCode(error, 'ENOENT')) throw await translate(error, path, 0);
     });
+  }
+
+  async lock(): Promise<() => Promise<void>> {
+    try {
+      return await lockFolder(this.location);
+    } catch (error) {
+      throw await translate(error, join(this.location, lockFile), 0);
+    }
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -163,7 +175,7 @@ class NodeFileStore implements FileStore {
       await this.#fs.rename(this.#pathOf(from), target);
       await syncDirectory(dirname(target), this.#fs);
     } catch (error) {
-      throw translate(error, hasCode(error, 'ENOENT') ? this.#pathOf(from) : target, 0);
+      throw await translate(error, hasCode(error, 'ENOENT') ? this.#pathOf(from) : target, 0);
     }
   }
 }
@@ -207,12 +219,35 @@ async function syncDirectory(path: string, fs: FileSystem): Promise<void> {
   }
 }
 
-function translate(error: unknown, path: string, bytes: number): unknown {
+/** An error of the system as one that says what is there and what to do. */
+async function translate(error: unknown, path: string, bytes: number): Promise<unknown> {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code !== undefined && fullDiskCodes.has(code)) return new DiskFullError({ path, bytes }, { cause: error });
+  // What is said of a path that leads over a link to nowhere differs from system to system.
+  if (code === 'ENOENT' || code === 'EEXIST' || code === 'ENOTDIR') {
+    const dangling = await findDanglingLink(path);
+    if (dangling !== null) {
+      const reason = `${dangling} is a link to a place that is not there`;
+      return new StoreAccessError({ path, code, reason }, { cause: error });
+    }
+  }
   if (code === 'ENOENT') return new StoredFileMissingError({ path }, { cause: error });
   const reason = code === undefined ? undefined : refusals[code];
-  return reason === undefined ? error : new StoreAccessError({ path, code: code!, reason }, { cause: error });
+  return reason === undefined
+    ? error
+    : new StoreAccessError({ path: path.replaceAll('\0', '\\0'), code: code!, reason }, { cause: error });
+}
+
+/** The first part of a path that is a link to nowhere; null where there is none. */
+async function findDanglingLink(path: string): Promise<string | null> {
+  for (let part = path, last = ''; part !== last; last = part, part = dirname(part)) {
+    const isLink = await nodeFs.lstat(part).then(
+      (found) => found.isSymbolicLink(),
+      () => false,
+    );
+    if (isLink && (await nodeFs.stat(part).catch(() => null)) === null) return part;
+  }
+  return null;
 }
 
 function hasCode(error: unknown, code: string): boolean {

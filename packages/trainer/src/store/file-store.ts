@@ -40,6 +40,8 @@ export interface FileStore {
   remove(name: string): Promise<void>;
   /** Moves a file over `to`, replacing what is there. */
   rename(from: string, to: string): Promise<void>;
+  /** Takes the store for one run, until what is returned is called; left out by stores that nobody else can see. @throws RunInUseError */
+  lock?(): Promise<() => Promise<void>>;
 }
 
 /** Unfinished files end like this; `list` does not show them. */

@@ -31,26 +31,41 @@ export interface LoadedCheckpoint {
   readonly rejected: readonly RejectedCheckpoint[];
 }
 
+/** Which checkpoint is wanted, and what makes it one. */
+export interface LoadCheckpointOptions {
+  /** Of this step, or before it. Default: the newest. */
+  readonly atMost?: number | undefined;
+  /** Why a checkpoint whose files are whole cannot be used all the same; null where it can. Default: each can. */
+  readonly reject?: (found: Pick<LoadedCheckpoint, 'step' | 'tensors' | 'state'>) => Promise<string | null>;
+}
+
 /**
  * The newest checkpoint whose files have the hashes they should; null where there is none at all.
- * @throws CheckpointCorruptError when there are checkpoints but none is whole: starting again in silence would lose them.
+ * @throws CheckpointCorruptError when there are checkpoints but none can be used: starting again in silence would lose them.
  */
-export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedCheckpoint | null> {
+export async function loadLatestCheckpoint(
+  store: FileStore,
+  { atMost = Number.POSITIVE_INFINITY, reject }: LoadCheckpointOptions = {},
+): Promise<LoadedCheckpoint | null> {
   const rejected: RejectedCheckpoint[] = [];
   for (const step of await listCheckpoints(store)) {
+    if (step > atMost) continue;
     const file = manifestName(step);
     const manifest = parseManifest(await readText(store, file));
-    const problem = 'reason' in manifest ? { file, reason: manifest.reason } : await findDamage(store, manifest);
-    if (problem) rejected.push(problem);
-    else if (!('reason' in manifest)) {
-      return {
-        step: manifest.step,
-        manifest: file,
-        tensors: await openTensors(store, manifest.tensors),
-        state: manifest.state,
-        rejected,
-      };
+    if ('reason' in manifest) {
+      rejected.push({ file, reason: manifest.reason });
+      continue;
     }
+    const damage = await findDamage(store, manifest);
+    if (damage !== null) {
+      rejected.push(damage);
+      continue;
+    }
+    const tensors = await openTensors(store, manifest.tensors);
+    const { state } = manifest;
+    const reason = (await reject?.({ step: manifest.step, tensors, state })) ?? null;
+    if (reason === null) return { step: manifest.step, manifest: file, tensors, state, rejected };
+    rejected.push({ file, reason });
   }
   if (rejected.length > 0) throw new CheckpointCorruptError({ location: store.location, rejected });
   return null;
@@ -62,8 +77,10 @@ export async function loadLatestCheckpoint(store: FileStore): Promise<LoadedChec
  */
 export async function readCheckpointState(
   store: FileStore,
+  { atMost = Number.POSITIVE_INFINITY }: Pick<LoadCheckpointOptions, 'atMost'> = {},
 ): Promise<Pick<LoadedCheckpoint, 'step' | 'state' | 'manifest'> | null> {
   for (const step of await listCheckpoints(store)) {
+    if (step > atMost) continue;
     const file = manifestName(step);
     const manifest = parseManifest(await readText(store, file));
     if (!('reason' in manifest)) return { step: manifest.step, state: manifest.state, manifest: file };

@@ -1,4 +1,4 @@
-import { DiskFullError, StoredFileMissingError } from '../errors/errors.js';
+import { DiskFullError, RunInUseError, StoredFileMissingError } from '../errors/errors.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
 
 const chunkBytes = 1 << 20;
@@ -7,9 +7,10 @@ const chunkBytes = 1 << 20;
  * A folder of the browser's private file system (OPFS), or of one the user picked. `createWritable` writes beside the
  * file and takes its place when it is closed, which is what makes `write` atomic.
  */
-export function createDirectoryHandleStore(root: FileSystemDirectoryHandle): FileStore {
-  const location = `opfs:/${root.name}`;
-
+export function createDirectoryHandleStore(
+  root: FileSystemDirectoryHandle,
+  location = `opfs:/${root.name}`,
+): FileStore {
   async function directoryOf(
     name: string,
     create: boolean,
@@ -114,7 +115,20 @@ export async function openOpfsStore(folder: string): Promise<FileStore> {
   let directory = await navigator.storage.getDirectory();
   for (const part of checkStoreName(folder).split('/'))
     directory = await directory.getDirectoryHandle(part, { create: true });
-  return createDirectoryHandleStore(directory);
+  const store = createDirectoryHandleStore(directory, `opfs:/${folder}`);
+  return { ...store, lock: () => lockByName(store.location) };
+}
+
+/** For as long as the page, or worker, lives at most. */
+function lockByName(location: string): Promise<() => Promise<void>> {
+  return new Promise((resolve, reject) => {
+    navigator.locks
+      .request(`lapidary ${location}`, { ifAvailable: true }, (lock) => {
+        if (lock === null) throw new RunInUseError({ location });
+        return new Promise<void>((release) => resolve(async () => release()));
+      })
+      .catch(reject);
+  });
 }
 
 async function* walk(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ResumeMismatchError, RunFolderExistsError } from '../errors/errors.js';
+import { ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
 import { readText } from './file-store.js';
 import { createMemoryStore } from './memory-store.js';
 import { prepareRunFolder, recordRows } from './run-folder.js';
@@ -86,4 +86,52 @@ test('what the rows were is noted beside the config, which stays as it is', asyn
   for (const name of ['completion', 'messages', 'text'] as const)
     expect(await noted(name, name)).toEqual({ format: 'lapidary-run-1', config, rows: name });
   expect(await noted('completion', 'messages')).toMatchObject({ rows: 'mixed' });
+});
+
+const tooDeep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+
+test.each([
+  ['', /no JSON: cut short/],
+  ['{"format":"lapidary-run-1","conf', /no JSON: cut short/],
+  ['null', /the file: /],
+  ['[]', /format: /],
+  ['{"format":"lapidary-run-2","config":{}}', /format: /],
+  ['{"format":"lapidary-run-1"}', /config: /],
+  ['{"format":"lapidary-run-1","config":3}', /config: /],
+  ['{"format":"lapidary-run-1","config":{},"rows":3}', /rows: /],
+  [`{"format":"lapidary-run-1","config":{"lora":${tooDeep}}}`, /no JSON/],
+  [tooDeep, /no JSON/],
+])('a run.json that says nothing of a run is refused (case %#)', async (text, message) => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
+  await store.write('run.json', text);
+  const refused = prepareRunFolder(store, { ...neither, resume: true });
+  await expect(refused).rejects.toThrow(RunFileError);
+  await expect(refused).rejects.toThrow(message);
+  expect(await readText(store, 'run.json')).toBe(text);
+});
+
+test('a step to go back to must be there; going back, the rate may be another, and nothing else', async () => {
+  const store = createMemoryStore();
+  const rates = { ...config, optimizer: { type: 'adamw', learningRate: 1, clipGradNorm: 1 } };
+  await prepareRunFolder(store, { ...neither, config: rates });
+  for (const step of [3, 6]) await saveCheckpoint(store, step, { tensors: new Map(), state: null });
+  const back = (resumeFrom: number | null, changed: object) =>
+    prepareRunFolder(store, { config: { ...rates, ...changed }, resume: true, resumeFrom, overwrite: false });
+  await expect(back(4, {})).rejects.toThrow(/resumeFrom: found 4; allowed: .* steps 3, 6/);
+  const lower = { optimizer: { ...rates.optimizer, learningRate: 0.1 } };
+  await expect(back(null, lower)).rejects.toThrow(ResumeMismatchError);
+  expect((await back(3, lower)).notices).toEqual(['optimizer.learningRate was 1 and is now 0.1.']);
+  await expect(back(3, { ...lower, seed: 1 })).rejects.toThrow(/seed: saved 42, now 1/);
+  await expect(back(3, { optimizer: { ...lower.optimizer, type: 'lion' } })).rejects.toThrow(/optimizer\.type/);
+});
+
+test('addresses of runs of earlier versions are compared without their secrets', async () => {
+  const store = createMemoryStore();
+  await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
+  const source = (query: string) => ({ ...config, weightLoader: `https://a.com/m.gguf?${query}` });
+  await store.write('run.json', JSON.stringify({ format: 'lapidary-run-1', config: source('sig=SECRET') }));
+  const now = { config: source('…'), resume: true, overwrite: false };
+  expect(await prepareRunFolder(store, now)).toMatchObject({ resumes: true, notices: [] });
 });

@@ -1,8 +1,8 @@
 import { parseJson } from '@lapidary/gemma';
-import type { JsonValue } from '@lapidary/weights';
+import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
-import { diffConfigs, type ConfigEcho } from '../config/config-echo.js';
-import { ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
+import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
+import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
 import { rowFormats } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
@@ -17,6 +17,8 @@ const runSchema = v.looseObject({
   format: v.literal('lapidary-run-1'),
   config: v.record(v.string(), jsonSchema),
   rows: v.optional(v.picklist(rowsForms)),
+  /** What an adapter of the run names as its base, where that was given. */
+  baseModel: v.optional(v.string()),
 });
 
 /** What `run.json` says. */
@@ -33,7 +35,8 @@ export async function readRunFile(store: FileStore): Promise<RunFile | null> {
 export function parseRunFile(text: string, location: string): RunFile {
   let json: unknown;
   try {
-    json = parseJson(text);
+    // Runs of earlier versions wrote URLs as they were given.
+    json = parseJson(withoutSecrets(text));
   } catch (cause) {
     throw new RunFileError({ location, reason: 'is no JSON: cut short?' }, { cause });
   }
@@ -66,11 +69,24 @@ export interface RunFolder {
  * Makes the output folder ready, by openpi's rules: empty, absent, or of a run that did no step is a new run; `overwrite` removes what an earlier run wrote
  * (other files stay); `resume` goes on from the checkpoints there, or starts fresh, with a notice, where there are none.
  * @throws RunFolderExistsError when something is there and neither is set.
- * @throws ResumeMismatchError when the saved run had settings that change what is computed.
+ * @throws ResumeMismatchError when the saved run had settings that change what is computed; a run that goes back to the checkpoint of step
+ * `resumeFrom` may have another learning rate. ConfigError where there is no checkpoint of that step.
  */
 export async function prepareRunFolder(
   store: FileStore,
-  { config, resume, overwrite }: { config: ConfigEcho; resume: boolean; overwrite: boolean },
+  {
+    config,
+    resume,
+    resumeFrom = null,
+    overwrite,
+    baseModel,
+  }: {
+    config: ConfigEcho;
+    resume: boolean;
+    resumeFrom?: number | null;
+    overwrite: boolean;
+    baseModel?: string | undefined;
+  },
 ): Promise<RunFolder> {
   const files = await store.list();
   const entries = files.map(({ name }) => name);
@@ -85,15 +101,26 @@ export async function prepareRunFolder(
     for (const name of entries)
       if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);
   } else if (resume) {
-    resumes = (await listCheckpoints(store)).length > 0;
+    const steps = await listCheckpoints(store);
+    if (resumeFrom !== null && !steps.includes(resumeFrom)) throw noSuchStep(resumeFrom, steps, store.location);
+    resumes = steps.length > 0;
     if (!resumes)
       notices.push(
         `Nothing to resume: there is no checkpoint in ${store.location}. Starting anew, from the base model.`,
       );
-    else notices.push(...(await compareWithSaved(store, config, entries)));
+    else notices.push(...(await compareWithSaved(store, config, entries, resumeFrom !== null)));
   }
-  await store.write(runFile, `${JSON.stringify({ format: 'lapidary-run-1', config }, null, 2)}\n`);
+  await store.write(
+    runFile,
+    `${JSON.stringify({ format: 'lapidary-run-1', config, baseModel: baseModel && withoutSecrets(baseModel) }, null, 2)}\n`,
+  );
   return { resumes, notices };
+}
+
+function noSuchStep(found: number, steps: readonly number[], location: string): ConfigError {
+  const there = steps.length === 0 ? 'there is none' : `there are those of steps ${[...steps].reverse().join(', ')}`;
+  const allowed = `the step of a checkpoint in ${location}; ${there}`;
+  return new ConfigError({ problems: [{ path: 'resumeFrom', found: String(found), allowed }] });
 }
 
 /** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
@@ -112,6 +139,7 @@ async function compareWithSaved(
   store: FileStore,
   config: ConfigEcho,
   entries: readonly string[],
+  mayChangeRate: boolean,
 ): Promise<readonly string[]> {
   if (!entries.includes(runFile))
     return [
@@ -119,10 +147,10 @@ async function compareWithSaved(
     ];
   const saved = parseRunFile(await readText(store, runFile), store.location);
   const changes = diffConfigs(saved.config, config);
-  const grave = changes.filter(({ matters }) => matters);
+  const grave = changes.filter((change) => change.matters && !(mayChangeRate && isOfRate(change)));
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });
   return changes
-    .filter(({ path }) => !['resume', 'overwrite', 'outDir'].includes(path))
+    .filter(({ path }) => !['resume', 'resumeFrom', 'overwrite', 'outDir'].includes(path))
     .map(
       ({ path, saved: before, now }) =>
         `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`,

@@ -63,7 +63,7 @@ export async function saveCheckpoint(
     await store.remove(file).catch(() => undefined);
     throw error;
   }
-  await prune(store, step, keep);
+  await pruneCheckpoints(store, step, keep);
   return manifest;
 }
 
@@ -73,16 +73,33 @@ export async function listCheckpoints(store: FileStore): Promise<readonly number
   return steps.filter((step) => step !== null).sort((a, b) => b - a);
 }
 
-/** Manifests go first: tensors without one are rubbish, a manifest without tensors would be a broken checkpoint. */
-async function prune(store: FileStore, saved: number, { newest, period = null }: KeepRule): Promise<void> {
+/** Removes a checkpoint that cannot be gone on from; no error if there is none of this step. */
+export async function removeCheckpoint(store: FileStore, step: number): Promise<void> {
+  await store.remove(manifestName(step));
+  await removeUnused(store, await listCheckpoints(store));
+}
+
+/**
+ * Removes the checkpoints that `keep` does not ask for, and those of steps after `saved`.
+ * Manifests go first: tensors without one are rubbish, a manifest without tensors would be a broken checkpoint.
+ */
+export async function pruneCheckpoints(
+  store: FileStore,
+  saved: number,
+  { newest, period = null }: KeepRule,
+): Promise<void> {
   const steps = await listCheckpoints(store);
   // Steps above the saved one belong to a run that was resumed from before them.
   const kept = steps.filter((step) => step <= saved).slice(0, Math.max(1, newest));
   const stays = (step: number) => kept.includes(step) || (period !== null && step <= saved && step % period === 0);
   for (const step of steps) if (!stays(step)) await store.remove(manifestName(step));
+  await removeUnused(store, steps.filter(stays));
+}
 
+/** Removes tensors that belong to none of these checkpoints. */
+async function removeUnused(store: FileStore, steps: readonly number[]): Promise<void> {
   const used = new Set<string>();
-  for (const step of steps.filter(stays)) {
+  for (const step of steps) {
     const manifest = parseManifest(await readText(store, manifestName(step)));
     // What a damaged manifest refers to is unknown: leave everything for a person to look at.
     if ('reason' in manifest) return;

@@ -50,7 +50,11 @@ export async function openModelSource(from: ModelLocation, options: ModelSourceO
       [page[1], page[3]].filter(Boolean).join('/'),
       withNoticesOnce({ ...options, ...(page[2] && { revision: page[2] }) }),
     );
-  if (/^https?:\/\//.test(from)) return urlModel(from, withNoticesOnce(options));
+  if (/^https?:\/\//.test(from)) {
+    if (!URL.canParse(from))
+      throw new WeightSourceError(from, 'is no address: there is no host in it, or none that can be.');
+    return urlModel(from, withNoticesOnce(options));
+  }
   const local = await platform.openLocal(from);
   if (local !== undefined) return local;
   if (isHubId(from)) return hubModel(from, withNoticesOnce(options));

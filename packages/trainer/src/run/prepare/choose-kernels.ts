@@ -45,6 +45,10 @@ export async function chooseKernels<P>(
   const device = deviceKey(byRule);
   const choicesWith = (profile: DeviceProfile) => choicesOf(profile, products);
   let profile = byRule;
+  if (before !== undefined && before.device !== device)
+    await logger?.onNotice?.(
+      `This run was on another device before (${before.device}); it goes on here (${device}), but its losses may differ in their last digits.`,
+    );
   let tuning: KernelTuning | null = null;
   if (before?.device === device) {
     profile = deriveProfile(byRule, { kernelChoices: Object.entries(before.choices) });

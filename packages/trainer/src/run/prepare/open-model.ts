@@ -11,27 +11,55 @@ import {
 } from '@lapidary/gemma';
 import type { OpenedWeights, WeightLoader } from '@lapidary/weights';
 import { ConfigError } from '../../errors/errors.js';
+import { fingerprintAll } from '../fingerprint.js';
 
 /** A checkpoint that is open, with its tokenizer. */
 export interface OpenModel {
   readonly weights: OpenedWeights;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
+  /** Fingerprint of the files that the tokenizer was read from; null where it was at hand. */
+  readonly tokenizerFiles: string | null;
 }
 
 /** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found, TokenizerError for one that cannot be used; what the loader throws */
 export async function openModel(loader: WeightLoader): Promise<OpenModel> {
   const weights = await loader.open();
+  const files = recorded(weights);
   try {
-    const tokenizer = loader.tokenizer ?? (await openTokenizer(weights));
-    return { weights, model: weights.model, tokenizer };
+    const { tokenizer = await openTokenizer(files) } = loader;
+    const tokenizerFiles = loader.tokenizer === undefined ? fingerprintAll(files.read) : null;
+    return { weights, model: weights.model, tokenizer, tokenizerFiles };
   } catch (error) {
     await weights.close();
     throw error;
   }
 }
 
-async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
+/** What a tokenizer is read from. */
+type TokenizerSource = Pick<OpenedWeights, 'format' | 'metadata' | 'model' | 'readText' | 'readBytes'>;
+
+/** Notes what is read. */
+function recorded(weights: OpenedWeights): TokenizerSource & { readonly read: unknown[] } {
+  const { format, metadata, model } = weights;
+  const read: unknown[] =
+    format === 'gguf' ? Object.entries(metadata).filter(([key]) => key.startsWith('tokenizer.')) : [];
+  const note = async <T>(name: string, content: Promise<T | undefined>): Promise<T | undefined> => {
+    const found = await content;
+    if (found !== undefined) read.push([name, found]);
+    return found;
+  };
+  return {
+    format,
+    metadata,
+    model,
+    read,
+    readText: (name) => note(name, weights.readText(name)),
+    readBytes: (name) => note(name, weights.readBytes(name)),
+  };
+}
+
+async function openTokenizer(weights: TokenizerSource): Promise<Tokenizer> {
   const config = (await readJson(weights, 'tokenizer_config.json')) ?? {};
   const tokenizer = await tokenizerOf(weights, config);
   // As transformers: a file of its own wins over what is in the configuration.
@@ -40,7 +68,7 @@ async function openTokenizer(weights: OpenedWeights): Promise<Tokenizer> {
   return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
 }
 
-async function tokenizerOf(weights: OpenedWeights, config: object): Promise<Tokenizer> {
+async function tokenizerOf(weights: TokenizerSource, config: object): Promise<Tokenizer> {
   const json = await readJson(weights, 'tokenizer.json');
   if (json !== undefined) return tokenizerFromJson(json, config);
   if (weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
@@ -54,7 +82,10 @@ async function tokenizerOf(weights: OpenedWeights, config: object): Promise<Toke
 }
 
 /** A JSON object beside the weights; undefined where there is none. @throws TokenizerError naming the file */
-async function readJson(weights: OpenedWeights, name: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+async function readJson(
+  weights: TokenizerSource,
+  name: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
   const text = await weights.readText(name);
   if (text === undefined) return undefined;
   let json: unknown;

@@ -49,7 +49,8 @@ export function programsOf({ training, evals }: Pick<TrainPlan, 'training' | 'ev
 
 export interface RunShapes {
   readonly train: readonly BatchShape[];
-  readonly held: readonly BatchShape[];
+  /** Of rows whose losses are measured without learning. */
+  readonly measured: readonly BatchShape[];
   /** Whether a step has several micro-batches. */
   readonly accumulate: boolean;
 }
@@ -58,7 +59,7 @@ export interface RunShapes {
 export function planTraining(
   profile: DeviceProfile,
   model: ModelPlan,
-  { train, held, accumulate }: RunShapes,
+  { train, measured, accumulate }: RunShapes,
 ): TrainPlan {
   const { step } = model;
   const each = <P>(shapes: readonly BatchShape[], plan: (shape: BatchShape) => P) =>
@@ -70,7 +71,7 @@ export function planTraining(
         update: planUpdate(profile, step),
       }
     : { kind: 'whole', steps: each(train, (shape) => planStep(profile, step, shape)) };
-  const evals = each(held, (shape) => planEval(profile, step, shape));
+  const evals = each(measured, (shape) => planEval(profile, step, shape));
   const plans = programsOf({ training, evals });
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
   const category = (name: string) =>

@@ -9,7 +9,9 @@ import type { RunLogger } from '../../metrics/logger.js';
 import { checkContext } from './check-context.js';
 import { checkFit } from './check-fit.js';
 import { chooseKernels, type ChooseKernelsOptions, type UsedKernels } from './choose-kernels.js';
+import { patchesOf, shorterMaxLength, smallerBatch } from './fit-settings.js';
 import { openData } from './open-data.js';
+import { measuredRows } from './measured-rows.js';
 import { openModel, type OpenModel } from './open-model.js';
 import { planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
 import { programsOf } from './plan-programs.js';
@@ -58,7 +60,7 @@ export interface PrepareRunOptions {
  * RunTooLargeError beyond `memoryBudget`, and unless `refuse` is false where the device or the machine cannot hold it.
  */
 export async function prepareRun(
-  config: ResolvedTrainConfig,
+  given: ResolvedTrainConfig,
   gpu: Gpu | null,
   options: PrepareRunOptions = {},
 ): Promise<PreparedRun> {
@@ -69,12 +71,9 @@ export async function prepareRun(
     for (const { message } of disabled) await logger?.onNotice?.(message);
   }
   await logger?.onPhase?.({ name: 'Opening model and data' });
-  const open = await openModel(config.weightLoader);
+  const open = await openModel(given.weightLoader);
   try {
-    const objective = objectiveOf(config.objective);
-    const task = bindTask(config, open.model, open.weights.format);
-    const data = await openData(config, objective, task, open);
-    for (const notice of [...open.weights.notices, ...data.notices]) await logger?.onNotice?.(notice);
+    const { run: config, task, data } = await openRows(given, open, logger);
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
@@ -92,6 +91,38 @@ export async function prepareRun(
   }
 }
 
+/** The rows of a run, and its settings with what these and the model's context bound. */
+async function openRows(
+  given: ResolvedTrainConfig,
+  open: OpenModel,
+  logger: PrepareRunOptions['logger'],
+): Promise<{ run: ResolvedTrainConfig; task: Task; data: RunData }> {
+  const objective = objectiveOf(given.objective);
+  const read = async (run: ResolvedTrainConfig) => {
+    const task = bindTask(run, open.model, open.weights.format);
+    return { run, task, data: await openData(run, objective, task, open) };
+  };
+  let found = await read(given);
+  const notices: string[] = [];
+  const patches = patchesOf(found.data);
+  const maxLength = shorterMaxLength(given, open.model, patches);
+  if (maxLength !== null) {
+    found = await read({ ...given, maxLength });
+    const beside = patches === 0 ? '' : ` beside ${patches} places of pictures`;
+    notices.push(`Rows may have ${maxLength} tokens: the model's context has no room for more${beside}.`);
+  }
+  const batchSize = smallerBatch(given, found.data);
+  if (batchSize !== null) {
+    const run = { ...found.run, batchSize };
+    found = { ...found, run, task: bindTask(run, open.model, open.weights.format) };
+    notices.push(
+      `There are only ${batchSize} rows to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
+    );
+  }
+  for (const notice of [...open.weights.notices, ...found.data.notices, ...notices]) await logger?.onNotice?.(notice);
+  return found;
+}
+
 /**
  * What a run on a model would take, from its configuration alone: nothing is read or downloaded. Rows are taken to be as long as
  * `maxLength` allows, all of it learned, with one picture each where the model sees pictures. Weights are of `dtype`, bf16 as published.
@@ -99,10 +130,12 @@ export async function prepareRun(
  */
 export function planRelease(
   modelConfig: ModelConfig,
-  config: ResolvedTrainConfig,
+  given: ResolvedTrainConfig,
   { profile = baselineProfile, dtype = 'bf16' }: { readonly profile?: DeviceProfile; readonly dtype?: DType } = {},
 ): PlannedRun {
   const released = modelOf(modelConfig);
+  const maxLength = shorterMaxLength(given, released, released.vision?.tokensPerImage ?? 0) ?? given.maxLength;
+  const config = { ...given, maxLength };
   const entries: StoredTypes = new Map(released.params.map(({ path }) => [path, { dtype }]));
   const task = bindTask(config, released, 'safetensors');
   const model = planModel(released, entries, config, task);
@@ -114,7 +147,8 @@ export function planRelease(
   return { config, model, plan, budgetNotices: describeBudget(plan, config) };
 }
 
-function bindTask(config: ResolvedTrainConfig, model: Model, weightFormat: WeightFormat): Task {
+/** The objective of a config for a model. */
+export function bindTask(config: ResolvedTrainConfig, model: Model, weightFormat: WeightFormat): Task {
   return objectiveOf(config.objective).bind(model, { settings: config.objective, limits: config, weightFormat });
 }
 
@@ -126,12 +160,10 @@ function planner(
   data: RunData,
   open?: OpenModel,
 ): (profile: DeviceProfile) => RunPlan {
-  let patches = 0;
-  for (const part of [data.train, data.held]) for (const example of part) patches = Math.max(patches, example.patches);
-  checkContext(config, model.step.model, patches);
+  checkContext(config, model.step.model, patchesOf(data));
   const shapes = {
     train: task.shapes(data.train),
-    held: data.held.length > 0 ? task.shapes(data.held) : [],
+    measured: task.shapes(measuredRows(data, config)),
     accumulate: config.gradientAccumulation > 1,
   };
   const { params, evaluated = params, options } = model.step;

@@ -1,5 +1,6 @@
 import { epochOrder } from '../../data/order.js';
 import type { Batch, BatchShape } from '../../objectives/objective.js';
+import { measuredRows } from '../prepare/measured-rows.js';
 import type { PreparedRun } from '../prepare/prepare-run.js';
 
 type Prepared = Pick<PreparedRun, 'config' | 'data' | 'task' | 'schedule'>;
@@ -22,12 +23,13 @@ export async function batchesOfStep(
   return batches;
 }
 
-/** The held-out rows, a batch at a time. */
-export async function* heldBatches({ config, data: { held }, task }: Prepared): AsyncGenerator<Batch> {
+/** The rows that losses are measured on, a batch at a time. */
+export async function* measuredBatches({ config, data, task }: Prepared): AsyncGenerator<Batch> {
   const { batchSize } = config;
-  const shapes = task.shapes(held);
+  const rows = measuredRows(data, config);
+  const shapes = task.shapes(rows);
   // Similar lengths together: less padding.
-  const sorted = [...held].sort((a, b) => a.length - b.length);
+  const sorted = [...rows].sort((a, b) => a.length - b.length);
   for (let at = 0; at < sorted.length; at += batchSize)
     yield await task.collate(sorted.slice(at, at + batchSize), shapes);
 }

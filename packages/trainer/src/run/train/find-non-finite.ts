@@ -1,5 +1,5 @@
 import type { Variable } from '@lapidary/tensor';
-import { dequantise } from '@lapidary/weights';
+import { holdsNonFinite } from '@lapidary/weights';
 import { readPieces } from '../read-pieces.js';
 
 /**
@@ -8,20 +8,15 @@ import { readPieces } from '../read-pieces.js';
  */
 export async function findNonFinite(variables: Iterable<readonly [string, Variable]>): Promise<string | null> {
   try {
-    for (const [path, variable] of variables) if (await holdsNonFinite(variable)) return path;
+    for (const [path, variable] of variables) if (await isNonFinite(variable)) return path;
   } catch {
     // The device that made the error may be gone; the error itself is what matters.
   }
   return null;
 }
 
-async function holdsNonFinite(variable: Variable): Promise<boolean> {
-  const { dtype } = variable.type;
-  if (dtype === 'i32' || dtype === 'u32' || !variable.isAllocated) return false;
-  for await (const bytes of readPieces(variable)) {
-    const values =
-      dtype === 'f32' ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) : dequantise(dtype, bytes);
-    if (!values.every(Number.isFinite)) return true;
-  }
+async function isNonFinite(variable: Variable): Promise<boolean> {
+  if (!variable.isAllocated) return false;
+  for await (const bytes of readPieces(variable)) if (holdsNonFinite(variable.type.dtype, bytes)) return true;
   return false;
 }

@@ -1,4 +1,4 @@
-import { createRandom, initialLora, initialParam } from '@lapidary/gemma';
+import { createRandom, initialLora, initialParam, type LoraSpec } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
@@ -8,7 +8,8 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { createDeviceSink } from '../device-sink.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
-import { fingerprintWeights, fnv1a } from './fingerprint.js';
+import { fingerprintWeights } from '../fingerprint.js';
+import { finiteSink } from '../finite-sink.js';
 
 export interface LoadModelOptions {
   /** Loading ends with the error of one that fails. */
@@ -32,7 +33,11 @@ export async function loadModel(
   // A device without the memory says so here, before a byte of weights is fetched.
   await gpu.idle();
   const sink = fingerprintWeights({
-    ...createDeviceSink(gpu, plan.variables),
+    ...finiteSink(
+      weights.entries,
+      (path) => plan.variables.get(path)!.type.dtype,
+      createDeviceSink(gpu, plan.variables),
+    ),
     initialise: (path, { shape, dtype }, firstRow) => {
       const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
       const values = initialParam(plan.base.get(path)!.spec, rows, createRandom(seedOf(seed, path)));
@@ -55,11 +60,15 @@ export async function loadModel(
   const report = await loading.catch((error: unknown) => {
     throw stop.signal.aborted ? stop.signal.reason : error;
   });
-  for (const [path, spec] of plan.lora)
-    plan.variables.get(path)!.write(initialLora(spec, createRandom(seedOf(seed, path))));
+  for (const [path, spec] of plan.lora) plan.variables.get(path)!.write(firstLora(path, spec, seed));
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
   return { ...report, fingerprint: sink.fingerprint() };
+}
+
+/** What an adapter's tensor begins as in a run of this seed. */
+export function firstLora(path: string, spec: LoraSpec, seed: number): Float32Array {
+  return initialLora(spec, createRandom(seedOf(seed, path)));
 }
 
 function copyVariable(gpu: Gpu, from: Variable, to: Variable): void {
@@ -74,4 +83,11 @@ function seedOf(seed: number, path: string): number {
     [...path].map((character) => character.charCodeAt(0)),
     0x811c9dc5 ^ seed,
   );
+}
+
+/** http://www.isthe.com/chongo/tech/comp/fnv/ */
+function fnv1a(bytes: Iterable<number>, start: number): number {
+  let hash = start;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
 }

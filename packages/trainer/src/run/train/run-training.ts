@@ -2,7 +2,7 @@ import { openGpu, type Gpu } from '@lapidary/gpu';
 import type { LoadReport } from '@lapidary/weights';
 import { openRunStore } from '#run-files';
 import { echoConfig } from '../../config/config-echo.js';
-import type { RunTraining } from '../../config/run-types.js';
+import type { RunTraining, TrainingOptions } from '../../config/run-types.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { TrainingInterruptedError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
@@ -10,13 +10,16 @@ import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
+import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder, recordRows } from '../../store/run-folder.js';
+import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import { exportRun } from '../export/export-run.js';
 import { countParameters, destroyModel } from '../prepare/plan-model.js';
 import { prepareRun } from '../prepare/prepare-run.js';
 import { untilAborted } from '../until-aborted.js';
 import { loadModel } from './load-model.js';
+import { compareIdentity, identityOf, type Identity } from '../identity.js';
 import { adapterOf, nameOfModel, takeSamples, type Session } from './session.js';
 import { Trainer } from './trainer.js';
 import { TrainingLoop, type LoopResult } from './training-loop.js';
@@ -28,12 +31,29 @@ import { TrainingLoop, type LoopResult } from './training-loop.js';
 export const runTraining: RunTraining = async (config, options = {}) => {
   const began = performance.now();
   const startedAt = new Date().toISOString();
-  const { signal } = options;
+  if (options.signal?.aborted) throw new TrainingInterruptedError({ step: 0, checkpoint: null });
   const store = options.store ?? (await openRunStore(config.outDir));
+  const unlock = await store.lock?.();
+  try {
+    return await runInFolder(config, options, store, { began, startedAt });
+  } finally {
+    await unlock?.();
+  }
+};
+
+async function runInFolder(
+  config: ResolvedTrainConfig,
+  options: TrainingOptions,
+  store: FileStore,
+  times: Pick<Session, 'began' | 'startedAt'>,
+): Promise<TrainingSummary> {
+  const { signal } = options;
   const { resumes, notices } = await prepareRunFolder(store, {
     config: echoConfig(config),
     resume: config.resume,
+    resumeFrom: config.resumeFrom,
     overwrite: config.overwrite,
+    baseModel: config.weightLoader.baseModel,
   });
   const logger = combineLoggers(
     await createReportLogger(store),
@@ -45,8 +65,8 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   let begun: RunState | null = null;
   try {
     gpu = options.gpu ?? (await openGpu());
-    begun = resumes ? await readRunState(store) : null;
-    const about = { store, resumes, logger, began, startedAt, ...(signal && { signal }) };
+    begun = resumes ? await readRunState(store, config.resumeFrom ?? undefined) : null;
+    const about = { store, resumes, logger, ...times, ...(signal && { signal }) };
     const summary = await train(gpu, config, about, begun);
     await logger.onEnd(summary);
     return summary;
@@ -61,7 +81,7 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   } finally {
     if (options.gpu === undefined) gpu?.destroy();
   }
-};
+}
 
 async function train(
   gpu: Gpu,
@@ -72,11 +92,14 @@ async function train(
   const { store, logger, signal } = about;
   const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
   try {
+    const identity = identityOf(prepared);
+    if (begun !== null)
+      for (const notice of compareIdentity(begun.identity, identity, store.location)) await logger.onNotice(notice);
     await recordRows(store, prepared.data.train);
     const foreignBytes = gpu.counters.bytes;
     gpu.counters.peakBytes = foreignBytes;
     try {
-      return await trainPrepared({ ...about, gpu, prepared, foreignBytes });
+      return await trainPrepared({ ...about, gpu, prepared, foreignBytes }, identity, begun);
     } finally {
       destroyModel(prepared.model);
     }
@@ -85,7 +108,11 @@ async function train(
   }
 }
 
-async function trainPrepared(session: Session): Promise<TrainingSummary> {
+async function trainPrepared(
+  session: Session,
+  about: Omit<Identity, 'weights'>,
+  begun: RunState | null,
+): Promise<TrainingSummary> {
   const { gpu, prepared, store, resumes, logger, signal } = session;
   const { config, open, model, plan } = prepared;
   const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
@@ -98,8 +125,12 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   });
   await tellFresh(report, logger);
   // Those of this device, where it is another than before.
-  const found = resumes ? await restoreRun(gpu, store, model.step.trained, report.fingerprint, logger.onNotice) : null;
-  const restored = found && { ...found, kernels: prepared.used };
+  const identity: Identity = { ...about, weights: report.fingerprint };
+  if (begun?.identity) compareIdentity(begun.identity, { weights: identity.weights }, store.location);
+  const restore = { atMost: config.resumeFrom ?? undefined, onNotice: logger.onNotice };
+  const found = resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
+  if (found !== null) await dropLater(session, found.step);
+  const restored = found && { ...found, identity, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {
     await untilAborted(compilingSamples, signal);
@@ -108,11 +139,20 @@ async function trainPrepared(session: Session): Promise<TrainingSummary> {
   signal?.throwIfAborted();
   await logger.onPhase({ name: 'Compiling' });
   await untilAborted(compiling, signal);
-  const fresh = { step: 0, tokens: 0, weights: report.fingerprint, kernels: prepared.used };
+  const fresh = { step: 0, tokens: 0, identity, kernels: prepared.used };
   const result = await takeSteps(session, restored, fresh);
   await takeSamples(session, prepared.schedule.totalSteps);
   const exported = await exportRun(store, open, model, { run: config, onNotice: logger.onNotice });
   return summaryOf(session, result, exported);
+}
+
+/** A run that went back by `resumeFrom` leaves what came after: going on from that another time would be another run. */
+async function dropLater({ store, logger, prepared }: Session, step: number): Promise<void> {
+  if (prepared.config.resumeFrom === null) return;
+  const later = (await listCheckpoints(store)).filter((other) => other > step);
+  for (const other of later) await removeCheckpoint(store, other);
+  if (later.length > 0)
+    await logger.onNotice(`Going on from step ${step}; checkpoints of later steps (${later.join(', ')}) were removed.`);
 }
 
 /** All steps, by programs that are given back at the end. */

@@ -1,5 +1,5 @@
 import type { Gpu } from '@lapidary/gpu';
-import type { WeightLoader } from '@lapidary/weights';
+import { withoutSecrets, type WeightLoader } from '@lapidary/weights';
 import type { RunLogger } from '../../metrics/logger.js';
 import type { AdapterInfo } from '../../metrics/run-records.js';
 import type { FileStore } from '../../store/file-store.js';
@@ -33,6 +33,6 @@ export async function takeSamples({ gpu, prepared, logger, signal }: Session, st
 
 /** What a model is called where people read it: as its loader describes it. */
 export function nameOfModel({ description, name }: WeightLoader): string {
-  if (typeof description === 'string') return description;
-  return name ?? (description === undefined ? '' : JSON.stringify(description));
+  if (typeof description === 'string') return withoutSecrets(description);
+  return withoutSecrets(name ?? (description === undefined ? '' : JSON.stringify(description)));
 }

@@ -1,10 +1,11 @@
 import type { Variable } from '@lapidary/tensor';
-import { NonFiniteLossError, TrainingInterruptedError } from '../../errors/errors.js';
+import { NonFiniteLossError, NonFiniteParameterError, TrainingInterruptedError } from '../../errors/errors.js';
 import { readMetrics } from '../../metrics/metrics-file.js';
 import type { Batch } from '../../objectives/objective.js';
+import { listCheckpoints, pruneCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { saveRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
-import { batchesOfStep, heldBatches } from './batches.js';
+import { batchesOfStep, measuredBatches } from './batches.js';
 import { findNonFinite } from './find-non-finite.js';
 import { takeSamples, type Session } from './session.js';
 import type { StepResult, Trainer } from './trainer.js';
@@ -24,6 +25,10 @@ export class TrainingLoop {
   #state: RunState;
   /** Step of the newest checkpoint. */
   #saved: number;
+  /** Whether a step has been done from it: until then the one before is kept too. */
+  #isProven = false;
+  /** Whether it is of this process: one that was there before may have been gone on from. */
+  #isOwn = false;
   #finalLoss: number | null = null;
   #finalEvalLoss: number | null = null;
   #secondsToFirstStep: number | null = null;
@@ -45,15 +50,10 @@ export class TrainingLoop {
     restored: RunState | null,
     fresh: Omit<RunState, 'baseEvalLoss'>,
   ): Promise<TrainingLoop> {
-    const { signal, prepared } = session;
+    const { signal } = session;
     signal?.throwIfAborted();
     const loop = new TrainingLoop(session, trainer, restored ?? { ...fresh, baseEvalLoss: null });
     if (restored === null) loop.#state = { ...loop.#state, baseEvalLoss: await loop.#evaluate(0) };
-    const { step, baseEvalLoss } = loop.#state;
-    if (step === 0 && baseEvalLoss !== null && !Number.isFinite(baseEvalLoss)) {
-      const firstAt = await findNonFinite(suspects(prepared.model, 0));
-      throw new NonFiniteLossError({ step: 0, loss: baseEvalLoss, firstAt });
-    }
     signal?.throwIfAborted();
     return loop;
   }
@@ -89,23 +89,56 @@ export class TrainingLoop {
     const last = (await readMetrics(store)).find((record) => record.step === step);
     this.#finalLoss = last?.loss ?? null;
     this.#finalEvalLoss = last?.evalLoss ?? (await this.#evaluate(step));
+    if (this.#finalEvalLoss === null) await this.#measureOne(step);
   }
 
   /** A picture that cannot be read may only be met now, in a batch or in an evaluation: what was learned before it is kept. */
   async #keepAndThrow(error: unknown): Promise<never> {
-    if (this.#state.step > this.#saved) await this.#save();
+    if (this.#state.step > this.#saved && !(error instanceof NonFiniteLossError)) await this.#save();
     throw error;
   }
 
   async #step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
     const step = this.#state.step + 1;
     try {
-      return await this.#trainer.step(step, batches, learningRate);
+      const result = await this.#trainer.step(step, batches, learningRate);
+      await this.#prove();
+      return result;
     } catch (error) {
       if (!(error instanceof NonFiniteLossError)) throw error;
-      const firstAt = await findNonFinite(suspects(this.#session.prepared.model, step));
-      throw new NonFiniteLossError({ ...error, firstAt, checkpoint: this.#saved > 0 ? this.#saved : null });
+      if (!this.#isProven) await this.#dropNewest();
+      const { loss, gradNorm } = error;
+      throw await this.#diverged({ step, loss, gradNorm });
     }
+  }
+
+  /** A step was done from the newest checkpoint: those before it are no longer needed. */
+  async #prove(): Promise<void> {
+    if (this.#isProven) return;
+    this.#isProven = true;
+    const { store, prepared } = this.#session;
+    const { keep, keepPeriod } = prepared.config;
+    if (this.#saved > 0) await pruneCheckpoints(store, this.#saved, { newest: keep, period: keepPeriod });
+  }
+
+  /** No step can be done from the newest checkpoint: it goes, unless it is all that is left of an earlier process. */
+  async #dropNewest(): Promise<void> {
+    const { store } = this.#session;
+    const steps = await listCheckpoints(store);
+    if (steps.includes(this.#saved) && (this.#isOwn || steps.some((step) => step < this.#saved)))
+      await removeCheckpoint(store, this.#saved);
+  }
+
+  /** The error of a run that computes no finite loss any more. */
+  async #diverged(what: { step: number; loss: number; gradNorm?: number | null; during?: 'evaluation' }) {
+    const firstAt = await findNonFinite(suspects(this.#session.prepared.model, what.step));
+    return new NonFiniteLossError({ ...what, firstAt, checkpoint: await this.#newestGood() });
+  }
+
+  /** Step of the newest checkpoint that a step was, or may be, done from; null where there is none. */
+  async #newestGood(): Promise<number | null> {
+    const steps = await listCheckpoints(this.#session.store);
+    return steps.find((step) => (this.#isProven ? step <= this.#saved : step < this.#saved)) ?? null;
   }
 
   /** What follows a step: evaluation, samples, the record, a checkpoint; then the end, if it was asked for. */
@@ -148,33 +181,71 @@ export class TrainingLoop {
     }
     await told(evalLoss);
     if (isLast || step % schedule.saveEvery === 0 || signal?.aborted) {
+      if (evalLoss === null) await this.#measureOne(step);
       const name = await this.#save();
       await logger.onCheckpoint({ step, name });
     }
     if (signal?.aborted && !isLast)
-      throw new TrainingInterruptedError({ step, checkpoint: `checkpoint ${this.#saved}` });
+      throw new TrainingInterruptedError({
+        step,
+        checkpoint: `checkpoint ${this.#saved}`,
+        location: this.#session.store.location,
+      });
   }
 
   async #save(): Promise<string> {
     const { store, prepared } = this.#session;
-    const name = await saveRun(store, prepared.model.step.trained, this.#state, prepared.config);
-    this.#saved = this.#state.step;
-    return name;
+    const { config, model, schedule } = prepared;
+    const { step } = this.#state;
+    // One more, until it is known that a step can be done from this one.
+    const newest = step === schedule.totalSteps ? config.keep : config.keep + 1;
+    try {
+      const name = await saveRun(store, model.step.trained, this.#state, { newest, period: config.keepPeriod });
+      this.#saved = step;
+      this.#isProven = false;
+      this.#isOwn = true;
+      return name;
+    } catch (error) {
+      if (!(error instanceof NonFiniteParameterError)) throw error;
+      throw new NonFiniteParameterError({ path: error.path, step, checkpoint: await this.#newestGood() });
+    }
   }
 
-  /** Mean loss of the held-out rows after `step` steps; null where there are none, or the signal ended it before the last step. */
+  /** The loss of one batch after `step` steps, where no evaluation told that the model computes. @throws NonFiniteLossError */
+  async #measureOne(step: number): Promise<void> {
+    const { prepared } = this.#session;
+    const found = await this.#trainer.evaluate(firstOf(measuredBatches(prepared)));
+    if (found !== null && !Number.isFinite(found.loss))
+      throw await this.#diverged({ step, loss: found.loss, during: 'evaluation' });
+  }
+
+  /**
+   * Mean loss of the held-out rows after `step` steps; null where there are none, or the signal ended it before the last step.
+   * @throws NonFiniteLossError
+   */
   async #evaluate(step: number): Promise<number | null> {
     const { prepared, logger, signal } = this.#session;
     const { data, schedule } = prepared;
     if (data.held.length === 0) return null;
     const from = performance.now();
-    const found = await this.#trainer.evaluate(heldBatches(prepared), step < schedule.totalSteps ? signal : undefined);
+    const found = await this.#trainer.evaluate(
+      measuredBatches(prepared),
+      step < schedule.totalSteps ? signal : undefined,
+    );
     if (found === null) return null;
     const { loss, metrics } = found;
     const seconds = (performance.now() - from) / 1000;
     const more = Object.keys(metrics).length > 0 ? { metrics } : {};
+    if (!Number.isFinite(loss)) throw await this.#diverged({ step, loss, during: 'evaluation' });
     await logger.onEval({ step, loss, rows: data.held.length, seconds, ...more });
     return loss;
+  }
+}
+
+async function* firstOf<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const item of items) {
+    yield item;
+    return;
   }
 }
 

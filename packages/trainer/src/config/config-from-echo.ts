@@ -1,0 +1,54 @@
+import type { JsonValue, WeightLoader } from '@lapidary/weights';
+import type { ConfigEcho } from './config-echo.js';
+import { resolveTrainConfig } from './resolve-train-config.js';
+import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
+
+/**
+ * The config that an echo was made of, as far as that says what the model of a run is: its data is not there.
+ * @throws ConfigError for one that was changed by hand into something else
+ */
+export function configFromEcho(echo: ConfigEcho, weightLoader: WeightLoader): ResolvedTrainConfig {
+  const { lora, freeze, trainable, allowMissing, paramGroups, ...rest } = echo;
+  const fields = {
+    ...rest,
+    ...patterns({ freeze, trainable, allowMissing }),
+    ...(Array.isArray(paramGroups) && {
+      paramGroups: paramGroups.map((group) => (isRecord(group) ? patterns(group) : group)),
+    }),
+    lora: isRecord(lora) ? adapter(lora) : lora,
+    weightLoader,
+    data: { source: 'none' },
+    evalData: null,
+    evalFraction: 0,
+    // What is said of both is of the folder's next run.
+    resume: false,
+    resumeFrom: null,
+    overwrite: false,
+  };
+  return resolveTrainConfig(fields as unknown as TrainConfig);
+}
+
+function adapter({ targets, ...rest }: { readonly [key: string]: JsonValue }): Record<string, unknown> {
+  return targets === 'all' || targets === undefined ? rest : { ...rest, targets: regExpOf(targets) };
+}
+
+/** Lists of patterns with their RegExps, which are written as text, made again. */
+function patterns(fields: { readonly [key: string]: JsonValue | undefined }): Record<string, unknown> {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([key, value]) => [key, Array.isArray(value) ? value.map(regExpOf) : value]));
+}
+
+/** No path of a parameter begins with a slash. */
+function regExpOf(value: JsonValue): unknown {
+  const [, source, flags] = (typeof value === 'string' && /^\/(.+)\/([a-z]*)$/s.exec(value)) || [];
+  if (source === undefined) return value;
+  try {
+    return new RegExp(source, flags);
+  } catch {
+    return value;
+  }
+}
+
+function isRecord(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

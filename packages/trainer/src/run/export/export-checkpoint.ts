@@ -1,0 +1,157 @@
+import { isQuantised } from '@lapidary/kernels';
+import { holdsNonFinite, type OpenedWeights, type TensorData, type WeightLoader } from '@lapidary/weights';
+import { configFromEcho } from '../../config/config-from-echo.js';
+import { NonFiniteParameterError } from '../../errors/errors.js';
+import { runFile } from '../../store/file-names.js';
+import type { FileStore } from '../../store/file-store.js';
+import { loadLatestCheckpoint, type CheckpointTensor } from '../../store/load-checkpoint.js';
+import { readRunFile } from '../../store/run-folder.js';
+import { listCheckpoints } from '../../store/save-checkpoint.js';
+import { parseState } from '../checkpoints/run-checkpoints.js';
+import { fingerprintWeights } from '../fingerprint.js';
+import { compareIdentity, type Identity } from '../identity.js';
+import { openModel } from '../prepare/open-model.js';
+import { planModel, type ModelPlan } from '../prepare/plan-model.js';
+import { bindTask } from '../prepare/prepare-run.js';
+import { firstLora } from '../train/load-model.js';
+import { ExportError, exportResult } from './export-run.js';
+
+/** Which checkpoint becomes an adapter or a model, and where. */
+export interface ExportCheckpointOptions {
+  /** The run's folder. */
+  readonly run: FileStore;
+  /** Where the files go; may be the run's folder. */
+  readonly out: FileStore;
+  /** Of the checkpoint. Default: the newest. */
+  readonly step?: number | undefined;
+  /** Opens the base by what the run's file says of it: a path or a hub id; undefined where it says nothing that can be opened. */
+  readonly openBase: (description: string | undefined) => WeightLoader;
+}
+
+/** What was exported. */
+export interface ExportedCheckpoint {
+  readonly step: number;
+  /** Names of the files written. */
+  readonly files: readonly string[];
+  readonly notices: readonly string[];
+}
+
+/**
+ * A checkpoint as what its run would have ended with there: an adapter in PEFT's form, or the model in Hugging Face's. Without a device.
+ * @throws RunFileError, ConfigError, CheckpointCorruptError, ResumeMismatchError for a base that is not the run's, NonFiniteParameterError,
+ * ExportError; what the loader throws
+ */
+export async function exportCheckpoint({
+  run,
+  out,
+  step,
+  openBase,
+}: ExportCheckpointOptions): Promise<ExportedCheckpoint> {
+  const about = await readRunFile(run);
+  const steps = await listCheckpoints(run);
+  if (about === null) throw new ExportError(`There is no ${runFile} in ${run.location}: it is no folder of a run.`);
+  const there = steps.length === 0 ? 'there is none' : `there are those of steps ${[...steps].reverse().join(', ')}`;
+  if (steps.length === 0 || (step !== undefined && !steps.includes(step)))
+    throw new ExportError(
+      `There is no checkpoint${step === undefined ? '' : ` of step ${step}`} in ${run.location}; ${there}.`,
+    );
+  const taken = (await out.list()).find(({ name }) =>
+    ['adapter_model.safetensors', 'model.safetensors'].includes(name),
+  );
+  if (taken) throw new ExportError(`${out.location} holds ${taken.name} already: name another folder.`);
+  const { weightLoader: base } = about.config;
+  const opened = openBase(typeof base === 'string' ? base : undefined);
+  const weightLoader = about.baseModel === undefined ? opened : { ...opened, baseModel: about.baseModel };
+  const config = configFromEcho(about.config, weightLoader);
+  const open = await openModel(weightLoader);
+  const { weights } = open;
+  try {
+    const found = await loadLatestCheckpoint(run, { atMost: step });
+    if (found === null || (step !== undefined && found.step !== step))
+      throw new ExportError(`The checkpoint of step ${step} in ${run.location} is damaged.`);
+    const { identity } = parseState(run, found);
+    const notices = [
+      ...found.rejected.map(({ file, reason }) => `${file} cannot be used and was passed over: it ${reason}.`),
+      ...compareIdentity(identity, { model: JSON.parse(JSON.stringify(weights.config)) }, run.location),
+    ];
+    const plan = planModel(weights.model, weights.entries, config, bindTask(config, weights.model, weights.format));
+    const paths = config.lora ? plan.lora.keys() : plan.base.keys();
+    const tensors = new Map(
+      [...paths].map((path) => [path, tensorOf(path, { plan, weights, stored: found.tensors, seed: config.seed })]),
+    );
+    if (config.lora === null && notAll(plan, found.tensors))
+      await compareWeights(identity, plan, weights, run.location);
+    const files = await exportResult(out, { open, run: config, tensors, onNotice: (notice) => notices.push(notice) });
+    // What the rows were is asked for by those who prompt an adapter.
+    if (out.location !== run.location) await out.write(runFile, await run.read(runFile));
+    return { step: found.step, files, notices };
+  } finally {
+    await weights.close();
+  }
+}
+
+/** Whether a part of the model stayed as published: it is then taken from the base. */
+const notAll = ({ base }: ModelPlan, stored: ReadonlyMap<string, CheckpointTensor>) =>
+  [...base.keys()].some((path) => !stored.has(path));
+
+/** @throws ResumeMismatchError where the base has other weights than the run began with */
+async function compareWeights(
+  identity: Identity | undefined,
+  { base }: ModelPlan,
+  weights: OpenedWeights,
+  location: string,
+): Promise<void> {
+  if (identity === undefined) return;
+  const sink = fingerprintWeights({ write: () => undefined });
+  await weights.load(base, sink);
+  compareIdentity(identity, { weights: sink.fingerprint() }, location);
+}
+
+interface Origin {
+  readonly plan: ModelPlan;
+  readonly weights: OpenedWeights;
+  readonly stored: ReadonlyMap<string, CheckpointTensor>;
+  readonly seed: number;
+}
+
+/** A tensor of the result: from the checkpoint what was trained, else as the run began with it. */
+function tensorOf(path: string, { plan, weights, stored, seed }: Origin): TensorData {
+  const found = stored.get(`${path}/average`) ?? stored.get(path);
+  if (found !== undefined) {
+    const { dtype, shape, read } = found;
+    return { dtype, shape, bytes: () => finite(path, dtype, read) };
+  }
+  const lora = plan.lora.get(path);
+  if (lora !== undefined) {
+    const values = firstLora(path, lora, seed);
+    return {
+      dtype: 'f32',
+      shape: lora.shape,
+      bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+    };
+  }
+  const { shape, dtype: kept } = plan.base.get(path)!;
+  const dtype = isQuantised(kept) ? 'f32' : kept;
+  return { dtype, shape, bytes: () => finite(path, dtype, () => readBase(path, { shape, dtype }, weights)) };
+}
+
+async function* finite(
+  path: string,
+  dtype: TensorData['dtype'],
+  read: () => Promise<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const bytes = await read();
+  if (holdsNonFinite(dtype, bytes)) throw new NonFiniteParameterError({ path });
+  yield bytes;
+}
+
+async function readBase(
+  path: string,
+  target: Pick<TensorData, 'dtype' | 'shape'>,
+  weights: OpenedWeights,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  const write = (_: string, __: number, bytes: Uint8Array) => void pieces.push(bytes.slice());
+  await weights.load(new Map([[path, target]]), { write }, { allowUnused: /(?:)/ });
+  return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+}

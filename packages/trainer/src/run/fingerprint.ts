@@ -1,0 +1,54 @@
+import { wordsOf, type WeightSink } from '@lapidary/weights';
+import { createSha256 } from '../store/sha256.js';
+
+/** Hexadecimal digits of a SHA-256 that are kept: enough to tell things apart that nobody made alike on purpose. */
+const digits = 16;
+
+/** What values go by, one after the other: as JSON, bytes in it by their hash. */
+export function fingerprintAll(values: Iterable<unknown>): string {
+  const hash = createSha256();
+  for (const value of values) hash.update(new TextEncoder().encode(`${JSON.stringify(value, plain)}\n`));
+  return hash.hex().slice(0, digits);
+}
+
+/** What JSON has no word for. Of a file at hand that is what is known of it at once. */
+function plain(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (value instanceof Blob) return `${value.size} bytes of ${value.type}`;
+  if (!ArrayBuffer.isView(value)) return value;
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return `${bytes.length} bytes ${mixWords(wordsOf(bytes))}`;
+}
+
+/**
+ * A sink that passes weights on and, on the way, makes a fingerprint of every byte: it tells the weights of a run from others of the
+ * same shapes, wherever they come from, in whatever order and in whatever pieces.
+ */
+export function fingerprintWeights(sink: WeightSink): WeightSink & { readonly fingerprint: () => string } {
+  const byPath = new Map<string, number>();
+  return {
+    ...sink,
+    write: (path, byteOffset, bytes) => {
+      byPath.set(path, mixWords(wordsOf(bytes), byPath.get(path)));
+      return sink.write(path, byteOffset, bytes);
+    },
+    fingerprint: () => {
+      const all = [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
+      return fingerprintAll(all);
+    },
+  };
+}
+
+/**
+ * A hash of 32 bits of words, which may come in pieces: the inner loop of MurmurHash3 (https://github.com/aappleby/smhasher), fast enough
+ * that loading does not wait for it, in browsers too.
+ */
+export function mixWords(words: Uint32Array, start = 0): number {
+  let hash = start;
+  for (let i = 0; i < words.length; i++) {
+    const once = Math.imul(words[i] as number, 0xcc9e2d51);
+    hash ^= Math.imul((once << 15) | (once >>> 17), 0x1b873593);
+    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { ResumeMismatchError } from '../errors/errors.js';
+import { compareIdentity, type Identity } from './identity.js';
+
+const saved: Identity = {
+  data: 'aa',
+  evalData: 'bb',
+  tokenizer: 'cc',
+  model: { family: 'pebble', sizes: [1, 2], inner: { depth: 3 } },
+  weights: 'dd',
+};
+
+test('all that differs is named, with both values', () => {
+  const now = { ...saved, data: 'ab', model: { ...saved.model, inner: { depth: 4 } } };
+  const differing = () => compareIdentity(saved, now, 'out');
+  expect(differing).toThrow(ResumeMismatchError);
+  expect(differing).toThrow(/data: saved "aa", now "ab"\n {2}model\.inner\.depth: saved 3, now 4$/);
+});
+
+test('what is not known yet is not compared, what cannot be compared is said', () => {
+  expect(compareIdentity(saved, saved, 'out')).toEqual([]);
+  expect(compareIdentity(saved, { weights: 'dd' }, 'out')).toEqual([]);
+  expect(compareIdentity(saved, { tokenizer: null }, 'out').join()).toMatch(/Whether the tokenizer .* is not known/);
+  expect(compareIdentity({ ...saved, tokenizer: null }, saved, 'out')).toHaveLength(1);
+  expect(compareIdentity(undefined, saved, 'out').join()).toMatch(/earlier version/);
+});

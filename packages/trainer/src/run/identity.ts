@@ -1,0 +1,71 @@
+import type { JsonValue } from '@lapidary/weights';
+import * as v from 'valibot';
+import { diffJson } from '../config/config-echo.js';
+import { ResumeMismatchError, type ResumeChange } from '../errors/errors.js';
+import type { Example } from '../objectives/objective.js';
+import type { PreparedRun } from './prepare/prepare-run.js';
+import { fingerprintAll } from './fingerprint.js';
+
+/** What is read here was parsed from JSON. */
+const json = v.custom<JsonValue>(() => true);
+
+/** What a run is begun with beside its settings: checkpoints carry it, and it may not change. Texts are fingerprints. */
+export const identitySchema = v.object({
+  /** The rows as they are learned from, in order. */
+  data: v.string(),
+  /** Those held out. */
+  evalData: v.string(),
+  /** The tokenizer's files; null where it was handed over in code: then the rows alone tell. */
+  tokenizer: v.nullable(v.string()),
+  /** The model's configuration itself. */
+  model: v.record(v.string(), json),
+  /** Every byte of the weights. */
+  weights: v.string(),
+});
+
+/** See `identitySchema`. */
+export type Identity = Readonly<v.InferOutput<typeof identitySchema>>;
+
+const fields = ['data', 'evalData', 'tokenizer', 'model', 'weights'] as const satisfies readonly (keyof Identity)[];
+
+/** What a prepared run is of. The weights are known when they have been loaded. */
+export function identityOf({ data, open }: Pick<PreparedRun, 'data' | 'open'>): Omit<Identity, 'weights'> {
+  return {
+    data: fingerprintRows(data.train),
+    evalData: fingerprintRows(data.held),
+    tokenizer: open.tokenizerFiles,
+    model: JSON.parse(JSON.stringify(open.weights.config)) as Identity['model'],
+  };
+}
+
+/**
+ * Compares what a run was begun with, as far as it is known, with what it is given now.
+ * @returns notices of what could not be compared
+ * @throws ResumeMismatchError naming what differs
+ */
+export function compareIdentity(
+  saved: Identity | undefined,
+  now: Partial<Identity>,
+  location: string,
+): readonly string[] {
+  if (saved === undefined)
+    return [
+      'This run was begun by an earlier version, which kept nothing of its data, tokenizer, model and weights: whether they are the same is not known.',
+    ];
+  const changes: ResumeChange[] = [];
+  const unknown: string[] = [];
+  for (const name of fields) {
+    const [before, value] = [saved[name], now[name]];
+    if (value === undefined) continue;
+    if ((before === null) !== (value === null)) unknown.push(name);
+    else changes.push(...diffJson(before, value, name));
+  }
+  if (changes.length > 0) throw new ResumeMismatchError({ location, changes });
+  return unknown.map(
+    (name) => `Whether the ${name} is the one that this run began with is not known: one of the two came from no file.`,
+  );
+}
+
+/** Where a row stands in its file says nothing. */
+const fingerprintRows = (examples: readonly Example[]): string =>
+  fingerprintAll(examples.map((example) => ({ ...example, row: { ...example.row, line: 0 } })));

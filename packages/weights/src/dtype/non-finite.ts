@@ -1,0 +1,65 @@
+import { type DType, dtypeInfo, isQuantised, type QuantDType } from '@lapidary/kernels/dtype';
+
+/**
+ * The exponents in a word of 32 bits, all ones in a NaN or an infinity, and their lowest bits: added to an exponent of all ones they
+ * carry into the place of the sign, added to any other they do not.
+ */
+interface Exponents {
+  readonly mask: number;
+  readonly lowest: number;
+  readonly signs: number;
+}
+
+const exponents: { readonly [dtype in DType]?: Exponents } = {
+  f32: { mask: 0x7f800000, lowest: 0x00800000, signs: 0x80000000 },
+  bf16: { mask: 0x7f807f80, lowest: 0x00800080, signs: 0x80008000 },
+  f16: { mask: 0x7c007c00, lowest: 0x04000400, signs: 0x80008000 },
+};
+
+/** Where the f16 scales of a block begin; all other bits of a block are whole numbers. */
+const scales: { readonly [dtype in QuantDType]: readonly number[] } = {
+  q4_0: [0],
+  q4_1: [0, 2],
+  q5_0: [0],
+  q5_1: [0, 2],
+  q8_0: [0],
+  q2_k: [80, 82],
+  q3_k: [108],
+  q4_k: [0, 2],
+  q5_k: [0, 2],
+  q6_k: [208],
+  iq4_nl: [0],
+  iq4_xs: [0],
+};
+
+/**
+ * Whether any value is NaN or infinite. Looks at exponents only: about as fast as the bytes can be copied.
+ * @param bytes little-endian, whole blocks of `dtype`
+ */
+export function holdsNonFinite(dtype: DType, bytes: Uint8Array): boolean {
+  const exponent = exponents[dtype];
+  if (exponent !== undefined) return wordsHold(wordsOf(bytes), exponent);
+  if (!isQuantised(dtype)) return false;
+  const { blockBytes } = dtypeInfo[dtype];
+  return scales[dtype].some((at) => {
+    // The upper byte of a half holds its sign and its exponent.
+    for (let i = at + 1; i < bytes.length; i += blockBytes) if (((bytes[i] as number) & 0x7c) === 0x7c) return true;
+    return false;
+  });
+}
+
+/** Without a branch for each word. */
+function wordsHold(words: Uint32Array, { mask, lowest, signs }: Exponents): boolean {
+  let carries = 0;
+  for (let i = 0; i < words.length; i++) carries |= (((words[i] as number) & mask) + lowest) | 0;
+  return (carries & signs) !== 0;
+}
+
+/** The bytes as words, the last one filled up with zeros. A copy only where they do not lie at whole words. */
+export function wordsOf(bytes: Uint8Array): Uint32Array {
+  if (bytes.byteOffset % 4 === 0 && bytes.length % 4 === 0)
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const copy = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  copy.set(bytes);
+  return new Uint32Array(copy.buffer);
+}

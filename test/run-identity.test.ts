@@ -1,0 +1,164 @@
+// A run that goes on is the one that was begun: the same data, tokenizer, model and weights, or an error that says which differs.
+import { type Gpu, openGpu } from '@lapidary/gpu';
+import {
+  createMemoryStore,
+  type FileStore,
+  listCheckpoints,
+  loadLatestCheckpoint,
+  ResumeMismatchError,
+  resolveTrainConfig,
+  runTraining,
+  saveCheckpoint,
+  type TrainConfig,
+} from '@lapidary/trainer';
+import { bufferSource, type ByteSource, gemmaWeightLoader, type JsonValue, type TensorData } from '@lapidary/weights';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chatModelSources } from './support/fixture-sources.js';
+
+const rows = Array.from({ length: 8 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i}` }));
+const fileOf = (lines: readonly object[], before = '') =>
+  new File([before + lines.map((line) => JSON.stringify(line)).join('\n')], 'rows.jsonl');
+
+let sources: readonly ByteSource[];
+let gpu: Gpu;
+let begun: FileStore;
+
+const config = (over: Partial<TrainConfig> = {}, from: readonly ByteSource[] = sources) =>
+  resolveTrainConfig({
+    weightLoader: gemmaWeightLoader({ from }),
+    data: { source: fileOf(rows) },
+    evalFraction: 0.3,
+    maxLength: 48,
+    batchSize: 2,
+    steps: 2,
+    sampleCount: 0,
+    outDir: 'memory',
+    ...over,
+  });
+
+beforeAll(async () => {
+  sources = await chatModelSources();
+  gpu = await openGpu();
+  begun = createMemoryStore();
+  await runTraining(config(), { store: begun, gpu });
+});
+afterAll(() => gpu.destroy());
+
+async function resume(over: Partial<TrainConfig> = {}, from = sources, store = begun) {
+  const notices: string[] = [];
+  const summary = await runTraining(config({ resume: true, ...over }, from), {
+    store,
+    gpu,
+    logger: { onNotice: (notice) => void notices.push(notice) },
+  });
+  return { summary, notices };
+}
+
+/** The model's files with another text in one of them. */
+async function withText(name: string, change: (text: string) => string): Promise<readonly ByteSource[]> {
+  return Promise.all(
+    sources.map(async (source) => {
+      if (source.name !== name) return source;
+      const text = new TextDecoder().decode(await source.read(0, source.size));
+      return bufferSource(name, new TextEncoder().encode(change(text)));
+    }),
+  );
+}
+
+it('the same of everything: it goes on, without a word', async () => {
+  const { summary, notices } = await resume();
+  expect(summary.steps).toBe(2);
+  expect(notices.join('\n')).not.toMatch(/not known|differ/);
+});
+
+it('the same rows on other lines, from another file, are the same data', async () => {
+  await resume({ data: { source: new File([`\n\n${await fileOf(rows).text()}`], 'moved.jsonl') } });
+});
+
+const replaced = (at: number, row: object) => rows.with(at, row as (typeof rows)[number]);
+
+it.each([
+  ['a word of a completion', replaced(2, { prompt: 'The lamp 2', completion: ' by the rivet 2' })],
+  ['a word of a prompt', replaced(5, { prompt: 'The lamb 5', completion: ' by the river 5' })],
+  ['one row more', [...rows, { prompt: 'One', completion: ' more' }]],
+  ['one row less', rows.slice(0, -1)],
+  ['two rows exchanged', replaced(0, rows[1]!).with(1, rows[0]!)],
+])('other data (%s) is refused, and called that', async (_, changed) => {
+  const refused = resume({ data: { source: fileOf(changed) } });
+  await expect(refused).rejects.toThrow(ResumeMismatchError);
+  await expect(refused).rejects.toThrow(/\b(data|evalData): saved "[0-9a-f]{16}", now "[0-9a-f]{16}"/);
+});
+
+it.each([
+  ['tokenizer.json', (text: string) => `${text} `, /^ {2}tokenizer: saved/m],
+  [
+    'tokenizer_config.json',
+    (text: string) => JSON.stringify({ ...JSON.parse(text), model_max_length: 7 }),
+    /^ {2}tokenizer: saved/m,
+  ],
+  [
+    'config.json',
+    (text: string) => JSON.stringify({ ...JSON.parse(text), sliding_window: 12345 }),
+    /model\.\w+: saved [\d.]+, now 12345/,
+  ],
+  [
+    'config.json',
+    (text: string) => JSON.stringify({ ...JSON.parse(text), rms_norm_eps: 1e-3 }),
+    /model\.\w+: saved [\d.e-]+, now 0\.001/,
+  ],
+])('another %s is refused, and called that', async (name, change, message) => {
+  const refused = resume({}, await withText(name, change));
+  await expect(refused).rejects.toThrow(ResumeMismatchError);
+  await expect(refused).rejects.toThrow(message);
+});
+
+it.each([0, 0.5, 1])('one bit of the weights is refused, wherever it is (%d of the file)', async (where) => {
+  const changed = await Promise.all(
+    sources.map(async (source) => {
+      if (source.name !== 'model.safetensors') return source;
+      const bytes = (await source.read(0, source.size)).slice();
+      const header = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+      // The lowest bit of a value.
+      const at =
+        header + Math.min(Math.floor(((bytes.length - header) * where) / 4), (bytes.length - header) / 4 - 1) * 4;
+      bytes[at]! ^= 1;
+      return bufferSource(source.name, bytes);
+    }),
+  );
+  const refused = resume({}, changed);
+  await expect(refused).rejects.toThrow(ResumeMismatchError);
+  await expect(refused).rejects.toThrow(/^ {2}weights: saved "[0-9a-f]{16}", now "[0-9a-f]{16}"$/m);
+});
+
+it('a run of an earlier version, which kept nothing of it, goes on with a notice', async () => {
+  const store = await copyOf(begun, ({ identity: _, ...state }) => ({ ...state, weights: '12345678' }));
+  const { summary, notices } = await resume({}, sources, store);
+  expect(summary.steps).toBe(2);
+  expect(notices.join('\n')).toMatch(/earlier version, .* data, tokenizer, model and weights: .* not known/);
+});
+
+it('another device than before: it goes on, and says so', async () => {
+  const store = await copyOf(begun, (state) => ({ ...state, kernels: { device: 'an abacus', choices: {} } }));
+  expect((await resume({}, sources, store)).notices.join('\n')).toMatch(
+    /another device before \(an abacus\).*last digits/,
+  );
+});
+
+/** A run folder whose checkpoints know something else. */
+async function copyOf(
+  from: FileStore,
+  change: (state: Readonly<Record<string, JsonValue>>) => Readonly<Record<string, JsonValue>>,
+): Promise<FileStore> {
+  const store = createMemoryStore();
+  for (const { name } of await from.list())
+    if (!name.startsWith('checkpoints/')) await store.write(name, await from.read(name));
+  for (const step of [...(await listCheckpoints(from))].reverse()) {
+    const found = (await loadLatestCheckpoint(from, { atMost: step }))!;
+    const tensors = new Map<string, TensorData>();
+    for (const [name, { dtype, shape, read }] of found.tensors)
+      tensors.set(name, { dtype, shape, bytes: await read() });
+    const state = found.state as Readonly<Record<string, JsonValue>>;
+    await saveCheckpoint(store, step, { tensors, state: change(state) }, { newest: 9 });
+  }
+  return store;
+}
