@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { RunRecordsError } from '../errors/errors.js';
 import { createMemoryStore } from '../store/memory-store.js';
 import { readText } from '../store/file-store.js';
 import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
