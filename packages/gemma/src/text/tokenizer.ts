@@ -3,7 +3,6 @@ import { isFields } from '../config/fields.js';
 import { showValue } from '../config/json.js';
 import { byteRunDecoder } from './byte-runs.js';
 import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
-import { checkTokenizerJson } from './check-tokenizer-json.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -48,6 +47,9 @@ function tokenText(value: unknown, field: string): string | undefined {
  * @throws TokenizerError naming the field
  */
 export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
+  // Loaded here: what needs no texts need not load them.
+  const { checkTokenizerJson } = await import('./check-tokenizer-json.js');
+  const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   const checked = checkTokenizerJson(tokenizerJson, (problem) => {
     throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
   });
@@ -58,8 +60,6 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   if (!Array.isArray(listed))
     throw new TokenizerError(`tokenizer_config.json: additional_special_tokens is ${showValue(listed)}, not a list`);
   const additional = listed.flatMap((token: unknown) => tokenText(token, 'additional_special_tokens') ?? []);
-  // Loaded here: what needs no texts need not load it.
-  const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   let library: LibraryTokenizer;
   try {
     // Nothing else of the configuration: the library would have fields of other models change texts.
