@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { withoutSecrets } from '@lapidary/weights';
@@ -36,7 +36,12 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     err,
     signal,
     readInput,
-    readFile: (path: string) => readFile(path, 'utf8'),
+    readFile: async (path: string) => {
+      const found = await stat(path);
+      // A pipe may never end.
+      if (!found.isFile() && !found.isDirectory()) throw new Error('it is a pipe or a device, not a file');
+      return readFile(path, 'utf8');
+    },
     writeFile: async (path: string, content: string) => {
       try {
         await mkdir(dirname(path), { recursive: true });

@@ -53,11 +53,7 @@ export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
 export type { TrainingProfile } from './metrics/training-profile.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
-export { renderLossChart } from './report/loss-chart.js';
 export { createReportLogger } from './report/report-logger.js';
-export { profileTable, type ProfileTable } from './report/profile-table.js';
-export { renderProfile } from './report/render-profile.js';
-export { renderReport, type ReportData } from './report/render-report.js';
 
 // What a run keeps
 export * from './store/file-names.js';

@@ -1,4 +1,5 @@
-import { formatBytes, formatNumber, formatSeconds, renderLossChart } from '@lapidary/trainer';
+import { formatBytes, formatNumber, formatSeconds } from '@lapidary/trainer';
+import { renderLossChart } from '@lapidary/trainer/report';
 import { useComputed, useSignal } from '@preact/signals';
 import { Problem, problemOf } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';

@@ -1,4 +1,5 @@
-import { ConfigError, describeValue, profileTable, renderProfile, type TrainingProfile } from '@lapidary/trainer';
+import { ConfigError, describeValue, type TrainingProfile } from '@lapidary/trainer';
+import { profileTable, renderProfile } from '@lapidary/trainer/report';
 import type { CliContext } from '../cli-context.js';
 import { formatTable } from '../format-table.js';
 import { readTrainConfig, type FlagValues } from '../read-train-config.js';

@@ -1,4 +1,5 @@
 import {
+  parseJson,
   tokenizerFilesFromGguf,
   tokenizerFilesFromSentencePiece,
   type Model,
@@ -101,7 +102,7 @@ function generationConfig(
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {
-  const json: unknown = JSON.parse(text);
+  const json = parseJson(text);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new TypeError('it holds no JSON object.');
   return json as Record<string, unknown>;
 }

@@ -1,0 +1,5 @@
+// Pages and charts of runs and profiles: an entry of its own, since a page that trains may draw nothing.
+export { renderLossChart } from './report/loss-chart.js';
+export { profileTable, type ProfileTable } from './report/profile-table.js';
+export { renderProfile } from './report/render-profile.js';
+export { renderReport, type ReportData } from './report/render-report.js';
