@@ -25,9 +25,11 @@ export type {
   WeightSink,
   WeightTarget,
 } from './loader/types.js';
-export { openNpz, type NpzFile } from './npz/read.js';
+export { openNpz } from './npz/open.js';
+export type { NpzFile } from './npz/read.js';
 export { doraRowScales } from './peft/dora.js';
-export { type PeftAdapter, type PeftUpdate, readPeftAdapter } from './peft/read.js';
+export { readPeftAdapter } from './peft/open.js';
+export type { PeftAdapter, PeftUpdate } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';

@@ -2,7 +2,7 @@ import { parseJson, type WeightFormat } from '@lapidary/gemma/model';
 import type { StoredTensor } from '../container.js';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
 import { firstGgufPart, isGgufPart, openGgufParts } from '../gguf/open-split.js';
-import { openNpz } from '../npz/read.js';
+import { openNpz } from '../npz/open.js';
 import { openSafetensors } from '../safetensors/read.js';
 import type { ByteSource } from '../source/byte-source.js';
 import type { ModelSource } from '../source/model-source.js';

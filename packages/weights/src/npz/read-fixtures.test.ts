@@ -5,7 +5,7 @@ import type { StoredTensor } from '../container.js';
 import { convertBytes } from '../dtype/convert.js';
 import { dtypeOf } from '../dtype/names.js';
 import { openSafetensors } from '../safetensors/read.js';
-import { openNpz } from './read.js';
+import { openNpz } from './open.js';
 
 const read = (tensor: StoredTensor) => tensor.source.read(tensor.offset, tensor.byteLength);
 

@@ -3,7 +3,7 @@ import { WeightFileError } from '../errors.js';
 import { bufferSource, type ByteSource } from '../source/byte-source.js';
 import { seeded } from '../testing/bytes.js';
 import { concat, npy, npyHeader, sparseSource, zip, type ZipPart, zip64Extra, zipPieces } from '../testing/npz.js';
-import { openNpz } from './read.js';
+import { openNpz } from './open.js';
 
 const f4 = (shape: string, data: Uint8Array | number) => npy(npyHeader("'<f4'", shape), data);
 const part = (name: string, bytes = f4('(2,)', 8), more: Partial<ZipPart> = {}): ZipPart => ({ name, bytes, ...more });

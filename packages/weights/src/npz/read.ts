@@ -13,12 +13,8 @@ export interface NpzFile {
 /** Holds the headers of nearly every array: a local header with a name of some 60 bytes, and 128 of numpy's. */
 const firstPiece = 512;
 
-/**
- * The arrays of a .npz file, as numpy.savez and big_vision write it: a zip of .npy files, stored as they are. Only headers
- * are read, so checksums of arrays are not checked. Names are without `.npy`.
- * @throws {WeightFileError} naming the array and what to do, for compressed, pickled, Fortran-ordered and big-endian arrays too.
- */
-export async function openNpz(source: ByteSource, signal?: AbortSignal): Promise<NpzFile> {
+/** See `openNpz`. */
+export async function readNpz(source: ByteSource, signal?: AbortSignal): Promise<NpzFile> {
   const directory = await readZipDirectory(source, signal);
   const tensors = new Map<string, StoredTensor>();
   let before: ZipMember | undefined;

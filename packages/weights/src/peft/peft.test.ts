@@ -6,7 +6,8 @@ import { AdapterError } from '../errors.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
 import { bufferSource } from '../source/byte-source.js';
-import { type PeftAdapter, readPeftAdapter } from './read.js';
+import { readPeftAdapter } from './open.js';
+import type { PeftAdapter } from './read.js';
 import { peftAdapterFiles } from './write.js';
 
 const json = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;

@@ -46,13 +46,8 @@ const weightsFile = 'adapter_model.safetensors';
 /** PEFT's, before any tensor's name. */
 const wrapper = 'base_model.model.';
 
-/**
- * An adapter that PEFT wrote for this model, names of any transformers generation: LoRA and DoRA with ranks and scales of each linear, and
- * parameters that were trained whole beside them.
- * @throws AdapterError for all else, and for what does not fit this model or is not as adapter_config.json says; WeightDTypeError,
- * WeightFileError, WeightSourceError for files that cannot be read.
- */
-export async function readPeftAdapter(
+/** See `readPeftAdapter`. */
+export async function readAdapter(
   from: ModelLocation,
   options: ModelSourceOptions & { readonly model: Model },
 ): Promise<PeftAdapter> {

@@ -8,7 +8,7 @@ import { adapterSources, fixtureSources, modelSources } from '../../../../test/s
 import { fixtureBytes, fixtureJson } from '../../../../test/support/safetensors-fixture.js';
 import { gemmaWeightLoader } from '../registry.js';
 import { modelWeightLoader } from '../loader/model-weight-loader.js';
-import { readPeftAdapter } from '../peft/read.js';
+import { readPeftAdapter } from '../peft/open.js';
 import { memorySink } from '../testing/memory-sink.js';
 import type { ModelLocation } from './model-source.js';
 
