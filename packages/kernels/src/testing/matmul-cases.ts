@@ -115,7 +115,8 @@ export async function checkQuantised({ dtype, m, rows, firstRow = 0, times = 1, 
     matmul(gpu.profile, { ...c, a: upload(gpu, a), b, out, m, n, k, bFirstRow: firstRow, workspace }),
   );
   const expected = matmulReference(a, values.subarray(firstRow * length), { m, n, k, transposeB: c.transposeB });
-  expect(relativeError(await readF32(gpu, out, m * n), expected)).toBeLessThan(5e-7);
+  // Of a few long sums one may cancel, and the rounding of its terms then counts for more.
+  expect(relativeError(await readF32(gpu, out, m * n), expected)).toBeLessThan(m * n < 16 ? 1e-6 : 5e-7);
 }
 
 /** Infinity in one row of op(A) and one column of op(B) stays in that row and column of the result: nothing else reads it. */
