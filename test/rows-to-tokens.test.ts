@@ -10,13 +10,16 @@ import {
 import {
   DatasetError,
   describeTokenised,
+  openModel,
   parseRow,
   promptTokens,
   readJsonl,
   tokeniseRows,
   type TokeniseOptions,
 } from '@lapidary/trainer';
+import { bufferSource, modelWeightLoader } from '@lapidary/weights';
 import { describe, expect, it } from 'vitest';
+import { chatModelSources } from './support/fixture-sources.js';
 import { fixtureBytes, fixtureJson } from './support/safetensors-fixture.js';
 
 const bare = await tokenizerFromJson(await fixtureJson('tokenizer/tokenizer.json'), {
@@ -200,5 +203,49 @@ describe('rows that are too long', () => {
   it('left out, or an error', () => {
     expect(tokenise(rows, own, { tooLong: 'skip' }).examples).toHaveLength(1);
     expect(() => tokenise(rows)).toThrow(/^rows\.jsonl:2: .*tokens, but maxLength is 64/);
+  });
+});
+
+describe('the template is the one that came with the model', () => {
+  const noted = (note: string) =>
+    `{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m['role']=='assistant' else m['role'] }}\n${note} {{ m['content'] | trim }}<end_of_turn>\n{% endfor %}`;
+  const source = (name: string, text: string) => bufferSource(name, new TextEncoder().encode(text));
+  const textOf = async (...files: ReturnType<typeof bufferSource>[]) => {
+    const names = new Set(files.map(({ name }) => name));
+    const model = await chatModelSources();
+    const from = [...model.filter(({ name }) => !names.has(name)), ...files];
+    const open = await openModel(modelWeightLoader({ from }));
+    await open.weights.close();
+    const row = {
+      messages: [
+        { role: 'user', content: 'hi' },
+        { role: 'assistant', content: 'hello' },
+      ],
+    };
+    return shown(row, open.tokenizer, { model: open.model });
+  };
+  const configWith = (template: unknown) =>
+    source(
+      'tokenizer_config.json',
+      JSON.stringify({ bos_token: '<bos>', eos_token: '<eos>', chat_template: template }),
+    );
+
+  it('a file of its own wins, then a text or a list in tokenizer_config.json', async () => {
+    expect(await textOf()).not.toContain('NOTE');
+    expect(await textOf(configWith(noted('TEXTNOTE')))).toContain('TEXTNOTE hi');
+    const list = [
+      { name: 'tool_use', template: noted('TOOLNOTE') },
+      { name: 'default', template: noted('LISTNOTE') },
+    ];
+    expect(await textOf(configWith(list))).toContain('LISTNOTE hi');
+    const file = source('chat_template.jinja', noted('FILENOTE'));
+    expect(await textOf(configWith(list), file)).toContain('FILENOTE hi');
+  });
+
+  it('what is no template is an error that names the file', async () => {
+    await expect(textOf(configWith(7))).rejects.toThrow(/tokenizer_config\.json: chat_template/);
+    await expect(textOf(source('tokenizer_config.json', '{"bos_token": '))).rejects.toThrow(
+      /tokenizer_config\.json is no JSON/,
+    );
   });
 });
