@@ -30,10 +30,14 @@ describe('showValue', () => {
     [2n ** 60n, '1152921504606846976'],
     [{ a: 2n }, 'an object'],
     [{ toString: 1 }, '{"toString":1}'],
-    [JSON.parse(nested('[', ']', 100_000)), 'a list of 1'],
     ['a'.repeat(200), `"${'a'.repeat(79)}…`],
     [() => 1, 'function'],
   ])('%#', (value, text) => {
     expect(showValue(value)).toBe(text);
+  });
+
+  it('takes a list that is as deep as no function can follow', () => {
+    // Some engines write it out, others overflow.
+    expect(showValue(JSON.parse(nested('[', ']', 100_000)))).toMatch(/^(a list of 1|\[{80}…)$/);
   });
 });

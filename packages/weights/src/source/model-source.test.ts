@@ -63,10 +63,7 @@ it.each([
   expect(asked).toContain(`https://huggingface.co/google/gemma-3-270m/resolve/${revision}/${file}`);
 });
 
-it.each(['http://', 'https://', 'https://?x', 'https://a b/model.gguf', 'http://[1/x'])(
-  '%s is no address',
-  async (address) => {
-    await expect(openModelSource(address)).rejects.toThrow(WeightSourceError);
-    await expect(openModelSource(address)).rejects.toThrow(/is no address/);
-  },
-);
+it.each(['http://', 'https://', 'https://?x', 'http://[1/x'])('%s is no address', async (address) => {
+  await expect(openModelSource(address)).rejects.toThrow(WeightSourceError);
+  await expect(openModelSource(address)).rejects.toThrow(/is no address/);
+});
