@@ -47,6 +47,19 @@ test('overwrite removes what a run wrote and nothing else', async () => {
   expect((await store.list()).map(({ name }) => name)).toEqual(['run.json', 'thesis.docx']);
 });
 
+test('overwrite removes the files of an export that the summary names', async () => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  for (const name of ['config.json', 'model.safetensors', 'mine.json']) await store.write(name, 'x');
+  await store.write('summary.json', JSON.stringify({ exported: ['config.json', 'model.safetensors', 'gone.json'] }));
+  await prepareRunFolder(store, { ...neither, overwrite: true });
+  expect((await store.list()).map(({ name }) => name)).toEqual(['mine.json', 'run.json']);
+  // One that is damaged names nothing.
+  await store.write('summary.json', '{');
+  await prepareRunFolder(store, { ...neither, overwrite: true });
+  expect((await store.list()).map(({ name }) => name)).toEqual(['mine.json', 'run.json']);
+});
+
 test('resume takes changes that do not matter and refuses those that do', async () => {
   const store = createMemoryStore();
   await prepareRunFolder(store, neither);

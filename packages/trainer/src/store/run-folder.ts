@@ -46,7 +46,7 @@ export function parseRunFile(text: string, location: string): RunFile {
   throw new RunFileError({ location, reason: `${v.getDotPath(issue) ?? 'the file'}: ${issue.message}` });
 }
 
-/** What a run writes; overwriting removes these and nothing else. */
+/** What a run writes; overwriting removes these, what its summary says was exported, and nothing else. */
 const ownFiles = [
   runFile,
   metricsFile,
@@ -98,8 +98,10 @@ export async function prepareRunFolder(
   let resumes = false;
   if (isUsed && !resume && !overwrite) throw new RunFolderExistsError({ location: store.location, entries });
   if (overwrite) {
+    const exported = await exportedFiles(store, entries);
     for (const name of entries)
-      if (ownFiles.includes(name) || name.startsWith(`${checkpointFolder}/`)) await store.remove(name);
+      if (ownFiles.includes(name) || exported.includes(name) || name.startsWith(`${checkpointFolder}/`))
+        await store.remove(name);
   } else if (resume) {
     const steps = await listCheckpoints(store);
     if (resumeFrom !== null && !steps.includes(resumeFrom)) throw noSuchStep(resumeFrom, steps, store.location);
@@ -155,4 +157,19 @@ async function compareWithSaved(
       ({ path, saved: before, now }) =>
         `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`,
     );
+}
+
+/** The files of an earlier run's export: a model that was trained whole has more than an adapter. */
+async function exportedFiles(store: FileStore, entries: readonly string[]): Promise<readonly string[]> {
+  if (!entries.includes(summaryFile)) return [];
+  try {
+    const { exported } = v.parse(
+      v.object({ exported: v.array(v.string()) }),
+      parseJson(await readText(store, summaryFile)),
+    );
+    return exported;
+  } catch {
+    // A summary that cannot be read names nothing.
+    return [];
+  }
 }
