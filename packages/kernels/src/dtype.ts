@@ -25,27 +25,29 @@ interface DTypeInfo {
   readonly blockSize: number;
   /** Bytes of one block. */
   readonly blockBytes: number;
+  /** Where in a block of a quantised type its f16 scales begin; all its other bits are whole numbers. */
+  readonly scalesAt: readonly number[];
 }
 
 /** How large a block of each type is. */
 export const dtypeInfo: Readonly<Record<DType, DTypeInfo>> = {
-  f32: { blockSize: 1, blockBytes: 4 },
-  f16: { blockSize: 1, blockBytes: 2 },
-  bf16: { blockSize: 1, blockBytes: 2 },
-  i32: { blockSize: 1, blockBytes: 4 },
-  u32: { blockSize: 1, blockBytes: 4 },
-  q4_0: { blockSize: 32, blockBytes: 18 },
-  q4_1: { blockSize: 32, blockBytes: 20 },
-  q5_0: { blockSize: 32, blockBytes: 22 },
-  q5_1: { blockSize: 32, blockBytes: 24 },
-  q8_0: { blockSize: 32, blockBytes: 34 },
-  q2_k: { blockSize: 256, blockBytes: 84 },
-  q3_k: { blockSize: 256, blockBytes: 110 },
-  q4_k: { blockSize: 256, blockBytes: 144 },
-  q5_k: { blockSize: 256, blockBytes: 176 },
-  q6_k: { blockSize: 256, blockBytes: 210 },
-  iq4_nl: { blockSize: 32, blockBytes: 18 },
-  iq4_xs: { blockSize: 256, blockBytes: 136 },
+  f32: { blockSize: 1, blockBytes: 4, scalesAt: [] },
+  f16: { blockSize: 1, blockBytes: 2, scalesAt: [] },
+  bf16: { blockSize: 1, blockBytes: 2, scalesAt: [] },
+  i32: { blockSize: 1, blockBytes: 4, scalesAt: [] },
+  u32: { blockSize: 1, blockBytes: 4, scalesAt: [] },
+  q4_0: { blockSize: 32, blockBytes: 18, scalesAt: [0] },
+  q4_1: { blockSize: 32, blockBytes: 20, scalesAt: [0, 2] },
+  q5_0: { blockSize: 32, blockBytes: 22, scalesAt: [0] },
+  q5_1: { blockSize: 32, blockBytes: 24, scalesAt: [0, 2] },
+  q8_0: { blockSize: 32, blockBytes: 34, scalesAt: [0] },
+  q2_k: { blockSize: 256, blockBytes: 84, scalesAt: [80, 82] },
+  q3_k: { blockSize: 256, blockBytes: 110, scalesAt: [108] },
+  q4_k: { blockSize: 256, blockBytes: 144, scalesAt: [0, 2] },
+  q5_k: { blockSize: 256, blockBytes: 176, scalesAt: [0, 2] },
+  q6_k: { blockSize: 256, blockBytes: 210, scalesAt: [208] },
+  iq4_nl: { blockSize: 32, blockBytes: 18, scalesAt: [0] },
+  iq4_xs: { blockSize: 256, blockBytes: 136, scalesAt: [0] },
 };
 
 /** Whether values lie in blocks with a common scale. */

@@ -1,4 +1,6 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -103,6 +105,31 @@ test('a model without one of its tensors is refused by name', async () => {
 test('a model that is whole is told of, and answers', async () => {
   expect(await engine.inspectModel(folder)).toMatchObject({ format: 'safetensors', family: 'gemma3' });
   expect((await answer(folder)).tokens).toBe(2);
+});
+
+test('a model elsewhere is told of by its headers: its values are not fetched to be looked at', async () => {
+  const file = await readFile(new URL('../../../test/fixtures/gguf/gemma3-tiny-f32.gguf', import.meta.url));
+  // Were they, this would be refused.
+  for (let at = file.length - 256; at < file.length; at += 4) file.writeFloatLE(Number.NaN, at);
+  const server = createServer(({ headers, method }, response) => {
+    const [, from = '0', to = file.length - 1] = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '') ?? [];
+    const part = file.subarray(Number(from), Number(to) + 1);
+    response.writeHead(headers.range === undefined ? 200 : 206, {
+      'content-length': part.length,
+      'content-range': `bytes ${from}-${Number(from) + part.length - 1}/${file.length}`,
+    });
+    response.end(method === 'HEAD' ? undefined : part);
+  }).listen(0);
+  try {
+    const { port } = server.address() as AddressInfo;
+    const found = await engine.inspectModel(`http://localhost:${port}/tiny.gguf`);
+    expect(found).toMatchObject({ format: 'gguf', family: 'gemma3' });
+    expect(found.notices.join()).toContain('only headers were read');
+  } finally {
+    server.close();
+  }
+  await writeFile(join(folder, 'nan.gguf'), file);
+  await expect(engine.inspectModel(join(folder, 'nan.gguf'))).rejects.toMatchObject({ name: 'WeightFileError' });
 });
 
 test('a released model is planned from its name: PaliGemma 3B at 224 pixels, LoRA, in 8 GB', async () => {

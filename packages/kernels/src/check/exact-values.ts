@@ -20,28 +20,12 @@ export function bf16(values: Float32Array): { values: Float32Array; bytes: Uint8
   return { values: Float32Array.from(bits, (b) => unpackReference(b, 'bf16')), bytes: new Uint8Array(bits.buffer) };
 }
 
-/** Where the f16 scales of a block lie. */
-const scalesAt: Record<QuantDType, readonly number[]> = {
-  q4_0: [0],
-  q4_1: [0, 2],
-  q5_0: [0],
-  q5_1: [0, 2],
-  q8_0: [0],
-  q2_k: [80, 82],
-  q3_k: [108],
-  q4_k: [0, 2],
-  q5_k: [0, 2],
-  q6_k: [208],
-  iq4_nl: [0],
-  iq4_xs: [0],
-};
-
 /** Blocks of random quants. Their scales are powers of two, so that every value is exact in f32. */
 export function blocks(dtype: QuantDType, count: number): Uint8Array {
-  const { blockBytes } = dtypeInfo[dtype];
+  const { blockBytes, scalesAt } = dtypeInfo[dtype];
   const bytes = Uint8Array.from(noise(blockBytes * count, 5), (v) => Math.floor((v + 1) * 128));
   for (let b = 0; b < count; b++) {
-    for (const at of scalesAt[dtype]) bytes.set([0x00, 0x30 + at * 2], b * blockBytes + at); // 0.125 and 0.25
+    for (const at of scalesAt) bytes.set([0x00, 0x30 + at * 2], b * blockBytes + at); // 0.125 and 0.25
   }
   return bytes;
 }

@@ -1,4 +1,4 @@
-import { type DType, dtypeInfo, isQuantised, type QuantDType } from '@lapidary/kernels/dtype';
+import { type DType, dtypeInfo, isQuantised } from '@lapidary/kernels/dtype';
 
 /**
  * The exponents in a word of 32 bits, all ones in a NaN or an infinity, and their lowest bits: added to an exponent of all ones they
@@ -16,22 +16,6 @@ const exponents: { readonly [dtype in DType]?: Exponents } = {
   f16: { mask: 0x7c007c00, lowest: 0x04000400, signs: 0x80008000 },
 };
 
-/** Where the f16 scales of a block begin; all other bits of a block are whole numbers. */
-const scales: { readonly [dtype in QuantDType]: readonly number[] } = {
-  q4_0: [0],
-  q4_1: [0, 2],
-  q5_0: [0],
-  q5_1: [0, 2],
-  q8_0: [0],
-  q2_k: [80, 82],
-  q3_k: [108],
-  q4_k: [0, 2],
-  q5_k: [0, 2],
-  q6_k: [208],
-  iq4_nl: [0],
-  iq4_xs: [0],
-};
-
 /**
  * Whether any value is NaN or infinite. Looks at exponents only: about as fast as the bytes can be copied.
  * @param bytes little-endian, whole blocks of `dtype`
@@ -40,8 +24,8 @@ export function holdsNonFinite(dtype: DType, bytes: Uint8Array): boolean {
   const exponent = exponents[dtype];
   if (exponent !== undefined) return wordsHold(wordsOf(bytes), exponent);
   if (!isQuantised(dtype)) return false;
-  const { blockBytes } = dtypeInfo[dtype];
-  return scales[dtype].some((at) => {
+  const { blockBytes, scalesAt } = dtypeInfo[dtype];
+  return scalesAt.some((at) => {
     // The upper byte of a half holds its sign and its exponent.
     for (let i = at + 1; i < bytes.length; i += blockBytes) if (((bytes[i] as number) & 0x7c) === 0x7c) return true;
     return false;
