@@ -66,6 +66,13 @@ it.each([
   ['an adapter', {}],
   ['an adapter of some linears, named by a RegExp', { lora: { rank: 2, targets: /layers\.[0-2]\.attn\.[qv]Proj/ } }],
   ['an adapter of which a half stays as it began', { freeze: ['**.lora.a'] }],
+  ['a DoRA with ranks of some linears', { lora: { dora: true, rankPattern: { kProj: 2, 'layers.0.mlp.*': 5 } } }],
+  ['a DoRA of which the lengths stay', { lora: { dora: true }, freeze: ['**.lora.magnitude'] }],
+  [
+    'an adapter with modules that are trained whole, a part of one of them frozen',
+    { lora: { modulesToSave: ['embedTokens', '**Norm'] }, freeze: ['layers.1.inputNorm.weight'] },
+  ],
+  ['the average of an adapter with a table of words', { emaDecay: 0.9, lora: { modulesToSave: ['embedTokens'] } }],
   ['the average of an adapter', { emaDecay: 0.9, lora: { rslora: true, alpha: 4 } }],
   ['the whole model', { lora: null }],
   ['a model of which a part was trained', { lora: null, trainable: [/layers\.1\..*/, 'finalNorm.weight'] }],

@@ -42,7 +42,7 @@ function planned(config: GemmaConfig, full: boolean) {
     ),
   );
   const variables = new Map([...base, ...lora]);
-  const options = { gradientCheckpointing: true, loraScale: 1 };
+  const options = { gradientCheckpointing: true };
   const model = stepModel(gemma, variables, full ? base : lora, { options });
   return { model, base, lora, variables };
 }

@@ -6,6 +6,8 @@ import {
   greedy,
   initialParam,
   loraSpecs,
+  loraUpdates,
+  type LoraOptions,
   modelOf,
   paramTree,
   planVariables,
@@ -24,6 +26,7 @@ import {
   type TensorData,
 } from '@lapidary/weights';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { peftFileBytes } from './support/peft-files.js';
 import { causalInfo } from './support/gemma-fixture.js';
 import { pebble } from './support/pebble-family.js';
 
@@ -63,12 +66,14 @@ it('is written, found by its config.json, and read again', async () => {
 });
 
 it('has adapters in PEFT’s form', async () => {
-  const lora = loraSpecs(model.params, { rank: 2, alpha: 4, targets: ({ path }) => path.includes('.query.') });
+  const options: LoraOptions = { rank: 2, alpha: 4, targets: ({ path }) => path.includes('.query.') };
+  const lora = loraSpecs(model.params, options);
   expect([...lora.keys()]).toHaveLength(6);
   const tensors = new Map(
     [...lora].map(([path, { shape }]) => [path, Float32Array.from({ length: shape[0]! * shape[1]! }, random)]),
   );
-  const files = await peftAdapterFiles({ model, rank: 2, alpha: 4, tensors });
+  const updates = loraUpdates(model.params, options);
+  const files = await peftFileBytes(peftAdapterFiles({ model, updates, tensors }));
   const described = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as { target_modules: string[] };
   expect(described.target_modules).toEqual(['query_proj']);
   const sources = Object.entries(files).map(([name, bytes]) => bufferSource(name, bytes));

@@ -1,9 +1,9 @@
 // 20 steps of AdamW on PaliGemma, full, LoRA on either tower, and the vision side alone, against PyTorch and PEFT
 // (test/fixtures/curves).
-import { loraScale, loraSpecs, modelOf, type PaliGemmaConfig } from '@lapidary/gemma';
+import { loraSpecs, loraUpdates, modelOf, type PaliGemmaConfig } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Program, Variable } from '@lapidary/tensor';
-import { planStep, type StepModel, type StepProgram } from '@lapidary/trainer';
+import { planStep, type StepProgram } from '@lapidary/trainer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shiftedTargets } from './support/gemma-fixture.js';
 import { paliGemmaFixture, paliGemmaHfName, paliGemmaInputs } from './support/paligemma-fixture.js';
@@ -50,12 +50,13 @@ async function setUp(name: string, kind: keyof typeof kinds) {
   const paliGemma = modelOf(config);
   const { lora, trained: isTrained } = kinds[kind];
   let trainedParams = new Map([...variables].filter(([path]) => isTrained(path)));
-  let options: StepModel['options'] = {};
+  let updates: ReturnType<typeof loraUpdates> = new Map();
   if (lora) {
-    const rank = { rank: 4, alpha: 8 };
+    const options = { rank: 4, alpha: 8, targets: ({ path }: { path: string }) => isTrained(path) };
+    updates = loraUpdates(paliGemma.params, options);
     const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
     trainedParams = new Map();
-    for (const [path, spec] of loraSpecs(paliGemma.params, { ...rank, targets: ({ path }) => isTrained(path) })) {
+    for (const [path, spec] of loraSpecs(paliGemma.params, options)) {
       const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
       const hf = paliGemmaHfName(`${spec.linear}.weight`, config).replace('language_model.model.', 'language_model.');
       variable.write(
@@ -66,9 +67,8 @@ async function setUp(name: string, kind: keyof typeof kinds) {
       variables.set(path, variable);
     }
     expect(trainedParams.size).toBe(adapter.size);
-    options = { loraScale: loraScale(rank) };
   }
-  const model = stepModel(paliGemma, variables, trainedParams, { options });
+  const model = stepModel(paliGemma, variables, trainedParams, { updates });
   allocateKept(gpu, model);
   return { model, config };
 }

@@ -36,7 +36,7 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
   }
   const trained = new Map([...variables].filter(([path]) => path.includes('.lora.')));
   const model = stepModel(paliGemma, variables, trained, {
-    options: { gradientCheckpointing: true, loraScale: 1 },
+    options: { gradientCheckpointing: true },
   });
   allocateKept(gpu, model);
   const shape = { batch: 1, length: 16, patches: count, targets: 16 };

@@ -3,6 +3,7 @@ import {
   gemmaLogits,
   Generator,
   loraSpecs,
+  loraUpdates,
   planGeneration,
   sumTokenLosses,
   paliGemmaHidden,
@@ -32,9 +33,11 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
   it('scales the adapter of every linear alike, that of the projector too', async () => {
     const { config, model, variables, reference } = await paliGemmaFixture(gpu, name);
     const inputs = paliGemmaInputs(gpu, config, reference).tensors();
-    const loraScale = 2.5;
+    const lora = { rank: 2, alpha: 5 };
+    const updates = loraUpdates(model.params, lora);
+    const { scale } = updates.get('projector')!;
     const adapted = new Map(variables);
-    for (const [path, { shape }] of loraSpecs(model.params, { rank: 2, alpha: 5 }))
+    for (const [path, { shape }] of loraSpecs(model.params, lora))
       adapted.set(
         path,
         variableFrom(
@@ -53,13 +56,13 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
       const [out, width] = spec.shape as [number, number];
       const sum = Float32Array.from(weight!, (value, at) => {
         const [row, column] = [Math.floor(at / width), at % width];
-        return value + loraScale * (b![row * 2]! * a![column]! + b![row * 2 + 1]! * a![width + column]!);
+        return value + scale * (b![row * 2]! * a![column]! + b![row * 2 + 1]! * a![width + column]!);
       });
       merged.set(spec.path, variableFrom(gpu, sum, [out, width]));
     }
-    const hidden = (params: ReadonlyMap<string, Variable>, options = {}) =>
-      paliGemmaHidden(paramTree<PaliGemmaParams>(params), config, inputs, options).hidden;
-    const [byAdapter, byMerge] = await evaluate(gpu, [hidden(adapted, { loraScale }), hidden(merged)]);
+    const hidden = (params: ReadonlyMap<string, Variable>, of?: typeof updates) =>
+      paliGemmaHidden(paramTree<PaliGemmaParams>(params, of), config, inputs).hidden;
+    const [byAdapter, byMerge] = await evaluate(gpu, [hidden(adapted, updates), hidden(merged)]);
     expect(relativeError(byAdapter!, byMerge!)).toBeLessThan(1e-5);
   });
 

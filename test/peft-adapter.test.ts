@@ -1,13 +1,5 @@
 // Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
-import {
-  gemmaHidden,
-  gemmaLogits,
-  loraScale,
-  loraSpecs,
-  paramTree,
-  type GemmaParams,
-  type HfConfig,
-} from '@lapidary/gemma';
+import { gemmaHidden, gemmaLogits, loraSpecs, paramTree, type GemmaParams, type HfConfig } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
 import { readPeftAdapter } from '@lapidary/weights';
@@ -15,7 +7,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { adapterSources } from './support/fixture-sources.js';
 import { causalInfo, gemmaFixture } from './support/gemma-fixture.js';
 import { paliGemmaFixture, paliGemmaInputs } from './support/paligemma-fixture.js';
-import { exportPeftCase, peftCases, peftCaseTensors } from './support/peft-cases.js';
+import { exportPeftCase, peftCaseLora, peftCases, peftCaseTensors } from './support/peft-cases.js';
+import { rowNorms } from './support/row-norms.js';
 import { relativeError } from './support/relative-error.js';
 import { sameBytes } from './support/same-bytes.js';
 import { fixtureBytes, fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
@@ -32,19 +25,21 @@ it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', a
   for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model, baseConfig)))
     expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);
 
-  for (const [path, values] of peftCaseTensors(peftCase, model)) {
-    const { rank } = peftCase.lora;
-    const shape = path.endsWith('.a') ? [rank, values.length / rank] : [values.length / rank, rank];
+  const { updates, specs } = peftCaseLora(peftCase, model);
+  const { tensors, params: saved } = peftCaseTensors(peftCase, model);
+  for (const [path, { shape, linear, kind }] of specs) {
+    const values = kind === 'weightNorm' ? await rowNorms(variables.get(`${linear}.weight`)!) : tensors.get(path)!;
     variables.set(path, variableFrom(gpu, values, shape));
   }
+  for (const [path, { values }] of saved) variables.get(path)!.write(values);
   const ids = (await fixtureJson<{ input_ids: number[][] }>(`peft/${name}/input.json`)).input_ids[0]!;
   const i32 = (data: Int32Array, shape: number[]) => variableFrom(gpu, data, shape, { dtype: 'i32' }).tensor;
-  const params = paramTree<GemmaParams>(variables);
+  const params = paramTree<GemmaParams>(variables, updates);
   const inputs = {
     inputIds: i32(Int32Array.from(ids), [1, ids.length]),
     tokenInfo: i32(causalInfo(new Int32Array(ids.length).fill(1), ids.length), [1, ids.length, 4]),
   };
-  const { hidden } = gemmaHidden(params, config, inputs, { loraScale: loraScale(peftCase.lora) });
+  const { hidden } = gemmaHidden(params, config, inputs);
   const [logits] = await evaluate(gpu, [gemmaLogits(params, config, reshape(hidden, [-1, config.hiddenSize]))]);
   const peft = (await fixtureTensors(`peft/${name}/logits.safetensors`)).get('logits')!;
   expect(relativeError(logits!, peft.data)).toBeLessThan(1e-5);
@@ -57,11 +52,10 @@ it('scales the update of PaliGemma’s projector as any other', async () => {
   const { config, model, variables, reference } = await paliGemmaFixture(gpu, 'paligemma2-tiny');
   const { updates, tensors } = await readPeftAdapter(await adapterSources('adapters/lora-projector'), { model });
   const shapes = loraSpecs(model.params, { rank: 4, alpha: 8 });
+  const tree = () => paramTree(variables, updates);
   for (const [path, values] of tensors) variables.set(path, variableFrom(gpu, values, shapes.get(path)!.shape));
-  const { hidden } = model.forward(paramTree(variables), paliGemmaInputs(gpu, config, reference).tensors(), {
-    loraScale: updates.get('projector')!.scale,
-  });
-  const [logits] = await evaluate(gpu, [model.logits(paramTree(variables), reshape(hidden, [-1, model.hiddenSize]))]);
+  const { hidden } = model.forward(tree(), paliGemmaInputs(gpu, config, reference).tensors());
+  const [logits] = await evaluate(gpu, [model.logits(tree(), reshape(hidden, [-1, model.hiddenSize]))]);
   const peft = (await fixtureTensors('adapters/lora-projector/logits.safetensors')).get('logits')!;
   expect(relativeError(logits!.slice(0, peft.data.length), peft.data)).toBeLessThan(1e-5);
 });

@@ -1,11 +1,14 @@
 // 20 steps of AdamW, full and LoRA, against PyTorch and PEFT (test/fixtures/curves).
-import { loraSpecs, loraScale, modelOf } from '@lapidary/gemma';
+import { loraSpecs, modelOf } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Program, Variable } from '@lapidary/tensor';
-import { planMicroStep, planStep, planUpdate, type StepModel, type StepProgram } from '@lapidary/trainer';
+import { planMicroStep, planStep, planUpdate, type StepProgram } from '@lapidary/trainer';
+import { readPeftAdapter } from '@lapidary/weights';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { causalInfo, gemmaFixture, hfName, shiftedTargets } from './support/gemma-fixture.js';
+import { adapterSources } from './support/fixture-sources.js';
+import { causalInfo, gemmaFixture, shiftedTargets } from './support/gemma-fixture.js';
 import { relativeError } from './support/relative-error.js';
+import { rowNorms } from './support/row-norms.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 import { adamwHyper, allocateKept, stepModel } from './support/step-model.js';
 
@@ -42,35 +45,36 @@ async function batches(name: string) {
 }
 
 /** The model with its adapter (from PEFT's files) and optimiser state on the device. */
-async function setUp(name: string, kind: 'full' | 'lora' | 'rslora', accumulate = false) {
+async function setUp(name: string, kind: 'full' | 'lora' | 'rslora' | 'dora' | 'saved', accumulate = false) {
   const { config, variables } = await gemmaFixture(gpu, name);
   const gemma = modelOf(config);
-  let trainedParams = new Map(variables);
-  let options: StepModel['options'] = {};
-  if (kind !== 'full') {
-    const lora = { rank: 4, alpha: 8, rslora: kind === 'rslora' };
-    const adapter = await fixtureTensors(`curves/${name}/${kind}/initial/adapter_model.safetensors`);
-    trainedParams = new Map();
-    for (const [path, spec] of loraSpecs(gemma.params, lora)) {
-      const variable = new Variable(path, { shape: spec.shape, dtype: 'f32' }, 'trainable').allocate(gpu);
-      const hf = hfName(`${spec.linear}.weight`, config).replace(
-        /\.weight$/,
-        `.lora_${spec.kind.toUpperCase()}.weight`,
-      );
-      variable.write(adapter.get(`base_model.model.${hf}`)!.data);
-      trainedParams.set(path, variable);
-      variables.set(path, variable);
-    }
-    options = { loraScale: loraScale(lora) };
+  if (kind === 'full') {
+    const model = stepModel(gemma, variables, variables, { accumulate });
+    allocateKept(gpu, model);
+    return { model, variables };
   }
-  const model = stepModel(gemma, variables, trainedParams, { options, accumulate });
+  const adapter = await readPeftAdapter(await adapterSources(`curves/${name}/${kind}/initial`), { model: gemma });
+  const { updates, tensors, params } = adapter;
+  const trained = new Map<string, Variable>();
+  const options = { rank: 4, alpha: 8, dora: kind === 'dora', overrideOf: (linear: string) => updates.get(linear)! };
+  for (const [path, { shape, linear, kind: part }] of loraSpecs(gemma.params, options)) {
+    const variable = new Variable(path, { shape, dtype: 'f32' }, 'trainable').allocate(gpu);
+    variable.write(part === 'weightNorm' ? await rowNorms(variables.get(`${linear}.weight`)!) : tensors.get(path)!);
+    variables.set(path, variable);
+    if (part !== 'weightNorm') trained.set(path, variable);
+  }
+  for (const [path, values] of params) {
+    variables.get(path)!.write(values);
+    trained.set(path, variables.get(path)!);
+  }
+  const model = stepModel(gemma, variables, trained, { accumulate, updates });
   allocateKept(gpu, model);
-  return { model, variables, config };
+  return { model, variables };
 }
 
 const fixed = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.01, clipNorm: 1 };
 
-for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
+for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'] as const) {
   describe(name, () => {
     const runs = [
       ['full', 'full-constant'],
@@ -78,10 +82,17 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
       ['lora', 'lora/constant'],
       ['lora', 'lora/cosine'],
     ] as const;
-    const rslora = name === 'gemma3-tiny' ? ([['rslora', 'rslora/constant']] as const) : [];
-    it.each([...runs, ...rslora])('%s: %s tracks PyTorch', async (kind, file) => {
+    const others = {
+      'gemma1-tiny': [],
+      'gemma2-tiny': [['dora', 'dora/constant']],
+      'gemma3-tiny': [
+        ['rslora', 'rslora/constant'],
+        ['saved', 'saved/constant'],
+      ],
+    } as const;
+    it.each([...runs, ...others[name]])('%s: %s tracks PyTorch', async (kind, file) => {
       const curve = await fixtureJson<Curve>(`curves/${name}/${file}.json`);
-      const { model, variables, config } = await setUp(name, kind);
+      const { model, variables } = await setUp(name, kind);
       const data = await batches(name);
       const programs = new Map<string, StepProgram>();
       const counted = { ...gpu.counters, pipelines: 0 };
@@ -108,16 +119,11 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny']) {
       expect(gpu.pipelines.created).toBe(counted.pipelines);
       expect(gpu.counters.bytes).toBe(counted.bytes);
       for (const program of programs.values()) program.destroy();
-      if (file === 'lora/constant') {
-        const final = await fixtureTensors(`curves/${name}/lora/final/adapter_model.safetensors`);
-        for (const [path, variable] of variables) {
-          if (!path.includes('.lora.')) continue;
-          const [linear, kindOf] = path.split('.lora.') as [string, string];
-          const hf = hfName(`${linear}.weight`, config).replace(/\.weight$/, `.lora_${kindOf.toUpperCase()}.weight`);
-          expect(relativeError(await variable.read(), final.get(`base_model.model.${hf}`)!.data), path).toBeLessThan(
-            2e-2,
-          );
-        }
+      if (kind !== 'full' && file.endsWith('constant')) {
+        const folder = await adapterSources(`curves/${name}/${kind}/final`);
+        const final = await readPeftAdapter(folder, { model: model.model });
+        for (const [path, values] of [...final.tensors, ...final.params])
+          expect(relativeError(await variables.get(path)!.read(), values), path).toBeLessThan(2e-2);
       }
     });
   });

@@ -63,7 +63,7 @@ function paramSpecs({ vocabSize, hiddenSize: d }: PebbleConfig): ParamSpec[] {
 function forward(
   { words, layers: params }: PebbleParams,
   { inputIds, tokenInfo }: { inputIds: Tensor; tokenInfo: Tensor },
-  { cache, loraScale = 1 }: { cache?: KvCache; loraScale?: number } = {},
+  { cache }: { cache?: KvCache } = {},
 ) {
   const [batch, length] = inputIds.shape as [number, number];
   const kept: { k: Tensor; v: Tensor }[] = [];
@@ -73,7 +73,7 @@ function forward(
     const { norm, query, key, value, out } = params[i]!;
     const x = rmsNorm(h, norm.weight, { eps: 1e-6 });
     const heads = (linearParams: LinearParams, count: number) =>
-      reshape(linear(x, linearParams, { loraScale }), [batch, length, count, headDim]);
+      reshape(linear(x, linearParams), [batch, length, count, headDim]);
     const q = rope(heads(query, numHeads), tokenInfo, turn);
     if (key && value) {
       let k = rope(heads(key, numKvHeads), tokenInfo, turn);
@@ -94,7 +94,7 @@ function forward(
     const { k, v } = owned.get(kvFrom)!;
     const rule = { scale: headDim ** -0.5, window: window ?? 0 };
     const seen = attention(q, k, v, tokenInfo, cache?.keyInfo ?? tokenInfo, rule);
-    h = add(h, linear(reshape(seen, [batch, length, numHeads * headDim]), out, { loraScale }));
+    h = add(h, linear(reshape(seen, [batch, length, numHeads * headDim]), out));
   }
   return { hidden: h, cache: kept };
 }

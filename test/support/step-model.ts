@@ -1,4 +1,4 @@
-import { paramTree, type Model } from '@lapidary/gemma';
+import { paramTree, type LoraUpdate, type Model } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import { bindCompletion, hyperInput, keptOf, optimizerOf, planTrained, type StepModel } from '@lapidary/trainer';
@@ -10,14 +10,18 @@ export function stepModel(
   model: Model,
   variables: ReadonlyMap<string, Variable>,
   trained: ReadonlyMap<string, Variable>,
-  { options = {}, accumulate = false }: { options?: StepModel['options']; accumulate?: boolean } = {},
+  {
+    options = {},
+    accumulate = false,
+    updates,
+  }: { options?: StepModel['options']; accumulate?: boolean; updates?: ReadonlyMap<string, LoraUpdate> } = {},
 ): StepModel {
   const limits = { maxLength: 1, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };
   const settings = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 };
   return {
     model,
     task: bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' }),
-    params: paramTree(variables),
+    params: paramTree(variables, updates),
     trained: planTrained(trained, { optimizer: adamw, settings, accumulate }),
     optimizer: adamw,
     settings,

@@ -10,7 +10,7 @@ import {
 } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
-import { gemmaWeights, LORA_SLOTS, loraStart, type GemmaShape } from '../gemma-weights.js';
+import { gemmaWeights, LORA_SCALE, LORA_SLOTS, loraStart, type GemmaShape } from '../gemma-weights.js';
 import { toBf16 } from '../values.js';
 
 export function gemmaConfig(shape: GemmaShape): GemmaConfig {
@@ -44,12 +44,14 @@ export function makeGemma(gpu: Gpu, shape: GemmaShape, { trained = false, rank =
   for (const { path, shape: size } of weights)
     plans.set(path, { shape: size, dtype: trained ? 'f32' : 'bf16', category: trained ? 'trainable' : 'weights' });
   const starts = new Map<string, Float32Array>();
+  const updates = new Map<string, { readonly scale: number }>();
   if (rank > 0) {
     weights.forEach(({ path, shape: size }, index) => {
       if (!path.startsWith('layers.') || !LORA_SLOTS.some((slot) => slot === (index - 1) % 13)) return;
       const linear = path.replace(/\.weight$/, '');
       plans.set(`${linear}.lora.a`, { shape: [rank, size[1]!], dtype: 'f32', category: 'trainable' });
       plans.set(`${linear}.lora.b`, { shape: [size[0]!, rank], dtype: 'f32', category: 'trainable' });
+      updates.set(linear, { scale: LORA_SCALE });
       starts.set(`${linear}.lora.a`, loraStart(rank, size[1]!, index));
     });
   }
@@ -58,5 +60,5 @@ export function makeGemma(gpu: Gpu, shape: GemmaShape, { trained = false, rank =
   for (const { path, values } of weights) variables.get(path)!.write(trained ? values() : toBf16(values()));
   for (const [path, values] of starts) variables.get(path)!.write(values);
   const config = gemmaConfig(shape);
-  return { config, model: modelOf(config), variables, params: paramTree(variables) };
+  return { config, model: modelOf(config), variables, params: paramTree(variables, updates) };
 }

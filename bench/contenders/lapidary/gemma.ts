@@ -10,7 +10,7 @@ import {
   planTrained,
   type StepModel,
 } from '@lapidary/trainer';
-import { gemmaShape, LORA_SCALE } from '../gemma-weights.js';
+import { gemmaShape } from '../gemma-weights.js';
 import type { Op } from '../protocol.js';
 import { hashed, sample, tokenIds } from '../values.js';
 import { makeGemma } from './gemma-model.js';
@@ -79,8 +79,7 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
     for (const state of kept) state.allocate(gpu);
     const limits = { maxLength: tokens, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };
     const task = bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' });
-    const options = { loraScale: LORA_SCALE };
-    const step: StepModel = { model, task, params: tree, trained, optimizer, settings, options };
+    const step: StepModel = { model, task, params: tree, trained, optimizer, settings, options: {} };
     const plan = await tuned(
       gpu,
       (profile) => planStep(profile, step, { batch: 1, length: tokens, targets: tokens }),

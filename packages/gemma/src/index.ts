@@ -2,7 +2,7 @@
 export * from './model.js';
 export * from './families/index.js';
 export { initialParam } from './models/initial-param.js';
-export { initialLora, loraScale, loraSpecs, type LoraOptions, type LoraSpec } from './models/lora.js';
+export { initialLora, loraSpecs, loraUpdates, type LoraOptions, type LoraSpec } from './models/lora.js';
 export { sumTokenLosses, type TokenTargets } from './models/token-losses.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 

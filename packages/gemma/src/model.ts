@@ -4,4 +4,4 @@ export { parseJson, showValue } from './config/json.js';
 export type * from './families/family.js';
 export * from './families/find-family.js';
 export { withoutPrefixes, type HfConfig, type Layout, type LayoutRule, type PythonClass } from './families/layout.js';
-export { linearOf } from './models/lora.js';
+export { linearOf, type LoraUpdate } from './models/lora.js';

@@ -43,7 +43,7 @@ async function logitsWith(base: string, name: string | undefined): Promise<Float
     const from = name === undefined ? undefined : await adapterSources(`adapters/${name}`);
     const adapter = from && (await readPeftAdapter(from, { model }));
     await loadParameters(gpu, weights, variables, { adapter });
-    const params = paramTree(variables);
+    const params = paramTree(variables, adapter?.updates);
     const { hidden } = model.forward(
       params,
       inputsOf(model, await fixtureTensors(`models/${base}/reference.safetensors`)),

@@ -85,9 +85,18 @@ function convert(text: string, { kind }: TrainFlag): unknown {
       return parts();
     case 'numbers':
       return parts().map(number);
+    case 'pairs':
+      return Object.fromEntries(parts().map(pair));
     case 'switch':
       return true;
   }
+}
+
+/** `qProj=4` as its name and its number. */
+function pair(text: string): [string, unknown] {
+  const at = text.lastIndexOf('=');
+  const value = text.slice(at + 1).trim();
+  return at < 0 ? [text, null] : [text.slice(0, at).trim(), Number.isFinite(Number(value)) ? Number(value) : value];
 }
 
 const units: Readonly<Record<string, number>> = {

@@ -15,6 +15,7 @@ import {
   type Model,
   type ModelConfig,
   type ModelPrompt,
+  type ParamTree,
   type Tokenizer,
   type WeightFormat,
 } from '@lapidary/gemma';
@@ -74,8 +75,14 @@ export class TextModel {
   readonly #variables: Map<string, Variable>;
   readonly #model: Model;
   readonly #format: WeightFormat;
+  readonly #params: ParamTree;
 
-  private constructor({ tokenizer, weights }: OpenModel, gpu: Gpu, ownsGpu: boolean, variables: Map<string, Variable>) {
+  private constructor(
+    { tokenizer, weights }: OpenModel,
+    gpu: Gpu,
+    ownsGpu: boolean,
+    { variables, params }: { readonly variables: Map<string, Variable>; readonly params: ParamTree },
+  ) {
     this.config = weights.config;
     this.#model = weights.model;
     this.#format = weights.format;
@@ -83,6 +90,7 @@ export class TextModel {
     this.#gpu = gpu;
     this.#ownsGpu = ownsGpu;
     this.#variables = variables;
+    this.#params = params;
   }
 
   /**
@@ -100,7 +108,8 @@ export class TextModel {
         const { adapter: from, ...others } = options;
         const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: open.model });
         await loadParameters(gpu, open.weights, variables, { adapter, ...others });
-        return new TextModel(open, gpu, options.gpu === undefined, variables);
+        const params = paramTree(variables, adapter?.updates);
+        return new TextModel(open, gpu, options.gpu === undefined, { variables, params });
       } catch (error) {
         for (const variable of variables.values()) variable.destroy();
         if (options.gpu === undefined) gpu.destroy();
@@ -195,10 +204,7 @@ export class TextModel {
   }
 
   #generator(maxLength: number): Generator {
-    return new Generator(
-      this.#gpu,
-      planGeneration(this.#gpu.profile, paramTree(this.#variables), this.#model, { maxLength }),
-    );
+    return new Generator(this.#gpu, planGeneration(this.#gpu.profile, this.#params, this.#model, { maxLength }));
   }
 
   /** f32 [I·N, patchValues]. */

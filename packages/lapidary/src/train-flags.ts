@@ -5,7 +5,7 @@ export interface TrainFlag {
   /** What stands behind it; none for switches. */
   readonly value?: string;
   readonly path: string;
-  readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'switch';
+  readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'pairs' | 'switch';
   readonly help: string;
   readonly group: string;
 }
@@ -181,6 +181,33 @@ export const trainFlags: readonly TrainFlag[] = [
       help: 'scale of the LoRA is alpha/rank (default: 16)',
     },
     { name: '--rslora', path: 'lora.rslora', kind: 'switch', help: 'scale is alpha/√rank' },
+    {
+      name: '--rank-pattern',
+      value: '<pairs>',
+      path: 'lora.rankPattern',
+      kind: 'pairs',
+      help: "ranks of some linears, such as 'qProj=4,layers.0.mlp.*=16'",
+    },
+    {
+      name: '--alpha-pattern',
+      value: '<pairs>',
+      path: 'lora.alphaPattern',
+      kind: 'pairs',
+      help: 'alphas of some linears, in the same way',
+    },
+    {
+      name: '--dora',
+      path: 'lora.dora',
+      kind: 'switch',
+      help: 'learn the length of each row of the weights apart (DoRA): slower',
+    },
+    {
+      name: '--modules-to-save',
+      value: '<patterns>',
+      path: 'lora.modulesToSave',
+      kind: 'names',
+      help: "modules trained whole beside the LoRA, such as 'embedTokens,**Norm'",
+    },
     {
       name: '--dropout',
       value: '<p>',

@@ -96,7 +96,32 @@ const checks: Record<string, Check> = {
   ),
   linear: {
     inputs: { x: values([4, 6]), weight: values([5, 6]), a: values([2, 6]), b: values([5, 2]) },
-    fn: ({ x, weight, a, b }) => T.linear(x!, { weight: weight!, lora: { a: a!, b: b! } }, { loraScale: 2 }),
+    fn: ({ x, weight, a, b }) => T.linear(x!, { weight: weight!, lora: { a: a!, b: b!, scale: 2 } }),
+  },
+  'linear with scaled rows': {
+    inputs: {
+      x: values([4, 6]),
+      weight: values([5, 6]),
+      bias: values([5]),
+      a: values([2, 6]),
+      b: values([5, 2]),
+      rowScale: positive([5]),
+    },
+    fn: ({ x, weight, bias, a, b, rowScale }) =>
+      T.linear(x!, { weight: weight!, bias: bias!, lora: { a: a!, b: b!, rowScale: rowScale!, scale: 2 } }),
+  },
+  // Of the magnitude alone: all else counts as constant.
+  doraRowScale: {
+    inputs: { magnitude: positive([5]), drawn: dropSeed },
+    fn: ({ magnitude, drawn }) => {
+      const [weight, a, b] = [
+        [5, 6],
+        [2, 6],
+        [5, 2],
+      ].map((shape, i) => T.randomUniform(drawn!, i, shape)) as [T.Tensor, T.Tensor, T.Tensor];
+      const weightNorm = T.sqrt(T.sum(T.square(weight), 1));
+      return T.doraRowScale(weight, { a, b, scale: 3, magnitude: magnitude!, weightNorm });
+    },
   },
   rmsNorm: binary((x, w) => T.rmsNorm(x, w, { eps: 1e-6, weightOffset: 1 })),
   layerNorm: {
@@ -159,6 +184,7 @@ const withoutGradient = [
   'sharedSlotBytes',
   'sign',
   'sizeOf',
+  'stopGradient',
   'sumByKernel',
   'trace',
   'treeEntries',

@@ -7,12 +7,14 @@ export { linearCrossEntropy, type CrossEntropyOptions } from './ops/cross-entrop
 export * from './ops/elementwise.js';
 export { embedding, scatterRows } from './ops/embedding.js';
 export { lion, type LionArgs } from './ops/lion.js';
-export { linear, matmul, type LinearParams, type MatmulOptions } from './ops/matmul.js';
+export { doraRowScale, type DoraParams } from './ops/dora.js';
+export { linear, type LinearParams, type LoraParams } from './ops/linear.js';
+export { matmul, type MatmulOptions } from './ops/matmul.js';
 export { geglu } from './ops/mlp.js';
 export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
 export { max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
 export { sgd, type SgdArgs } from './ops/sgd.js';
-export { cast, concat, constantI32, reshape, slice, transpose } from './ops/shape.js';
+export { cast, concat, constantI32, reshape, slice, stopGradient, transpose } from './ops/shape.js';
 export {
   compile,
   evaluate,

@@ -124,5 +124,6 @@ export {
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
 export { createDeviceSink } from './run/device-sink.js';
 export { finiteSink } from './run/finite-sink.js';
+export { RowNorms, rowNormSink } from './run/row-norms.js';
 export { runTraining } from './run/train/run-training.js';
 export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

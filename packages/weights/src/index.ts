@@ -27,9 +27,8 @@ export type {
 } from './loader/types.js';
 export { openNpz } from './npz/open.js';
 export type { NpzFile } from './npz/read.js';
-export { doraRowScales } from './peft/dora.js';
 export { readPeftAdapter } from './peft/open.js';
-export type { PeftAdapter, PeftUpdate } from './peft/read.js';
+export type { PeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';

@@ -94,8 +94,8 @@ export interface PromptForm {
   stopTokens(tokenizer: Tokenizer): readonly number[];
 }
 
-/** A tree of parameters as a model's functions take it; adapters stand as `lora` beside the weight of their linear. */
-export type ParamTree = Tree<Tensor>;
+/** A tree of parameters as a model's functions take it; adapters stand as `lora`, with its scale, beside the weight of their linear. */
+export type ParamTree = Tree<Tensor | number>;
 
 /** What a forward pass computes with: B rows of T tokens of text after P patches. */
 export interface ModelInputs {
@@ -121,8 +121,6 @@ export interface KvCache {
 export interface ForwardOptions {
   /** Multiplies embeddings. Default √d unrounded, as in an f32 run of transformers; the bf16 run rounds it to bf16. */
   readonly embedScale?: number;
-  /** Multiplies every low-rank update: alpha / rank, or alpha / √rank with rslora. Default 1. */
-  readonly loraScale?: number;
   /** Share of a low-rank update's inputs that is dropped, with the step's seed (i32 [1]). Default none. */
   readonly loraDropout?: { readonly rate: number; readonly seed: Tensor };
   /** Computes blocks again in the backward pass instead of keeping their values: all of them, or the first so many. */

@@ -6,20 +6,30 @@ export interface LoraOptions {
   readonly alpha: number;
   /** Scale by alpha / √rank instead of alpha / rank (Kalajdzievski 2023, arXiv:2312.03732). */
   readonly rslora?: boolean;
+  /** Learn the length of each row of the weight apart from its direction: DoRA (Liu et al. 2024, arXiv:2402.09353). */
+  readonly dora?: boolean;
+  /** Rank and alpha of a linear, by its path, where they are others than those above. */
+  readonly overrideOf?: (linear: string) => { readonly rank?: number | undefined; readonly alpha?: number | undefined };
   /** Which linears, by their weight. Default: all of every tower. */
   readonly targets?: (linear: ParamSpec) => boolean;
 }
 
-/** A parameter of a LoRA: `kind` a [rank, in] or b [out, rank] beside the linear at `linear`: `layers.0.attn.qProj`. */
-export interface LoraSpec {
-  readonly linear: string;
-  readonly kind: 'a' | 'b';
-  readonly shape: readonly number[];
+/** A linear's low-rank update. */
+export interface LoraUpdate {
+  readonly rank: number;
+  readonly alpha: number;
+  /** What the update is multiplied by: alpha / rank, or alpha / √rank. */
+  readonly scale: number;
 }
 
-/** What low-rank updates are multiplied by. */
-export function loraScale({ rank, alpha, rslora = false }: LoraOptions): number {
-  return alpha / (rslora ? Math.sqrt(rank) : rank);
+/**
+ * A parameter of a LoRA beside the linear at `linear`: `layers.0.attn.qProj`. a [rank, in] and b [out, rank]; of a DoRA also magnitude
+ * [out] and weightNorm [out], the lengths of the weight's rows, which stay.
+ */
+export interface LoraSpec {
+  readonly linear: string;
+  readonly kind: 'a' | 'b' | 'magnitude' | 'weightNorm';
+  readonly shape: readonly number[];
 }
 
 /** Path of the linear whose weight this is: `layers.0.attn.qProj`. */
@@ -27,27 +37,46 @@ export function linearOf({ path }: Pick<ParamSpec, 'path'>): string {
   return path.slice(0, -'.weight'.length);
 }
 
-/** A LoRA's parameters by path (`layers.0.attn.qProj.lora.a`), in the order of the model's linears. */
-export function loraSpecs(
+/** The updates of a LoRA by linear, in the order of the model's linears. */
+export function loraUpdates(
   params: readonly ParamSpec[],
-  { rank, targets = () => true }: LoraOptions,
-): Map<string, LoraSpec> {
+  { rank, alpha, rslora = false, overrideOf, targets = () => true }: LoraOptions,
+): Map<string, LoraUpdate> {
+  const linears = params.filter((param) => param.role === 'linear' && targets(param)).map(linearOf);
+  return new Map(
+    linears.map((linear) => {
+      const own = overrideOf?.(linear);
+      const update = { rank: own?.rank ?? rank, alpha: own?.alpha ?? alpha };
+      return [linear, { ...update, scale: update.alpha / (rslora ? Math.sqrt(update.rank) : update.rank) }];
+    }),
+  );
+}
+
+/** A LoRA's parameters by path (`layers.0.attn.qProj.lora.a`), in the order of the model's linears. */
+export function loraSpecs(params: readonly ParamSpec[], options: LoraOptions): Map<string, LoraSpec> {
+  const shapes = new Map(params.map((param) => [linearOf(param), param.shape as [number, number]]));
   const specs = new Map<string, LoraSpec>();
-  for (const param of params) {
-    if (param.role !== 'linear' || !targets(param)) continue;
-    const linear = linearOf(param);
-    const [out, input] = param.shape as [number, number];
-    specs.set(`${linear}.lora.a`, { linear, kind: 'a', shape: [rank, input] });
-    specs.set(`${linear}.lora.b`, { linear, kind: 'b', shape: [out, rank] });
+  for (const [linear, { rank }] of loraUpdates(params, options)) {
+    const [out, input] = shapes.get(linear)!;
+    const add = (kind: LoraSpec['kind'], shape: readonly number[]) =>
+      specs.set(`${linear}.lora.${kind}`, { linear, kind, shape });
+    add('a', [rank, input]);
+    add('b', [out, rank]);
+    if (options.dora) for (const kind of ['magnitude', 'weightNorm'] as const) add(kind, [out]);
   }
   return specs;
 }
 
 /**
- * Starting values as PEFT's: a uniform in ±1/√in (Kaiming with a = √5), b zero, so that the model begins unchanged.
- * `random` gives numbers in [0, 1).
+ * Starting values as PEFT's: a uniform in ±1/√in (Kaiming with a = √5), b zero, a magnitude what its weight's rows have (`weightNorm`, f32
+ * [out], which only DoRAs are asked for), so that the model begins unchanged. `random` gives numbers in [0, 1).
  */
-export function initialLora({ kind, shape }: LoraSpec, random: () => number): Float32Array {
+export function initialLora(
+  { kind, shape }: LoraSpec,
+  random: () => number,
+  weightNorm: () => Float32Array,
+): Float32Array {
+  if (kind === 'magnitude' || kind === 'weightNorm') return weightNorm();
   const values = new Float32Array(shape[0]! * shape[1]!);
   if (kind === 'a') {
     const bound = 1 / Math.sqrt(shape[1]!);

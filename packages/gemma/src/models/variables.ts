@@ -1,6 +1,7 @@
 import type { DType } from '@lapidary/kernels';
-import { treeFromEntries, Variable, type VariableCategory } from '@lapidary/tensor';
+import { treeFromEntries, Variable, type Tensor, type VariableCategory } from '@lapidary/tensor';
 import type { ParamTree } from '../families/family.js';
+import type { LoraUpdate } from './lora.js';
 
 /** What one parameter is to be on the device. */
 export interface ParamPlan {
@@ -18,8 +19,13 @@ export function planVariables(plans: ReadonlyMap<string, ParamPlan>): Map<string
 
 /**
  * The parameter tree over variables, as `Model` takes it; with a type argument, as the functions of one family do: the caller answers
- * for the variables being that family's.
+ * for the variables being that family's. `updates`, by linear, are the adapter's, whose tensors are among the variables.
  */
-export function paramTree<P = ParamTree>(variables: ReadonlyMap<string, Variable>): P {
-  return treeFromEntries([...variables].map(([path, variable]) => [path, variable.tensor] as const)) as P;
+export function paramTree<P = ParamTree>(
+  variables: ReadonlyMap<string, Variable>,
+  updates: ReadonlyMap<string, Pick<LoraUpdate, 'scale'>> = new Map(),
+): P {
+  const entries: [string, Tensor | number][] = [...variables].map(([path, { tensor }]) => [path, tensor]);
+  for (const [linear, { scale }] of updates) entries.push([`${linear}.lora.scale`, scale]);
+  return treeFromEntries(entries) as P;
 }

@@ -1,8 +1,6 @@
 import { matmul as matmulKernel } from '@lapidary/kernels';
 import { addedTo, addNode, formatType, needF32, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
-import { mul } from './elementwise.js';
 import { reshape } from './shape.js';
-import { sum } from './reduce.js';
 
 export interface MatmulOptions {
   /** Use the transpose of the last two dimensions of a (or b). */
@@ -102,49 +100,5 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       }
       return [dA, dB, grad];
     },
-  })[0]!;
-}
-
-/** A linear map's parameters: `weight` [out, in] in any storage type, optional `bias` [out], optional low-rank update. */
-export interface LinearParams {
-  readonly weight: Tensor;
-  readonly bias?: Tensor;
-  /**
-   * a [rank, in] and b [out, rank], f32: y += scale · (x·aᵀ)·bᵀ (Hu et al. 2021, arXiv:2106.09685). With `rowScale` f32 [out], what weight
-   * and update give together is multiplied by it, before the bias (Liu et al. 2024, arXiv:2402.09353).
-   */
-  readonly lora?: { readonly a: Tensor; readonly b: Tensor; readonly rowScale?: Tensor };
-}
-
-/** y = (x·Wᵀ (+ scale · dropout(x)·aᵀ·bᵀ)) (· rowScale) (+ bias). x: f32 […, in] → […, out]. */
-export function linear(
-  x: Tensor,
-  { weight, bias, lora }: LinearParams,
-  { loraScale = 1, loraInput = x }: { loraScale?: number; loraInput?: Tensor } = {},
-): Tensor {
-  let y = matmul(x, weight, { transposeB: true });
-  const rowScale = lora?.rowScale;
-  if (bias && !rowScale) y = addBias(y, bias);
-  if (lora)
-    y = matmul(matmul(loraInput, lora.a, { transposeB: true }), lora.b, {
-      transposeB: true,
-      alpha: loraScale,
-      residual: y,
-    });
-  if (!rowScale) return y;
-  y = mul(y, rowScale);
-  return bias ? addBias(y, bias) : y;
-}
-
-function addBias(y: Tensor, bias: Tensor): Tensor {
-  if (bias.shape.join() !== String(y.shape.at(-1)))
-    throw new TensorShapeError('linear', `bias ${formatType(bias)} for a result ${formatType(y)}`);
-  const rows = y.size / bias.size;
-  return addNode({
-    name: 'add',
-    inputs: [y, bias],
-    outputs: [{ shape: y.shape, dtype: 'f32' }],
-    elementwise: { op: 'add' },
-    vjp: ({ grads, needs }) => [grads[0], needs[1] ? sum(reshape(grads[0]!, [rows, bias.size]), 0) : undefined],
   })[0]!;
 }

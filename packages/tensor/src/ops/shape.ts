@@ -30,6 +30,17 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   })[0]!;
 }
 
+/** The same values, which count as constant for gradients; shares memory. */
+export function stopGradient(x: Tensor): Tensor {
+  return addNode({
+    name: 'stopGradient',
+    inputs: [x],
+    outputs: [{ shape: x.shape, dtype: x.dtype }],
+    alias: true,
+    vjp: () => [undefined],
+  })[0]!;
+}
+
 /** Reorders dimensions: `permutation[i]` is the dimension of `x` that becomes dimension i. Default: reverses them. */
 export function transpose(
   x: Tensor,

@@ -12,12 +12,16 @@ export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
 /** What was every linear when `lora.targets` was still written down as a list of names. */
 const onceAll = 'qProj,kProj,vProj,oProj,gateProj,upProj,downProj,outProj,fc1,fc2,projector'.split(',');
 
-/** An echo with `lora.targets` as today's are written. */
-function withAllNamed(echo: ConfigEcho): ConfigEcho {
+/** Fields of `lora` that runs of earlier versions do not name, and what they did. */
+const loraSince: ConfigEcho = { rankPattern: {}, alphaPattern: {}, dora: false, modulesToSave: [] };
+
+/** An echo with `lora` as today's is written. */
+function withLoraNamed(echo: ConfigEcho): ConfigEcho {
   const lora = echo['lora'];
-  const targets = isRecord(lora) ? lora['targets'] : undefined;
-  if (!isRecord(lora) || !Array.isArray(targets) || !onceAll.every((name) => targets.includes(name))) return echo;
-  return { ...echo, lora: { ...lora, targets: 'all' } };
+  if (!isRecord(lora)) return echo;
+  const { targets } = lora;
+  const isAll = Array.isArray(targets) && onceAll.every((name) => targets.includes(name));
+  return { ...echo, lora: { ...loraSince, ...lora, ...(isAll && { targets: 'all' }) } };
 }
 
 /** Rows given in memory are counted, not repeated, in run metadata. */
@@ -96,7 +100,7 @@ const since: ConfigEcho = {
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
   const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
-  return diffJson(withAllNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
+  return diffJson(withLoraNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
     ...change,
     matters: matters(change.path, now),
   }));

@@ -28,8 +28,9 @@ export function configFromEcho(echo: ConfigEcho, weightLoader: WeightLoader): Re
   return resolveTrainConfig(fields as unknown as TrainConfig);
 }
 
-function adapter({ targets, ...rest }: { readonly [key: string]: JsonValue }): Record<string, unknown> {
-  return targets === 'all' || targets === undefined ? rest : { ...rest, targets: regExpOf(targets) };
+function adapter({ targets, modulesToSave, ...rest }: { readonly [key: string]: JsonValue }): Record<string, unknown> {
+  const fields = { ...rest, ...patterns({ modulesToSave }) };
+  return targets === 'all' || targets === undefined ? fields : { ...fields, targets: regExpOf(targets) };
 }
 
 /** Lists of patterns with their RegExps, which are written as text, made again. */

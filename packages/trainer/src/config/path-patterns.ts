@@ -1,5 +1,5 @@
-import { linearOf } from '@lapidary/gemma';
-import type { PathPattern, ResolvedTrainConfig } from './train-config.js';
+import { linearOf, type LoraOptions, type LoraSpec } from '@lapidary/gemma';
+import type { LoraConfig, PathPattern, ResolvedTrainConfig } from './train-config.js';
 
 /** A pattern as a RegExp that matches whole paths. */
 export function compilePathPattern(pattern: PathPattern): RegExp {
@@ -25,33 +25,57 @@ export interface ParamPlace {
   readonly layer?: number | undefined;
 }
 
+/** The module that a parameter is of: `layers.3.inputNorm` of its weight. */
+export const moduleOf = (path: string): string => path.slice(0, path.lastIndexOf('.'));
+
+/** Whether the module of a parameter is trained whole beside a LoRA. */
+export function createSavedFilter(lora: ResolvedTrainConfig['lora']): (path: string) => boolean {
+  const isNamed = createPathFilter(lora?.modulesToSave ?? []);
+  return (path) => isNamed(moduleOf(path));
+}
+
 /**
- * Which parameters a run trains: with LoRA the adapter's, without it what `trainable` names (null: everything); except what `freeze`
- * names.
+ * Which parameters a run trains: with LoRA the adapter's and those of `modulesToSave`, without it what `trainable` names (null:
+ * everything); except what `freeze` names.
  */
 export function createTrainableFilter({
   lora,
   freeze,
   trainable,
-}: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (param: {
-  readonly path: string;
-  readonly isAdapter: boolean;
-}) => boolean {
+}: Pick<ResolvedTrainConfig, 'lora' | 'freeze' | 'trainable'>): (path: string, kind?: LoraSpec['kind']) => boolean {
   const isFrozen = createPathFilter(freeze);
   const isNamed = createPathFilter(trainable ?? ['**']);
-  return ({ path, isAdapter }) => (lora ? isAdapter : isNamed(path)) && !isFrozen(path);
+  const isSaved = createSavedFilter(lora);
+  return (path, kind) =>
+    !isFrozen(path) && (lora === null ? isNamed(path) : kind ? kind !== 'weightNorm' : isSaved(path));
 }
 
-/** Whether a linear, by the place of its weight, gets an adapter. */
-export function createLoraTargetFilter({
-  targets,
-  towers,
-  layers,
-}: Pick<NonNullable<ResolvedTrainConfig['lora']>, 'targets' | 'towers' | 'layers'>): (weight: ParamPlace) => boolean {
+/** A pattern of the ends of linears' paths: names such as `qProj`, or more of the path. */
+export const compileLinearPattern = (pattern: string): RegExp =>
+  new RegExp(`(?:^|\\.)${compilePathPattern(pattern).source.slice(1)}`);
+
+/** Rank and alpha of a linear, where patterns give it others than the LoRA has. */
+export function createLoraOverride({
+  rankPattern,
+  alphaPattern,
+}: Pick<LoraConfig, 'rankPattern' | 'alphaPattern'>): NonNullable<LoraOptions['overrideOf']> {
+  const firstOf = (patterns: Readonly<Record<string, number>>) => {
+    const compiled = Object.entries(patterns).map(([key, value]) => ({ pattern: compileLinearPattern(key), value }));
+    return (linear: string) => compiled.find(({ pattern }) => pattern.test(linear))?.value;
+  };
+  const [rankOf, alphaOf] = [firstOf(rankPattern), firstOf(alphaPattern)];
+  return (linear) => ({ rank: rankOf(linear), alpha: alphaOf(linear) });
+}
+
+/** Whether a linear, by the place of its weight, gets an adapter: not where it is trained whole. */
+export function createLoraTargetFilter(lora: LoraConfig): (weight: ParamPlace) => boolean {
+  const { targets, towers, layers } = lora;
+  const isSaved = createSavedFilter(lora);
   const pattern = targets instanceof RegExp ? compilePathPattern(targets) : null;
   return (weight) => {
     const { tower, layer } = weight;
     const linear = linearOf(weight);
+    if (isSaved(weight.path)) return false;
     if (layers !== null && (layer === undefined || !layers.includes(layer))) return false;
     return pattern
       ? pattern.test(linear)

@@ -58,8 +58,8 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
   add(
     config.lora !== null && config.trainable !== null,
     'trainable',
-    `${describeValue(config.trainable)} together with a LoRA, whose adapter file would not hold them`,
-    '`trainable` with lora: null (--full), or a LoRA alone',
+    `${describeValue(config.trainable)} together with a LoRA`,
+    '`trainable` with lora: null (--full); or, for modules that are trained whole beside the LoRA, `lora.modulesToSave`',
   );
   const warmup = schedule.warmupSteps ?? 0;
   const decays = schedule.type === 'cosine' || schedule.type === 'linear';

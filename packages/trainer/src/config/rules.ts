@@ -71,6 +71,7 @@ export function orNull<T>(schema: v.GenericSchema<T>): v.OptionalSchema<v.Generi
   return withDefault<T | null>(nullable, null);
 }
 
-function messageOf(schema: v.GenericSchema<unknown>): string {
+/** What a rule allows. */
+export function messageOf(schema: v.GenericSchema<unknown>): string {
   return String((schema as unknown as { message?: unknown }).message ?? 'a value');
 }

@@ -3,7 +3,7 @@ import type { WeightLoader } from '@lapidary/weights';
 import * as v from 'valibot';
 import { objectiveSchema } from '../objectives/registry.js';
 import { optimizerSchema } from '../optimizers/registry.js';
-import { choice, flag, integer, listOf, orNull, real, text, withDefault } from './rules.js';
+import { choice, flag, integer, listOf, messageOf, orNull, real, text, withDefault } from './rules.js';
 import { rowFormats, type DataSource } from '../data/data-options.js';
 import type { PathPattern } from './train-config.js';
 
@@ -53,11 +53,26 @@ const scheduleSchema = v.object(
   'an object: { type, warmupSteps, warmupRule, decaySteps, endLearningRate, timescale }',
 );
 
+/** Numbers by patterns of linears. */
+function numbersByPattern(number: v.GenericSchema<number>): v.GenericSchema<Readonly<Record<string, number>>> {
+  return v.custom<Readonly<Record<string, number>>>(
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      !Array.isArray(value) &&
+      Object.entries(value).every(([pattern, each]) => pattern !== '' && v.is(number, each)),
+    `an object of patterns, each with ${messageOf(number)}: { 'mlp.*': 4 }`,
+  );
+}
+
 const loraSchema = v.object(
   {
     rank: withDefault(integer(1, 4096), 8),
     alpha: withDefault(real({ above: 0 }), 16),
+    rankPattern: withDefault(numbersByPattern(integer(1, 4096)), {}),
+    alphaPattern: withDefault(numbersByPattern(real({ above: 0 })), {}),
     rslora: withDefault(flag, false),
+    dora: withDefault(flag, false),
     dropout: withDefault(real({ min: 0, below: 1 }), 0),
     targets: withDefault(
       v.custom<'all' | readonly LoraTarget[] | RegExp>(
@@ -84,8 +99,12 @@ const loraSchema = v.object(
         { minLength: 1 },
       ),
     ),
+    modulesToSave: withDefault(
+      listOf<PathPattern>(isPattern, "a list of patterns of modules: texts such as 'embedTokens', or RegExps"),
+      [],
+    ),
   },
-  'null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, towers, layers }',
+  'null for full fine-tuning, or an object: { rank, alpha, rankPattern, alphaPattern, rslora, dora, dropout, targets, towers, layers, modulesToSave }',
 );
 
 /** Or as much less as the model's context has room for. */

@@ -117,7 +117,7 @@ test('missing and misshapen objects', () => {
   expect(problemsOf({ ...minimal, data: {}, optimizer: 'adam', lora: 8 })).toEqual({
     'data.source': 'nothing | a path, a URL, a list of rows, or a File',
     optimizer: "'adam' | an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }",
-    lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rslora, dropout, targets, towers, layers }',
+    lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rankPattern, alphaPattern, rslora, dora, dropout, targets, towers, layers, modulesToSave }',
   });
   for (const nothing of [undefined, null, 'config', []])
     expect(() => resolveTrainConfig(nothing as unknown as TrainConfig)).toThrow(ConfigError);
@@ -155,7 +155,7 @@ test('trainable and LoRA filters', () => {
     'layers.0.attn.qProj.lora.a',
   ];
   const chosen = (filter: ReturnType<typeof createTrainableFilter>) =>
-    paths.map((path) => (filter({ path, isAdapter: path.includes('.lora.') }) ? 1 : 0)).join('');
+    paths.map((path) => (filter(path, path.includes('.lora.') ? 'a' : undefined) ? 1 : 0)).join('');
   const lora = resolveTrainConfig(minimal).lora;
   expect(chosen(createTrainableFilter(base))).toBe('1111');
   expect(chosen(createTrainableFilter({ ...base, freeze: ['layers.*.attn.**'] }))).toBe('1010');
@@ -164,6 +164,9 @@ test('trainable and LoRA filters', () => {
   expect(chosen(createTrainableFilter({ ...base, trainable: ['embedTokens.*'] }))).toBe('1000');
   expect(chosen(createTrainableFilter({ ...base, lora }))).toBe('0001');
   expect(chosen(createTrainableFilter({ ...base, lora, freeze: ['layers.0.**'] }))).toBe('0000');
+  const saving = { ...lora!, modulesToSave: ['embedTokens', /layers\.10\..*/] };
+  expect(chosen(createTrainableFilter({ ...base, lora: saving }))).toBe('1011');
+  expect(chosen(createTrainableFilter({ ...base, lora: saving, freeze: ['embedTokens.*'] }))).toBe('0011');
 
   const linears = [
     { path: 'layers.0.attn.qProj.weight', tower: 'language', layer: 0 },

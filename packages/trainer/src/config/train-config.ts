@@ -39,7 +39,16 @@ export interface LoraConfig {
   readonly rank: number;
   /** The adapter's output is scaled by alpha/rank, or alpha/√rank with `rslora`. */
   readonly alpha: number;
+  /**
+   * Ranks of some linears: by names such as `qProj`, or patterns of the ends of their paths such as `layers.0.attn.*`. The first that
+   * fits counts.
+   */
+  readonly rankPattern: Readonly<Record<string, number>>;
+  /** Alphas of some linears, in the same way. */
+  readonly alphaPattern: Readonly<Record<string, number>>;
   readonly rslora: boolean;
+  /** The length of each row of the weights is learned apart from its direction (DoRA): slower, sometimes better at a low rank. */
+  readonly dora: boolean;
   /** Chance that an input of the adapter is zeroed in training. */
   readonly dropout: number;
   /** All linears, those of these names, or a pattern of their paths in whatever tower. */
@@ -48,6 +57,11 @@ export interface LoraConfig {
   readonly towers: readonly Tower[];
   /** Indices of layers; null for all. */
   readonly layers: readonly number[] | null;
+  /**
+   * Modules that are trained whole beside the LoRA and become part of the adapter, such as `embedTokens` or `**Norm`: patterns of the
+   * paths of their parameters without `.weight` and `.bias`.
+   */
+  readonly modulesToSave: readonly PathPattern[];
 }
 
 /** Everything a training run depends on, complete and checked. Made by `resolveTrainConfig`. */

@@ -45,6 +45,22 @@ test('a pattern that matches nothing is named, with the nearest paths', () => {
   ]);
 });
 
+test('patterns of ranks, alphas and modules', () => {
+  const lora = { rankPattern: { qProj: 2, 'layers.1.mlp.*': 4 }, alphaPattern: { '*Proj': 1 } };
+  expect(problemsOf({ lora: { ...lora, modulesToSave: ['norm', 'layers.*.attn.oProj', /embed.*/] } })).toEqual([]);
+  const unmatched = { rankPattern: { q_proj: 2 }, alphaPattern: { 'layers.1.qProj': 1 } };
+  expect(problemsOf({ lora: { ...unmatched, modulesToSave: ['norm.weight', 'embed_tokens'] } })).toEqual([
+    expect.stringMatching(/^lora\.modulesToSave: 'norm\.weight', which matches nothing; .*nearest are norm, /),
+    expect.stringMatching(/^lora\.modulesToSave: 'embed_tokens'.* nearest are embedTokens, /),
+    expect.stringMatching(/^lora\.rankPattern: 'q_proj'.* nearest are .*qProj/),
+    expect.stringMatching(/^lora\.alphaPattern: 'layers\.1\.qProj'.* nearest are .*qProj/),
+  ]);
+  // A linear that is trained whole has no update.
+  expect(problemsOf({ lora: { rankPattern: { oProj: 2 }, modulesToSave: ['**.oProj'] } })).toEqual([
+    expect.stringMatching(/^lora\.rankPattern: 'oProj', which matches nothing/),
+  ]);
+});
+
 test('layers that the model does not have, and targets that are in none of the layers', () => {
   expect(problemsOf({ lora: { layers: [1, 99] } })).toEqual(['lora.layers: 99; layers with these targets: 0 to 2']);
   expect(problemsOf({ lora: { layers: [2], targets: /layers\.1\..*/ } })).toEqual([

@@ -1,7 +1,13 @@
 import type { ConfigProblem } from '../errors/errors.js';
 import { editDistance } from './find-problems.js';
 import { linearOf } from '@lapidary/gemma';
-import { compilePathPattern, createLoraTargetFilter, type ParamPlace } from './path-patterns.js';
+import {
+  compileLinearPattern,
+  compilePathPattern,
+  createLoraTargetFilter,
+  moduleOf,
+  type ParamPlace,
+} from './path-patterns.js';
 import type { PathPattern, ResolvedTrainConfig } from './train-config.js';
 
 /** What a model has that patterns can name. */
@@ -42,6 +48,11 @@ export function findUnmatched(
       found: `${[lora.targets].flat().join(', ')}, which the model does not have in ${lora.towers.join(', ')}`,
       allowed: `linears of the model, such as ${linears.slice(0, 1).map(linearOf).join()}`,
     });
+  const modules = [...new Set(parameters.filter((path) => !path.includes('.lora.')).map(moduleOf))];
+  problems.push(...unmatched('lora.modulesToSave', lora.modulesToSave, modules));
+  const adapted = linears.filter(createLoraTargetFilter(lora)).map(linearOf);
+  for (const field of ['rankPattern', 'alphaPattern'] as const)
+    problems.push(...unmatched(`lora.${field}`, Object.keys(lora[field]), adapted, compileLinearPattern));
   const layers = [...new Set(reached.flatMap(({ layer }) => layer ?? []))];
   for (const layer of reached.length > 0 ? (lora.layers ?? []) : []) {
     if (layers.includes(layer)) continue;
@@ -57,9 +68,14 @@ function describeLayers(layers: readonly number[]): string {
   return `layers with these targets: ${isWhole && last > first ? `${first} to ${last}` : layers.join(', ')}`;
 }
 
-function unmatched(field: string, patterns: readonly PathPattern[], paths: readonly string[]): ConfigProblem[] {
+function unmatched<P extends PathPattern>(
+  field: string,
+  patterns: readonly P[],
+  paths: readonly string[],
+  compile: (pattern: P) => RegExp = compilePathPattern,
+): ConfigProblem[] {
   return patterns
-    .filter((pattern) => !paths.some((path) => compilePathPattern(pattern).test(path)))
+    .filter((pattern) => !paths.some((path) => compile(pattern).test(path)))
     .map((pattern) => ({
       path: field,
       found: `${typeof pattern === 'string' ? `'${pattern}'` : String(pattern)}, which matches nothing`,

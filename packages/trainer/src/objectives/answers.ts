@@ -24,11 +24,10 @@ export function planAnswers(
   maxNewTokens: number,
   context: SampleContext,
 ): SamplePlan {
-  const { profile, model, params, options } = context;
+  const { profile, model, params } = context;
   const maxLength = Math.max(...prompts.map(({ tokens, patchCount }) => patchCount + tokens.length)) + maxNewTokens;
   const sizes = prompts.map(({ tokens, patchCount }) => ({ tokens: tokens.length, patches: patchCount }));
-  const { loraScale } = options;
-  const plan = planGeneration(profile, params, model, { maxLength, ...(loraScale !== undefined && { loraScale }) });
+  const plan = planGeneration(profile, params, model, { maxLength });
   return {
     bytes: plan.plannedBytes(sizes),
     prepare: (gpu) => plan.prepare(gpu, sizes),

@@ -1,6 +1,7 @@
 // What we write is read by a Python class that has names of its own: they are transformers' (test/fixtures/make_module_names.py).
-import { families, familyOfHf, loraSpecs, modelOf, type HfConfig, type Model } from '@lapidary/gemma';
+import { families, familyOfHf, loraSpecs, loraUpdates, modelOf, type HfConfig, type Model } from '@lapidary/gemma';
 import { describe, expect, it } from 'vitest';
+import { peftFileBytes } from '../../../../test/support/peft-files.js';
 import { fixtureJson } from '../../../../test/support/safetensors-fixture.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { bufferSource } from '../source/byte-source.js';
@@ -31,7 +32,8 @@ async function adapted(
   const lora = { rank: 1, alpha: 1, targets: ({ tower }: { tower: string }) => towers.includes(tower) };
   const specs = [...loraSpecs(model.params, lora)];
   const tensors = new Map(specs.map(([path, { shape }]) => [path, new Float32Array(shape[0]! * shape[1]!)]));
-  const files = await peftAdapterFiles({ model, ...lora, tensors, ...(baseConfig && { baseConfig }) });
+  const updates = loraUpdates(model.params, lora);
+  const files = await peftFileBytes(peftAdapterFiles({ model, updates, tensors, ...(baseConfig && { baseConfig }) }));
   const stored = await openSafetensors(bufferSource('x', files['adapter_model.safetensors']));
   const config = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as Record<string, unknown>;
   const targets = readModuleNames(config['target_modules'], (problem) => {

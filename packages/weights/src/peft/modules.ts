@@ -37,10 +37,10 @@ export function pythonClassOf(model: Model, base: HfConfig | undefined): PythonC
 
 /** Every linear of the model by path. @throws AdapterError */
 export function linearModules(model: Model): Map<string, LinearModule> {
-  const layout = hfLayout(model);
+  const names = paramNames(model);
   const modules = new Map<string, LinearModule>();
   for (const spec of model.params) {
-    const name = placesOf(layout, spec)[0]?.name;
+    const name = names.get(spec.path);
     if (spec.role !== 'linear' || name === undefined) continue;
     const [outSize, inSize] = spec.shape as [number, number];
     const path = linearOf(spec);
@@ -57,4 +57,15 @@ export function findModule(
 ): LinearModule | undefined {
   const bare = withoutPrefixes(hfLayout(model), name);
   return [...modules.values()].find(({ module }) => module === bare);
+}
+
+/** Every parameter's name in Hugging Face's files, without prefix, by path: `layers.0.input_layernorm.weight`. @throws AdapterError */
+export function paramNames(model: Model): Map<string, string> {
+  const layout = hfLayout(model);
+  return new Map(
+    model.params.flatMap((spec) => {
+      const name = placesOf(layout, spec)[0]?.name;
+      return name === undefined ? [] : [[spec.path, name] as const];
+    }),
+  );
 }

@@ -1,7 +1,9 @@
 import { gemmaConfigFromHf, modelOf, paliGemmaConfigFromHf, type Model } from '@lapidary/gemma';
 import { expect, it } from 'vitest';
 import { adapterSources } from '../../../../test/support/fixture-sources.js';
+import { peftFileBytes } from '../../../../test/support/peft-files.js';
 import { fixtureBytes, fixtureJson } from '../../../../test/support/safetensors-fixture.js';
+import { encodeFloats } from '../dtype/convert.js';
 import { AdapterError } from '../errors.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { safetensorsToBytes, type TensorData } from '../safetensors/write.js';
@@ -16,8 +18,18 @@ const filesOf = async (folder: string) => ({
   'adapter_config.json': await fixtureBytes(`${folder}/adapter_config.json`),
   'adapter_model.safetensors': await fixtureBytes(`${folder}/adapter_model.safetensors`),
 });
-const writtenAgain = (model: Model, { baseModel = '', ...adapter }: PeftAdapter, change: object = {}) =>
-  peftAdapterFiles({ model, rank: 4, alpha: 8, ...adapter, baseModel, ...change });
+const writtenAgain = async (model: Model, { baseModel = '', ...adapter }: PeftAdapter, change: object = {}) =>
+  peftFileBytes(peftAdapterFiles({ model, ...adapter, params: wholes(model, adapter), baseModel, ...change }));
+/** Parameters that were trained whole, as they are to be written. */
+const wholes = (model: Model, { params }: Pick<PeftAdapter, 'params'>) => {
+  const shapes = new Map(model.params.map(({ path, shape }) => [path, shape] as const));
+  return new Map(
+    [...params].map(([path, values]) => {
+      const shape = shapes.get(path === model.headPath ? model.embeddingPath : path)!;
+      return [path, { dtype: 'f32', shape, bytes: encodeFloats(values, 'f32') } satisfies TensorData] as const;
+    }),
+  );
+};
 const sources = (files: Record<string, Uint8Array>) =>
   Object.entries(files).map(([name, bytes]) => bufferSource(name, bytes));
 
@@ -80,6 +92,31 @@ it.each([
   expect(targets.every((name) => /^model\.(language_model|vision_tower)\./.test(name))).toBe(true);
 });
 
+const paliGemmaOf = async (name: string) =>
+  modelOf(paliGemmaConfigFromHf(await fixtureJson(`models/${name}/config.json`)));
+
+it.each([
+  ['patterns', 'gemma3-tiny'],
+  ['patterns-rslora', 'gemma3-tiny'],
+  ['some-layers', 'gemma3-tiny'],
+  ['all-linear', 'gemma1-tiny'],
+  ['dora', 'gemma2-tiny'],
+  ['dora-vision', 'paligemma1-tiny'],
+  ['embedding-head', 'gemma1-tiny'],
+  ['embedding-tied', 'gemma2-tiny'],
+  ['head', 'gemma2-tiny'],
+  ['saved-embedding', 'gemma1-tiny'],
+  ['norms', 'gemma2-tiny'],
+  ['embedding-vision', 'paligemma2-tiny'],
+])('writes what else PEFT’s adapters hold as it was read: %s', async (name, base) => {
+  const model = await (base.startsWith('pali') ? paliGemmaOf : gemmaOf)(base);
+  const adapter = await readPeftAdapter(await adapterSources(`adapters/${name}`), { model });
+  const again = await readPeftAdapter(sources(await writtenAgain(model, adapter)), { model });
+  // Scales by how they come about, and names by what has them.
+  expect({ ...again, baseModel: undefined }).toEqual({ ...adapter, baseModel: undefined });
+  expect(adapter.tensors.size + adapter.params.size).toBeGreaterThan(0);
+});
+
 const model = await gemmaOf('gemma3-tiny');
 const official = await filesOf('curves/gemma3-tiny/lora/final');
 
@@ -97,21 +134,27 @@ it.each(['language_model.model.', 'model.language_model.'])('reads module names 
 it('writes full module names where a short one would hit more than was trained', async () => {
   const { tensors } = await readPeftAdapter(sources(official), { model });
   const some = new Map([...tensors].filter(([path]) => path.startsWith('layers.1.attn.qProj.')));
-  const files = await peftAdapterFiles({ model, rank: 4, alpha: 8, tensors: some });
+  const updates = new Map([['layers.1.attn.qProj', { rank: 4, alpha: 8 }]]);
+  const files = peftAdapterFiles({ model, updates, tensors: some });
   expect(json(files['adapter_config.json'])['target_modules']).toEqual(['model.layers.1.self_attn.q_proj']);
 });
 
 it('refuses what does not fit', async () => {
   const adapter = await readPeftAdapter(sources(official), { model });
   const write = (change: object) => writtenAgain(model, adapter, change);
-  await expect(write({ rank: 5 })).rejects.toThrow(/values, but \[5, 52\] is expected/);
+  const one = new Map([['layers.0.attn.qProj', { rank: 4, alpha: 8 }]]);
+  const of = (linear: string) => ({ tensors: new Map([[`${linear}.lora.a`, new Float32Array(112)]]) });
+  await expect(write({ updates: new Map([...adapter.updates].map(([path]) => [path, { rank: 5 }])) })).rejects.toThrow(
+    /values, but \[5, 52\] is expected/,
+  );
   await expect(write({ tensors: new Map() })).rejects.toBeInstanceOf(AdapterError);
-  await expect(write({ tensors: new Map([['layers.0.attn.qProj.lora.a', new Float32Array(112)]]) })).rejects.toThrow(
-    /other half/,
+  await expect(write({ updates: new Map() })).rejects.toThrow(/no LoRA tensors to write/);
+  await expect(write({ updates: one, ...of('layers.0.attn.qProj') })).rejects.toThrow(/no \S+\.lora\.b beside/);
+  await expect(write({ updates: one })).rejects.toThrow(/no LoRA tensor of a linear that has an update/);
+  await expect(write({ updates: new Map([['layers.9.attn.qProj', one.get('layers.0.attn.qProj')]]) })).rejects.toThrow(
+    /no linear of this model/,
   );
-  await expect(write({ tensors: new Map([['layers.9.attn.qProj.lora.a', new Float32Array(112)]]) })).rejects.toThrow(
-    /no LoRA tensor/,
-  );
+  await expect(write({ params: new Map([['layers.9.inputNorm.weight', {}]]) })).rejects.toThrow(/no parameter/);
   await expect(readPeftAdapter(sources(official), { model: await gemmaOf('gemma2-tiny') })).rejects.toBeInstanceOf(
     AdapterError,
   );

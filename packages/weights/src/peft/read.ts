@@ -1,28 +1,19 @@
-import { type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma/model';
+import { type LoraUpdate, type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma/model';
 import type { StoredTensor } from '../container.js';
 import { dequantise } from '../dtype/dequantise.js';
 import { dtypeOf } from '../dtype/names.js';
 import { AdapterError, WeightDTypeError } from '../errors.js';
-import { placesOf } from '../layout/places.js';
 import { readJson } from '../loader/open-container.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { type ModelLocation, type ModelSourceOptions, openModelSource } from '../source/model-source.js';
 import { type AdapterConfig, configFile, readAdapterConfig } from './adapter-config.js';
 import { isNamed } from './module-patterns.js';
-import { findModule, hfLayout, linearModules, type LinearModule } from './modules.js';
-
-/** A linear's low-rank update. */
-export interface PeftUpdate {
-  readonly rank: number;
-  readonly alpha: number;
-  /** What the update is multiplied by: alpha / rank, or alpha / √rank. */
-  readonly scale: number;
-}
+import { findModule, hfLayout, linearModules, type LinearModule, paramNames } from './modules.js';
 
 /** A LoRA adapter that was read. */
 export interface PeftAdapter {
   /** By linear: `layers.0.attn.qProj`. */
-  readonly updates: ReadonlyMap<string, PeftUpdate>;
+  readonly updates: ReadonlyMap<string, LoraUpdate>;
   readonly rslora: boolean;
   readonly dropout: number;
   /** Last names of the Hugging Face modules that have updates, sorted. */
@@ -91,7 +82,7 @@ class FoundTensors {
   readonly #params: ReadonlyMap<string, Pick<ParamSpec, 'path' | 'shape'>>;
   readonly #tensors = new Map<string, Float32Array>();
   readonly #wholes = new Map<string, Float32Array>();
-  readonly #updates = new Map<string, PeftUpdate>();
+  readonly #updates = new Map<string, LoraUpdate>();
   readonly #targets = new Set<string>();
   /** Names in the file, by path. */
   readonly #names = new Map<string, string>();
@@ -227,13 +218,13 @@ type Taken = readonly [path: string, shape: readonly number[], of: string];
 
 /** Parameters by their names in Hugging Face's files, without prefix. */
 function paramsByName(model: Model): Map<string, Pick<ParamSpec, 'path' | 'shape'>> {
-  const layout = hfLayout(model);
+  const names = paramNames(model);
   const byName = new Map<string, Pick<ParamSpec, 'path' | 'shape'>>();
   for (const spec of model.params) {
-    const name = placesOf(layout, spec)[0]?.name;
+    const name = names.get(spec.path);
     if (name !== undefined) byName.set(name, spec);
     if (spec.path === model.embeddingPath && model.headPath !== undefined)
-      byName.set(layout.tiedCopy, { path: model.headPath, shape: spec.shape });
+      byName.set(hfLayout(model).tiedCopy, { path: model.headPath, shape: spec.shape });
   }
   return byName;
 }

@@ -13,8 +13,9 @@ import { compareIdentity, type Identity } from '../identity.js';
 import { openModel } from '../prepare/open-model.js';
 import { planModel, type ModelPlan } from '../prepare/plan-model.js';
 import { bindTask } from '../prepare/prepare-run.js';
-import { firstLora } from '../train/load-model.js';
-import { ExportError, exportResult } from './export-run.js';
+import type { RowNorms } from '../row-norms.js';
+import { firstLora, rowNormsOf } from '../train/load-model.js';
+import { ExportError, exportResult, resultPaths } from './export-run.js';
 
 /** Which checkpoint becomes an adapter or a model, and where. */
 export interface ExportCheckpointOptions {
@@ -75,13 +76,18 @@ export async function exportCheckpoint({
       ...compareIdentity(identity, { model: JSON.parse(JSON.stringify(weights.config)) }, run.location),
     ];
     const plan = planModel(weights.model, weights.entries, config, bindTask(config, weights.model, weights.format));
-    const paths = config.lora ? plan.lora.keys() : plan.base.keys();
-    const tensors = new Map(
-      [...paths].map((path) => [path, tensorOf(path, { plan, weights, stored: found.tensors, seed: config.seed })]),
-    );
-    if (config.lora === null && notAll(plan, found.tensors))
+    const paths = resultPaths(plan);
+    if (paths.some((path) => isOfBase(path, plan) && !found.tensors.has(path)))
       await compareWeights(identity, plan, weights, run.location);
-    const files = await exportResult(out, { open, run: config, tensors, onNotice: (notice) => notices.push(notice) });
+    const norms = await loadRowNorms(
+      plan,
+      weights,
+      paths.filter((path) => !found.tensors.has(path)),
+    );
+    const origin = { plan, weights, stored: found.tensors, seed: config.seed, norms };
+    const tensors = new Map(paths.map((path) => [path, tensorOf(path, origin)]));
+    const onNotice = (notice: string) => notices.push(notice);
+    const files = await exportResult(out, { open, plan, run: config, tensors, onNotice });
     // What the rows were is asked for by those who prompt an adapter.
     if (out.location !== run.location) await out.write(runFile, await run.read(runFile));
     return { step: found.step, files, notices };
@@ -90,9 +96,21 @@ export async function exportCheckpoint({
   }
 }
 
-/** Whether a part of the model stayed as published: it is then taken from the base. */
-const notAll = ({ base }: ModelPlan, stored: ReadonlyMap<string, CheckpointTensor>) =>
-  [...base.keys()].some((path) => !stored.has(path));
+/** Whether a result that no step has changed is what the base has: a part of the model, or lengths of its rows. */
+const isOfBase = (path: string, { base, lora }: ModelPlan) => base.has(path) || lora.get(path)?.kind === 'magnitude';
+
+/** Lengths of the rows of the weights that these parameters of an adapter begin with. */
+async function loadRowNorms(plan: ModelPlan, weights: OpenedWeights, paths: readonly string[]): Promise<RowNorms> {
+  const norms = rowNormsOf(plan);
+  const wanted = paths.filter((path) => plan.lora.get(path)?.kind === 'magnitude');
+  const targets = wanted
+    .map((path) => `${plan.lora.get(path)!.linear}.weight`)
+    .map((path) => [path, plan.base.get(path)!] as const);
+  const write = (path: string, offset: number, bytes: Uint8Array) =>
+    norms.add(path, plan.base.get(path)!.dtype, offset, bytes);
+  if (targets.length > 0) await weights.load(new Map(targets), { write }, { allowUnused: /(?:)/ });
+  return norms;
+}
 
 /** @throws ResumeMismatchError where the base has other weights than the run began with */
 async function compareWeights(
@@ -112,10 +130,11 @@ interface Origin {
   readonly weights: OpenedWeights;
   readonly stored: ReadonlyMap<string, CheckpointTensor>;
   readonly seed: number;
+  readonly norms: RowNorms;
 }
 
 /** A tensor of the result: from the checkpoint what was trained, else as the run began with it. */
-function tensorOf(path: string, { plan, weights, stored, seed }: Origin): TensorData {
+function tensorOf(path: string, { plan, weights, stored, seed, norms }: Origin): TensorData {
   const found = stored.get(`${path}/average`) ?? stored.get(path);
   if (found !== undefined) {
     const { dtype, shape, read } = found;
@@ -123,7 +142,7 @@ function tensorOf(path: string, { plan, weights, stored, seed }: Origin): Tensor
   }
   const lora = plan.lora.get(path);
   if (lora !== undefined) {
-    const values = firstLora(path, lora, seed);
+    const values = firstLora(path, lora, seed, () => norms.of(`${lora.linear}.weight`));
     return {
       dtype: 'f32',
       shape: lora.shape,

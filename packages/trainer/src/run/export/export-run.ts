@@ -2,7 +2,7 @@ import { isQuantised } from '@lapidary/kernels';
 import type { Model } from '@lapidary/gemma';
 import type { Variable } from '@lapidary/tensor';
 import {
-  bufferSource,
+  type ByteSource,
   dequantise,
   hfModelFiles,
   peftAdapterFiles,
@@ -26,8 +26,9 @@ export class ExportError extends Error {
 /** What a run ends with, on its way into files. */
 export interface RunResult {
   readonly open: OpenModel;
+  readonly plan: Pick<ModelPlan, 'lora' | 'updates'>;
   readonly run: Pick<ResolvedTrainConfig, 'lora' | 'weightLoader'>;
-  /** Tensors of the adapter, f32, or all of the model, by path. */
+  /** Those of `resultPaths`. */
   readonly tensors: ReadonlyMap<string, TensorData>;
   /** Told of what the files will lack. */
   readonly onNotice: (message: string) => unknown;
@@ -48,6 +49,12 @@ export function exportResult(store: FileStore, result: RunResult): Promise<strin
   return lora ? exportAdapter(store, result, lora) : exportModel(store, result);
 }
 
+/** What leaves a run, by path: all of the adapter, or all of the model. */
+export function resultPaths({ base, lora, saved }: Pick<ModelPlan, 'base' | 'lora' | 'saved'>): string[] {
+  if (lora.size === 0) return [...base.keys()];
+  return [...[...lora].flatMap(([path, { kind }]) => (kind === 'weightNorm' ? [] : path)), ...saved];
+}
+
 /** What a run on the device ends with; see `exportResult`. */
 export function exportRun(
   store: FileStore,
@@ -56,21 +63,24 @@ export function exportRun(
   options: ExportOptions,
 ): Promise<string[]> {
   const all = resultOf(plan);
-  const paths = options.run.lora ? plan.lora.keys() : all.keys();
-  const tensors = new Map([...paths].map((path) => [path, exportedTensor(path, all.get(path)!)]));
-  return exportResult(store, { open, tensors, ...options });
+  const tensors = new Map(resultPaths(plan).map((path) => [path, exportedTensor(path, all.get(path)!)]));
+  return exportResult(store, { open, plan, tensors, ...options });
 }
 
 async function exportAdapter(
   store: FileStore,
-  { open: { weights }, run, tensors: stored, onNotice }: RunResult,
-  { rank, alpha, rslora, dropout }: LoraConfig,
+  { open: { weights }, plan: { lora, updates }, run, tensors: stored, onNotice }: RunResult,
+  { rslora, dropout }: LoraConfig,
 ): Promise<string[]> {
   const { model, format, metadata } = weights;
   const tensors = new Map<string, Float32Array>();
-  for (const [path, tensor] of stored) tensors.set(path, dequantise(tensor.dtype, await bytesOf(tensor)));
+  const params = new Map<string, TensorData>();
+  for (const [path, tensor] of stored) {
+    if (lora.has(path)) tensors.set(path, dequantise(tensor.dtype, await bytesOf(tensor)));
+    else params.set(path, tensor);
+  }
   const isB = (path: string) => path.endsWith('.lora.b');
-  if (![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
+  if (params.size === 0 && ![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
     throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
   }
   const named = baseNameOf(run.weightLoader, weights);
@@ -80,35 +90,48 @@ async function exportAdapter(
       'The adapter names no base model, since the files do not say where it is on the hub: Python must be told what to load it on. ' +
         '`baseModel` of the weight loader (--base-model-name) names it.',
     );
-  const files = await peftAdapterFiles({
+  const files = peftAdapterFiles({
     model,
-    rank,
-    alpha,
+    updates,
     rslora,
     dropout,
     tensors,
+    params,
     ...(baseModel !== undefined && { baseModel }),
     ...(format === 'safetensors' && { baseConfig: metadata }),
   });
-  for (const [name, bytes] of Object.entries(files)) await store.write(name, bytes);
+  for (const [name, content] of Object.entries(files)) await store.write(name, content as FileContent);
   const names = Object.keys(files);
-  const written = await Promise.all(names.map(async (name) => bufferSource(name, await store.read(name))));
-  await compareAdapter(written, model, tensors);
+  await compareAdapter(await storedSources(store, names), model, { tensors, params });
   return names;
 }
 
-/** @throws ExportError where files of an adapter do not hold these tensors */
+/** Files of a store, read in parts. */
+async function storedSources(store: FileStore, names: readonly string[]): Promise<ByteSource[]> {
+  const listed = await store.list();
+  return listed
+    .filter(({ name }) => names.includes(name))
+    .map(({ name, bytes: size }) => ({
+      name,
+      size,
+      read: (offset, length) => store.read(name, { start: offset, end: offset + length }),
+    }));
+}
+
+/** @throws ExportError where files of an adapter do not hold these tensors and parameters */
 async function compareAdapter(
-  files: Parameters<typeof readPeftAdapter>[0],
+  files: readonly ByteSource[],
   model: Model,
-  tensors: ReadonlyMap<string, Float32Array>,
+  { tensors, params }: { tensors: ReadonlyMap<string, Float32Array>; params: ReadonlyMap<string, TensorData> },
 ): Promise<void> {
   const again = await readPeftAdapter(files, { model });
-  for (const [path, values] of tensors) {
-    const found = again.tensors.get(path);
-    if (found === undefined || values.some((v, i) => v !== found[i]))
+  const compare = (path: string, values: Float32Array, found: Float32Array | undefined) => {
+    if (found?.length !== values.length || values.some((v, i) => v !== found[i]))
       throw new ExportError(`The written adapter differs from the trained one in '${path}'.`);
-  }
+  };
+  for (const [path, values] of tensors) compare(path, values, again.tensors.get(path));
+  for (const [path, tensor] of params)
+    compare(path, dequantise(tensor.dtype, await bytesOf(tensor)), again.params.get(path));
 }
 
 async function bytesOf({ bytes }: TensorData): Promise<Uint8Array> {

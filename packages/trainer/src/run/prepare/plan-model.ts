@@ -1,16 +1,23 @@
 import {
-  loraScale,
   loraSpecs,
+  loraUpdates,
   paramTree,
   planVariables,
   type LoraSpec,
+  type LoraUpdate,
   type Model,
   type ParamPlan,
   type ParamSpec,
 } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import { createLoraTargetFilter, createScaleOf, createTrainableFilter } from '../../config/path-patterns.js';
+import {
+  createLoraOverride,
+  createLoraTargetFilter,
+  createSavedFilter,
+  createScaleOf,
+  createTrainableFilter,
+} from '../../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { findUnmatched } from '../../config/unmatched-patterns.js';
 import { ConfigError } from '../../errors/errors.js';
@@ -28,7 +35,11 @@ export interface ModelPlan {
   /** Every parameter by path, adapters included. */
   readonly variables: ReadonlyMap<string, Variable>;
   readonly base: ReadonlyMap<string, BaseParam>;
+  /** Tensors of the adapter by path, and what each linear's update is. */
   readonly lora: ReadonlyMap<string, LoraSpec>;
+  readonly updates: ReadonlyMap<string, LoraUpdate>;
+  /** Parameters of the base that are part of the adapter: those of `lora.modulesToSave`. */
+  readonly saved: readonly string[];
   readonly step: StepModel;
 }
 
@@ -49,15 +60,16 @@ export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrain
   const isTrained = createTrainableFilter(run);
   const base = new Map<string, BaseParam>();
   for (const spec of model.params) {
-    const trained = isTrained({ path: spec.path, isAdapter: false });
+    const trained = isTrained(spec.path);
     // What the file lacks is f32: whether it may be missing is the load's to say.
     const dtype = trained ? 'f32' : (entries.get(spec.path)?.dtype ?? 'f32');
     base.set(spec.path, { spec, shape: spec.shape, dtype, category: trained ? 'trainable' : 'weights' });
   }
-  const lora = planLora(model, run);
+  const { lora, updates } = planLora(model, run);
+  const saved = [...base.keys()].filter(createSavedFilter(run.lora));
   const plans = new Map<string, ParamPlan>(base);
-  for (const [path, { shape }] of lora.specs) {
-    const category = isTrained({ path, isAdapter: true }) ? 'trainable' : 'weights';
+  for (const [path, { shape, kind }] of lora) {
+    const category = isTrained(path, kind) ? 'trainable' : 'weights';
     plans.set(path, { shape, dtype: 'f32', category });
   }
   const variables = planVariables(plans);
@@ -74,27 +86,31 @@ export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrain
   const step: StepModel = {
     model,
     task,
-    params: paramTree(variables),
-    evaluated: paramTree(new Map([...variables].map(([path, variable]) => [path, averages.get(path) ?? variable]))),
-    ...(run.lora && { reference: paramTree(new Map([...variables].filter(([path]) => base.has(path)))) }),
+    params: paramTree(variables, updates),
+    evaluated: paramTree(
+      new Map([...variables].map(([path, variable]) => [path, averages.get(path) ?? variable])),
+      updates,
+    ),
+    ...(run.lora &&
+      saved.length === 0 && { reference: paramTree(new Map([...variables].filter(([path]) => base.has(path)))) }),
     trained,
     optimizer: optimizerOf(run.optimizer.type),
     settings: run.optimizer,
     options: {
       gradientCheckpointing: run.gradientCheckpointing,
-      ...(lora.scale !== undefined && { loraScale: lora.scale }),
       ...(run.lora && run.lora.dropout > 0 && { loraDropout: run.lora.dropout }),
     },
     ...(run.emaDecay !== null && { emaDecay: run.emaDecay }),
   };
-  return { variables, base, lora: lora.specs, step };
+  return { variables, base, lora, updates, saved, step };
 }
 
-function planLora(model: Model, { lora }: ResolvedTrainConfig): { specs: Map<string, LoraSpec>; scale?: number } {
-  if (lora === null) return { specs: new Map() };
-  const { rank, alpha, rslora } = lora;
-  const options = { rank, alpha, rslora, targets: createLoraTargetFilter(lora) };
-  return { specs: loraSpecs(model.params, options), scale: loraScale(options) };
+function planLora(model: Model, { lora }: ResolvedTrainConfig): Pick<ModelPlan, 'lora' | 'updates'> {
+  if (lora === null) return { lora: new Map(), updates: new Map() };
+  const { rank, alpha, rslora, dora } = lora;
+  const shared = { overrideOf: createLoraOverride(lora), targets: createLoraTargetFilter(lora) };
+  const options = { rank, alpha, rslora, dora, ...shared };
+  return { lora: loraSpecs(model.params, options), updates: loraUpdates(model.params, options) };
 }
 
 function checkPatterns(

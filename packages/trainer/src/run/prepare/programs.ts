@@ -82,7 +82,7 @@ export interface StepModel extends ChosenOptimizer {
   readonly params: ParamTree;
   /** `params` with averages in the place of what is trained. Default: `params`. */
   readonly evaluated?: ParamTree;
-  /** `params` without adapters: the model as it was. Only where adapters are what is trained. */
+  /** `params` without adapters: the model as it was. Only where adapters are all that is trained. */
   readonly reference?: ParamTree;
   readonly trained: readonly Trained[];
   readonly options: Omit<ForwardOptions, 'loraDropout' | 'cache'> & { readonly loraDropout?: number };

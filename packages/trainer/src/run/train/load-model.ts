@@ -10,6 +10,7 @@ import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { finiteSink } from '../finite-sink.js';
+import { RowNorms, rowNormSink } from '../row-norms.js';
 
 export interface LoadModelOptions {
   /** Loading ends with the error of one that fails. */
@@ -32,12 +33,11 @@ export async function loadModel(
   for (const variable of [...plan.variables.values(), ...plan.step.trained.flatMap(keptOf)]) variable.allocate(gpu);
   // A device without the memory says so here, before a byte of weights is fetched.
   await gpu.idle();
+  const norms = rowNormsOf(plan);
+  const dtypeOf = (path: string) => plan.variables.get(path)!.type.dtype;
+  const toDevice = finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, plan.variables));
   const sink = fingerprintWeights({
-    ...finiteSink(
-      weights.entries,
-      (path) => plan.variables.get(path)!.type.dtype,
-      createDeviceSink(gpu, plan.variables),
-    ),
+    ...rowNormSink(norms, dtypeOf, toDevice),
     initialise: (path, { shape, dtype }, firstRow) => {
       const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
       const values = initialParam(plan.base.get(path)!.spec, rows, createRandom(seedOf(seed, path)));
@@ -45,7 +45,9 @@ export async function loadModel(
         dtype,
         shape.slice(1).reduce((a, b) => a * b, 1),
       );
-      plan.variables.get(path)!.write(encodeFloats(values, dtype), firstRow * rowBytes);
+      const bytes = encodeFloats(values, dtype);
+      norms.add(path, dtype, firstRow * rowBytes, bytes);
+      plan.variables.get(path)!.write(bytes, firstRow * rowBytes);
     },
   });
   const loading = weights.load(plan.base, sink, {
@@ -60,15 +62,24 @@ export async function loadModel(
   const report = await loading.catch((error: unknown) => {
     throw stop.signal.aborted ? stop.signal.reason : error;
   });
-  for (const [path, spec] of plan.lora) plan.variables.get(path)!.write(firstLora(path, spec, seed));
+  for (const [path, spec] of plan.lora) {
+    const weightNorm = () => norms.of(`${spec.linear}.weight`);
+    plan.variables.get(path)!.write(firstLora(path, spec, seed, weightNorm));
+  }
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
   return { ...report, fingerprint: sink.fingerprint() };
 }
 
-/** What an adapter's tensor begins as in a run of this seed. */
-export function firstLora(path: string, spec: LoraSpec, seed: number): Float32Array {
-  return initialLora(spec, createRandom(seedOf(seed, path)));
+/** Of the weights whose rows' lengths an adapter begins with; they have still to come. */
+export function rowNormsOf({ base, lora }: ModelPlan): RowNorms {
+  const linears = [...lora.values()].flatMap(({ linear, kind }) => (kind === 'weightNorm' ? `${linear}.weight` : []));
+  return new RowNorms(new Map(linears.map((path) => [path, base.get(path)!.shape])));
+}
+
+/** What an adapter's tensor begins as in a run of this seed; `weightNorm` are the lengths of the rows of its linear's weight. */
+export function firstLora(path: string, spec: LoraSpec, seed: number, weightNorm: () => Float32Array): Float32Array {
+  return initialLora(spec, createRandom(seedOf(seed, path)), weightNorm);
 }
 
 function copyVariable(gpu: Gpu, from: Variable, to: Variable): void {
