@@ -77,10 +77,17 @@ it('writes adapter, metrics, summary and report; planned memory is what was allo
   expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss);
 });
 
-it('a model with the adapter that was written answers as the trained one did', async () => {
+it.each<[string, TrainConfig['lora']]>([
+  ['a LoRA', {}],
+  [
+    'a DoRA of several ranks',
+    { dora: true, rankPattern: { kProj: 2, 'layers.0.mlp.*': 5 }, alphaPattern: { oProj: 4 } },
+  ],
+  ['a LoRA beside modules trained whole', { rslora: true, modulesToSave: ['embedTokens', '**Norm', '**.downProj'] }],
+])('a model with the adapter that was written answers as the trained one did: %s', async (_, lora) => {
   const store = createMemoryStore();
   const samples: SampleRecord[] = [];
-  await runTraining(await config({ steps: 40, sampleTokens: 12 }), {
+  await runTraining(await config({ steps: 40, sampleTokens: 12, lora }), {
     store,
     gpu,
     logger: { onSample: (sample) => void samples.push(sample) },
@@ -129,29 +136,30 @@ it('needs after 300 steps the memory that it needed after 2, evaluations, sample
     );
 });
 
-it.each([{}, { gradientAccumulation: 2 }])(
-  'resumes bit for bit: 6 steps = 2 steps, a stop, 4 more (%o)',
-  async (over) => {
-    const whole = createMemoryStore();
-    await runTraining(await config(over), { store: whole, gpu });
-    const parts = createMemoryStore();
-    const stop = new AbortController();
-    const interrupted = runTraining(await config(over), {
-      store: parts,
-      gpu,
-      signal: stop.signal,
-      logger: {
-        onStep: ({ step }) => {
-          if (step === 2) stop.abort();
-        },
+it.each<Partial<TrainConfig>>([
+  {},
+  { gradientAccumulation: 2 },
+  { lora: { dora: true, rankPattern: { kProj: 2 }, modulesToSave: ['embedTokens', '**Norm'] } },
+])('resumes bit for bit: 6 steps = 2 steps, a stop, 4 more (%o)', async (over) => {
+  const whole = createMemoryStore();
+  await runTraining(await config(over), { store: whole, gpu });
+  const parts = createMemoryStore();
+  const stop = new AbortController();
+  const interrupted = runTraining(await config(over), {
+    store: parts,
+    gpu,
+    signal: stop.signal,
+    logger: {
+      onStep: ({ step }) => {
+        if (step === 2) stop.abort();
       },
-    });
-    await expect(interrupted).rejects.toThrow(TrainingInterruptedError);
-    await runTraining(await config({ ...over, resume: true }), { store: parts, gpu });
-    const adapter = (store: FileStore) => store.read('adapter_model.safetensors');
-    expect(sameBytes(await adapter(whole), await adapter(parts))).toBe(true);
-  },
-);
+    },
+  });
+  await expect(interrupted).rejects.toThrow(TrainingInterruptedError);
+  await runTraining(await config({ ...over, resume: true }), { store: parts, gpu });
+  const adapter = (store: FileStore) => store.read('adapter_model.safetensors');
+  expect(sameBytes(await adapter(whole), await adapter(parts))).toBe(true);
+});
 
 it('goes on with the kernels that it began with, whichever are chosen by now', async () => {
   const kernelsOf = async (store: FileStore) =>
