@@ -44,9 +44,14 @@ export interface ModelPlan {
 }
 
 /** Parameters of a model, and which of them are trained, as counts. */
-export function countParameters({ variables, step }: ModelPlan): { readonly all: number; readonly trained: number } {
+export function countParameters({ variables, lora, step }: ModelPlan): {
+  readonly all: number;
+  readonly trained: number;
+} {
   const sizes = (list: Iterable<Variable>) => [...list].reduce((n, { tensor }) => n + tensor.size, 0);
-  return { all: sizes(variables.values()), trained: sizes(step.trained.map(({ param }) => param)) };
+  // Lengths of rows are no parameters: they come of the weights.
+  const all = [...variables].flatMap(([path, variable]) => (lora.get(path)?.kind === 'weightNorm' ? [] : variable));
+  return { all: sizes(all), trained: sizes(step.trained.map(({ param }) => param)) };
 }
 
 /** What a plan asks of weights: how each parameter is stored. */
