@@ -142,7 +142,7 @@ export class DiskFullError extends Error {
 export class StoreAccessError extends Error {
   override readonly name = 'StoreAccessError';
   readonly path: string;
-  /** The system's name for it: `EACCES`, `ENOTDIR`. */
+  /** The system's name for it: `EACCES`, `ENOTDIR`; `ENOTREG` for what is no regular file. */
   readonly code: string;
   readonly hint = 'Name another folder (`outDir`, --out), or change what is there.';
   constructor({ path, code, reason }: { path: string; code: string; reason: string }, options?: ErrorOptions) {
