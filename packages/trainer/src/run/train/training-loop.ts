@@ -195,12 +195,13 @@ export class TrainingLoop {
 
   async #save(): Promise<string> {
     const { store, prepared } = this.#session;
-    const { config, model, schedule } = prepared;
+    const { config, model, pictures, schedule } = prepared;
     const { step } = this.#state;
     // One more, until it is known that a step can be done from this one.
     const newest = step === schedule.totalSteps ? config.keep : config.keep + 1;
     try {
-      const name = await saveRun(store, model.step.trained, this.#state, { newest, period: config.keepPeriod });
+      const state = { ...this.#state, pictures: pictures.fingerprints() };
+      const name = await saveRun(store, model.step.trained, state, { newest, period: config.keepPeriod });
       this.#saved = step;
       this.#isProven = false;
       this.#isOwn = true;
