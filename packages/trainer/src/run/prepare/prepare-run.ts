@@ -76,7 +76,7 @@ export async function prepareRun(
     for (const { message } of disabled) await logger?.onNotice?.(message);
   }
   await logger?.onPhase?.({ name: 'Opening model and data' });
-  const open = await openModel(given.weightLoader);
+  const open = await openModel(given.weightLoader, { identify: true });
   try {
     const pictures = new SeenPictures(options.seenBefore);
     const { run: config, task, data } = await openRows(given, open, pictures, logger);
