@@ -13,36 +13,13 @@ import { bufferSource, gemmaWeightLoader, paliGemmaWeightLoader, WeightNamesErro
 import { TextModel } from 'lapidary';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { fixtureSources, modelSources } from './support/fixture-sources.js';
-import { fixtureBytes, fixtureJson } from './support/safetensors-fixture.js';
+import { namedPictures, pictureNamingFiles } from './support/picture-naming.js';
+import { fixtureBytes } from './support/safetensors-fixture.js';
 
-// The tiny model's 160 words, and the first of the tokenizer's: enough for texts of bytes.
-const tokenizer = await fixtureJson<{
-  model: { vocab: Record<string, number>; merges: unknown[] };
-  added_tokens: { id: number }[];
-}>('tokenizer/tokenizer.json');
-const words = 140;
-tokenizer.model.vocab = Object.fromEntries(
-  ['<pad>', '<eos>', '<bos>', '<unk>', ...Array.from({ length: 96 }, (_, i) => String.fromCharCode(32 + i)), '▁', '\n']
-    .slice(0, words)
-    .map((word, id) => [word, id]),
-);
-tokenizer.model.merges = [];
-tokenizer.added_tokens = tokenizer.added_tokens.filter(({ id }) => id < 4);
-
-const files = [
-  ...(await modelSources('paligemma1-tiny')),
-  bufferSource('tokenizer.json', new TextEncoder().encode(JSON.stringify(tokenizer))),
-];
+const files = await pictureNamingFiles();
 const loader = () => ({ description: 'tiny', ...paliGemmaWeightLoader({ from: files }) });
 
-const pictures = ['rgb.png', 'grey.png', 'palette.png', 'tiny.png'];
-const rows = await Promise.all(
-  pictures.map(async (name, i) => ({
-    image: await fixtureBytes(`images/${name}`),
-    prompt: 'name',
-    completion: ['red', 'grey', 'pal', 'dot'][i]!,
-  })),
-);
+const rows = (await namedPictures()).map(({ image, completion }) => ({ image, prompt: 'name', completion }));
 const truncated = await fixtureBytes('images/bad/truncated.jpg');
 const noPicture = await fixtureBytes('images/bad/not-a-picture.png');
 

@@ -52,12 +52,12 @@ async function spoilt(value: number): Promise<Uint8Array> {
 }
 
 /** Writes a checkpoint again, with this value in all that was learned. */
-async function enlarge(store: FileStore, step: number, value: number): Promise<void> {
+async function enlarge(store: FileStore, step: number, value: number, learned = /\.lora\.[ab]$/): Promise<void> {
   const found = (await loadLatestCheckpoint(store, { atMost: step }))!;
   const tensors = new Map<string, TensorData>();
   for (const [name, { dtype, shape, read }] of found.tensors) {
     const bytes = (await read()).slice();
-    if (/\.lora\.[ab]$/.test(name)) new Float32Array(bytes.buffer).fill(value);
+    if (learned.test(name)) new Float32Array(bytes.buffer).fill(value);
     tensors.set(name, { dtype, shape, bytes });
   }
   await saveCheckpoint(store, step, { tensors, state: found.state }, { newest: 9 });
@@ -184,6 +184,69 @@ it.each([
     expect((await store.list()).map(({ name }) => name)).not.toContain('summary.json');
   },
 );
+
+// Their loss is ln(600), since a normalisation makes nothing of such numbers: only a gradient tells.
+it.each([
+  ['AdamW', 1e30, {}],
+  ['AdamW', 1e20, { evalFraction: 0.4 }],
+  ['SGD', 1e30, { optimizer: { type: 'sgd' } }],
+  ['AdamW, micro-batches', 1e25, { gradientAccumulation: 2 }],
+  ['AdamW, averaged', 1e30, { emaDecay: 0.9 }],
+] as const)(
+  'a model whose loss is finite, but from which no step can be done (%s, %d): not kept',
+  async (_, rate, over) => {
+    const store = createMemoryStore();
+    const { optimizer = {}, ...others } = { optimizer: {}, ...over };
+    const run = { steps: 1, evalFraction: 0, lora: null, schedule: constant, ...others };
+    const tooHigh = { ...run, optimizer: { ...optimizer, learningRate: rate } } as Partial<TrainConfig>;
+    const error = await runTraining(await config(tooHigh), { store, gpu }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(NonFiniteLossError);
+    expect((error as Error).message).toMatch(
+      /^After step 1: the loss is [\d.]+ and the gradient norm (NaN|Infinity), so that no step can be done from it/,
+    );
+    expect((error as NonFiniteLossError).hint).toMatch(/learning rate is too high.*there is no checkpoint/);
+    expect(await steps(store)).toEqual([]);
+    const names = (await store.list()).map(({ name }) => name);
+    for (const name of ['model.safetensors', 'summary.json']) expect(names).not.toContain(name);
+  },
+);
+
+it('the last checkpoint is tried again where a run ended before it was known to be good', async () => {
+  const store = createMemoryStore();
+  const run = { steps: 2, evalFraction: 0, lora: null, schedule: constant, saveEvery: 1, keep: 1 };
+  await runTraining(await config(run), { store, gpu });
+  // Known to be good: no more than `keep`.
+  expect(await steps(store)).toEqual([2]);
+  expect(await runTraining(await config({ ...run, resume: true }), { store, gpu })).toMatchObject({ steps: 2 });
+  await enlarge(store, 2, 1e30, /^[^/]*$/);
+  const error = await runTraining(await config({ ...run, resume: true }), { store, gpu }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(NonFiniteLossError);
+  expect((error as Error).message).toMatch(/^After step 2: .* no step can be done from it/);
+});
+
+it.each([
+  ['AdamW', { optimizer: { type: 'adamw', weightDecay: 0.1 } }],
+  ['SGD', { optimizer: { type: 'sgd', momentum: 0.9 } }],
+  ['Lion', { optimizer: { type: 'lion' } }],
+  ['Adafactor', { optimizer: { type: 'adafactor' } }],
+  ['averages', { emaDecay: 0.5 }],
+] as const)('what is exported is of the last step, not of the one that is tried (%s)', async (_, over) => {
+  const run = { steps: 2, evalFraction: 0, schedule: constant, saveEvery: 1, keep: 2, ...over };
+  const store = createMemoryStore();
+  await runTraining(await config(run), { store, gpu });
+  const last = (await loadLatestCheckpoint(store))!;
+  const exported = await openSafetensors(
+    bufferSource('adapter_model.safetensors', await store.read('adapter_model.safetensors')),
+  );
+  const hash = (bytes: Uint8Array) => JSON.stringify([...bytes]);
+  const found = new Set<string>();
+  for (const { offset, byteLength } of exported.tensors.values())
+    found.add(hash((await store.read('adapter_model.safetensors')).slice(offset, offset + byteLength)));
+  const kind = 'emaDecay' in over ? /\/average$/ : /^[^/]*$/;
+  const learned = [...last.tensors].filter(([name]) => kind.test(name));
+  expect(learned.length).toBe(exported.tensors.size);
+  for (const [name, { read }] of learned) expect(found, name).toContain(hash(await read()));
+});
 
 it('a run that diverges later: back to a checkpoint from before, with another rate', async () => {
   const store = createMemoryStore();

@@ -89,8 +89,56 @@ it.each([
   await expect(refused).rejects.toThrow(/\b(data|evalData): saved "[0-9a-f]{16}", now "[0-9a-f]{16}"/);
 });
 
+/** The keys of all objects the other way round. */
+const turned = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(turned)
+    : typeof value === 'object' && value !== null
+      ? Object.fromEntries(
+          Object.entries(value)
+            .reverse()
+            .map(([key, each]) => [key, turned(each)]),
+        )
+      : value;
+
 it.each([
-  ['tokenizer.json', (text: string) => `${text} `, /^ {2}tokenizer: saved/m],
+  ['tokenizer.json', 'a blank at its end', (text: string) => `${text} `],
+  ['tokenizer.json', 'no blanks', (text: string) => JSON.stringify(JSON.parse(text))],
+  ['tokenizer.json', 'wide', (text: string) => JSON.stringify(JSON.parse(text), null, 4)],
+  ['tokenizer.json', 'keys the other way round', (text: string) => JSON.stringify(turned(JSON.parse(text)))],
+  ['tokenizer.json', 'letters by their codes', (text: string) => text.replaceAll('▁', '\\u2581')],
+  ['tokenizer_config.json', 'keys the other way round', (text: string) => JSON.stringify(turned(JSON.parse(text)))],
+])('the same %s in another spelling (%s) is the same tokenizer', async (name, _, change) => {
+  const { summary, notices } = await resume({}, await withText(name, change));
+  expect(summary.steps).toBe(2);
+  expect(notices.join('\n')).not.toMatch(/not known|differ/);
+});
+
+/** A tokenizer's JSON with two of its merges, or its vocabulary's ids, exchanged. */
+const withModel = (text: string, change: (model: { merges: unknown[]; vocab: Record<string, number> }) => void) => {
+  const json = JSON.parse(text) as { model: { merges: unknown[]; vocab: Record<string, number> } };
+  change(json.model);
+  return JSON.stringify(json);
+};
+
+it.each([
+  [
+    'tokenizer.json',
+    (text: string) =>
+      withModel(text, ({ merges }) => {
+        [merges[0], merges[1]] = [merges[1], merges[0]];
+      }),
+    /^ {2}tokenizer: saved/m,
+  ],
+  [
+    'tokenizer.json',
+    (text: string) =>
+      withModel(text, ({ vocab }) => {
+        const [a, b] = Object.keys(vocab).slice(400, 402) as [string, string];
+        [vocab[a], vocab[b]] = [vocab[b]!, vocab[a]!];
+      }),
+    /^ {2}tokenizer: saved/m,
+  ],
   [
     'tokenizer_config.json',
     (text: string) => JSON.stringify({ ...JSON.parse(text), model_max_length: 7 }),

@@ -20,27 +20,43 @@ const graceMs = 3000;
 /** A reader is given up after so many findings. */
 const mostFindings = 20;
 
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seed: { type: 'string', default: '1' },
-    count: { type: 'string' },
-    seconds: { type: 'string' },
-    keep: { type: 'string' },
-  },
-});
-const names = positionals.length > 0 ? positionals : Object.keys(readers);
-const unknown = names.filter((name) => !Object.hasOwn(readers, name));
-const [seed, count, seconds] = [flags.seed, flags.count, flags.seconds].map((text) =>
-  text === undefined ? undefined : Number(text),
-);
-const isNumber = (value: number | undefined) => value === undefined || (Number.isSafeInteger(value) && value >= 0);
-if (unknown.length > 0 || ![seed, count, seconds].every(isNumber)) {
-  console.error(
-    `usage: npm run fuzz -- [reader …] [--seed N] [--count N] [--seconds N] [--keep folder]\nreaders: ${Object.keys(readers).join(', ')}`,
-  );
+const usage = `usage: npm run fuzz -- [reader …] [--seed N] [--count N] [--seconds N] [--keep folder]\nreaders: ${Object.keys(readers).join(', ')}`;
+
+function refuse(problem: string): never {
+  console.error(`${problem}\n${usage}`);
   process.exit(2);
 }
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        seed: { type: 'string', default: '1' },
+        count: { type: 'string' },
+        seconds: { type: 'string' },
+        keep: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+const { values: flags, positionals } = readArguments();
+if (flags.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const names = positionals.length > 0 ? positionals : Object.keys(readers);
+const unknown = names.filter((name) => !Object.hasOwn(readers, name));
+if (unknown.length > 0) refuse(`There is no reader ${unknown.join(', ')}.`);
+const [seed, count, seconds] = (['seed', 'count', 'seconds'] as const).map((name) => {
+  const text = flags[name];
+  if (text !== undefined && !/^\d{1,15}$/.test(text)) refuse(`--${name} takes a whole number, not '${text}'.`);
+  return text === undefined ? undefined : Number(text);
+});
 
 interface Sum {
   inputs: number;

@@ -288,6 +288,22 @@ test('inspect', async () => {
   expect(JSON.parse((await run(['inspect', 'gemma.gguf', '--json'])).out)).toMatchObject({ family: 'gemma3' });
 });
 
+test('inspect tells what there is of a model that cannot be used, and ends with the error', async () => {
+  const problem = new DatasetError({ file: 'model.safetensors', message: '3 parameters have no weights' });
+  const inspectModel = async () => ({ ...(await createStandInEngine().engine.inspectModel('m')), problem });
+  const { code, out, err } = await run(['inspect', 'm'], { inspectModel });
+  expect(out).toContain('Parameters  10\n');
+  expect([code, err]).toEqual([1, 'error: model.safetensors: 3 parameters have no weights\n']);
+  const json = await run(['inspect', 'm', '--json'], { inspectModel });
+  const [found, error] = json.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+  expect(found).toMatchObject({ family: 'gemma3', parameters: 10 });
+  expect(error).toMatchObject({ error: { name: 'DatasetError' } });
+  expect(json.code).toBe(1);
+});
+
 test('generate: text as it comes, prompts as they are, wrong options together', async () => {
   const told = await run(['generate', '--model', 'm', '007', '--stop', 'a', '--stop', 'b', '--top-p', '0.9']);
   expect(told).toMatchObject({ code: 0, out: 'Amber.\n', err: '2 tokens, 4.0 a second\n' });

@@ -91,26 +91,30 @@ test.each([NaN, Infinity, -Infinity])('a model with %d in it is refused by file 
     tensor: norm,
     file: expect.stringContaining('model.safetensors') as string,
   };
-  await expect(engine.inspectModel(model)).rejects.toMatchObject(refused);
+  expect(await engine.inspectModel(model)).toMatchObject({ family: 'gemma3', problem: refused });
   await expect(answer(model)).rejects.toMatchObject(refused);
 });
 
 test('a model without one of its tensors is refused by name', async () => {
   const model = await changedModel('without', (tensors) => void tensors.delete(norm));
   const refused = { name: 'WeightNamesError', missing: ['layers.2.attn.qNorm.weight'] };
-  await expect(engine.inspectModel(model)).rejects.toMatchObject(refused);
+  const found = await engine.inspectModel(model);
+  expect(found).toMatchObject({ family: 'gemma3', problem: refused });
+  expect(found.tensors.map(({ name }) => name)).toContain('layers.2.attn.kNorm.weight');
   await expect(answer(model)).rejects.toMatchObject(refused);
 });
 
 test('a model that is whole is told of, and answers', async () => {
-  expect(await engine.inspectModel(folder)).toMatchObject({ format: 'safetensors', family: 'gemma3' });
+  expect(await engine.inspectModel(folder)).toMatchObject({
+    format: 'safetensors',
+    family: 'gemma3',
+    problem: null,
+  });
   expect((await answer(folder)).tokens).toBe(2);
 });
 
-test('a model elsewhere is told of by its headers: its values are not fetched to be looked at', async () => {
-  const file = await readFile(new URL('../../../test/fixtures/gguf/gemma3-tiny-f32.gguf', import.meta.url));
-  // Were they, this would be refused.
-  for (let at = file.length - 256; at < file.length; at += 4) file.writeFloatLE(Number.NaN, at);
+/** Serves a file at a URL, whole or in ranges, while `use` has it. */
+async function served<T>(file: Uint8Array, use: (url: string) => Promise<T>): Promise<T> {
   const server = createServer(({ headers, method }, response) => {
     const [, from = '0', to = file.length - 1] = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '') ?? [];
     const part = file.subarray(Number(from), Number(to) + 1);
@@ -122,14 +126,42 @@ test('a model elsewhere is told of by its headers: its values are not fetched to
   }).listen(0);
   try {
     const { port } = server.address() as AddressInfo;
-    const found = await engine.inspectModel(`http://localhost:${port}/tiny.gguf`);
-    expect(found).toMatchObject({ format: 'gguf', family: 'gemma3' });
-    expect(found.notices.join()).toContain('only headers were read');
+    return await use(`http://localhost:${port}/tiny.gguf`);
   } finally {
     server.close();
   }
+}
+
+const tinyGguf = () => readFile(new URL('../../../test/fixtures/gguf/gemma3-tiny-f32.gguf', import.meta.url));
+
+test('a model elsewhere is told of by its headers: its values are not fetched to be looked at', async () => {
+  const file = await tinyGguf();
+  // Were they, this would be refused.
+  for (let at = file.length - 256; at < file.length; at += 4) file.writeFloatLE(Number.NaN, at);
+  const found = await served(file, (url) => engine.inspectModel(url));
+  expect(found).toMatchObject({ format: 'gguf', family: 'gemma3', problem: null });
+  expect(found.notices.join()).toContain('only headers were read');
   await writeFile(join(folder, 'nan.gguf'), file);
-  await expect(engine.inspectModel(join(folder, 'nan.gguf'))).rejects.toMatchObject({ name: 'WeightFileError' });
+  expect(await engine.inspectModel(join(folder, 'nan.gguf'))).toMatchObject({ problem: { name: 'WeightFileError' } });
+});
+
+test('a model that lacks a layer is told of and refused, here as elsewhere', async () => {
+  const file = await tinyGguf();
+  const key = 'gemma3.block_count';
+  // After the key the type of the value, then the value.
+  const at = file.indexOf(key) + key.length + 4;
+  const layers = file.readUInt32LE(at);
+  file.writeUInt32LE(layers + 1, at);
+  const refused = {
+    family: 'gemma3',
+    problem: {
+      name: 'WeightNamesError',
+      missing: expect.arrayContaining([`layers.${layers}.attn.qNorm.weight`]) as unknown,
+    },
+  };
+  expect(await served(file, (url) => engine.inspectModel(url))).toMatchObject(refused);
+  await writeFile(join(folder, 'lacking.gguf'), file);
+  expect(await engine.inspectModel(join(folder, 'lacking.gguf'))).toMatchObject(refused);
 });
 
 test('a released model is planned from its name: PaliGemma 3B at 224 pixels, LoRA, in 8 GB', async () => {

@@ -65,7 +65,7 @@ export const engine: Engine = {
     try {
       // What is elsewhere is not fetched to be looked at: its headers say what there is, not what it holds.
       const isHere = existsSync(model);
-      if (isHere) await checkValues(weights);
+      const problem = await findProblem(weights, isHere);
       const tensors = [...weights.entries].map(([name, { dtype, shape }]) => {
         const size = shape.reduce((a, b) => a * b, 1);
         return { name, dtype, shape, size, bytes: byteLength(dtype, size) };
@@ -83,6 +83,7 @@ export const engine: Engine = {
             ? []
             : ['only headers were read, not the values: whether all are finite shows when they are loaded.']),
         ],
+        problem,
         tensors: tensors.map(({ size: _, ...tensor }) => tensor),
       };
     } finally {
@@ -92,11 +93,20 @@ export const engine: Engine = {
   generate,
 };
 
-/** Reads all of a model. @throws WeightNamesError for parameters that are not there, WeightFileError for values that are not finite */
-async function checkValues({ model, entries, load }: OpenedWeights): Promise<void> {
+/** What a load of a model ends with: WeightNamesError for parameters that are not there, WeightFileError for values that are not finite. */
+async function findProblem({ model, entries, load }: OpenedWeights, readsValues: boolean): Promise<Error | null> {
   const dtypeOf = (path: string) => entries.get(path)?.dtype ?? 'f32';
   const targets = new Map(model.params.map(({ path, shape }) => [path, { shape, dtype: dtypeOf(path) }]));
-  await load(targets, finiteSink(entries, dtypeOf, { write: () => undefined }));
+  // Names, shapes and types are checked before the first byte: an aborted load reads none.
+  const aborted = AbortSignal.abort();
+  const options = readsValues ? {} : { signal: aborted };
+  try {
+    await load(targets, finiteSink(entries, dtypeOf, { write: () => undefined }), options);
+    return null;
+  } catch (error) {
+    if (error === aborted.reason) return null;
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu: Gpu | null): Promise<TrainingPlan> {

@@ -24,7 +24,7 @@ export interface TrainingPlan {
   readonly fit: Fit | null;
 }
 
-/** What is in a model's files, from their headers. */
+/** What is in a model's files. */
 export interface ModelInspection {
   readonly source: string;
   /** `safetensors`, `gguf`. */
@@ -36,6 +36,8 @@ export interface ModelInspection {
   readonly config: Readonly<Record<string, string | number | boolean | null>>;
   /** What people should know of the files. */
   readonly notices: readonly string[];
+  /** Why the model cannot be used: parameters that are not there, values that are not finite; null where nothing is known against it. */
+  readonly problem: Error | null;
   readonly tensors: readonly {
     readonly name: string;
     readonly dtype: string;

@@ -76,6 +76,7 @@ export class TextModel {
   readonly #model: Model;
   readonly #format: WeightFormat;
   readonly #params: ParamTree;
+  readonly #listsEnds: boolean;
 
   private constructor(
     { tokenizer, weights }: OpenModel,
@@ -86,6 +87,7 @@ export class TextModel {
     this.config = weights.config;
     this.#model = weights.model;
     this.#format = weights.format;
+    this.#listsEnds = weights.listsEnds === true;
     this.tokenizer = tokenizer;
     this.#gpu = gpu;
     this.#ownsGpu = ownsGpu;
@@ -158,7 +160,7 @@ export class TextModel {
       const chosen = generator.generate(asked, {
         maxNewTokens,
         choose,
-        stopTokens: stopTokensOf(this.#model, this.tokenizer),
+        stopTokens: this.#endsOf(prompt),
         ...(signal && { signal }),
       });
       for await (const token of chosen) {
@@ -188,6 +190,12 @@ export class TextModel {
     } finally {
       await generator.destroy();
     }
+  }
+
+  /** As transformers, a text is gone on with until a token that the model's files list, if they do; a turn of a conversation also ends with it. */
+  #endsOf(prompt: string | readonly ChatMessage[]): readonly number[] {
+    const isListed = this.#listsEnds && typeof prompt === 'string';
+    return isListed ? this.#model.eosTokenIds : stopTokensOf(this.#model, this.tokenizer);
   }
 
   async #promptOf(

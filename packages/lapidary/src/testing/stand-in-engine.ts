@@ -63,6 +63,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       parameters: 10,
       bytes: 36,
       notices: [],
+      problem: null,
       config: { hiddenSize: 640 },
       tensors: [
         { name: 'token_embd.weight', dtype: 'q8_0', shape: [2, 3], bytes: 24 },

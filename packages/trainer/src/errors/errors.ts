@@ -142,7 +142,7 @@ export class DiskFullError extends Error {
 export class StoreAccessError extends Error {
   override readonly name = 'StoreAccessError';
   readonly path: string;
-  /** The system's name for it: `EACCES`, `ENOTDIR`. */
+  /** The system's name for it: `EACCES`, `ENOTDIR`; `ENOTREG` for what is no regular file. */
   readonly code: string;
   readonly hint = 'Name another folder (`outDir`, --out), or change what is there.';
   constructor({ path, code, reason }: { path: string; code: string; reason: string }, options?: ErrorOptions) {
@@ -198,8 +198,8 @@ const adviceOnRate = (checkpoint: number | null): string =>
   }`;
 
 /**
- * The loss or a gradient stopped being a finite number; of `during: 'evaluation'` the evaluation after a step. Step 0 is the
- * evaluation of the model before its first step. Checkpoints from before are untouched.
+ * The loss or a gradient stopped being a finite number; of `during: 'evaluation'` the evaluation after a step, of `'trial'` the step that
+ * is tried from the last one, to know that one can be done. Step 0 is the evaluation of the model before its first step. Checkpoints from before are untouched.
  */
 export class NonFiniteLossError extends Error {
   override readonly name = 'NonFiniteLossError';
@@ -207,7 +207,7 @@ export class NonFiniteLossError extends Error {
   readonly loss: number;
   /** Null for an evaluation. */
   readonly gradNorm: number | null;
-  readonly during: 'step' | 'evaluation';
+  readonly during: 'step' | 'evaluation' | 'trial';
   /** The parameter in which a value is not finite, where one was found. */
   readonly firstAt: string | null;
   readonly hint: string;
@@ -222,13 +222,15 @@ export class NonFiniteLossError extends Error {
     step: number;
     loss: number;
     gradNorm?: number | null;
-    during?: 'step' | 'evaluation';
+    during?: 'step' | 'evaluation' | 'trial';
     firstAt?: string | null;
     checkpoint?: number | null;
   }) {
     const at = step === 0 ? 'Before the first step' : during === 'step' ? `Step ${step}` : `After step ${step}`;
     const what =
-      during === 'step' ? `the loss is ${loss} and the gradient norm ${gradNorm}` : `the evaluation loss is ${loss}`;
+      during === 'evaluation'
+        ? `the evaluation loss is ${loss}`
+        : `the loss is ${loss} and the gradient norm ${gradNorm}${during === 'trial' ? ', so that no step can be done from it' : ''}`;
     super(`${at}: ${what}${firstAt ? `; '${firstAt}' holds values that are not finite` : ''}. Training stopped.`);
     this.step = step;
     this.loss = loss;

@@ -66,11 +66,24 @@ export interface RowSource<R extends Row = Row> {
   readonly options: Pick<DataOptions, 'lossOn' | 'tooLong'>;
 }
 
+/** Where a picture is named. */
+export interface PicturePlace {
+  /** Of the rows: a path starts in its folder. */
+  readonly file: string;
+  /** Of the row. */
+  readonly line: number;
+  /** Among the pictures of the row, from 0. */
+  readonly index: number;
+}
+
 /** What rows become examples with. */
 export interface EncodeContext {
   readonly tokenizer: Tokenizer;
-  /** Bytes of a picture by the path or URL that a row of `file` names. @throws DatasetError */
-  readonly readImage: (path: string, file: string) => Promise<Uint8Array>;
+  /**
+   * Bytes of a picture: a path or a URL that a row names, or a file at hand. Called whenever one is needed, it stops a run whose picture
+   * is no longer the one that was learned from. @throws DatasetError, ResumeMismatchError
+   */
+  readonly readImage: (image: string | Blob, place: PicturePlace) => Promise<Uint8Array>;
 }
 
 /** The rows of a run as examples. */

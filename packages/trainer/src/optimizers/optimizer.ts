@@ -37,6 +37,7 @@ export interface UpdateArgs<S> {
  *
  * Rules that all of them follow. Gradients are first multiplied by min(1, clipNorm / (norm + 1e-6)), as in
  * torch.nn.utils.clip_grad_norm_. Where the norm is not finite, neither parameters nor state change.
+ * At a rate of 0 parameters stay as they are, bit for bit: so a step is tried at the end of a run.
  */
 export interface Optimizer<S extends object = object, T extends string = string> {
   /** `optimizer.type` of a config: `lion`. */

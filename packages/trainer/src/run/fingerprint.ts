@@ -11,6 +11,17 @@ export function fingerprintAll(values: Iterable<unknown>): string {
   return hash.hex().slice(0, digits);
 }
 
+/** A value of a JSON text in one spelling: the keys of its objects sorted. */
+export function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, each]) => [key, inOrder(each)]),
+  );
+}
+
 /** What JSON has no word for. Of a file at hand that is what is known of it at once. */
 function plain(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);

@@ -15,7 +15,7 @@ export const identitySchema = v.object({
   data: v.string(),
   /** Those held out. */
   evalData: v.string(),
-  /** The tokenizer's files; null where it was handed over in code: then the rows alone tell. */
+  /** What the tokenizer's files say, however they are spelled; null where it was handed over in code: then the rows alone tell. */
   tokenizer: v.nullable(v.string()),
   /** The model's configuration itself. */
   model: v.record(v.string(), json),

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -123,3 +125,54 @@ test.each([
   await expect(store.write('run.json', 'x')).rejects.toThrow(message);
   await expect(store.write('run.json', 'x')).rejects.toThrow(StoreAccessError);
 });
+
+/** Things of each kind that are no regular files, made at a path; what `close` gives up is held open. */
+const irregular: Readonly<Record<string, (path: string) => Promise<() => unknown>>> = {
+  'a pipe': async (path) => {
+    execFileSync('mkfifo', [path]);
+    return () => undefined;
+  },
+  'a socket': async (path) => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    return () => server.close();
+  },
+  'a link to a device': async (path) => {
+    await fs.symlink('/dev/zero', path);
+    return () => undefined;
+  },
+};
+
+test.runIf(process.platform !== 'win32').each(Object.entries(irregular))(
+  '%s is never opened, nor replaced: it is refused by name',
+  { timeout: 10_000 },
+  async (_, make) => {
+    const folder = await makeFolder();
+    const store = createNodeFileStore(folder);
+    await store.write('other', 'x');
+    for (const name of ['run.json', 'samples.jsonl', 'checkpoints/3/manifest.json', 'run.lock']) {
+      const path = join(folder, name);
+      await fs.mkdir(join(path, '..'), { recursive: true });
+      const close = await make(path);
+      const before = await fs.lstat(path);
+      const uses: Record<string, () => Promise<unknown>> = {
+        read: () => store.read(name),
+        readChunks: () => store.readChunks(name)[Symbol.asyncIterator]().next(),
+        append: () => store.append(name, 'x'),
+        write: () => store.write(name, 'x'),
+        'rename from': () => store.rename(name, 'moved'),
+        'rename to': () => store.rename('other', name),
+        ...(name === 'run.lock' && { lock: () => store.lock!() }),
+      };
+      for (const [use, attempt] of Object.entries(uses)) {
+        const error = await attempt().catch((reason: unknown) => reason);
+        expect(error, use).toBeInstanceOf(StoreAccessError);
+        expect(error, use).toMatchObject({ path, code: 'ENOTREG' });
+        expect((error as Error).message, use).toContain(path);
+      }
+      expect((await fs.lstat(path)).ino).toBe(before.ino);
+      expect((await store.list()).map((file) => file.name)).toEqual(['other']);
+      await close();
+    }
+  },
+);

@@ -4,6 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { lockFile } from './file-names.js';
 import { lockFolder } from './run-lock-node.js';
 import { DiskFullError, StoreAccessError, StoredFileMissingError } from '../errors/errors.js';
+import { checkRegular } from './regular-file-node.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
 
 /** The part of `node:fs/promises` that is used: tests put a failing disk in its place. */
@@ -55,6 +56,7 @@ class NodeFileStore implements FileStore {
     let isOurs = false;
     try {
       await this.#fs.mkdir(dirname(path), { recursive: true });
+      await checkRegular(path, this.#fs);
       const file = await this.#fs.open(temporary, 'wx');
       isOurs = true;
       try {
@@ -81,7 +83,7 @@ class NodeFileStore implements FileStore {
     let before: number | null = null;
     try {
       await this.#fs.mkdir(dirname(path), { recursive: true });
-      const file = await this.#fs.open(path, 'a');
+      const file = await openRegular(path, 'a', this.#fs);
       try {
         before = (await file.stat()).size;
         await writeAll(file, bytes);
@@ -97,7 +99,7 @@ class NodeFileStore implements FileStore {
 
   async *readChunks(name: string): AsyncGenerator<Uint8Array> {
     const path = this.#pathOf(name);
-    const file = await this.#fs.open(path, 'r').catch(async (error: unknown) => {
+    const file = await openRegular(path, 'r', this.#fs).catch(async (error: unknown) => {
       throw await translate(error, path, 0);
     });
     try {
@@ -114,7 +116,7 @@ class NodeFileStore implements FileStore {
   async read(name: string, range?: { start: number; end: number }): Promise<Uint8Array> {
     const path = this.#pathOf(name);
     try {
-      const file = await this.#fs.open(path, 'r');
+      const file = await openRegular(path, 'r', this.#fs);
       try {
         const size = (await file.stat()).size;
         const start = Math.min(range?.start ?? 0, size);
@@ -172,6 +174,7 @@ class NodeFileStore implements FileStore {
     const target = this.#pathOf(to);
     try {
       await this.#fs.mkdir(dirname(target), { recursive: true });
+      for (const path of [this.#pathOf(from), target]) await checkRegular(path, this.#fs);
       await this.#fs.rename(this.#pathOf(from), target);
       await syncDirectory(dirname(target), this.#fs);
     } catch (error) {
@@ -192,6 +195,11 @@ export async function removeUnfinishedFiles(directory: string): Promise<readonly
     removed.push(path);
   }
   return removed;
+}
+
+async function openRegular(path: string, flags: 'r' | 'a', fs: FileSystem): Promise<nodeFs.FileHandle> {
+  await checkRegular(path, fs);
+  return fs.open(path, flags);
 }
 
 function isRunning(pid: number): boolean {

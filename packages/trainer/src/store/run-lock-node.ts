@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { RunInUseError } from '../errors/errors.js';
 import { lockFile } from './file-names.js';
 import { unfinishedSuffix } from './file-store.js';
+import { checkRegular } from './regular-file-node.js';
 
 /** A lock's file is touched this often, ms: what tells of a process that cannot be asked for, on another machine say. */
 const touchMs = 20_000;
@@ -94,6 +95,7 @@ async function write(path: string, text: string): Promise<boolean> {
 /** The text of a lock; undefined where it is gone by now. */
 async function readLock(path: string): Promise<string | undefined> {
   for (let attempt = 0; ; attempt++) {
+    await checkRegular(path, { stat });
     const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined;
       throw error;

@@ -10,7 +10,7 @@ import type { OpenedWeights } from './types.js';
 /** Weights that have been found, as their loader hands them out. `beside` is where further files are looked for. */
 export function openWeights<C extends ModelConfig>(
   model: Model<C>,
-  { format, metadata }: Pick<Container, 'format' | 'metadata'>,
+  { format, metadata, generation }: Pick<Container, 'format' | 'metadata' | 'generation'>,
   located: LocatedWeights,
   {
     name,
@@ -36,6 +36,7 @@ export function openWeights<C extends ModelConfig>(
     model,
     format,
     metadata,
+    listsEnds: (generation?.['eos_token_id'] ?? null) !== null,
     notices,
     passedOn: located.passedOn,
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),

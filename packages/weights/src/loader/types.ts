@@ -57,6 +57,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly passedOn: readonly StoredTensor[];
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Whether generation_config.json lists the tokens that end answers: then the model's `eosTokenIds` are these. */
+  readonly listsEnds?: boolean;
   /** What people should know of the files, in sentences: what they say that is left out of account, what was not read. */
   readonly notices: readonly string[];
   /** A text file that lies beside the weights; undefined where there is none. */

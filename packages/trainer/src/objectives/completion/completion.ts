@@ -125,7 +125,7 @@ async function encode(
     const pictures = new Pictures({
       prepare: (image) => preparePicture(image, how),
       file,
-      read: (path) => context.readImage(path, file),
+      read: context.readImage,
     });
     return examples.map((example) => ({ ...example, pictures, patches: count * vision.tokensPerImage }));
   };

@@ -1,6 +1,7 @@
 import { decodeImage, type Model, type RgbImage } from '@lapidary/gemma';
 import { DatasetError } from '../../data/errors.js';
-import type { RowSource } from '../objective.js';
+import { ResumeMismatchError } from '../../errors/errors.js';
+import type { EncodeContext, PicturePlace, RowSource } from '../objective.js';
 import { imagesOf, type ImageReference, type TextualRow } from './rows.js';
 
 export interface PictureOptions {
@@ -8,8 +9,8 @@ export interface PictureOptions {
   readonly prepare: (image: RgbImage) => Float32Array;
   /** The file that rows come from, for messages. */
   readonly file: string;
-  /** Bytes of a picture by its path or URL. */
-  readonly read: (path: string) => Promise<Uint8Array>;
+  /** Bytes of a picture that is not in its row. */
+  readonly read: EncodeContext['readImage'];
   /** Most bytes of prepared pictures that are kept. Default 256 MiB. */
   readonly cacheBytes?: number;
 }
@@ -29,7 +30,7 @@ export class Pictures {
   /** f32 [I·N, 3·p·p] of a row's I pictures. @throws DatasetError naming the line and the picture */
   async patchesOf(row: TextualRow): Promise<Float32Array> {
     const parts: Float32Array[] = [];
-    for (const reference of imagesOf(row)) parts.push(await this.#prepare(reference, row.line));
+    for (const [reference, place] of this.#placesOf(row)) parts.push(await this.#prepare(reference, place));
     const joined = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
     let at = 0;
     for (const part of parts) {
@@ -42,19 +43,23 @@ export class Pictures {
   /** The pictures of a row as they are, for a report; those of more than a megabyte are left out. */
   async dataUrlsOf(row: TextualRow): Promise<string[]> {
     const urls: string[] = [];
-    for (const reference of imagesOf(row)) {
-      const bytes = await this.#bytesOf(reference);
+    for (const [reference, place] of this.#placesOf(row)) {
+      const bytes = await this.#bytesOf(reference, place);
       if (bytes.length <= largestDataUrl) urls.push(toDataUrl(bytes));
     }
     return urls;
   }
 
-  async #bytesOf(reference: ImageReference): Promise<Uint8Array> {
-    if (typeof reference === 'string') return this.#options.read(reference);
-    return reference instanceof Blob ? new Uint8Array(await reference.arrayBuffer()) : reference;
+  #placesOf(row: TextualRow): (readonly [ImageReference, PicturePlace])[] {
+    const { file } = this.#options;
+    return imagesOf(row).map((reference, index) => [reference, { file, line: row.line, index }]);
   }
 
-  async #prepare(reference: ImageReference, line: number): Promise<Float32Array> {
+  async #bytesOf(reference: ImageReference, place: PicturePlace): Promise<Uint8Array> {
+    return reference instanceof Uint8Array ? reference : this.#options.read(reference, place);
+  }
+
+  async #prepare(reference: ImageReference, place: PicturePlace): Promise<Float32Array> {
     const before = this.#kept.get(reference);
     if (before !== undefined) {
       // To the end: the first are given up first.
@@ -65,14 +70,15 @@ export class Pictures {
     const { prepare, file, cacheBytes = defaultCacheBytes } = this.#options;
     try {
       const name = typeof reference === 'string' ? { name: reference } : {};
-      const image = await decodeImage(await this.#bytesOf(reference), name);
+      const image = await decodeImage(await this.#bytesOf(reference, place), name);
       const patches = prepare(image);
       this.#kept.set(reference, patches);
       const [oldest] = this.#kept.keys();
       if (this.#kept.size * patches.byteLength > cacheBytes && oldest !== undefined) this.#kept.delete(oldest);
       return patches;
     } catch (error) {
-      throw new DatasetError({ file, line, message: (error as Error).message }, { cause: error });
+      if (error instanceof ResumeMismatchError) throw error;
+      throw new DatasetError({ file, line: place.line, message: (error as Error).message }, { cause: error });
     }
   }
 }

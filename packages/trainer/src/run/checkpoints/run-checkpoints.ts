@@ -24,6 +24,8 @@ const runStateSchema = v.object({
   baseEvalLoss: v.nullable(v.number()),
   /** What the run was begun with; of runs of earlier versions it is not known. */
   identity: v.optional(identitySchema),
+  /** Fingerprints of the pictures that it read, as `SeenPictures` gives them; of runs of earlier versions they are not known. */
+  pictures: v.optional(v.record(v.string(), v.string())),
   /** The variants that its matrix products use; those of runs of earlier versions are not known. */
   kernels: v.optional(v.object({ device: v.string(), choices: v.record(v.string(), v.string()) })),
 });

@@ -3,7 +3,8 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { DataOptions } from '../../data/data-options.js';
 import { splitRows } from '../../data/order.js';
 import { readJsonl, rowsOf } from '../../data/read-jsonl.js';
-import type { Objective, RowSource, RunData, Task } from '../../objectives/objective.js';
+import type { EncodeContext, Objective, RowSource, RunData, Task } from '../../objectives/objective.js';
+import type { SeenPictures } from '../seen-pictures.js';
 import type { OpenModel } from './open-model.js';
 
 /** Reads the data of a config and makes examples of its rows. @throws DatasetError, EmptyDatasetError */
@@ -12,6 +13,7 @@ export async function openData(
   objective: Pick<Objective, 'parseRow'>,
   task: Pick<Task, 'encode'>,
   { tokenizer }: Pick<OpenModel, 'tokenizer'>,
+  pictures: SeenPictures,
 ): Promise<RunData> {
   const read = async (options: DataOptions, field: 'data' | 'evalData'): Promise<RowSource> => {
     const { source, format } = options;
@@ -25,7 +27,11 @@ export async function openData(
   const split = splitRows(all.rows, apart ? 0 : run.evalFraction, run.seed);
   const train = { ...all, rows: split.train };
   const held = apart ?? { ...all, rows: split.held };
-  return task.encode(train, held, { tokenizer, readImage: openRunImage });
+  const readImage = pictures.noting(readPicture, (file) => (file === train.file ? 'data' : 'evalData'));
+  return task.encode(train, held, { tokenizer, readImage });
 }
+
+const readPicture: EncodeContext['readImage'] = async (image, { file }) =>
+  typeof image === 'string' ? openRunImage(image, file) : new Uint8Array(await image.arrayBuffer());
 
 const isList = (source: DataOptions['source']): source is readonly object[] => Array.isArray(source);

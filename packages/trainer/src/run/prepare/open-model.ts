@@ -11,24 +11,30 @@ import {
 } from '@lapidary/gemma';
 import type { OpenedWeights, WeightLoader } from '@lapidary/weights';
 import { ConfigError } from '../../errors/errors.js';
-import { fingerprintAll } from '../fingerprint.js';
+import { fingerprintAll, inOrder } from '../fingerprint.js';
 
 /** A checkpoint that is open, with its tokenizer. */
 export interface OpenModel {
   readonly weights: OpenedWeights;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
-  /** Fingerprint of the files that the tokenizer was read from; null where it was at hand. */
+  /** Fingerprint of what the files that the tokenizer was read from say; null where it was at hand, or nobody asked. */
   readonly tokenizerFiles: string | null;
 }
 
-/** Opens what a config's loader points to. @throws ConfigError where no tokenizer is found, TokenizerError for one that cannot be used; what the loader throws */
-export async function openModel(loader: WeightLoader): Promise<OpenModel> {
+/**
+ * Opens what a config's loader points to; `identify` asks for the fingerprint, which takes a second of a large vocabulary.
+ * @throws ConfigError where no tokenizer is found, TokenizerError for one that cannot be used; what the loader throws
+ */
+export async function openModel(
+  loader: WeightLoader,
+  { identify = false }: { readonly identify?: boolean } = {},
+): Promise<OpenModel> {
   const weights = await loader.open();
-  const files = recorded(weights);
+  const { read, ...files } = recorded(weights);
   try {
     const { tokenizer = await openTokenizer(files) } = loader;
-    const tokenizerFiles = loader.tokenizer === undefined ? fingerprintAll(files.read) : null;
+    const tokenizerFiles = identify && loader.tokenizer === undefined ? fingerprintAll(read.map(inOrder)) : null;
     return { weights, model: weights.model, tokenizer, tokenizerFiles };
   } catch (error) {
     await weights.close();
@@ -37,9 +43,12 @@ export async function openModel(loader: WeightLoader): Promise<OpenModel> {
 }
 
 /** What a tokenizer is read from. */
-type TokenizerSource = Pick<OpenedWeights, 'format' | 'metadata' | 'model' | 'readText' | 'readBytes'>;
+interface TokenizerSource extends Pick<OpenedWeights, 'format' | 'metadata' | 'model' | 'readText' | 'readBytes'> {
+  /** A JSON object; undefined where there is none. @throws TokenizerError naming the file */
+  readonly readJson: (name: string) => Promise<Readonly<Record<string, unknown>> | undefined>;
+}
 
-/** Notes what is read. */
+/** Notes what is read: of JSON what it says, not how it is spelled. */
 function recorded(weights: OpenedWeights): TokenizerSource & { readonly read: unknown[] } {
   const { format, metadata, model } = weights;
   const read: unknown[] =
@@ -54,13 +63,14 @@ function recorded(weights: OpenedWeights): TokenizerSource & { readonly read: un
     metadata,
     model,
     read,
+    readJson: (name) => note(name, readJson(weights, name)),
     readText: (name) => note(name, weights.readText(name)),
     readBytes: (name) => note(name, weights.readBytes(name)),
   };
 }
 
 async function openTokenizer(weights: TokenizerSource): Promise<Tokenizer> {
-  const config = (await readJson(weights, 'tokenizer_config.json')) ?? {};
+  const config = (await weights.readJson('tokenizer_config.json')) ?? {};
   const tokenizer = await tokenizerOf(weights, config);
   // As transformers: a file of its own wins over what is in the configuration.
   const file = await weights.readText('chat_template.jinja');
@@ -69,7 +79,7 @@ async function openTokenizer(weights: TokenizerSource): Promise<Tokenizer> {
 }
 
 async function tokenizerOf(weights: TokenizerSource, config: object): Promise<Tokenizer> {
-  const json = await readJson(weights, 'tokenizer.json');
+  const json = await weights.readJson('tokenizer.json');
   if (json !== undefined) return tokenizerFromJson(json, config);
   if (weights.format === 'gguf') return tokenizerFromGguf(weights.metadata);
   const { tokenizerFiles } = weights.model;
@@ -83,7 +93,7 @@ async function tokenizerOf(weights: TokenizerSource, config: object): Promise<To
 
 /** A JSON object beside the weights; undefined where there is none. @throws TokenizerError naming the file */
 async function readJson(
-  weights: TokenizerSource,
+  weights: Pick<OpenedWeights, 'readText'>,
   name: string,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   const text = await weights.readText(name);

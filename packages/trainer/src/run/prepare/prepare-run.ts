@@ -6,6 +6,7 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { objectiveOf } from '../../objectives/registry.js';
 import type { Example, RunData, Task } from '../../objectives/objective.js';
 import type { RunLogger } from '../../metrics/logger.js';
+import { SeenPictures, type SeenBefore } from '../seen-pictures.js';
 import { checkContext } from './check-context.js';
 import { checkFit } from './check-fit.js';
 import { chooseKernels, type ChooseKernelsOptions, type UsedKernels } from './choose-kernels.js';
@@ -32,6 +33,8 @@ export interface PreparedRun extends PlannedRun {
   readonly task: Task;
   readonly data: RunData;
   readonly schedule: RunSchedule;
+  /** Those that the run has read. */
+  readonly pictures: SeenPictures;
   /** What everything of the run is planned from. */
   readonly profile: DeviceProfile;
   readonly used: UsedKernels;
@@ -47,6 +50,8 @@ export interface PrepareRunOptions {
   readonly signal?: AbortSignal;
   /** Kernels that the run began with, where it goes on. */
   readonly before?: UsedKernels | undefined;
+  /** Pictures that the run read before, where it goes on. */
+  readonly seenBefore?: SeenBefore | undefined;
   /** In place of the config's `kernelTuning`; with how to measure, and where choices are kept. */
   readonly tuning?: Partial<Pick<ChooseKernelsOptions, 'mode' | 'again' | 'store' | 'clock'>>;
   /** Whether what cannot fit is refused. Default true. */
@@ -71,9 +76,10 @@ export async function prepareRun(
     for (const { message } of disabled) await logger?.onNotice?.(message);
   }
   await logger?.onPhase?.({ name: 'Opening model and data' });
-  const open = await openModel(given.weightLoader);
+  const open = await openModel(given.weightLoader, { identify: true });
   try {
-    const { run: config, task, data } = await openRows(given, open, logger);
+    const pictures = new SeenPictures(options.seenBefore);
+    const { run: config, task, data } = await openRows(given, open, pictures, logger);
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
@@ -84,7 +90,8 @@ export async function prepareRun(
     }
     for (const notice of budgetNotices) await logger?.onNotice?.(notice);
     const schedule = planRun(config, data.train.length);
-    return { config, open, task, data, model, schedule, ...chosen, budgetNotices, close: () => open.weights.close() };
+    const close = () => open.weights.close();
+    return { config, open, task, data, pictures, model, schedule, ...chosen, budgetNotices, close };
   } catch (error) {
     await open.weights.close();
     throw error;
@@ -95,12 +102,13 @@ export async function prepareRun(
 async function openRows(
   given: ResolvedTrainConfig,
   open: OpenModel,
+  pictures: SeenPictures,
   logger: PrepareRunOptions['logger'],
 ): Promise<{ run: ResolvedTrainConfig; task: Task; data: RunData }> {
   const objective = objectiveOf(given.objective);
   const read = async (run: ResolvedTrainConfig) => {
     const task = bindTask(run, open.model, open.weights.format);
-    return { run, task, data: await openData(run, objective, task, open) };
+    return { run, task, data: await openData(run, objective, task, open, pictures) };
   };
   let found = await read(given);
   const notices: string[] = [];

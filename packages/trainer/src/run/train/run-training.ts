@@ -16,6 +16,7 @@ import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.j
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import { exportRun } from '../export/export-run.js';
 import { countParameters, destroyModel } from '../prepare/plan-model.js';
+import { patchesOf } from '../prepare/fit-settings.js';
 import { prepareRun } from '../prepare/prepare-run.js';
 import { untilAborted } from '../until-aborted.js';
 import { loadModel } from './load-model.js';
@@ -90,11 +91,20 @@ async function train(
   begun: RunState | null,
 ): Promise<TrainingSummary> {
   const { store, logger, signal } = about;
-  const prepared = await prepareRun(config, gpu, { logger, before: begun?.kernels, ...(signal && { signal }) });
+  const prepared = await prepareRun(config, gpu, {
+    logger,
+    before: begun?.kernels,
+    seenBefore: begun?.pictures && { location: store.location, pictures: begun.pictures },
+    ...(signal && { signal }),
+  });
   try {
     const identity = identityOf(prepared);
     if (begun !== null)
       for (const notice of compareIdentity(begun.identity, identity, store.location)) await logger.onNotice(notice);
+    if (begun !== null && begun.pictures === undefined && patchesOf(prepared.data) > 0)
+      await logger.onNotice(
+        'This run was begun by an earlier version, which kept nothing of its pictures: whether they are the same is not known.',
+      );
     await recordRows(store, prepared.data.train);
     const foreignBytes = gpu.counters.bytes;
     gpu.counters.peakBytes = foreignBytes;

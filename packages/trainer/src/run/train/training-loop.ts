@@ -3,7 +3,7 @@ import { NonFiniteLossError, NonFiniteParameterError, TrainingInterruptedError }
 import { readMetrics } from '../../metrics/metrics-file.js';
 import type { Batch } from '../../objectives/objective.js';
 import { listCheckpoints, pruneCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
-import { saveRun, type RunState } from '../checkpoints/run-checkpoints.js';
+import { restoreRun, saveRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { batchesOfStep, measuredBatches } from './batches.js';
 import { findNonFinite } from './find-non-finite.js';
@@ -90,6 +90,8 @@ export class TrainingLoop {
     this.#finalLoss = last?.loss ?? null;
     this.#finalEvalLoss = last?.evalLoss ?? (await this.#evaluate(step));
     if (this.#finalEvalLoss === null) await this.#measureOne(step);
+    const { data, task } = prepared;
+    await this.#proveEnd(await batchesOfStep(step - 1, prepared, task.shapes(data.train)));
   }
 
   /** A picture that cannot be read may only be met now, in a batch or in an evaluation: what was learned before it is kept. */
@@ -121,6 +123,28 @@ export class TrainingLoop {
     if (this.#saved > 0) await pruneCheckpoints(store, this.#saved, { newest: keep, period: keepPeriod });
   }
 
+  /**
+   * A step is tried from the last checkpoint, on the batches that were learned last and at a rate of 0: a loss may be finite where no gradient
+   * is, of parameters that a normalisation makes nothing of. @throws NonFiniteLossError; the checkpoint is then gone
+   */
+  async #proveEnd(batches: readonly Batch[]): Promise<void> {
+    const { gpu, store, prepared, logger } = this.#session;
+    const { trained } = prepared.model.step;
+    const { step } = this.#state;
+    try {
+      await this.#trainer.step(step + 1, batches, 0);
+    } catch (error) {
+      if (!(error instanceof NonFiniteLossError)) throw error;
+      await this.#dropNewest();
+      const { loss, gradNorm } = error;
+      throw await this.#diverged({ step, loss, gradNorm, during: 'trial' });
+    }
+    await this.#prove();
+    // Parameters stay at that rate, their averages move.
+    if (trained.some(({ average }) => average !== undefined))
+      await restoreRun(gpu, store, trained, { atMost: step, onNotice: logger.onNotice });
+  }
+
   /** No step can be done from the newest checkpoint: it goes, unless it is all that is left of an earlier process. */
   async #dropNewest(): Promise<void> {
     const { store } = this.#session;
@@ -130,7 +154,7 @@ export class TrainingLoop {
   }
 
   /** The error of a run that computes no finite loss any more. */
-  async #diverged(what: { step: number; loss: number; gradNorm?: number | null; during?: 'evaluation' }) {
+  async #diverged(what: { step: number; loss: number; gradNorm?: number | null; during?: 'evaluation' | 'trial' }) {
     const firstAt = await findNonFinite(suspects(this.#session.prepared.model, what.step));
     return new NonFiniteLossError({ ...what, firstAt, checkpoint: await this.#newestGood() });
   }
@@ -184,6 +208,7 @@ export class TrainingLoop {
       if (evalLoss === null) await this.#measureOne(step);
       const name = await this.#save();
       await logger.onCheckpoint({ step, name });
+      if (isLast) await this.#proveEnd(batches);
     }
     if (signal?.aborted && !isLast)
       throw new TrainingInterruptedError({
@@ -195,12 +220,13 @@ export class TrainingLoop {
 
   async #save(): Promise<string> {
     const { store, prepared } = this.#session;
-    const { config, model, schedule } = prepared;
+    const { config, model, pictures } = prepared;
     const { step } = this.#state;
     // One more, until it is known that a step can be done from this one.
-    const newest = step === schedule.totalSteps ? config.keep : config.keep + 1;
+    const newest = config.keep + 1;
     try {
-      const name = await saveRun(store, model.step.trained, this.#state, { newest, period: config.keepPeriod });
+      const state = { ...this.#state, pictures: pictures.fingerprints() };
+      const name = await saveRun(store, model.step.trained, state, { newest, period: config.keepPeriod });
       this.#saved = step;
       this.#isProven = false;
       this.#isOwn = true;
