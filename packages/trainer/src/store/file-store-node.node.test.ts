@@ -93,6 +93,26 @@ test.each(['EPERM', 'EACCES', 'EROFS'])('%s: a typed error with what it means', 
   await expect(store.remove('run.json')).rejects.toMatchObject({ name: 'StoreAccessError', code });
 });
 
+test('what links lead to is listed, once, and links that lead nowhere are not', async () => {
+  const [folder, disk] = [await makeFolder(), await makeFolder()];
+  await fs.writeFile(join(disk, 'step-00000001.json'), '{}');
+  await fs.writeFile(join(disk, 'run.json'), 'run');
+  await fs.symlink(disk, join(folder, 'checkpoints'));
+  await fs.symlink(join(disk, 'run.json'), join(folder, 'run.json'));
+  await fs.symlink(join(disk, 'gone.json'), join(folder, 'gone.json'));
+  await fs.symlink(folder, join(disk, 'back'));
+  const store = createNodeFileStore(folder);
+  expect(await store.list()).toEqual([
+    { name: 'checkpoints/run.json', bytes: 3 },
+    { name: 'checkpoints/step-00000001.json', bytes: 2 },
+    { name: 'run.json', bytes: 3 },
+  ]);
+  expect(await store.list('checkpoints/step')).toHaveLength(1);
+  // The folder itself may be a link.
+  await fs.symlink(folder, join(disk, 'run'));
+  expect((await createNodeFileStore(join(disk, 'run')).list()).map(({ name }) => name)).toContain('run.json');
+});
+
 test('a link to a place that is not there is called that, wherever in the path it is', async () => {
   const folder = await makeFolder();
   await fs.symlink(join(folder, 'nowhere'), join(folder, 'link'));

@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import * as nodeFs from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { lockFile } from './file-names.js';
 import { lockFolder } from './run-lock-node.js';
 import { DiskFullError, StoreAccessError, StoredFileMissingError } from '../errors/errors.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
 
 /** The part of `node:fs/promises` that is used: tests put a failing disk in its place. */
-export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'stat' | 'truncate'>;
+export type FileSystem = Pick<
+  typeof nodeFs,
+  'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'realpath' | 'stat' | 'truncate'
+>;
 
 /** Large enough that a disk streams, small enough to be nothing beside a tensor. */
 const chunkBytes = 1 << 20;
@@ -135,21 +138,24 @@ class NodeFileStore implements FileStore {
   }
 
   async list(prefix = ''): Promise<readonly StoredFile[]> {
-    const entries = await this.#fs
-      .readdir(this.location, { recursive: true, withFileTypes: true })
-      .catch(async (error: unknown) => {
-        if (hasCode(error, 'ENOENT')) return [];
-        throw await translate(error, this.location, 0);
-      });
     const found: StoredFile[] = [];
-    for (const entry of entries) {
-      if (!entry.isFile() || entry.name.endsWith(unfinishedSuffix) || entry.name === lockFile) continue;
-      const path = join(entry.parentPath ?? entry.path, entry.name);
-      const name = relative(this.location, path).split(sep).join('/');
-      if (!name.startsWith(prefix)) continue;
-      const stats = await this.#fs.stat(path).catch(() => null); // removed in between
-      if (stats) found.push({ name, bytes: stats.size });
-    }
+    const enter = async (folder: string, around: readonly string[]): Promise<void> => {
+      const path = join(this.location, folder);
+      // Folders and files may be links, to a larger disk say; one that leads back to where it is would have no end.
+      const real = await this.#fs.realpath(path);
+      if (around.includes(real)) return;
+      for (const entry of await this.#fs.readdir(path, { withFileTypes: true })) {
+        if (entry.name.endsWith(unfinishedSuffix) || entry.name === lockFile) continue;
+        const name = folder === '' ? entry.name : `${folder}/${entry.name}`;
+        // Null: removed in between, or a link to nowhere.
+        const stats = await this.#fs.stat(join(this.location, name)).catch(() => null);
+        if (stats?.isDirectory()) await enter(name, [...around, real]);
+        else if (stats?.isFile() && name.startsWith(prefix)) found.push({ name, bytes: stats.size });
+      }
+    };
+    await enter('', []).catch(async (error: unknown) => {
+      if (!hasCode(error, 'ENOENT')) throw await translate(error, this.location, 0);
+    });
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
