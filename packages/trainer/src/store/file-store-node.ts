@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as nodeFs from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { lockFile } from './file-names.js';
+import { makeFolder } from './make-folder-node.js';
 import { lockFolder } from './run-lock-node.js';
 import { DiskFullError, StoreAccessError, StoredFileMissingError } from '../errors/errors.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
@@ -57,7 +58,7 @@ class NodeFileStore implements FileStore {
     let written = 0;
     let isOurs = false;
     try {
-      await this.#fs.mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path), this.#fs);
       const file = await this.#fs.open(temporary, 'wx');
       isOurs = true;
       try {
@@ -83,7 +84,7 @@ class NodeFileStore implements FileStore {
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     let before: number | null = null;
     try {
-      await this.#fs.mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path), this.#fs);
       const file = await this.#fs.open(path, 'a');
       try {
         before = (await file.stat()).size;
@@ -177,7 +178,7 @@ class NodeFileStore implements FileStore {
   async rename(from: string, to: string): Promise<void> {
     const target = this.#pathOf(to);
     try {
-      await this.#fs.mkdir(dirname(target), { recursive: true });
+      await makeFolder(dirname(target), this.#fs);
       await this.#fs.rename(this.#pathOf(from), target);
       await syncDirectory(dirname(target), this.#fs);
     } catch (error) {
@@ -227,6 +228,7 @@ async function syncDirectory(path: string, fs: FileSystem): Promise<void> {
 
 /** An error of the system as one that says what is there and what to do. */
 async function translate(error: unknown, path: string, bytes: number): Promise<unknown> {
+  if (error instanceof StoreAccessError) return error;
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code !== undefined && fullDiskCodes.has(code)) return new DiskFullError({ path, bytes }, { cause: error });
   // What is said of a path that leads over a link to nowhere differs from system to system.
