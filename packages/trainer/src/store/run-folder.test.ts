@@ -8,7 +8,7 @@ import { saveCheckpoint } from './save-checkpoint.js';
 const config = { seed: 42, batchSize: 4, saveEvery: 10, steps: 5 };
 /** Looks at a folder, and begins the run in it. */
 async function prepareRunFolder(...given: Parameters<typeof lookAt>) {
-  const { begin, ...found } = await lookAt(...given);
+  const { begin, moved: _, ...found } = await lookAt(...given);
   await begin([]);
   return found;
 }
@@ -124,8 +124,11 @@ test.each([
       await prepareRunFolder(store, { ...neither, config: { ...config, ...from } });
       await saveCheckpoint(store, 3, { tensors: new Map(), state });
       const resumed = lookAt(store, { config: { ...config, ...to }, resume: true, overwrite: false });
-      if (isCompared) expect((await resumed).notices.join()).toMatch(new RegExp(`^${path} was .* and is now`));
-      else await expect(resumed).rejects.toThrow(ResumeMismatchError);
+      if (isCompared) {
+        expect((await resumed).notices.join()).toMatch(new RegExp(`^${path} was .* and is now`));
+        expect((await resumed).moved.map((change) => change.path)).toEqual(path.startsWith('weight') ? [] : [path]);
+      }
+      if (!isCompared) await expect(resumed).rejects.toThrow(ResumeMismatchError);
     }
   },
 );

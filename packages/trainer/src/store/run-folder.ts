@@ -2,7 +2,13 @@ import { parseJson } from '@lapidary/gemma';
 import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
-import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
+import {
+  ConfigError,
+  ResumeMismatchError,
+  RunFileError,
+  RunFolderExistsError,
+  type ResumeChange,
+} from '../errors/errors.js';
 import { rowFormats } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
@@ -64,6 +70,8 @@ export interface RunFolder {
   readonly resumes: boolean;
   /** Things to tell the user. */
   readonly notices: readonly string[];
+  /** Files of rows that are named by another path than before: what they hold is compared, but not the pictures that lie beside them. */
+  readonly moved: readonly ResumeChange[];
   /**
    * Writes down what the run is, and what form its rows have; what it overwrites goes. Call it when nothing of its model and data is
    * refused any more: until then nothing in the folder is changed.
@@ -102,6 +110,7 @@ export async function prepareRunFolder(
   const isUsed = !files.every(isOfStart);
   const notices: string[] = [];
   let resumes = false;
+  let moved: readonly ResumeChange[] = [];
   if (isUsed && !resume && !overwrite) throw new RunFolderExistsError({ location: store.location, entries });
   if (resume && !overwrite) {
     const steps = await listCheckpoints(store);
@@ -111,14 +120,18 @@ export async function prepareRunFolder(
       notices.push(
         `Nothing to resume: there is no checkpoint in ${store.location}. Starting anew, from the base model.`,
       );
-    else notices.push(...(await compareWithSaved(store, config, entries, resumeFrom)));
+    else {
+      const changes = await compareWithSaved(store, config, entries, resumeFrom);
+      notices.push(...changes.notices);
+      moved = changes.moved;
+    }
   }
   const about = { format: 'lapidary-run-1', config, baseModel: baseModel && withoutSecrets(baseModel) };
   const begin = async (examples: readonly { readonly row: object }[]) => {
     if (overwrite) await removeRun(store, entries);
     await store.write(runFile, `${JSON.stringify({ ...about, rows: formOf(examples) }, null, 2)}\n`);
   };
-  return { resumes, notices, begin };
+  return { resumes, notices, moved, begin };
 }
 
 /** Removes what an earlier run wrote. */
@@ -159,11 +172,11 @@ async function compareWithSaved(
   config: ConfigEcho,
   entries: readonly string[],
   resumeFrom: number | null,
-): Promise<readonly string[]> {
-  if (!entries.includes(runFile))
-    return [
-      `${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`,
-    ];
+): Promise<Pick<RunFolder, 'notices' | 'moved'>> {
+  if (!entries.includes(runFile)) {
+    const notice = `${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`;
+    return { notices: [notice], moved: [] };
+  }
   const saved = parseRunFile(await readText(store, runFile), store.location);
   // What is at these places is compared itself, where the run kept what it began with.
   const isCompared = await keepsIdentity(store, resumeFrom);
@@ -172,12 +185,13 @@ async function compareWithSaved(
   );
   const grave = changes.filter((change) => change.matters && !(resumeFrom !== null && isOfRate(change)));
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });
-  return changes
+  const notices = changes
     .filter(({ path }) => !['resume', 'resumeFrom', 'overwrite', 'outDir'].includes(path))
     .map(
       ({ path, saved: before, now }) =>
         `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`,
     );
+  return { notices, moved: changes.filter(({ path }) => /^(data|evalData)\.source/.test(path)) };
 }
 
 /** The files of an earlier run's export: a model that was trained whole has more than an adapter. */

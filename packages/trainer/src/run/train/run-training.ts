@@ -4,7 +4,7 @@ import { openRunStore } from '#run-files';
 import { echoConfig } from '../../config/config-echo.js';
 import type { RunTraining, TrainingOptions } from '../../config/run-types.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
-import { TrainingInterruptedError } from '../../errors/errors.js';
+import { ResumeMismatchError, TrainingInterruptedError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
 import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
@@ -96,6 +96,10 @@ async function train(
     const identity = identityOf(prepared);
     if (begun !== null)
       for (const notice of compareIdentity(begun.identity, identity, store.location)) await logger.onNotice(notice);
+    const { train, held } = prepared.data;
+    // Pictures are named by where they lie from the rows: elsewhere there may be others.
+    if (about.folder.moved.length > 0 && [...train, ...held].some(({ patches }) => patches > 0))
+      throw new ResumeMismatchError({ location: store.location, changes: about.folder.moved });
     const foreignBytes = gpu.counters.bytes;
     gpu.counters.peakBytes = foreignBytes;
     try {

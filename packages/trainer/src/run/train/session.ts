@@ -11,7 +11,7 @@ export interface Session {
   readonly gpu: Gpu;
   readonly prepared: PreparedRun;
   readonly store: FileStore;
-  readonly folder: Pick<RunFolder, 'resumes' | 'begin'>;
+  readonly folder: Pick<RunFolder, 'resumes' | 'moved' | 'begin'>;
   readonly logger: Required<RunLogger>;
   readonly signal?: AbortSignal;
   /** `performance.now()` when the run began. */
