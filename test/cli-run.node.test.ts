@@ -1,6 +1,6 @@
 // The command line as a user has it, in a process of its own: Ctrl-C in the middle of a run, and a model that does not fit together.
 import { spawn } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -100,5 +100,22 @@ it('weights of another model than config.json says: the tensor, both shapes, exi
     /model\.safetensors, tensor model\.layers\.0\.mlp\.\w+\.weight: shape \[\d+, \d+\], but layers\.0\.mlp\.\w+\.weight is \[[\d, ]*96[\d, ]*\]/,
   );
   expect(output).not.toContain('This is a bug');
-  expect(await readdir(join(folder, 'not-made'))).toEqual(['run.json']);
+  expect(await readdir(join(folder, 'not-made'))).toEqual([]);
+});
+
+it.runIf(process.platform === 'linux')('results that a full disk did not take are no success', async () => {
+  const full = await open('/dev/full', 'w');
+  try {
+    const child = spawn(
+      process.execPath,
+      ['--import', import.meta.resolve('tsx'), '--conditions=lapidary-source', program, 'inspect', 'model', '--json'],
+      { cwd: folder, stdio: ['ignore', full.fd, 'pipe'] },
+    );
+    let said = '';
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
+    expect(await new Promise((done) => child.on('close', done)), said).toBe(1);
+    expect(said).toMatch(/standard output cannot be written: .*ENOSPC/);
+  } finally {
+    await full.close();
+  }
 });

@@ -192,6 +192,35 @@ it('another device than before: it goes on, and says so', async () => {
   );
 });
 
+const filesOf = async (store: FileStore) =>
+  Object.fromEntries(await Promise.all((await store.list()).map(async ({ name }) => [name, await store.read(name)])));
+
+it.each([
+  ['other data', { resume: true, data: { source: fileOf(rows.slice(1)) }, keep: 7 }],
+  [
+    'other data, and another rate',
+    { resumeFrom: 2, data: { source: fileOf(rows.slice(1)) }, optimizer: { learningRate: 1 } },
+  ],
+  ['data that is none, over the run', { resume: false, overwrite: true, data: { source: fileOf([{ wrong: 1 }]) } }],
+  [
+    'a model that is none, over the run',
+    { resume: false, overwrite: true, weightLoader: gemmaWeightLoader({ from: [] }) },
+  ],
+])('a run that is refused (%s) leaves every file of the folder as it was', async (_, over) => {
+  const store = await copyOf(begun, (state) => state);
+  const before = await filesOf(store);
+  await expect(resume(over, sources, store)).rejects.toThrow();
+  expect(await filesOf(store)).toEqual(before);
+  expect((await resume({}, sources, store)).summary.steps).toBe(2);
+});
+
+it('model and rows may have moved: what is in them counts', async () => {
+  const store = await copyOf(begun, (state) => state);
+  const moved = Object.assign(gemmaWeightLoader({ from: sources }), { description: '/another/place' });
+  const { notices } = await resume({ weightLoader: moved }, sources, store);
+  expect(notices.join('\n')).toMatch(/weightLoader.* was .* and is now "\/another\/place"/);
+});
+
 /** A run folder whose checkpoints know something else. */
 async function copyOf(
   from: FileStore,

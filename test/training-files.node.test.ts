@@ -17,11 +17,11 @@ afterAll(() => rm(folder, { recursive: true }));
 it.each([
   ['data.jsonl', /data\.jsonl:2:\d+: .*JSON/],
   ['none.jsonl', /none\.jsonl: there is no such file/],
-])('bad data, %s: a typed error, and nothing but run.json', async (file, message) => {
+])('bad data, %s: a typed error, and no file', async (file, message) => {
   const outDir = join(folder, `out of ${file}`);
   const weightLoader = gemmaWeightLoader({ from: await chatModelSources() });
   const config = resolveTrainConfig({ weightLoader, data: { source: join(folder, file) }, steps: 1, outDir });
   await expect(runTraining(config)).rejects.toThrow(message);
   await expect(runTraining(config)).rejects.toBeInstanceOf(DatasetError);
-  expect(await readdir(outDir)).toEqual(['run.json']);
+  expect(await readdir(outDir)).toEqual([]);
 });

@@ -1,6 +1,7 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { makeFolder } from '@lapidary/trainer/node';
 import { withoutSecrets } from '@lapidary/weights';
 import { CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
@@ -44,7 +45,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     },
     writeFile: async (path: string, content: string) => {
       try {
-        await mkdir(dirname(path), { recursive: true });
+        await makeFolder(dirname(path));
         await writeFile(path, content);
       } catch (cause) {
         throw new UsageError({

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +9,7 @@ import { ConfigError, resolveTrainConfig, type TrainConfig } from '@lapidary/tra
 import { openSafetensors, bufferSource, safetensorsToBytes, dtypeOf, type TensorData } from '@lapidary/weights';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { engine, loaderOf } from './engine-node.js';
+import { UsageError } from './usage-error.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -60,13 +62,13 @@ async function changedModel(name: string, change: (tensors: Map<string, TensorDa
   return changed;
 }
 
-const answer = (model: string) =>
+const answer = (model: string, images: readonly string[] = []) =>
   engine.generate(
     {
       model,
       adapter: null,
       prompt: 'The lamp',
-      images: [],
+      images,
       chat: false,
       maxTokens: 2,
       temperature: 0,
@@ -112,6 +114,23 @@ test('a model that is whole is told of, and answers', async () => {
   });
   expect((await answer(folder)).tokens).toBe(2);
 });
+
+test.runIf(process.platform !== 'win32')(
+  'a picture that is a pipe, a device or a folder is refused, not waited for',
+  async () => {
+    const pipe = join(folder, 'pipe.png');
+    execFileSync('mkfifo', [pipe]);
+    for (const [picture, why] of [
+      [pipe, /pipe\.png: is a pipe/],
+      ['/dev/zero', /is a pipe, a device/],
+      [folder, /is a folder/],
+      [join(folder, 'none.png'), /none\.png cannot be read: there is no such file/],
+    ] as const) {
+      await expect(answer(folder, [picture])).rejects.toThrow(why);
+      await expect(answer(folder, [picture])).rejects.toThrow(UsageError);
+    }
+  },
+);
 
 /** Serves a file at a URL, whole or in ranges, while `use` has it. */
 async function served<T>(file: Uint8Array, use: (url: string) => Promise<T>): Promise<T> {

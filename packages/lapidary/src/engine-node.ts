@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { modelPresets } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
@@ -20,10 +19,12 @@ import { createNodeFileStore } from '@lapidary/trainer/node';
 import {
   modelWeightLoader,
   withoutSecrets,
+  type ByteSource,
   type HubOptions,
   type OpenedWeights,
   type WeightLoader,
 } from '@lapidary/weights';
+import { fileSource } from '@lapidary/weights/node';
 import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
@@ -148,17 +149,26 @@ async function withAdapter<T>(plan: (gpu: Gpu | null) => Promise<T>): Promise<T>
   }
 }
 
-/** @throws UsageError for what cannot be read */
+/** Bytes of one picture's file: above any that has as many pixels as are read. */
+const largestImage = 512 * 2 ** 20;
+
+/** @throws UsageError for what cannot be read, or need not end: a pipe, a device */
 async function readImage(path: string): Promise<Uint8Array> {
+  let source: ByteSource | undefined;
   try {
-    return await readFile(path);
-  } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    const problem = isMissing ? 'there is no such file' : (cause as Error).message;
+    source = await fileSource(path);
+    if (source.size > largestImage)
+      throw new Error(`${path}: has ${source.size} bytes, at most ${largestImage} are read.`);
+    return await source.read(0, source.size);
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
     throw new UsageError({
-      message: `${path} cannot be read: ${problem}.`,
+      message: isMissing ? `${path} cannot be read: there is no such file.` : message,
       hint: '--image takes a PNG, JPEG or WebP.',
     });
+  } finally {
+    await source?.close?.();
   }
 }
 

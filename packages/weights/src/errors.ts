@@ -1,4 +1,4 @@
-import { withoutSecrets } from './source/secrets.js';
+import { causeWithoutSecrets, withoutSecrets } from './source/secrets.js';
 
 /** Where in a file something is wrong. */
 export interface FileLocation {
@@ -34,7 +34,12 @@ export class WeightSourceError extends Error {
   /** HTTP status, where a server answered. */
   readonly status: number | undefined;
   constructor(file: string, problem: string, options?: ErrorOptions & { status?: number }) {
-    super(withoutSecrets(`${withoutSecrets(file)}: ${problem}`), options);
+    // A cause is printed with the error: what is secret in it does not belong there either.
+    const { cause } = options ?? {};
+    super(
+      withoutSecrets(`${withoutSecrets(file)}: ${problem}`),
+      cause === undefined ? {} : { cause: causeWithoutSecrets(cause) },
+    );
     this.file = withoutSecrets(file);
     this.status = options?.status;
   }

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { ConfigError, type ConfigProblem } from '../errors/errors.js';
+import type { DataOptions } from '../data/data-options.js';
 import { optimizerOf } from '../optimizers/registry.js';
 import { describeValue, findProblems } from './find-problems.js';
 import { trainConfigSchema } from './train-config-schema.js';
@@ -15,6 +16,8 @@ export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
   const parsed = v.parse(trainConfigSchema, input);
   const config: ResolvedTrainConfig = {
     ...parsed,
+    // What is measured is what is learned, unless it is said otherwise.
+    evalData: input.evalData && parsed.evalData ? { ...parsed.data, ...given(input.evalData, parsed.evalData) } : null,
     resume: parsed.resume || parsed.resumeFrom !== null,
     epochs: parsed.steps === null ? (parsed.epochs ?? 1) : parsed.epochs,
     optimizer: {
@@ -28,6 +31,12 @@ export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
   const conflicts = findConflicts(config, input);
   if (conflicts.length > 0) throw new ConfigError({ problems: conflicts });
   return config;
+}
+
+/** Of options that were checked, those that were given. */
+function given(input: object, { source, ...rest }: DataOptions): Pick<DataOptions, 'source'> & Partial<DataOptions> {
+  const entries = Object.entries(rest).filter(([field]) => (input as Record<string, unknown>)[field] !== undefined);
+  return { source, ...Object.fromEntries(entries) };
 }
 
 /** Fields that are right alone but not together. */

@@ -270,3 +270,17 @@ test('the plan of a run follows from rows, batch and epochs', () => {
   });
   expect(planRun(resolveTrainConfig({ ...minimal, steps: 1 }), 8).totalSteps).toBe(1);
 });
+
+test('what is evaluated is read as what is learned, unless it is said otherwise', () => {
+  const data = { source: 'a.jsonl', format: 'text', lossOn: 'all', tooLong: 'skip' } as const;
+  const evalDataOf = (evalData: { source: string; tooLong?: 'truncate' | undefined } | null) =>
+    resolveTrainConfig({ ...minimal, data, evalData }).evalData;
+  expect(evalDataOf({ source: 'b.jsonl' })).toEqual({ ...data, source: 'b.jsonl' });
+  expect(evalDataOf({ source: 'b.jsonl', tooLong: 'truncate' })).toEqual({
+    ...data,
+    source: 'b.jsonl',
+    tooLong: 'truncate',
+  });
+  expect(evalDataOf({ source: 'b.jsonl', tooLong: undefined })?.tooLong).toBe('skip');
+  expect(evalDataOf(null)).toBeNull();
+});

@@ -69,7 +69,7 @@ export interface ResolvedTrainConfig {
   readonly name: string;
   readonly weightLoader: WeightLoader;
   readonly data: DataOptions;
-  /** Rows to evaluate on; null: `evalFraction` of the data is held out. */
+  /** Rows to evaluate on, by default in the form of `data` and with its `lossOn` and `tooLong`; null: `evalFraction` of the data is held out. */
   readonly evalData: DataOptions | null;
   readonly evalFraction: number;
   /** Longest row in tokens of text; pictures come on top. Default 512, or what the model's context has room for beside them. */

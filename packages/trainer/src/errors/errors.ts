@@ -144,7 +144,7 @@ export class StoreAccessError extends Error {
   readonly path: string;
   /** The system's name for it: `EACCES`, `ENOTDIR`; `ENOTREG` for what is no regular file. */
   readonly code: string;
-  readonly hint = 'Name another folder (`outDir`, --out), or change what is there.';
+  readonly hint = 'Name another folder (`outDir`), or change what is there.';
   constructor({ path, code, reason }: { path: string; code: string; reason: string }, options?: ErrorOptions) {
     super(`${path} cannot be used: ${reason} (${code}).`, options);
     this.path = path;

@@ -8,10 +8,12 @@ import type { FileStore } from '../store/file-store.js';
  * Writes `report.html` when a run ends. When it fails or is interrupted after its first step, the report of what was done is written,
  * with the reason in its notes. On resume it shows the whole run: put it before the metrics logger, which cuts the file it reads.
  */
-export async function createReportLogger(store: FileStore): Promise<RunLogger> {
+export async function createReportLogger(store: FileStore, { resumes = true } = {}): Promise<RunLogger> {
   // Loaded as the run begins: at its end the files of a page may be those of a newer version.
   const { renderReport } = await import('./render-report.js');
-  const recorder = createRunRecorder({ steps: await readMetrics(store), samples: await readSamples(store) });
+  const recorder = createRunRecorder(
+    resumes ? { steps: await readMetrics(store), samples: await readSamples(store) } : undefined,
+  );
   return {
     ...recorder,
     onEnd: async (summary) => {

@@ -83,16 +83,57 @@ test.each([
     const error = await use().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(StoreAccessError);
     expect((error as Error).message).toContain(join(folder, at));
-    expect((error as StoreAccessError).hint).toContain('--out');
+    expect((error as StoreAccessError).hint).toContain('`outDir`');
   }
   if (at === 'file') await expect(store.list()).rejects.toThrow(StoreAccessError);
 });
 
 test.each(['EPERM', 'EACCES', 'EROFS'])('%s: a typed error with what it means', async (code) => {
   const refuse = () => Promise.reject(Object.assign(new Error(`${code}: mkdir`), { code, syscall: 'mkdir' }));
-  const store = createNodeFileStore(await makeFolder(), { fs: { ...fs, mkdir: refuse, unlink: refuse } });
+  const folder = join(await makeFolder(), 'run');
+  const store = createNodeFileStore(folder, { fs: { ...fs, mkdir: refuse, unlink: refuse } });
   await expect(store.write('run.json', '{}')).rejects.toMatchObject({ name: 'StoreAccessError', code });
   await expect(store.remove('run.json')).rejects.toMatchObject({ name: 'StoreAccessError', code });
+});
+
+test.runIf(process.platform === 'linux')(
+  'a parent that takes no folders is said to, and not tried for ever',
+  async () => {
+    for (const folder of ['/proc/lapidary-run', '/proc/lapidary-run/deeper']) {
+      const store = createNodeFileStore(folder);
+      for (const use of [() => store.write('run.json', '{}'), () => store.append('x', '{}'), () => store.lock!()]) {
+        const error = await use().catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(StoreAccessError);
+        expect((error as Error).message).toContain('/proc takes no folders');
+      }
+    }
+  },
+);
+
+test('a disk that is read-only is called that where the folder is still to be made', async () => {
+  const mkdir = async () => Promise.reject(Object.assign(new Error('EROFS'), { code: 'EROFS' }));
+  const store = createNodeFileStore(join(await makeFolder(), 'new', 'run'), { fs: { ...fs, mkdir } });
+  await expect(store.write('run.json', '{}')).rejects.toThrow(/the disk is read-only/);
+});
+
+test('what links lead to is listed, once, and links that lead nowhere are not', async () => {
+  const [folder, disk] = [await makeFolder(), await makeFolder()];
+  await fs.writeFile(join(disk, 'step-00000001.json'), '{}');
+  await fs.writeFile(join(disk, 'run.json'), 'run');
+  await fs.symlink(disk, join(folder, 'checkpoints'));
+  await fs.symlink(join(disk, 'run.json'), join(folder, 'run.json'));
+  await fs.symlink(join(disk, 'gone.json'), join(folder, 'gone.json'));
+  await fs.symlink(folder, join(disk, 'back'));
+  const store = createNodeFileStore(folder);
+  expect(await store.list()).toEqual([
+    { name: 'checkpoints/run.json', bytes: 3 },
+    { name: 'checkpoints/step-00000001.json', bytes: 2 },
+    { name: 'run.json', bytes: 3 },
+  ]);
+  expect(await store.list('checkpoints/step')).toHaveLength(1);
+  // The folder itself may be a link.
+  await fs.symlink(folder, join(disk, 'run'));
+  expect((await createNodeFileStore(join(disk, 'run')).list()).map(({ name }) => name)).toContain('run.json');
 });
 
 test('a link to a place that is not there is called that, wherever in the path it is', async () => {

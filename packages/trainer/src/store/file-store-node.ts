@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import * as nodeFs from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { lockFile } from './file-names.js';
+import { makeFolder } from './make-folder-node.js';
 import { lockFolder } from './run-lock-node.js';
 import { DiskFullError, StoreAccessError, StoredFileMissingError } from '../errors/errors.js';
 import { checkRegular } from './regular-file-node.js';
 import { checkStoreName, toChunks, unfinishedSuffix, type FileStore, type StoredFile } from './file-store.js';
 
 /** The part of `node:fs/promises` that is used: tests put a failing disk in its place. */
-export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'stat' | 'truncate'>;
+export type FileSystem = Pick<
+  typeof nodeFs,
+  'open' | 'rename' | 'unlink' | 'mkdir' | 'readdir' | 'realpath' | 'stat' | 'truncate'
+>;
 
 /** Large enough that a disk streams, small enough to be nothing beside a tensor. */
 const chunkBytes = 1 << 20;
@@ -55,7 +59,7 @@ class NodeFileStore implements FileStore {
     let written = 0;
     let isOurs = false;
     try {
-      await this.#fs.mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path), this.#fs);
       await checkRegular(path, this.#fs);
       const file = await this.#fs.open(temporary, 'wx');
       isOurs = true;
@@ -82,7 +86,7 @@ class NodeFileStore implements FileStore {
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     let before: number | null = null;
     try {
-      await this.#fs.mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path), this.#fs);
       const file = await openRegular(path, 'a', this.#fs);
       try {
         before = (await file.stat()).size;
@@ -137,21 +141,24 @@ class NodeFileStore implements FileStore {
   }
 
   async list(prefix = ''): Promise<readonly StoredFile[]> {
-    const entries = await this.#fs
-      .readdir(this.location, { recursive: true, withFileTypes: true })
-      .catch(async (error: unknown) => {
-        if (hasCode(error, 'ENOENT')) return [];
-        throw await translate(error, this.location, 0);
-      });
     const found: StoredFile[] = [];
-    for (const entry of entries) {
-      if (!entry.isFile() || entry.name.endsWith(unfinishedSuffix) || entry.name === lockFile) continue;
-      const path = join(entry.parentPath ?? entry.path, entry.name);
-      const name = relative(this.location, path).split(sep).join('/');
-      if (!name.startsWith(prefix)) continue;
-      const stats = await this.#fs.stat(path).catch(() => null); // removed in between
-      if (stats) found.push({ name, bytes: stats.size });
-    }
+    const enter = async (folder: string, around: readonly string[]): Promise<void> => {
+      const path = join(this.location, folder);
+      // Folders and files may be links, to a larger disk say; one that leads back to where it is would have no end.
+      const real = await this.#fs.realpath(path);
+      if (around.includes(real)) return;
+      for (const entry of await this.#fs.readdir(path, { withFileTypes: true })) {
+        if (entry.name.endsWith(unfinishedSuffix) || entry.name === lockFile) continue;
+        const name = folder === '' ? entry.name : `${folder}/${entry.name}`;
+        // Null: removed in between, or a link to nowhere.
+        const stats = await this.#fs.stat(join(this.location, name)).catch(() => null);
+        if (stats?.isDirectory()) await enter(name, [...around, real]);
+        else if (stats?.isFile() && name.startsWith(prefix)) found.push({ name, bytes: stats.size });
+      }
+    };
+    await enter('', []).catch(async (error: unknown) => {
+      if (!hasCode(error, 'ENOENT')) throw await translate(error, this.location, 0);
+    });
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -173,7 +180,7 @@ class NodeFileStore implements FileStore {
   async rename(from: string, to: string): Promise<void> {
     const target = this.#pathOf(to);
     try {
-      await this.#fs.mkdir(dirname(target), { recursive: true });
+      await makeFolder(dirname(target), this.#fs);
       for (const path of [this.#pathOf(from), target]) await checkRegular(path, this.#fs);
       await this.#fs.rename(this.#pathOf(from), target);
       await syncDirectory(dirname(target), this.#fs);
@@ -229,6 +236,7 @@ async function syncDirectory(path: string, fs: FileSystem): Promise<void> {
 
 /** An error of the system as one that says what is there and what to do. */
 async function translate(error: unknown, path: string, bytes: number): Promise<unknown> {
+  if (error instanceof StoreAccessError) return error;
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code !== undefined && fullDiskCodes.has(code)) return new DiskFullError({ path, bytes }, { cause: error });
   // What is said of a path that leads over a link to nowhere differs from system to system.

@@ -1,11 +1,17 @@
 import { expect, test } from 'vitest';
 import { ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
-import { readText } from './file-store.js';
+import { readText, type FileStore } from './file-store.js';
 import { createMemoryStore } from './memory-store.js';
-import { prepareRunFolder, recordRows } from './run-folder.js';
+import { prepareRunFolder as lookAt } from './run-folder.js';
 import { saveCheckpoint } from './save-checkpoint.js';
 
 const config = { seed: 42, batchSize: 4, saveEvery: 10, steps: 5 };
+/** Looks at a folder, and begins the run in it. */
+async function prepareRunFolder(...given: Parameters<typeof lookAt>) {
+  const { begin, moved: _, ...found } = await lookAt(...given);
+  await begin([]);
+  return found;
+}
 const neither = { config, resume: false, overwrite: false };
 
 test('an empty folder is a new run, also with resume, which says so', async () => {
@@ -81,6 +87,52 @@ test('resume takes changes that do not matter and refuses those that do', async 
   expect(await prepareRunFolder(store, { config, resume: true, overwrite: false })).toMatchObject({ resumes: true });
 });
 
+test('until a run begins, nothing in its folder is changed', async () => {
+  const store = createMemoryStore();
+  await prepareRunFolder(store, neither);
+  await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
+  await store.write('metrics.jsonl', '{');
+  const before = await contentOf(store);
+  const resumed = await lookAt(store, { config: { ...config, saveEvery: 5 }, resume: true, overwrite: false });
+  const other = await lookAt(store, { config: { seed: 7 }, resume: false, overwrite: true });
+  expect(await contentOf(store)).toEqual(before);
+  await resumed.begin([]);
+  expect(await readText(store, 'run.json')).toContain('"saveEvery": 5');
+  await other.begin([]);
+  expect(Object.keys(await contentOf(store))).toEqual(['run.json']);
+});
+
+const contentOf = async (store: FileStore) =>
+  Object.fromEntries(
+    await Promise.all((await store.list()).map(async ({ name }) => [name, await readText(store, name)] as const)),
+  );
+
+test.each([
+  ['weightLoader', { weightLoader: '/old/model' }, { weightLoader: '/new/model' }],
+  ['weightLoader.folder', { weightLoader: { folder: 'a' } }, { weightLoader: { folder: 'b' } }],
+  ['data.source', { data: { source: 'rows.jsonl' } }, { data: { source: '/moved/rows.jsonl' } }],
+  ['evalData.source', { evalData: { source: 'held.jsonl' } }, { evalData: { source: './held.jsonl' } }],
+])(
+  '%s may be another place where the run kept what it began with, and must not where it did not',
+  async (path, from, to) => {
+    for (const [state, isCompared] of [
+      [{ identity: {} }, true],
+      [{}, false],
+      [null, false],
+    ] as const) {
+      const store = createMemoryStore();
+      await prepareRunFolder(store, { ...neither, config: { ...config, ...from } });
+      await saveCheckpoint(store, 3, { tensors: new Map(), state });
+      const resumed = lookAt(store, { config: { ...config, ...to }, resume: true, overwrite: false });
+      if (isCompared) {
+        expect((await resumed).notices.join()).toMatch(new RegExp(`^${path} was .* and is now`));
+        expect((await resumed).moved.map((change) => change.path)).toEqual(path.startsWith('weight') ? [] : [path]);
+      }
+      if (!isCompared) await expect(resumed).rejects.toThrow(ResumeMismatchError);
+    }
+  },
+);
+
 test('what the rows were is noted beside the config, which stays as it is', async () => {
   const store = createMemoryStore();
   await prepareRunFolder(store, neither);
@@ -90,10 +142,7 @@ test('what the rows were is noted beside the config, which stays as it is', asyn
     text: { row: { text: 'a', line: 3 } },
   };
   const noted = async (...names: (keyof typeof rows)[]) => {
-    await recordRows(
-      store,
-      names.map((name) => rows[name]),
-    );
+    await (await lookAt(store, neither)).begin(names.map((name) => rows[name]));
     return JSON.parse(await readText(store, 'run.json')) as unknown;
   };
   for (const name of ['completion', 'messages', 'text'] as const)

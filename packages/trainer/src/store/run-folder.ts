@@ -2,11 +2,18 @@ import { parseJson } from '@lapidary/gemma';
 import { withoutSecrets, type JsonValue } from '@lapidary/weights';
 import * as v from 'valibot';
 import { diffConfigs, isOfRate, type ConfigEcho } from '../config/config-echo.js';
-import { ConfigError, ResumeMismatchError, RunFileError, RunFolderExistsError } from '../errors/errors.js';
+import {
+  ConfigError,
+  ResumeMismatchError,
+  RunFileError,
+  RunFolderExistsError,
+  type ResumeChange,
+} from '../errors/errors.js';
 import { rowFormats } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
+import { readCheckpointState } from './load-checkpoint.js';
 import { listCheckpoints } from './save-checkpoint.js';
 
 const rowsForms = [...rowFormats, 'mixed'] as const;
@@ -63,10 +70,17 @@ export interface RunFolder {
   readonly resumes: boolean;
   /** Things to tell the user. */
   readonly notices: readonly string[];
+  /** Files of rows that are named by another path than before: what they hold is compared, but not the pictures that lie beside them. */
+  readonly moved: readonly ResumeChange[];
+  /**
+   * Writes down what the run is, and what form its rows have; what it overwrites goes. Call it when nothing of its model and data is
+   * refused any more: until then nothing in the folder is changed.
+   */
+  begin(examples: readonly { readonly row: object }[]): Promise<void>;
 }
 
 /**
- * Makes the output folder ready, by openpi's rules: empty, absent, or of a run that did no step is a new run; `overwrite` removes what an earlier run wrote
+ * Looks at the output folder, by openpi's rules: empty, absent, or of a run that did no step is a new run; `overwrite` removes what an earlier run wrote
  * (other files stay); `resume` goes on from the checkpoints there, or starts fresh, with a notice, where there are none.
  * @throws RunFolderExistsError when something is there and neither is set.
  * @throws ResumeMismatchError when the saved run had settings that change what is computed; a run that goes back to the checkpoint of step
@@ -96,13 +110,9 @@ export async function prepareRunFolder(
   const isUsed = !files.every(isOfStart);
   const notices: string[] = [];
   let resumes = false;
+  let moved: readonly ResumeChange[] = [];
   if (isUsed && !resume && !overwrite) throw new RunFolderExistsError({ location: store.location, entries });
-  if (overwrite) {
-    const exported = await exportedFiles(store, entries);
-    for (const name of entries)
-      if (ownFiles.includes(name) || exported.includes(name) || name.startsWith(`${checkpointFolder}/`))
-        await store.remove(name);
-  } else if (resume) {
+  if (resume && !overwrite) {
     const steps = await listCheckpoints(store);
     if (resumeFrom !== null && !steps.includes(resumeFrom)) throw noSuchStep(resumeFrom, steps, store.location);
     resumes = steps.length > 0;
@@ -110,13 +120,26 @@ export async function prepareRunFolder(
       notices.push(
         `Nothing to resume: there is no checkpoint in ${store.location}. Starting anew, from the base model.`,
       );
-    else notices.push(...(await compareWithSaved(store, config, entries, resumeFrom !== null)));
+    else {
+      const changes = await compareWithSaved(store, config, entries, resumeFrom);
+      notices.push(...changes.notices);
+      moved = changes.moved;
+    }
   }
-  await store.write(
-    runFile,
-    `${JSON.stringify({ format: 'lapidary-run-1', config, baseModel: baseModel && withoutSecrets(baseModel) }, null, 2)}\n`,
-  );
-  return { resumes, notices };
+  const about = { format: 'lapidary-run-1', config, baseModel: baseModel && withoutSecrets(baseModel) };
+  const begin = async (examples: readonly { readonly row: object }[]) => {
+    if (overwrite) await removeRun(store, entries);
+    await store.write(runFile, `${JSON.stringify({ ...about, rows: formOf(examples) }, null, 2)}\n`);
+  };
+  return { resumes, notices, moved, begin };
+}
+
+/** Removes what an earlier run wrote. */
+async function removeRun(store: FileStore, entries: readonly string[]): Promise<void> {
+  const exported = await exportedFiles(store, entries);
+  for (const name of entries)
+    if (ownFiles.includes(name) || exported.includes(name) || name.startsWith(`${checkpointFolder}/`))
+      await store.remove(name);
 }
 
 function noSuchStep(found: number, steps: readonly number[], location: string): ConfigError {
@@ -128,35 +151,47 @@ function noSuchStep(found: number, steps: readonly number[], location: string): 
 /** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
 export type RowsForm = (typeof rowsForms)[number];
 
-/** Notes in the run's file, beside the adapter, what its rows were; nothing for rows of another form. */
-export async function recordRows(store: FileStore, examples: readonly { readonly row: object }[]): Promise<void> {
+/** Undefined for rows of another form. */
+function formOf(examples: readonly { readonly row: object }[]): RowsForm | undefined {
   const forms = new Set(examples.map(({ row }) => rowsForms.find((form) => form in row)));
   const [only] = forms;
-  const rows = forms.size === 1 ? only : 'mixed';
-  const run = await readRunFile(store);
-  await store.write(runFile, `${JSON.stringify({ ...run, ...(rows && { rows }) }, null, 2)}\n`);
+  return forms.size === 1 ? only : 'mixed';
+}
+
+/** Whether a setting says only where something is. */
+const isPlace = (path: string) => /^(weightLoader|(data|evalData)\.source)(\.|$)/.test(path);
+
+/** Whether a run's checkpoint says what data and weights it began with. */
+async function keepsIdentity(store: FileStore, resumeFrom: number | null): Promise<boolean> {
+  const found = await readCheckpointState(store, { atMost: resumeFrom ?? undefined });
+  return typeof found?.state === 'object' && found.state !== null && 'identity' in found.state;
 }
 
 async function compareWithSaved(
   store: FileStore,
   config: ConfigEcho,
   entries: readonly string[],
-  mayChangeRate: boolean,
-): Promise<readonly string[]> {
-  if (!entries.includes(runFile))
-    return [
-      `${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`,
-    ];
+  resumeFrom: number | null,
+): Promise<Pick<RunFolder, 'notices' | 'moved'>> {
+  if (!entries.includes(runFile)) {
+    const notice = `${runFile} is missing in ${store.location}: whether the settings are those of the saved run is not known.`;
+    return { notices: [notice], moved: [] };
+  }
   const saved = parseRunFile(await readText(store, runFile), store.location);
-  const changes = diffConfigs(saved.config, config);
-  const grave = changes.filter((change) => change.matters && !(mayChangeRate && isOfRate(change)));
+  // What is at these places is compared itself, where the run kept what it began with.
+  const isCompared = await keepsIdentity(store, resumeFrom);
+  const changes = diffConfigs(saved.config, config).map((change) =>
+    isCompared && isPlace(change.path) ? { ...change, matters: false } : change,
+  );
+  const grave = changes.filter((change) => change.matters && !(resumeFrom !== null && isOfRate(change)));
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });
-  return changes
+  const notices = changes
     .filter(({ path }) => !['resume', 'resumeFrom', 'overwrite', 'outDir'].includes(path))
     .map(
       ({ path, saved: before, now }) =>
         `${path} was ${JSON.stringify(before) ?? 'nothing'} and is now ${JSON.stringify(now) ?? 'nothing'}.`,
     );
+  return { notices, moved: changes.filter(({ path }) => /^(data|evalData)\.source/.test(path)) };
 }
 
 /** The files of an earlier run's export: a model that was trained whole has more than an adapter. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, readlink, stat, unlink, utimes } from 'node:fs/promises';
+import { link, open, readFile, readlink, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname, uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { RunInUseError } from '../errors/errors.js';
 import { lockFile } from './file-names.js';
 import { unfinishedSuffix } from './file-store.js';
+import { makeFolder } from './make-folder-node.js';
 import { checkRegular } from './regular-file-node.js';
 
 /** A lock's file is touched this often, ms: what tells of a process that cannot be asked for, on another machine say. */
@@ -39,7 +40,7 @@ type Holder = v.InferOutput<typeof holderSchema>;
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, lockFile);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const mine = `${JSON.stringify(await describeProcess(process.pid))}\n`;
   while (!(await create(path, mine))) {
     const text = await readLock(path);

@@ -160,6 +160,14 @@ it('refuses what does not fit', async () => {
   );
 });
 
+it.each([NaN, Infinity, -Infinity])('refuses an adapter with %d in it, by tensor', async (value) => {
+  const bytes = official['adapter_model.safetensors']!.slice();
+  new DataView(bytes.buffer).setFloat32(bytes.length - 4, value, true);
+  const refused = readPeftAdapter(sources({ ...official, 'adapter_model.safetensors': bytes }), { model });
+  await expect(refused).rejects.toBeInstanceOf(AdapterError);
+  await expect(refused).rejects.toThrow(/tensor base_model\.\S+: holds values that are not finite/);
+});
+
 /** The adapter with other fields in its adapter_config.json, or other tensors. */
 const described = (change: object) => ({
   ...official,

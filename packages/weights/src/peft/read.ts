@@ -2,6 +2,7 @@ import { type LoraUpdate, type Model, type ParamSpec, withoutPrefixes } from '@l
 import type { StoredTensor } from '../container.js';
 import { dequantise } from '../dtype/dequantise.js';
 import { dtypeOf } from '../dtype/names.js';
+import { holdsNonFinite } from '../dtype/non-finite.js';
 import { AdapterError, WeightDTypeError } from '../errors.js';
 import { readJson } from '../loader/open-container.js';
 import { openSafetensors } from '../safetensors/read.js';
@@ -65,6 +66,11 @@ export async function readAdapter(
         );
       }
       const bytes = await source.read(tensor.offset, tensor.byteLength, options.signal);
+      if (holdsNonFinite(dtype, bytes))
+        throw new AdapterError(
+          weightsFile,
+          `tensor ${tensor.name}: holds values that are not finite (NaN or infinity). No model can compute with them.`,
+        );
       place.values.set(place.path, dequantise(dtype, bytes));
     }
     return found.finish();

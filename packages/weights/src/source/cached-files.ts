@@ -7,6 +7,7 @@ import {
   fetchRange,
   fetchText,
   httpSourceIfThere,
+  fileNameIn,
   isUnreachable,
   type RangeAnswer,
   reason,
@@ -221,7 +222,7 @@ async function openCachedUrlIn(
   url: string,
   options: CachedFilesOptions,
 ): Promise<ByteSource | undefined> {
-  const label = decodeURIComponent(new URL(url).pathname.split('/').pop() ?? url);
+  const label = fileNameIn(url);
   const { pathname } = new URL(url);
   const known = await cache?.lastRecord(pathname);
   let first: Pick<RangeAnswer, 'total' | 'version'> | undefined;

@@ -121,9 +121,19 @@ export function isUnreachable(error: unknown): boolean {
   return error instanceof WeightSourceError && error.status === undefined;
 }
 
+/** The last part of a URL's path, as it is read: where it is no text that was encoded, as it stands. */
+export function fileNameIn(url: string): string {
+  const name = new URL(url).pathname.split('/').pop() ?? url;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
 /** A URL read by HTTP ranges. @throws {WeightSourceError} where the server does not serve ranges. */
 export async function httpSource(url: string, options: HttpOptions = {}): Promise<ByteSource> {
-  const name = decodeURIComponent(new URL(url).pathname.split('/').pop() ?? url);
+  const name = fileNameIn(url);
   const first = await fetchRange(url, { offset: 0, length: 1 }, options);
   const size = first.total;
   const source: ByteSource = {

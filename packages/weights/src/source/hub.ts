@@ -32,6 +32,11 @@ export async function hubModel(location: string, options: HubOptions = {}): Prom
   const [, id, main] = idPattern.exec(location) ?? [];
   if (id === undefined) throw new WeightSourceError(location, 'is no hub id of the form owner/name.');
   const { revision = 'main', endpoint = 'https://huggingface.co', token, ...download } = options;
+  if (token !== undefined && /[^\x21-\x7e]/.test(token))
+    throw new WeightSourceError(
+      location,
+      'the access token is none: there is a space, a line break or a letter in it that no token has. Look at HF_TOKEN, or at the file of `hf auth login`.',
+    );
   const headers = { ...download.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   const place = { endpoint: endpoint.replace(/\/$/, ''), id, revision };
   const repository = await platform.openHub(place, { ...download, headers });

@@ -67,3 +67,49 @@ it.each(['http://', 'https://', 'https://?x', 'http://[1/x'])('%s is no address'
   await expect(openModelSource(address)).rejects.toThrow(WeightSourceError);
   await expect(openModelSource(address)).rejects.toThrow(/is no address/);
 });
+
+it.each(['https://me:SECRET@a.com/model.gguf', 'http://SECRET@a.com/folder', 'https://:SECRET@a.com/m.gguf?x=1'])(
+  'an address with a user or a password in it is refused before anything is asked: %s',
+  async (address) => {
+    const fetch = () => Promise.reject(new Error('asked'));
+    const error = await openModelSource(address, { fetch, cache: false }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(WeightSourceError);
+    expect((error as Error).message).toMatch(/user or a password/);
+    expect((error as Error).message).not.toContain('SECRET');
+  },
+);
+
+it.each(['SECRET\nx', 'SECRET x', 'SECRET…', ' SECRET'])(
+  'a token that can be none is refused, and not told: %j',
+  async (token) => {
+    const fetch = () => Promise.reject(new Error('asked'));
+    const refused = openModelSource('google/gemma-3-270m', { token, fetch, cache: false, retries: 0 });
+    const error = await refused.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(WeightSourceError);
+    expect((error as Error).message).toMatch(/access token is none.*HF_TOKEN/);
+    expect(`${(error as Error).message} ${(error as Error).stack}`).not.toContain('SECRET');
+  },
+);
+
+it('what failed below is told without secrets too', async () => {
+  const fetch = () =>
+    Promise.reject(
+      Object.assign(new TypeError('no URL: https://a.com/x?sig=SECRET'), { input: 'https://a.com/x?sig=SECRET' }),
+    );
+  const source = await openModelSource('https://a.com/m.gguf?sig=SECRET', { fetch, cache: false, retries: 0 });
+  const error = (await source.open('m.gguf').catch((reason: unknown) => reason)) as WeightSourceError;
+  expect(error.cause).toBeInstanceOf(Error);
+  const cause = error.cause as Error;
+  expect(`${error.stack} ${cause.stack} ${JSON.stringify(cause)}`).not.toContain('SECRET');
+});
+
+it.each(['%E0%A4%A.gguf', 'a%20b.gguf'])('a file whose name in an address is %s is asked for', async (name) => {
+  const asked: string[] = [];
+  const fetch = async (url: string | URL | Request) => {
+    asked.push(String(url));
+    return new Response('none', { status: 404 });
+  };
+  const source = await openModelSource(`https://a.com/${name}?t=1`, { fetch, cache: false, retries: 0 });
+  expect(await source.open(source.main!)).toBeUndefined();
+  expect(new Set(asked)).toEqual(new Set([`https://a.com/${name}?t=1`]));
+});

@@ -3,7 +3,7 @@ import { showValue } from '@lapidary/gemma/model';
 import { WeightSourceError } from '../errors.js';
 import { blobSource, type ByteSource, readSourceText } from './byte-source.js';
 import { closeAll } from './close-all.js';
-import type { DownloadOptions } from './http.js';
+import { type DownloadOptions, fileNameIn } from './http.js';
 import { type HubOptions, hubModel, isHubId } from './hub.js';
 import { withNoticesOnce } from './notices.js';
 
@@ -53,6 +53,12 @@ export async function openModelSource(from: ModelLocation, options: ModelSourceO
   if (/^https?:\/\//.test(from)) {
     if (!URL.canParse(from))
       throw new WeightSourceError(from, 'is no address: there is no host in it, or none that can be.');
+    const { username, password } = new URL(from);
+    if (username !== '' || password !== '')
+      throw new WeightSourceError(
+        from,
+        'there is a user or a password before the host, which is not sent. Say it with `headers` in code, or download the files.',
+      );
     return urlModel(from, withNoticesOnce(options));
   }
   const local = await platform.openLocal(from);
@@ -109,7 +115,7 @@ function urlModel(url: string, options: DownloadOptions): ModelSource {
   const opened: ByteSource[] = [];
   return {
     name: url,
-    ...(isFile && { main: decodeURIComponent(baseName(pathname)) }),
+    ...(isFile && { main: fileNameIn(url) }),
     async open(file) {
       const source = await platform.openUrl(url, resolve(file), options);
       if (source !== undefined) opened.push(source);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { WeightFileError, WeightNamesError, WeightSourceError } from '../errors.js';
-import { withoutSecrets } from './secrets.js';
+import { causeWithoutSecrets, withoutSecrets } from './secrets.js';
 
 test.each([
   ['https://a.com/m.gguf?X-Amz-Signature=abc&X-Amz-Expires=9', 'https://a.com/m.gguf?…'],
@@ -12,6 +12,7 @@ test.each([
   ['ssh://git:secret@host/x and HTTPS://A.B/C?D', 'ssh://host/x and HTTPS://A.B/C?…'],
   ['asked for "https://a.com/x?sig=1" twice', 'asked for "https://a.com/x?…" twice'],
   ['token hf_abcdefghijklmnopqrst was refused', 'token hf_… was refused'],
+  ['as hf_jwt_eyJhbGciOi.abc-def and api_org_abcdefghijkl', 'as hf_… and api_org_…'],
   ['Authorization: Bearer abcdefghijkl', 'Authorization: Bearer …'],
 ])('%s', (text, shown) => expect(withoutSecrets(text)).toBe(shown));
 
@@ -34,4 +35,16 @@ test('errors say where without it', () => {
     expect(`${error.message} ${JSON.stringify(error)}`).not.toMatch(/pass|sig|abc/);
     expect(error.message).toMatch(/^https:\/\/a\.com\/m\.gguf\?…[:,]/);
   }
+});
+
+test('causes are told without it, however deep, and without what else they carry', () => {
+  const url = 'https://user:pass@a.com/m.gguf?sig=abc';
+  const inner = Object.assign(new TypeError(`no URL: ${url}`), { code: 'ERR_INVALID_URL', input: url });
+  const cause = causeWithoutSecrets(new Error(`of ${url}`, { cause: inner }));
+  const told = (error: Error): string =>
+    `${error.message} ${error.stack} ${JSON.stringify(error)} ${error.cause ? told(error.cause as Error) : ''}`;
+  expect(told(cause)).not.toMatch(/pass|sig|abc/);
+  expect(cause.cause).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_URL' });
+  expect(causeWithoutSecrets(`text of ${url}`).message).toBe('text of https://a.com/m.gguf?…');
+  expect(causeWithoutSecrets(undefined)).toBeInstanceOf(Error);
 });

@@ -4,14 +4,14 @@ import { openRunStore } from '#run-files';
 import { echoConfig } from '../../config/config-echo.js';
 import type { RunTraining, TrainingOptions } from '../../config/run-types.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
-import { TrainingInterruptedError } from '../../errors/errors.js';
+import { ResumeMismatchError, TrainingInterruptedError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
 import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
 import type { FileStore } from '../../store/file-store.js';
-import { prepareRunFolder, recordRows } from '../../store/run-folder.js';
+import { prepareRunFolder } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import { exportRun } from '../export/export-run.js';
@@ -49,25 +49,26 @@ async function runInFolder(
   times: Pick<Session, 'began' | 'startedAt'>,
 ): Promise<TrainingSummary> {
   const { signal } = options;
-  const { resumes, notices } = await prepareRunFolder(store, {
+  const folder = await prepareRunFolder(store, {
     config: echoConfig(config),
     resume: config.resume,
     resumeFrom: config.resumeFrom,
     overwrite: config.overwrite,
     baseModel: config.weightLoader.baseModel,
   });
+  const { resumes } = folder;
   const logger = combineLoggers(
-    await createReportLogger(store),
+    await createReportLogger(store, { resumes }),
     createMetricsLogger(store),
     ...(options.logger ? [options.logger] : []),
   );
-  for (const notice of notices) await logger.onNotice(notice);
+  for (const notice of folder.notices) await logger.onNotice(notice);
   let gpu: Gpu | undefined;
   let begun: RunState | null = null;
   try {
     gpu = options.gpu ?? (await openGpu());
     begun = resumes ? await readRunState(store, config.resumeFrom ?? undefined) : null;
-    const about = { store, resumes, logger, ...times, ...(signal && { signal }) };
+    const about = { store, folder, logger, ...times, ...(signal && { signal }) };
     const summary = await train(gpu, config, about, begun);
     await logger.onEnd(summary);
     return summary;
@@ -101,11 +102,14 @@ async function train(
     const identity = identityOf(prepared);
     if (begun !== null)
       for (const notice of compareIdentity(begun.identity, identity, store.location)) await logger.onNotice(notice);
-    if (begun !== null && begun.pictures === undefined && patchesOf(prepared.data) > 0)
+    if (begun !== null && begun.pictures === undefined && patchesOf(prepared.data) > 0) {
+      // Pictures are named by where they lie from the rows: elsewhere there may be others.
+      if (about.folder.moved.length > 0)
+        throw new ResumeMismatchError({ location: store.location, changes: about.folder.moved });
       await logger.onNotice(
         'This run was begun by an earlier version, which kept nothing of its pictures: whether they are the same is not known.',
       );
-    await recordRows(store, prepared.data.train);
+    }
     const foreignBytes = gpu.counters.bytes;
     gpu.counters.peakBytes = foreignBytes;
     try {
@@ -123,7 +127,7 @@ async function trainPrepared(
   about: Omit<Identity, 'weights'>,
   begun: RunState | null,
 ): Promise<TrainingSummary> {
-  const { gpu, prepared, store, resumes, logger, signal } = session;
+  const { gpu, prepared, store, folder, logger, signal } = session;
   const { config, open, model, plan } = prepared;
   const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
   const compiling = Promise.all([compilingSamples, Trainer.prepare(gpu, plan)]);
@@ -138,8 +142,10 @@ async function trainPrepared(
   const identity: Identity = { ...about, weights: report.fingerprint };
   if (begun?.identity) compareIdentity(begun.identity, { weights: identity.weights }, store.location);
   const restore = { atMost: config.resumeFrom ?? undefined, onNotice: logger.onNotice };
-  const found = resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
+  const found = folder.resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
   if (found !== null) await dropLater(session, found.step);
+  // After what it goes back behind is gone: until then that is of another rate.
+  await folder.begin(prepared.data.train);
   const restored = found && { ...found, identity, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {

@@ -3,6 +3,7 @@ import { withoutSecrets, type WeightLoader } from '@lapidary/weights';
 import type { RunLogger } from '../../metrics/logger.js';
 import type { AdapterInfo } from '../../metrics/run-records.js';
 import type { FileStore } from '../../store/file-store.js';
+import type { RunFolder } from '../../store/run-folder.js';
 import type { PreparedRun } from '../prepare/prepare-run.js';
 
 /** A run under way: what its parts share. */
@@ -10,7 +11,7 @@ export interface Session {
   readonly gpu: Gpu;
   readonly prepared: PreparedRun;
   readonly store: FileStore;
-  readonly resumes: boolean;
+  readonly folder: Pick<RunFolder, 'resumes' | 'moved' | 'begin'>;
   readonly logger: Required<RunLogger>;
   readonly signal?: AbortSignal;
   /** `performance.now()` when the run began. */
