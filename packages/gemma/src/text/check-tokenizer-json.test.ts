@@ -168,6 +168,8 @@ describe('tokenizer.json', () => {
 describe('tokenizer_config.json', () => {
   it.each([
     [{ bos_token: 5 }, /bos_token is 5/],
+    [{ bos_token: '<begin>' }, /bos_token is "<begin>", which is no token of tokenizer\.json/],
+    [{ eos_token: { content: '<end>' } }, /eos_token is "<end>", which is no token/],
     [{ eos_token: { content: [] } }, /eos_token is/],
     [{ additional_special_tokens: 'x' }, /additional_special_tokens is "x", not a list/],
     [[], /holds \[\], not an object/],
