@@ -76,12 +76,13 @@ interface PythonCase {
   readonly text: string;
 }
 
-it.each((await fixtureJson<readonly PythonCase[]>('chat/python.json')).map((each) => [each.source, each] as const))(
-  'a template computes as in Python: %j',
-  async (_, { source, messages, text }) => {
-    expect(renderChat(await withTemplate(source), messages, options)).toBe(text);
-  },
-);
+it.each(
+  (await fixtureJson<{ readonly cases: readonly PythonCase[] }>('chat/python.json')).cases.map(
+    (each) => [each.source, each] as const,
+  ),
+)('a template computes as in Python: %j', async (_, { source, messages, text }) => {
+  expect(renderChat(await withTemplate(source), messages, options)).toBe(text);
+});
 
 describe('without a template', () => {
   it("a conversation is written in the family's turns", () => {

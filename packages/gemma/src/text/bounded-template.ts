@@ -1,5 +1,6 @@
 import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import { asInPython, type Block, type Node, type Operation, type OwnNode } from './python-template.js';
+import { JsonFloat } from './json-float.js';
 import type { Value } from './python-values.js';
 
 // A template is a program of whoever published the model, and runs in the caller's thread: it must end, and take no memory to speak of.
@@ -183,6 +184,21 @@ function range(first: number, second?: number, step = 1): number[] {
 /** The library's form of a value. */
 const libraryValue = (value: unknown): Value => new Environment().set('value', value);
 
+const hasFloat = (value: unknown): boolean =>
+  value instanceof JsonFloat || (typeof value === 'object' && value !== null && Object.values(value).some(hasFloat));
+
+/** What a value is written as in a template: how floats of JSON become the library's. */
+function literalOf(value: unknown): Node {
+  const node = (type: string, content: unknown) => ({ type, value: content }) as Node;
+  if (value instanceof JsonFloat) return node('FloatLiteral', value.value);
+  if (typeof value === 'number') return node(Number.isInteger(value) ? 'IntegerLiteral' : 'FloatLiteral', value);
+  if (typeof value === 'string') return node('StringLiteral', value);
+  if (Array.isArray(value)) return node('ArrayLiteral', value.map(literalOf));
+  if (typeof value !== 'object' || value === null) return node('Identifier', String(value ?? 'none'));
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+  return node('ObjectLiteral', new Map(entries.map(([key, each]) => [literalOf(key), literalOf(each)])));
+}
+
 /** A template that was read. @throws Error for what is no Jinja, and what is too long */
 export function boundedTemplate(
   source: string,
@@ -196,7 +212,11 @@ export function boundedTemplate(
     const characters = JSON.stringify([values.messages, values['tools']]).length;
     const environment = new Environment();
     const names = { ...constants, range, raise_exception: raise, strftime_now: strftimeNow, ...values };
-    for (const [name, value] of Object.entries(names)) environment.set(name, value);
+    for (const [name, value] of Object.entries(names))
+      if (typeof value === 'function' || !hasFloat(value)) environment.set(name, value);
+    for (const name of ['messages', 'tools'])
+      if (hasFloat(values[name]))
+        environment.setVariable(name, new Interpreter().evaluate(literalOf(values[name]), environment));
     const most = leastWork + workPerMessage * values.messages.length + characters;
     return String(new BoundedInterpreter(environment, most).run(program).value);
   };
