@@ -70,6 +70,20 @@ for (const form of ['plain', 'marked'] as const) {
   );
 }
 
+interface PythonCase {
+  readonly source: string;
+  readonly messages: readonly ChatMessage[];
+  readonly text: string;
+}
+
+it.each(
+  (await fixtureJson<{ readonly cases: readonly PythonCase[] }>('chat/python.json')).cases.map(
+    (each) => [each.source, each] as const,
+  ),
+)('a template computes as in Python: %j', async (_, { source, messages, text }) => {
+  expect(renderChat(await withTemplate(source), messages, options)).toBe(text);
+});
+
 describe('without a template', () => {
   it("a conversation is written in the family's turns", () => {
     const messages = [user('  The lamp\n'), model(' by the river '), user('Why?')];
@@ -158,6 +172,24 @@ describe('what a template does not say', () => {
       `{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% if loop.last %}<eos>{% endif %}\n{% endfor %}`,
     );
     expect(learned(marked, [user('a'), model('b'), user('c'), model('d')])).toBe(' b d');
+  });
+
+  it('what it would write otherwise than transformers is refused', async () => {
+    const refused = async (source: string, content: string, message: RegExp) => {
+      const tokenizer = await withTemplate(source);
+      expect(() => encodeChat(tokenizer, [user(content), model('y')], options)).toThrow(ChatTemplateError);
+      expect(() => encodeChat(tokenizer, [user(content), model('y')], options)).toThrow(message);
+    };
+    const marked = '{% generation %} {{ messages[1].content }} {% endgeneration %}';
+    // The marks would be trimmed, or counted.
+    await refused(`{% filter trim %}${marked}{% endfilter %}`, 'x', /changes the text that it marks/);
+    await refused(`{% set a %}${marked}{% endset %}{{ a | length }}`, 'x', /changes the text|does not begin|begins a/);
+    await refused(`{{ messages[0].content }}${marked}`, 'a \u{10fffc} b', /the character U\+10FFFC/);
+    await refused('{{ messages[0].content }}', 'a \u{10fffd} b', /the character U\+10FFFD/);
+    await refused('{{ messages[0].content[0] }}', '👋', /half a character/);
+    await refused('{{ pad_token }}{{ messages[0].content }}', 'x', /pad_token; only bos_token and eos_token/);
+    await refused('{{ messages }}{{ range }}', 'x', /prints a function/);
+    await refused("{{ messages[0].content.strip('x', 1) }}", 'x', /not known/);
   });
 
   it('a template that cannot be read says so when a conversation needs it', async () => {

@@ -1,11 +1,14 @@
 // Rows in the forms people have, and what becomes of their marks: what is learned, once each, and what is refused by file and line.
 import {
+  gemmaChatTemplate,
   gemmaPresets,
   modelOf,
   paliGemmaPresets,
+  renderChat,
   type Tokenizer,
   tokenizerFromJson,
   tokenizerFromSentencePiece,
+  withChatTemplate,
 } from '@lapidary/gemma';
 import {
   DatasetError,
@@ -126,6 +129,19 @@ describe('conversations', () => {
     expect(own.decode(promptTokens(row, own, model), { skipSpecialTokens: false })).toBe(
       '<bos><start_of_turn>user\na<end_of_turn>\n<start_of_turn>model\nb<end_of_turn>\n<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\n',
     );
+  });
+
+  it('numbers are written as the row has them', async () => {
+    const { source, rows } = await fixtureJson<{
+      readonly source: string;
+      readonly rows: readonly { readonly line: string; readonly text: string }[];
+    }>('chat/python.json');
+    const tokenizer = await withChatTemplate(bare, { default: source });
+    for (const { line, text } of rows) {
+      const [row] = readJsonl(line, 'rows.jsonl', parseRow);
+      const { messages, tools } = row as Extract<typeof row, { readonly messages: unknown }>;
+      expect(renderChat(tokenizer, messages, { template: gemmaChatTemplate, ...(tools && { tools }) })).toBe(text);
+    }
   });
 
   it('errors name file and line', () => {

@@ -39,6 +39,7 @@ export {
   type EncodeChatOptions,
   type EncodedChat,
 } from './text/encode-chat.js';
+export { JsonFloat } from './text/json-float.js';
 export { withoutEnding, withoutOpening } from './text/markers.js';
 export { stopTokensOf } from './text/stop-tokens.js';
 export { PromptImagesError } from './text/prompt-images-error.js';

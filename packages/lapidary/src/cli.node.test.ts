@@ -177,7 +177,8 @@ test('what nobody foresaw: the stack, and exit code 70', async () => {
 });
 
 test('plan says what it takes and whether it fits', async () => {
-  const { out, code } = await run(['plan', '--model', 'm', '--data', 'd']);
+  const { out, err, code } = await run(['plan', '--model', 'm', '--data', 'd']);
+  expect(err).toBe('Note: config.json says sinks, which is not known.\n');
   expect(code).toBe(0);
   expect(out).toContain('Parameters     268,098,176\n');
   expect(out).toContain('Weights      512 MiB\nActivations  1.00 GiB\nTogether     1.50 GiB\n');

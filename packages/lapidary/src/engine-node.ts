@@ -36,9 +36,12 @@ export const engine: Engine = {
   runTraining,
   planTraining: (config) =>
     withAdapter(async (gpu) => {
-      const prepared = await prepareRun(config, gpu, { tuning: { mode: 'never' }, refuse: false });
+      const told: string[] = [];
+      const logger = { onNotice: (notice: string) => void told.push(notice) };
+      const prepared = await prepareRun(config, gpu, { tuning: { mode: 'never' }, refuse: false, logger });
       await prepared.close();
-      return describePlan(prepared, prepared.schedule.totalSteps, gpu);
+      const notices = told.filter((notice) => !prepared.budgetNotices.includes(notice));
+      return { ...(await describePlan(prepared, prepared.schedule.totalSteps, gpu)), notices };
     }),
   planRelease: (name, config) =>
     withAdapter((gpu) => {
@@ -120,6 +123,7 @@ async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu:
     tokensPerStep: config.batchSize * config.maxLength * config.gradientAccumulation,
     memory: plan.memory,
     budgetNotices,
+    notices: [],
     fit: gpu && (await tryFit(gpu, plan, config)),
   };
 }

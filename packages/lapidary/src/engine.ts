@@ -20,6 +20,8 @@ export interface TrainingPlan {
   readonly memory: readonly MemoryEntry[];
   /** What the run does to stay within `memoryBudget`, in sentences: blocks computed again, samples left out. */
   readonly budgetNotices: readonly string[];
+  /** What people should know of the model's files, the rows and the settings, in sentences. */
+  readonly notices: readonly string[];
   /** Whether it fits, as far as that can be known; null where there is no adapter to ask. */
   readonly fit: Fit | null;
 }

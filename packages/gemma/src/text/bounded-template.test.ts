@@ -18,7 +18,7 @@ describe('what templates do', () => {
       "{% set ns = namespace(x='') %}{% for m in messages %}{% set ns.x = ns.x + m.content %}{% endfor %}{{ ns.x }}",
       'ab\nc',
     ],
-    ['{% macro m(a) %}[{{ a }}]{% endmacro %}{{ m(bos_token) }}{{ m(none) }}', '[<bos>][]'],
+    ['{% macro m(a) %}[{{ a }}]{% endmacro %}{{ m(bos_token) }}{{ m(none) }}', '[<bos>][None]'],
     ["{{ 'a\nb' | indent(2) }}", 'a\n  b'],
     [
       '{{ messages | tojson(indent=2) }}',

@@ -1,4 +1,7 @@
 import { Environment, Interpreter, Template } from '@huggingface/jinja';
+import { asInPython, type Block, type Node, type Operation, type OwnNode } from './python-template.js';
+import { JsonFloat } from './json-float.js';
+import type { Value } from './python-values.js';
 
 // A template is a program of whoever published the model, and runs in the caller's thread: it must end, and take no memory to speak of.
 
@@ -8,8 +11,6 @@ const longestSource = 2 ** 20;
 const largestValue = 2 ** 22;
 /** Numbers of a `range`. */
 const longestRange = 100_000;
-/** Blanks of an indentation. */
-const widestIndent = 1000;
 /** Expressions and blocks within each other; a macro that calls itself adds some with each call. */
 const deepest = 400;
 /** Work is counted in some microseconds: an expression is 1, and so are so many characters or entries of what comes out of it. */
@@ -18,58 +19,117 @@ const entriesPerWork = 10;
 const leastWork = 50_000;
 const workPerMessage = 500;
 
-type Node = Parameters<Interpreter['evaluate']>[0];
-type Value = ReturnType<Interpreter['evaluate']>;
-
-/** What loops, and the filters that indent, say. */
-interface NodeParts {
-  readonly filter?: {
-    readonly callee?: { readonly value?: unknown };
-    readonly args?: readonly (NonNullable<Node> & { readonly value?: Node })[];
-  };
-  readonly iterable?: NonNullable<Node> & { readonly lhs?: Node };
+/** What loops say. */
+interface LoopParts {
+  readonly iterable?: Node & { readonly lhs?: Node };
 }
 
-/** Evaluates as the library does, and counts. */
+interface MacroParts {
+  readonly name: { readonly value: string };
+}
+
+/** A loop is left, or a turn of it; `text` is what was written before in blocks on the way. */
+class LeaveLoop extends Error {
+  text = '';
+  constructor(readonly how: 'break' | 'continue') {
+    super(`it has a ${how} outside of a loop`);
+  }
+}
+
+/** Evaluates as the library does, and nodes of our own as Python does, and counts. */
 class BoundedInterpreter extends Interpreter {
   readonly #mostWork: number;
   #work = 0;
   #depth = 0;
-  readonly #widths = new WeakSet<object>();
   readonly #loops = new WeakSet<object>();
   readonly #sizes = new WeakMap<object, number>();
+  /** Scopes of loops that were left by `break`. */
+  readonly #left = new WeakSet<Environment>();
 
   constructor(environment: Environment, mostWork: number) {
     super(environment);
     this.#mostWork = mostWork;
   }
 
-  override evaluate(node: Node, environment: Environment): Value {
+  override evaluate(node: Node | undefined, environment: Environment): Value {
     if (++this.#depth > deepest) throw new Error(`it nests deeper than ${deepest} levels`);
-    this.#note(node);
-    const value = super.evaluate(node, environment);
-    this.#depth--;
-    this.#check(node, value);
-    return value;
+    const depth = this.#depth;
+    try {
+      this.#note(node);
+      const value = this.#evaluate(node as Node | OwnNode | undefined, environment);
+      this.#check(node, value);
+      return value;
+    } finally {
+      this.#depth = depth - 1;
+    }
   }
 
-  /** Remembers which expressions say how wide an indentation is, a large one makes much of little, and what is looped over. */
-  #note(node: Node): void {
-    const { filter, iterable } = (node ?? {}) as NodeParts;
+  #evaluate(node: Node | OwnNode | undefined, environment: Environment): Value {
+    switch (node?.type) {
+      case 'Operation':
+        return this.#compute(node as Operation, environment);
+      case 'Block':
+        return this.#run(node as Block, environment);
+      case 'Leave':
+        throw new LeaveLoop((node as Extract<OwnNode, { type: 'Leave' }>).how);
+      case 'Macro':
+        return this.#define(node as Node & MacroParts, environment);
+      default:
+        return super.evaluate(node as Node | undefined, environment);
+    }
+  }
+
+  /** A macro sees what there is where it is defined, not where it is called; but `caller` of a call block. */
+  #define(node: Node & MacroParts, environment: Environment): Value {
+    const nothing = super.evaluate(node, environment);
+    const macro = environment.lookupVariable(node.name.value);
+    if (macro.type !== 'FunctionValue') return nothing;
+    const defined = macro as Extract<Value, { value: (...args: never[]) => unknown }>;
+    const { value: call } = defined;
+    defined.value = (args, scope) => {
+      const own = new Environment(environment);
+      own.setVariable('caller', scope.lookupVariable('caller'));
+      return call(args, own);
+    };
+    return nothing;
+  }
+
+  #compute({ operand, args, named, compute }: Operation, environment: Environment): Value {
+    const given = {
+      operand: this.evaluate(operand, environment),
+      args: args.map((arg) => this.evaluate(arg, environment)),
+      named: new Map([...named].map(([name, arg]) => [name, this.evaluate(arg, environment)])),
+    };
+    return libraryValue(compute(given));
+  }
+
+  #run({ body, isTurn }: Block, environment: Environment): Value {
+    if (this.#left.has(environment)) return libraryValue('');
+    const scope = isTurn ? new Environment(environment) : environment;
+    let text = '';
+    try {
+      for (const each of body) text += String(this.evaluate(each, scope).value ?? '');
+    } catch (error) {
+      if (!(error instanceof LeaveLoop)) throw error;
+      error.text = text + error.text;
+      if (!isTurn) throw error;
+      if (error.how === 'break') this.#left.add(environment);
+      return libraryValue(error.text);
+    }
+    return libraryValue(text);
+  }
+
+  /** Remembers what is looped over. */
+  #note(node: Node | undefined): void {
+    const { iterable } = (node ?? {}) as LoopParts;
     if (iterable !== undefined) this.#loops.add(iterable.lhs ?? iterable);
-    if (filter?.callee?.value !== 'indent' && filter?.callee?.value !== 'tojson') return;
-    for (const argument of filter.args ?? [])
-      this.#widths.add(argument.type === 'KeywordArgumentExpression' && argument.value ? argument.value : argument);
   }
 
-  #check(node: Node, { type, value }: Value): void {
+  #check(node: Node | undefined, { type, value }: Value): void {
     this.#work++;
     if (typeof value === 'string') {
       if (value.length > largestValue) throw new Error(`it makes a text of more than ${largestValue} characters`);
       this.#work += value.length / charactersPerWork;
-    } else if (typeof value === 'number') {
-      if (value > widestIndent && node !== undefined && this.#widths.has(node))
-        throw new Error(`it indents by ${value}; at most ${widestIndent} are allowed`);
     } else if (type !== 'FunctionValue' && isContainer(value)) {
       this.#sizeOf(value, 0);
       // A turn of a loop is work, even if nothing is in it.
@@ -121,20 +181,44 @@ function range(first: number, second?: number, step = 1): number[] {
   return Array.from({ length }, (_, i) => start + i * step);
 }
 
+/** The library's form of a value. */
+const libraryValue = (value: unknown): Value => new Environment().set('value', value);
+
+const hasFloat = (value: unknown): boolean =>
+  value instanceof JsonFloat || (typeof value === 'object' && value !== null && Object.values(value).some(hasFloat));
+
+/** What a value is written as in a template: how floats of JSON become the library's. */
+function literalOf(value: unknown): Node {
+  const node = (type: string, content: unknown) => ({ type, value: content }) as Node;
+  if (value instanceof JsonFloat) return node('FloatLiteral', value.value);
+  if (typeof value === 'number') return node(Number.isInteger(value) ? 'IntegerLiteral' : 'FloatLiteral', value);
+  if (typeof value === 'string') return node('StringLiteral', value);
+  if (Array.isArray(value)) return node('ArrayLiteral', value.map(literalOf));
+  if (typeof value !== 'object' || value === null) return node('Identifier', String(value ?? 'none'));
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+  return node('ObjectLiteral', new Map(entries.map(([key, each]) => [literalOf(key), literalOf(each)])));
+}
+
 /** A template that was read. @throws Error for what is no Jinja, and what is too long */
 export function boundedTemplate(
   source: string,
 ): (values: { readonly messages: readonly object[]; readonly [name: string]: unknown }) => string {
   if (source.length > longestSource)
     throw new Error(`it has ${source.length} characters; at most ${longestSource} are read`);
-  const { parsed } = new Template(source);
+  // Python's lexer has one kind of line end.
+  const { parsed } = new Template(source.replace(/\r\n?/g, '\n'));
+  const program = asInPython(parsed) as typeof parsed;
   return (values) => {
     const characters = JSON.stringify([values.messages, values['tools']]).length;
     const environment = new Environment();
     const names = { ...constants, range, raise_exception: raise, strftime_now: strftimeNow, ...values };
-    for (const [name, value] of Object.entries(names)) environment.set(name, value);
+    for (const [name, value] of Object.entries(names))
+      if (typeof value === 'function' || !hasFloat(value)) environment.set(name, value);
+    for (const name of ['messages', 'tools'])
+      if (hasFloat(values[name]))
+        environment.setVariable(name, new Interpreter().evaluate(literalOf(values[name]), environment));
     const most = leastWork + workPerMessage * values.messages.length + characters;
-    return String(new BoundedInterpreter(environment, most).run(parsed).value);
+    return String(new BoundedInterpreter(environment, most).run(program).value);
   };
 }
 

@@ -91,8 +91,10 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
     const text = contentText(message, i);
     if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
       fail(`is from '${message.role}' and has no content`);
+    // As transformers: what is null is not there.
+    const said = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)) as typeof rest;
     return {
-      ...rest,
+      ...said,
       // Templates call the model `assistant`.
       role: isModel(message) ? 'assistant' : message.role,
       ...(Array.isArray(message.content) && !readsParts && { content: text }),

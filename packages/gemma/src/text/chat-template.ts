@@ -29,8 +29,6 @@ export type ChatTemplate = (messages: readonly ChatMessage[], options: TemplateO
 // Characters that no text has: the last of Unicode's private planes.
 const opening = '\u{10fffc}';
 const closing = '\u{10fffd}';
-/** JavaScript takes U+FEFF for a blank, which templates would trim; Python does not. */
-const byteOrderMark = '\u{10fffb}';
 
 /**
  * The template of a Jinja source (https://huggingface.co/docs/transformers/chat_templating). One that cannot be read throws
@@ -39,30 +37,61 @@ const byteOrderMark = '\u{10fffb}';
 export async function compileChatTemplate(source: string): Promise<ChatTemplate> {
   // Loaded here: a model without a template of its own needs no Jinja.
   const { boundedTemplate } = await import('./bounded-template.js');
-  let template: ReturnType<typeof boundedTemplate> | undefined;
+  const marked = withMarks(source);
+  let templates: readonly ReturnType<typeof boundedTemplate>[] | undefined;
   return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools }) => {
     checkTools(tools, source);
+    checkTokens(source);
     const given = messagesForTemplate(messages, source);
-    let text: string;
+    checkCharacters([given, tools]);
+    let texts: readonly string[];
     try {
-      template ??= boundedTemplate(withMarks(source));
-      text = template({
-        messages: hideByteOrderMarks(given),
-        tools: hideByteOrderMarks(tools ?? null),
-        bos_token: bosToken,
-        eos_token: eosToken,
-        add_generation_prompt: addGenerationPrompt,
-      });
+      templates ??= (marked === source ? [source] : [marked, source]).map(boundedTemplate);
+      texts = templates.map((template) =>
+        template({
+          messages: given,
+          tools: tools ?? null,
+          // In Python they are there, and empty.
+          documents: null,
+          bos_token: bosToken,
+          eos_token: eosToken,
+          add_generation_prompt: addGenerationPrompt,
+        }),
+      );
     } catch (error) {
       throw new ChatTemplateError(-1, `the chat template failed: ${(error as Error).message}`);
     }
-    return withoutMarks(text.replaceAll(byteOrderMark, '\ufeff'));
+    const rendered = withoutMarks(texts[0]!);
+    if (/\p{Surrogate}/u.test(rendered.text))
+      throw new ChatTemplateError(
+        -1,
+        'the conversation, as the chat template writes it, has half a character (a lone surrogate)',
+      );
+    // Marks within what a filter trims or counts would change it.
+    if (texts.some((text) => withoutMarks(text).text !== rendered.text))
+      throw new ChatTemplateError(
+        -1,
+        'the chat template changes the text that it marks by {% generation %} afterwards, so it does not tell what the model says',
+      );
+    return rendered;
   };
 }
 
-function hideByteOrderMarks<T>(value: T): T {
-  const text = JSON.stringify(value);
-  return text.includes('\ufeff') ? (JSON.parse(text.replaceAll('\ufeff', byteOrderMark)) as T) : value;
+/** @throws ChatTemplateError for a template that writes special tokens beside the beginning and the end of a text */
+function checkTokens(source: string): void {
+  const [name] = /\b(unk|pad|sep|cls|mask)_token\b/.exec(source) ?? [];
+  if (name !== undefined)
+    throw new ChatTemplateError(-1, `the chat template writes ${name}; only bos_token and eos_token are supported`);
+}
+
+/** @throws ChatTemplateError for texts with one of the characters that are marks here */
+function checkCharacters(values: unknown): void {
+  const [character] = /[\u{10fffc}\u{10fffd}]/u.exec(JSON.stringify(values)) ?? [];
+  if (character !== undefined)
+    throw new ChatTemplateError(
+      -1,
+      `a text has the character U+${character.codePointAt(0)!.toString(16).toUpperCase()}, which stands for something else here: take it out`,
+    );
 }
 
 /** Jinja sources of a model that has one template, or another for conversations with tools. */

@@ -103,6 +103,50 @@ describe('tokenizer.json', () => {
       { added_tokens: [addedToken(2, { single_word: true })] },
       /single_word is true/,
     ],
+    ['an added token with lstrip', { added_tokens: [addedToken(2, { lstrip: true })] }, /lstrip is true/],
+    ['an added token with rstrip', { added_tokens: [addedToken(2, { rstrip: true })] }, /rstrip is true/],
+    [
+      'an added token that Hugging Face’s library gives another id',
+      { added_tokens: [...whole.added_tokens, { id: 9, content: '<x>' }] },
+      /"<x>", has the id 9; Hugging Face's library would give it 8/,
+    ],
+    [
+      'added tokens in another order than their ids',
+      {
+        added_tokens: [
+          { id: 9, content: '<x>' },
+          { id: 8, content: '<y>' },
+        ],
+      },
+      /"<x>", has the id 9/,
+    ],
+    [
+      'a pre-tokenizer that splits texts',
+      { pre_tokenizer: { type: 'Split', pattern: { String: '▁' }, behavior: 'Isolated', invert: false } },
+      /splits at "▁", which the normalizer leaves/,
+    ],
+    ['one whose spaces are not replaced', { normalizer: null }, /splits at " ", which the normalizer leaves/],
+    [
+      'one whose spaces come back',
+      {
+        normalizer: {
+          type: 'Sequence',
+          normalizers: [whole.normalizer, { type: 'Replace', pattern: { String: 'a' }, content: ' ' }],
+        },
+      },
+      /splits at " "/,
+    ],
+    [
+      'a text with what JavaScript replaces by others',
+      { normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '$&' } },
+      /normalizer\.content is "\$&"/,
+    ],
+    ['a decoder that strips', { decoder: { type: 'Strip', content: ' ', start: 1, stop: 0 } }, /of type "Strip"/],
+    [
+      'bytes after all is put together',
+      { decoder: { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'ByteFallback' }] } },
+      /ByteFallback after Fuse/,
+    ],
     ['no model', { model: null }, /model is null/],
   ])('refuses %s', async (_, change, message) => {
     await expect(read(change)).rejects.toBeInstanceOf(TokenizerError);
@@ -124,6 +168,8 @@ describe('tokenizer.json', () => {
 describe('tokenizer_config.json', () => {
   it.each([
     [{ bos_token: 5 }, /bos_token is 5/],
+    [{ bos_token: '<begin>' }, /bos_token is "<begin>", which is no token of tokenizer\.json/],
+    [{ eos_token: { content: '<end>' } }, /eos_token is "<end>", which is no token/],
     [{ eos_token: { content: [] } }, /eos_token is/],
     [{ additional_special_tokens: 'x' }, /additional_special_tokens is "x", not a list/],
     [[], /holds \[\], not an object/],

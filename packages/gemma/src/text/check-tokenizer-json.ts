@@ -25,13 +25,15 @@ export function checkTokenizerJson(json: unknown, refuse: Refuse): Fields {
   const { normalizer = null, pre_tokenizer: preTokenizer = null, decoder = null, added_tokens: added = [] } = json;
   checkSteps(normalizer, { field: 'normalizer', list: 'normalizers', kinds: normalizers }, refuse);
   checkSteps(preTokenizer, { field: 'pre_tokenizer', list: 'pretokenizers', kinds: preTokenizers }, refuse);
+  checkIdle(preTokenizer, normalizer, refuse);
   checkSteps(decoder, { field: 'decoder', list: 'decoders', kinds: decoders }, refuse);
+  checkOrder(decoder, refuse);
   const vocab = checkModel(json['model'], refuse);
   checkAdded(added, vocab, refuse);
   return {
     model: json['model'],
     normalizer,
-    pre_tokenizer: preTokenizer,
+    pre_tokenizer: null,
     decoder,
     added_tokens: added,
     post_processor: null,
@@ -47,10 +49,15 @@ interface Steps {
   readonly kinds: Readonly<Record<string, Check>>;
 }
 
-const replace: Check = ({ pattern, content }, field, refuse) => {
+const replace: Check = ({ pattern, content }, field, refuse): void => {
   checkPattern(pattern, field, refuse);
   if (typeof content !== 'string' || content.length > longestContent)
-    refuse(`${field}.content is ${showValue(content)}; a text of at most ${longestContent} characters is supported`);
+    return refuse(
+      `${field}.content is ${showValue(content)}; a text of at most ${longestContent} characters is supported`,
+    );
+  // The library replaces as JavaScript does.
+  if (content.includes('$'))
+    return refuse(`${field}.content is ${showValue(content)}; a text without '$' is supported`);
 };
 
 const nothing: Check = () => undefined;
@@ -78,11 +85,6 @@ const decoders = {
   Replace: replace,
   ByteFallback: nothing,
   Fuse: nothing,
-  Strip: ({ content, start, stop }, field, refuse) => {
-    const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= 100;
-    if (typeof content !== 'string' || content.length !== 1 || !isCount(start) || !isCount(stop))
-      refuse(`${field} strips ${showValue({ content, start, stop })}, which is no character and two counts`);
-  },
 } satisfies Steps['kinds'];
 
 function checkSteps(value: unknown, { field, list, kinds }: Steps, refuse: Refuse): void {
@@ -103,6 +105,32 @@ function checkSteps(value: unknown, { field, list, kinds }: Steps, refuse: Refus
       );
     return check(step, at, refuse);
   });
+}
+
+const stepsOf = (value: unknown, list: string): Fields[] =>
+  !isFields(value) ? [] : value['type'] === 'Sequence' ? (value[list] as Fields[]) : [value];
+const textOf = ({ pattern }: Fields) => (pattern as Fields)['String'] as string;
+
+/** Gemma's pre-tokenizer splits at spaces, which its normaliser has replaced: it does nothing. One that splits texts is refused. */
+function checkIdle(preTokenizer: unknown, normalizer: unknown, refuse: Refuse): void {
+  const steps = stepsOf(normalizer, 'normalizers');
+  for (const split of stepsOf(preTokenizer, 'pretokenizers')) {
+    const text = textOf(split);
+    const at = steps.findIndex((step) => step['type'] === 'Replace' && textOf(step) === text);
+    const after = at < 0 ? [] : steps.slice(at).map(({ content, prepend }) => String(content ?? prepend));
+    if (at < 0 || after.some((put) => [...put].some((character) => text.includes(character))))
+      refuse(
+        `pre_tokenizer splits at ${showValue(text)}, which the normalizer leaves in texts; only one that has nothing to split, as Gemma's, is supported`,
+      );
+  }
+}
+
+/** Bytes become text before all is put together. */
+function checkOrder(decoder: unknown, refuse: Refuse): void {
+  const types = stepsOf(decoder, 'decoders').map(({ type }) => type);
+  const fuse = types.indexOf('Fuse');
+  if (fuse >= 0 && types.lastIndexOf('ByteFallback') > fuse)
+    refuse('decoder has ByteFallback after Fuse, which is not supported');
 }
 
 function checkPattern(pattern: unknown, field: string, refuse: Refuse): void {
@@ -174,6 +202,7 @@ function checkAdded(added: unknown, ids: ReadonlyMap<string, number>, refuse: Re
   if (!Array.isArray(added)) refuse(`added_tokens is ${showValue(added)}, not a list`);
   const words = new Map([...ids].map(([word, id]) => [id, word]));
   const seen = new Set<string>();
+  let next = ids.size;
   added.forEach((token: unknown, i) => {
     const field = `added_tokens[${i}]`;
     if (!isFields(token)) refuse(`${field} is ${showValue(token)}, not an object`);
@@ -186,10 +215,17 @@ function checkAdded(added: unknown, ids: ReadonlyMap<string, number>, refuse: Re
     if (known !== undefined && known !== id)
       refuse(`${field}, ${showValue(content)}, has the id ${id}, but ${known} in model.vocab`);
     claim(words, id, content, refuse);
+    // As Hugging Face's library numbers them, whatever a file says.
+    if (known === undefined && id !== next)
+      refuse(
+        `${field}, ${showValue(content)}, has the id ${id}; Hugging Face's library would give it ${next}, the next one`,
+      );
+    if (id >= next) next = id + 1;
     for (const flag of ['lstrip', 'rstrip', 'normalized', 'special', 'single_word'])
       if (!['boolean', 'undefined'].includes(typeof token[flag]))
         refuse(`${field}.${flag} is ${showValue(token[flag])}, neither true nor false`);
-    if (token['single_word'] === true) refuse(`${field}.single_word is true, which is not supported`);
+    for (const flag of ['single_word', 'lstrip', 'rstrip'])
+      if (token[flag] === true) refuse(`${field}.${flag} is true, which is not supported`);
     return undefined;
   });
 }

@@ -68,7 +68,13 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     throw new TokenizerError(`tokenizer.json cannot be read: ${(error as Error).message}`);
   }
   const special = (key: string, names: readonly string[]): number => {
-    for (const name of [tokenText(config[key], key), ...names]) {
+    const named = tokenText(config[key], key);
+    // What stands for padding is masked: any will do.
+    if (named !== undefined && key !== 'pad_token' && library.token_to_id(named) === undefined)
+      throw new TokenizerError(
+        `tokenizer_config.json: ${key} is ${showValue(named)}, which is no token of tokenizer.json. Are the files of two models?`,
+      );
+    for (const name of [named, ...names]) {
       const id = name === undefined ? undefined : library.token_to_id(name);
       if (id !== undefined) return id;
     }

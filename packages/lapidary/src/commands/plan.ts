@@ -21,6 +21,7 @@ export async function plan(values: FlagValues, context: CliContext): Promise<voi
     context.out(`${JSON.stringify({ ...planned, totalBytes: total, fits: planned.fit?.fits ?? null })}\n`);
     return;
   }
+  for (const notice of planned.notices) context.err(`Note: ${inFlagNames(notice)}\n`);
   const count = (value: number) => value.toLocaleString('en');
   context.out(
     `${formatTable([

@@ -31,6 +31,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         tokensPerStep: 2048,
         memory,
         budgetNotices: [],
+        notices: ['config.json says sinks, which is not known.'],
         fit: {
           fits: false,
           refused: true,

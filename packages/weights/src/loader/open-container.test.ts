@@ -53,6 +53,29 @@ describe('what ends answers', () => {
   });
 });
 
+describe('a folder without a model.safetensors', () => {
+  const own = json('config.json', config);
+  const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n';
+  it.each<[string, readonly ByteSource[], RegExp]>([
+    ['several', [own, file('a.safetensors', weights), file('b.safetensors', weights)], /name one: a\.\S+, b\./],
+    ['Python’s', [own, json('pytorch_model.bin', 'x')], /pytorch_model\.bin holds Python’s objects/],
+    ['none', [own, json('README.md', 'x')], /there is no model\.safetensors\.$/],
+    [
+      'an adapter',
+      [json('adapter_config.json', {}), json('adapter_model.safetensors', 'x')],
+      /an adapter .*base model/,
+    ],
+  ])('says what there is: %s', async (_, from, message) => {
+    await expect(open(from)).rejects.toBeInstanceOf(WeightSourceError);
+    await expect(open(from)).rejects.toThrow(message);
+  });
+
+  it('or what is in its place', async () => {
+    await expect(open([own, json('model.safetensors', pointer)])).rejects.toBeInstanceOf(WeightFileError);
+    await expect(open([own, json('model.safetensors', pointer)])).rejects.toThrow(/pointer of Git LFS/);
+  });
+});
+
 describe('files that another tool has quantised', () => {
   it.each<[string, object, RegExp]>([
     [

@@ -40,6 +40,11 @@ export async function openContainer(
   }
   const config = await readJson(model, 'config.json');
   if (config === undefined) {
+    if (model.files?.includes('adapter_config.json'))
+      throw new WeightSourceError(
+        model.name,
+        'holds an adapter (adapter_config.json), not a model: name its base model.',
+      );
     throw new WeightSourceError(
       model.name,
       'there is no config.json beside the weights; it says which model they are of.',
@@ -162,8 +167,18 @@ async function mustOpen(model: ModelSource, file: string): Promise<ByteSource> {
   if (source !== undefined) return source;
   if (isGgufPart(file))
     throw new WeightSourceError(model.name, `there is no ${file}: the model is split, and all parts are needed.`);
-  const hint = file === singleFile ? ' A GGUF on a hub is named with its file: owner/name/file.gguf.' : '';
-  throw new WeightSourceError(model.name, `there is no ${file}.${hint}`);
+  throw new WeightSourceError(model.name, `there is no ${file}.${file === singleFile ? hintOf(model.files) : ''}`);
+}
+
+/** What to do where there is no model.safetensors, by the files that there are. */
+function hintOf(files: readonly string[] | undefined): string {
+  if (files === undefined) return ' A GGUF on a hub is named with its file: owner/name/file.gguf.';
+  const several = files.filter((file) => file.endsWith('.safetensors'));
+  if (several.length > 0) return ` There are several .safetensors files, name one: ${several.slice(0, 10).join(', ')}.`;
+  const pickled = files.find((file) => /^(pytorch_|consolidated|model|gemma).*\.(bin|pt|pth|ckpt)$/.test(file));
+  return pickled === undefined
+    ? ''
+    : ` ${pickled} holds Python’s objects and is not read: save the model as safetensors (save_pretrained).`;
 }
 
 /** @throws {WeightFileError} when the file is there and no JSON object. */

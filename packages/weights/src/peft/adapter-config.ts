@@ -13,8 +13,8 @@ export interface AdapterConfig {
   /** Ranks and alphas of some modules, by PEFT's patterns: the first that fits counts. */
   readonly rankPattern: readonly (readonly [pattern: RegExp, rank: number])[];
   readonly alphaPattern: readonly (readonly [pattern: RegExp, alpha: number])[];
-  /** Which modules have an update; undefined: PEFT's own choice for the model. */
-  readonly targets: ModuleNames | undefined;
+  /** Which modules have an update. */
+  readonly targets: ModuleNames;
   readonly excluded: ModuleNames | undefined;
   /** Layers that have updates; undefined: all. */
   readonly layers: readonly number[] | undefined;
@@ -28,6 +28,8 @@ export interface AdapterConfig {
 /** PEFT's own defaults. */
 const defaultRank = 8;
 const defaultAlpha = 8;
+/** For every Gemma. */
+const defaultTargets: ModuleNames = { ends: ['q_proj', 'v_proj'] };
 
 /** Fields that say nothing of how an adapter is applied, and why. */
 const harmless: Readonly<Record<string, string>> = {
@@ -149,7 +151,7 @@ export function readAdapterConfig(json: Readonly<Record<string, unknown>>): Adap
         : fail(`lora_dropout is ${shown(dropout)}, not a number from 0 to below 1.`),
     rankPattern: pattern('rank_pattern', rankOf),
     alphaPattern: pattern('alpha_pattern', alphaOf),
-    targets: names('target_modules'),
+    targets: names('target_modules') ?? defaultTargets,
     excluded: names('exclude_modules'),
     layers: listed.every(Number.isSafeInteger)
       ? listed.length === 0

@@ -217,6 +217,8 @@ it.each([
   [{ alpha_pattern: { 'q_proj\\Z': 1 } }, /alpha_pattern has .*cannot be read/],
   [{ target_modules: ['q_proj'] }, /does not name its module/],
   [{ target_modules: String.raw`.*\.mlp\..*` }, /does not name its module/],
+  // PEFT then has updates of q_proj and v_proj only.
+  [{ target_modules: null }, /(down|up|gate|k|o)_proj\S* .*does not name its module/],
   [{ target_modules: 4 }, /target_modules is 4/],
   [{ exclude_modules: ['layers.2.mlp.up_proj'] }, /does not name its module/],
   [{ layers_to_transform: [0, 1] }, /does not name its module/],
@@ -242,11 +244,24 @@ it.each([
   },
   { init_lora_weights: 'gaussian', lora_ga_config: { scale: 1 } },
   { megatron_core: 'megatron.core', qalora_group_size: 32, use_qalora: false, layers_pattern: 'layers' },
-  { target_modules: null, exclude_modules: [], trainable_token_indices: null, arrow_config: null, of_the_future: null },
+  { exclude_modules: [], trainable_token_indices: null, arrow_config: null, of_the_future: null },
   { target_modules: 'all-linear', layers_to_transform: [0, 1, 2, 3, 4, 5], modules_to_save: [] },
   { modules_to_save: ['score', 'classifier'], rank_pattern: { of_another: 64 }, alpha_pattern: null },
 ])('knows to be harmless: %j', async (change) => {
   expect((await read(described(change))).tensors).toEqual((await read(official)).tensors);
+});
+
+it('a module that is named in full is adapted in whichever layer', async () => {
+  const linears = [
+    ...['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => `self_attn.${name}`),
+    ...['gate_proj', 'up_proj', 'down_proj'].map((name) => `mlp.${name}`),
+  ];
+  const full = linears.flatMap((name) => [0, 2, 3, 4, 5].map((layer) => `model.layers.${layer}.${name}`));
+  const ends = linears.map((name) => name.split('.')[1]!);
+  const change = { target_modules: [...ends, ...full], layers_to_transform: 1 };
+  expect((await read(described(change))).tensors).toEqual((await read(official)).tensors);
+  const missing = { ...change, target_modules: [...ends, ...full.slice(1)] };
+  await expect(read(described(missing))).rejects.toThrow(/layers\.0\.self_attn\.q_proj\S* .*does not name its module/);
 });
 
 it.each([

@@ -124,10 +124,12 @@ class FoundTensors {
     if (linear === undefined) return fail('is no LoRA tensor of a linear of this model.');
     const { rslora, dora, targets, excluded, layers, ...config } = this.#config;
     const called = module.startsWith(wrapper) ? module.slice(wrapper.length) : module;
+    // A module that is named in full is so in whichever layer.
+    const isAnyLayer = layers === undefined || ('ends' in targets && targets.ends.includes(called));
     const isAdapted =
-      (targets === undefined || isNamed(targets, called)) &&
+      isNamed(targets, called) &&
       !(excluded !== undefined && isNamed(excluded, called)) &&
-      (layers === undefined || (linear.layer !== undefined && layers.includes(linear.layer)));
+      (isAnyLayer || (linear.layer !== undefined && layers.includes(linear.layer)));
     if (!isAdapted)
       fail(
         `${configFile} does not name its module, by target_modules, exclude_modules and layers_to_transform: PEFT would leave it out.`,

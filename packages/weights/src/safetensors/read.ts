@@ -15,6 +15,8 @@ export interface SafetensorsFile {
 /** The official reader's bound; a real header is at most a few megabytes. */
 const longestHeader = 100_000_000;
 const mostDimensions = 32;
+/** The first eight characters of a pointer file, as a header's length. */
+const lfsPointer = new DataView(new TextEncoder().encode('version ').buffer).getBigUint64(0, true);
 
 /**
  * The header of a safetensors file, checked: every tensor lies in the file, with the size its shape and type say; no two
@@ -29,6 +31,9 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
   if (source.size < 8) fail(`a safetensors file has at least 8 bytes, this has ${source.size}. It is truncated.`);
   const start = await source.read(0, 8, signal);
   const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
+  // `version https://git-lfs…`
+  if (length === lfsPointer)
+    fail('is a pointer of Git LFS, not the file itself: get it with `git lfs pull`, or download it.');
   if (length > BigInt(longestHeader) || length > BigInt(source.size - 8)) {
     fail(
       `the header is said to be ${length} bytes long, but the file has ${source.size} and a header at most ` +

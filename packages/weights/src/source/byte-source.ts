@@ -114,7 +114,16 @@ export async function readWhole(source: ByteSource): Promise<Uint8Array> {
   return source.read(0, source.size);
 }
 
-/** The whole of a small file as UTF-8. @throws {WeightFileError} as `readWhole` does */
+/** The whole of a small file as UTF-8. @throws {WeightFileError} as `readWhole` does, and for what is no UTF-8 */
 export async function readSourceText(source: ByteSource | undefined): Promise<string | undefined> {
-  return source && new TextDecoder().decode(await readWhole(source));
+  return source && utf8Text(await readWhole(source), source.name);
+}
+
+/** @throws {WeightFileError} for bytes that are no UTF-8 */
+export function utf8Text(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new WeightFileError({ file }, 'is no UTF-8 text. Save it as UTF-8, or get it again.', { cause });
+  }
 }

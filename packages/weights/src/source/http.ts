@@ -1,5 +1,5 @@
 import { WeightFileError, WeightSourceError } from '../errors.js';
-import { type ByteSource, checkRange, largestWhole } from './byte-source.js';
+import { type ByteSource, checkRange, largestWhole, utf8Text } from './byte-source.js';
 import { bodyBytes, watchedResponse } from './watched-response.js';
 
 /** How a URL is read. */
@@ -113,7 +113,7 @@ export async function fetchBytes(
 /** A whole small file as text, or undefined where the server says 404. */
 export async function fetchText(url: string, options: HttpOptions = {}): Promise<string | undefined> {
   const bytes = await fetchBytes(url, options);
-  return bytes && new TextDecoder().decode(bytes);
+  return bytes && utf8Text(bytes, url);
 }
 
 /** Whether no server answered at all. */

@@ -11,6 +11,13 @@ it('of several files, as of a folder, the safetensors are the model', async () =
   expect(weights.format).toBe('safetensors');
 });
 
+it('reads no text that is no UTF-8', async () => {
+  const utf16 = Uint8Array.from([0xff, 0xfe, 0x7b, 0, 0x7d, 0]);
+  const source = await openModelSource([bufferSource('chat_template.jinja', utf16)]);
+  await expect(source.readText('chat_template.jinja')).rejects.toBeInstanceOf(WeightFileError);
+  await expect(source.readText('chat_template.jinja')).rejects.toThrow(/^chat_template\.jinja: is no UTF-8 text/);
+});
+
 it('does not choose between two files of one name', async () => {
   const from = [
     bufferSource('a/model.safetensors', new Uint8Array(8)),

@@ -24,8 +24,8 @@ const multimodalFields = [
   ...['boi_token', 'eoi_token', 'image_token'].flatMap((name) => [`${name}_index`, `${name}_id`]),
 ];
 /**
- * What PaliGemma writes into its decoder, the first Gemma 2 beside sliding_window, and Gemma 3 beside layer_types; and the activation in the
- * field of another generation.
+ * What PaliGemma writes into its decoder, the first Gemma 2 beside sliding_window, and Gemma 3 beside layer_types (transformers does not read
+ * the name with the underscore); and the activation in the field of another generation.
  */
 const decoderFields = [
   'num_image_tokens',
@@ -153,8 +153,7 @@ function readLayerTypes(
     });
   }
   if (!hf.hasPatternField) return everyNthGlobal(numLayers, layerPeriod);
-  const period = readNumber(text, '_sliding_window_pattern', layerPeriod);
-  return everyNthGlobal(numLayers, readNumber(text, 'sliding_window_pattern', period));
+  return everyNthGlobal(numLayers, readNumber(text, 'sliding_window_pattern', layerPeriod));
 }
 
 function readTokenIds(value: unknown): number[] {

@@ -1,13 +1,11 @@
 import { checkTools, checkTurns, messagesForTemplate } from '../../text/chat-message.js';
 import type { ChatTemplate } from '../../text/chat-template.js';
+import { strip } from '../../text/python-values.js';
 import { withoutOpening } from '../../text/markers.js';
 import { specialTexts } from '../../text/tokenizer.js';
 import type { PromptForm } from '../family.js';
 
 const turnEnd = '<end_of_turn>';
-
-/** As Jinja's `trim` in Python, to which U+FEFF is no blank. */
-const trim = (text: string) => text.replace(/^[^\S\ufeff]+|[^\S\ufeff]+$/g, '');
 
 /** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure): user and model by turns, no system, no tools. */
 export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerationPrompt = false, tools }) => {
@@ -16,7 +14,7 @@ export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerat
   checkTurns(turns);
   const texts = turns.map(
     ({ role, content }) =>
-      `<start_of_turn>${role === 'assistant' ? 'model' : role}\n${trim(String(content))}${turnEnd}\n`,
+      `<start_of_turn>${role === 'assistant' ? 'model' : role}\n${strip(String(content))}${turnEnd}\n`,
   );
   return { text: `${bosToken}${texts.join('')}${addGenerationPrompt ? '<start_of_turn>model\n' : ''}` };
 };

@@ -23,6 +23,7 @@ describe('paliGemmaConfigFromHf', () => {
     [changed('text_config', { use_bidirectional_attention: false }), /use_bidirectional_attention is false/],
     [changed('text_config', { hidden_activation: 'gelu' }), /hidden_activation is "gelu"/],
     [changed('text_config', { rope_scaling: { type: 'dynamic', factor: 2 } }), /neither default nor linear/],
+    [changed('text_config', { final_logit_softcapping: 30 }), /text_config\.final_logit_softcapping is 30, .*Gemma 1/],
   ])('refuses %#', (fields, message) => {
     expect(() => paliGemmaConfigFromHf(fields)).toThrow(ConfigError);
     expect(() => paliGemmaConfigFromHf(fields)).toThrow(message);

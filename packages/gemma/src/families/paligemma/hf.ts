@@ -46,6 +46,10 @@ export function paliGemmaConfigFromHf(json: unknown, tell?: Tell): PaliGemmaConf
   const decoderFields = watchFields(text);
   // transformers takes what is not said for true.
   refuseBidirectional(decoderFields.fields, [undefined, null, true]);
+  // transformers caps PaliGemma's logits by this field whichever decoder there is.
+  const cap = text['final_logit_softcapping'] ?? null;
+  if (generation.softcaps === null && cap !== null)
+    throw new ConfigError('text_config.final_logit_softcapping', cap, `but a decoder of ${generation.name} has none`);
   const where = 'text_config.';
   const config = checkPaliGemmaConfig({
     family: 'paligemma',

@@ -124,12 +124,16 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
   if (told === 'messages' && 'functions' in value)
     return fail("field 'functions': OpenAI's functions are called 'tools' now");
   const form = isConversation ? 'messages' : told;
-  const result = v.safeParse(forms[form], isConversation ? asConversation(renamed) : renamed);
+  const given = isConversation ? asConversation(renamed) : renamed;
+  const result = v.safeParse(forms[form], given);
   if (!result.success) {
     const issue = result.issues[0];
     const field = v.getDotPath(issue) ?? told;
     return fail(`field '${field}': ${issue.message}${hint ? `. ${hint.advice}` : ''}`);
   }
   // The schema's types say `undefined` where ours say that a field is left out; to templates it is the same.
-  return { ...(result.output as CompletionRow | MessagesRow | TextRow), line };
+  const row = result.output as CompletionRow | MessagesRow | TextRow;
+  // The schema puts fields that it knows first; templates write objects in the order that they have.
+  if ('messages' in row) return { ...row, messages: (given as MessagesRow).messages, line };
+  return { ...row, line };
 }
