@@ -10,6 +10,7 @@ import { profile } from './commands/profile.js';
 import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
+import { recipes } from './recipes.js';
 import { trainFlags } from './train-flags.js';
 
 /** The command line: what is there, and what it is called. */
@@ -122,8 +123,8 @@ kept with --kernel-tuning always.`,
       `
 Examples:
   $ lapidary recipes
-  $ lapidary recipes gemma3-270m-lora > run.yaml
-  $ lapidary finetune --recipe gemma3-270m-lora --data rows.jsonl`,
+  $ lapidary recipes ${recipes[0]?.name} > run.yaml
+  $ lapidary finetune --recipe ${recipes[0]?.name} --data rows.jsonl`,
     )
     .action((name: string | undefined, values: RecipesValues) => printRecipes(name, values, context));
 
