@@ -1,9 +1,9 @@
 // The README's commands come through here: installs what is missing, then runs them. Needs only Node and npm.
-//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]
+//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | pack [folder] | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, pnpm, root, run } from './run.mjs';
 
@@ -84,13 +84,17 @@ if (command === 'test') {
   process.exitCode = await run(process.execPath, [...source, join(root, folder, main), ...rest], { cwd });
 } else if (command === 'build') {
   process.exitCode = await build();
+} else if (command === 'pack') {
+  const [folder, ...rest] = args;
+  const target = folder === undefined ? [] : [resolve(process.env.INIT_CWD ?? process.cwd(), folder)];
+  process.exitCode = await run(process.execPath, ['scripts/pack.mjs', ...target, ...rest]);
 } else if (command === 'bench') {
   process.exitCode = await bench(args);
 } else if (command === 'fuzz') {
   process.exitCode = await run(process.execPath, [...source, join(root, 'test', 'fuzz', 'main-node.ts'), ...args]);
 } else {
   console.error(
-    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]',
+    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | pack [folder] | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]',
   );
   process.exitCode = 2;
 }

@@ -2,20 +2,16 @@
 // and bundled for the browser. Run after `npm run build`.
 //   node scripts/check-pack.mjs --write-sizes      only measures the bundles, and writes their sizes into README.md
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { measureSizes, sizeTable, withSizes, wrongSizes } from './bundle-sizes.mjs';
 import { checkBundles } from './check-bundles.mjs';
-import { pnpm, root, run } from './run.mjs';
+import { pack, packages } from './pack.mjs';
+import { root, run } from './run.mjs';
 
 const writesSizes = process.argv.includes('--write-sizes');
 
-const folders = ['shaders', ...readdirSync(join(root, 'packages')).map((name) => join('packages', name))];
-const packages = folders.map((folder) => ({
-  folder,
-  ...JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')),
-}));
 const work = mkdtempSync(join(tmpdir(), 'lapidary-pack-'));
 const problems = [];
 
@@ -74,15 +70,11 @@ function checkTarball(tarball, { folder, exports, imports = {} }) {
 for (const each of packages) checkManifest(each);
 const tarballs = [];
 for (const each of packages) {
-  const target = join(work, `${each.folder.replaceAll(/[\\/]/g, '-')}.tgz`);
-  if (
-    await must(`pnpm pack ${each.folder}`, (options) =>
-      pnpm(['pack', '--out', target], { ...options, cwd: join(root, each.folder) }),
-    )
-  ) {
-    tarballs.push(target);
-    checkTarball(target, each);
-  }
+  const { code, tarball } = await pack(each, work, { stdio: ['ignore', 'ignore', 'inherit'] });
+  if (code === 0) {
+    tarballs.push(tarball);
+    checkTarball(tarball, each);
+  } else problems.push(`pnpm pack ${each.folder}: ended with ${code}`);
 }
 
 const project = join(work, 'project');
@@ -109,33 +101,31 @@ if (installed && !writesSizes) {
     }
   }
 
-  // 2. TypeScript: every entry, and the type of what everybody calls first.
-  const imports = entries.map(
-    ({ specifier }, i) =>
-      `import * as m${i} from '${specifier}';\nexport const n${i}: number = Object.keys(m${i}).length;`,
-  );
+  // 2. TypeScript: every entry, and the type of what everybody calls first; our declarations are checked like the rest.
   const opens =
     "import { openGpu, type Gpu } from '@lapidary/gpu';\nexport const gpu: Promise<Gpu> = openGpu({ forceSoftware: true });\n";
   const wrong = '// @ts-expect-error an option that there is not\nexport const wrong = openGpu({ noSuchOption: 1 });\n';
-  writeFileSync(join(project, 'src', 'consumer.ts'), `${imports.join('\n')}\n${opens}${wrong}`);
   for (const [module, moduleResolution] of [
     ['nodenext', 'nodenext'],
     ['esnext', 'bundler'],
   ]) {
-    const compilerOptions = {
-      module,
-      moduleResolution,
-      target: 'es2022',
-      strict: true,
-      noEmit: true,
-      skipLibCheck: true,
-    };
-    Object.assign(compilerOptions, { lib: ['es2023', 'dom', 'dom.iterable'], types: ['@webgpu/types'] });
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
-    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    await must(`tsc with moduleResolution ${moduleResolution}`, () =>
-      run(process.execPath, [tsc, '-p', '.'], { cwd: project }),
-    );
+    for (const types of [[], ['node']]) {
+      const imports = entries
+        .filter(({ nodeOnly }) => types.includes('node') || !nodeOnly)
+        .map(
+          ({ specifier }, i) =>
+            `import * as m${i} from '${specifier}';\nexport const n${i}: number = Object.keys(m${i}).length;`,
+        );
+      writeFileSync(join(project, 'src', 'consumer.ts'), `${imports.join('\n')}\n${opens}${wrong}`);
+      const compilerOptions = { module, moduleResolution, types, target: 'es2022', strict: true, noEmit: true };
+      Object.assign(compilerOptions, { lib: ['es2023', 'dom', 'dom.iterable'] });
+      Object.assign(compilerOptions, { typeRoots: [join(root, 'node_modules', '@types')] });
+      writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
+      const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+      await must(`tsc with moduleResolution ${moduleResolution} and types [${types}]`, () =>
+        run(process.execPath, [tsc, '-p', '.'], { cwd: project }),
+      );
+    }
   }
 
   // 3. Bundles for the browser.

@@ -180,6 +180,11 @@ describe.skipIf(!hasChromium)('the page', () => {
     const evaluation = await curveOf(page, 'evaluation');
     expect(training.at(-1)![1]).toBeLessThan(0.2 * training[0]![1]);
     expect(evaluation.at(-1)![1]).toBeLessThan(0.1 * evaluation[0]![1]);
+    // The chart answers to the pointer.
+    const chart = page.getByTestId('loss-chart');
+    await chart.locator('svg:visible').hover();
+    expect(await chart.locator('output').textContent()).toMatch(/^step \d+training \d/);
+
     const samples = page.getByRole('article');
     expect(await samples.count()).toBe(4);
     expect(await samples.first().textContent()).toMatch(

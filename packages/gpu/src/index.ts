@@ -1,3 +1,4 @@
+/// <reference types="@webgpu/types" preserve="true" />
 export { canAllocate } from './can-allocate.js';
 export * from './errors.js';
 export { Gpu, type GpuCounters } from './gpu.js';
@@ -14,4 +15,4 @@ export {
   type DeviceProfile,
   type MatmulPrecision,
 } from './profile.js';
-export { describeAdapter } from './read-profile.js';
+export { describeAdapter, readProfile } from './read-profile.js';

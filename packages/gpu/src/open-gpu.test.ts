@@ -2,11 +2,12 @@ import { afterEach, describe, expect, inject, it } from 'vitest';
 import {
   canAllocate,
   describeAdapter,
-  type Gpu,
+  Gpu,
   GpuOutOfMemoryError,
   GpuValidationError,
   NoAdapterError,
   openGpu,
+  readProfile,
   ShaderCompilationError,
 } from './index.js';
 
@@ -34,6 +35,15 @@ describe('openGpu', () => {
     expect(profile.limits.maxBufferSize).toBeGreaterThan(268_435_456);
     expect(profile.limits.maxStorageBuffersPerShaderStage).toBeGreaterThan(8);
     expect(profile.limits.maxComputeWorkgroupStorageSize).toBeGreaterThan(16_384);
+  });
+
+  it('takes a device that somebody else opened', async () => {
+    const { device, profile } = await open();
+    const theirs = new Gpu(device, readProfile(device, device.adapterInfo, profile.adapter.backend));
+    expect(theirs.profile).toEqual(profile);
+    theirs.createBuffer(16, 'theirs');
+    await theirs.idle();
+    expect(theirs.counters.buffers).toBe(1);
   });
 
   it('takes subgroups where the adapter has them, and says their size', async () => {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { makeFolder } from '@lapidary/trainer/node';
 import { withoutSecrets } from '@lapidary/weights';
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
 import { describeError } from './describe-error.js';
 import type { Engine } from './engine.js';
@@ -19,6 +19,14 @@ export interface CliOptions {
   readonly err?: (text: string) => void;
   readonly readInput?: () => Promise<string>;
   readonly signal?: AbortSignal;
+}
+
+/** Help of a command that there is not is an error like the command itself, not the help of everything: what is then asked for. */
+function unknownCommand(args: readonly string[], { commands }: Command): readonly string[] | undefined {
+  const [first = '', second] = args;
+  const name = first === 'help' ? second : first;
+  const isKnown = name === undefined || name.startsWith('-') || name === 'help';
+  return isKnown || commands.some((command) => command.name() === name) ? undefined : [name];
 }
 
 /**
@@ -58,7 +66,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
   try {
     const program = createProgram(context, options.version);
     if (args.length === 0) program.outputHelp();
-    else await program.parseAsync(args, { from: 'user' });
+    else await program.parseAsync(unknownCommand(args, program) ?? args, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
     // Commander has printed what it has to say: help, the version, or what is wrong with the arguments.

@@ -363,6 +363,17 @@ test.each([
   }
 });
 
+test.each([
+  ['finetun', '--help'],
+  ['finetun', '-h'],
+  ['help', 'finetun'],
+])('help of a command that there is not is an error that names the nearest: %s %s', async (...args) => {
+  const { out, err, code } = await run(args);
+  expect(code).toBe(1);
+  expect(out).toBe('');
+  expect(err).toMatch(/unknown command 'finetun'[\s\S]*finetune/);
+});
+
 test('help and version', async () => {
   expect(await run([])).toMatchObject({ code: 0, out: expect.stringContaining('finetune') as string });
   expect(await run(['--version'])).toMatchObject({ code: 0, out: '1.2.3\n' });

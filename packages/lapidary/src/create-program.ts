@@ -7,8 +7,10 @@ import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
 import { plan } from './commands/plan.js';
 import { profile } from './commands/profile.js';
+import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
+import { recipes } from './recipes.js';
 import { trainFlags } from './train-flags.js';
 
 /** The command line: what is there, and what it is called. */
@@ -111,6 +113,22 @@ kept with --kernel-tuning always.`,
     .action((run: string, values: ExportValues) => exportCheckpoint(run, values, context));
 
   program
+    .command('recipes')
+    .description('list settings that are known to work, or print one with its reasons, as a file for --config')
+    .argument('[name]', 'which; without it all are listed')
+    .option('--schema', 'print the JSON Schema of config files, for editors')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ lapidary recipes
+  $ lapidary recipes ${recipes[0]?.name} > run.yaml
+  $ lapidary finetune --recipe ${recipes[0]?.name} --data rows.jsonl`,
+    )
+    .action((name: string | undefined, values: RecipesValues) => printRecipes(name, values, context));
+
+  program
     .command('inspect')
     .description("tell what is in a model's files")
     .argument('<model>', 'a folder, a .gguf or .npz file, or a hub id')
@@ -125,11 +143,13 @@ kept with --kernel-tuning always.`,
 function addTrainFlags(command: Command, { writesRun = true } = {}): Command {
   command
     .addOption(new Option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id'))
-    .addOption(new Option('--config <file>', 'JSON with fields of TrainConfig; options given here count more'))
+    .addOption(new Option('--recipe <name>', 'settings to begin with; `lapidary recipes` lists them'))
+    .addOption(new Option('--config <file>', 'JSON or YAML with fields of TrainConfig; options given here count more'))
     .addOption(new Option('--json', 'print one JSON object at the end'));
-  for (const { name, value, help, group } of trainFlags) {
+  for (const { name, alias, value, help, group } of trainFlags) {
     if (!writesRun && name === '--out') continue;
-    const option = new Option(value ? `${name} ${value}` : name, help).helpGroup(group);
+    const names = alias ? `${alias}, ${name}` : name;
+    const option = new Option(value ? `${names} ${value}` : names, help).helpGroup(group);
     command.addOption(!writesRun && group === 'Output:' ? option.hideHelp() : option);
   }
   return command;

@@ -1,4 +1,3 @@
-import { parseJson } from '@lapidary/gemma';
 import {
   ConfigError,
   describeValue,
@@ -7,16 +6,17 @@ import {
   type TrainConfig,
 } from '@lapidary/trainer';
 import type { CliContext } from './cli-context.js';
+import { mergeSettings, readSettings, recipeSettings, type Settings } from './config-file.js';
 import { trainFlags, type TrainFlag } from './train-flags.js';
 import { UsageError } from './usage-error.js';
 
 export type FlagValues = Readonly<Record<string, unknown>>;
-type Settings = Record<string, unknown>;
 
-/** The config that the arguments make: the JSON file of `--config`, and the flags over it. */
+/** The config that the arguments make: a recipe's, the file of `--config` over it, and the flags over both. */
 export async function readTrainConfig(values: FlagValues, context: CliContext): Promise<ResolvedTrainConfig> {
-  const settings: Settings =
-    values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
+  const recipe = values['recipe'] === undefined ? {} : recipeSettings(String(values['recipe']));
+  const file = values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
+  const settings = mergeSettings(recipe, file);
   const model = values['model'] ?? settings['model'];
   if (model !== undefined && (typeof model !== 'string' || model === '')) {
     const problem = { path: '--model', found: describeValue(model), allowed: 'a path, a URL or a hub id' };
@@ -126,31 +126,4 @@ function setAt(settings: Settings, path: string, value: unknown): void {
       typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? { ...(inner as Settings) } : {};
   }
   at[last] = value;
-}
-
-async function readSettings(path: string, context: CliContext): Promise<Settings> {
-  let text: string;
-  try {
-    text = await context.readFile(path);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : message;
-    throw new UsageError({ message: `${path} cannot be read: ${reason}.`, hint: '--config names a JSON file.' });
-  }
-  let settings: unknown;
-  try {
-    settings = parseJson(text);
-  } catch (error) {
-    throw new UsageError({
-      message: `${path} is not JSON: ${(error as Error).message}`,
-      hint: 'It holds the fields of TrainConfig, and "model".',
-    });
-  }
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
-    throw new UsageError({
-      message: `${path} holds no JSON object.`,
-      hint: 'It holds the fields of TrainConfig, and "model".',
-    });
-  }
-  return settings as Settings;
 }

@@ -2,6 +2,8 @@
 export interface TrainFlag {
   /** `--rank`. */
   readonly name: string;
+  /** What tutorials call it: `--lr`. */
+  readonly alias?: string;
   /** What stands behind it; none for switches. */
   readonly value?: string;
   readonly path: string;
@@ -95,6 +97,7 @@ export const trainFlags: readonly TrainFlag[] = [
     },
     {
       name: '--learning-rate',
+      alias: '--lr',
       value: '<x>',
       path: 'optimizer.learningRate',
       kind: 'number',
@@ -220,7 +223,7 @@ export const trainFlags: readonly TrainFlag[] = [
       value: '<names>',
       path: 'lora.targets',
       kind: 'names',
-      help: 'linears, such as qProj,vProj (default: all)',
+      help: 'linears, such as qProj,vProj or q_proj,v_proj (default: all)',
     },
     {
       name: '--towers',

@@ -241,8 +241,8 @@ async function startRun(): Promise<void> {
     model: request.model,
     seesPictures,
   };
-  // So that the browser does not take the run away when the disk runs short of space.
-  await navigator.storage.persist().catch(() => false);
+  // So that the browser does not take the run away when the disk runs short of space. Firefox asks its user: training does not wait for it.
+  navigator.storage.persist().catch(() => undefined);
   try {
     update({ id: await session.createRun(request) });
   } catch (error) {

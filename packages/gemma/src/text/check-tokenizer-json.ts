@@ -51,13 +51,14 @@ interface Steps {
 
 const replace: Check = ({ pattern, content }, field, refuse): void => {
   checkPattern(pattern, field, refuse);
+  const told = showValue(content);
   if (typeof content !== 'string' || content.length > longestContent)
-    return refuse(
-      `${field}.content is ${showValue(content)}; a text of at most ${longestContent} characters is supported`,
-    );
+    refuse(`${field}.content is ${told}; a text of at most ${longestContent} characters is supported`);
   // The library replaces as JavaScript does.
-  if (content.includes('$'))
-    return refuse(`${field}.content is ${showValue(content)}; a text without '$' is supported`);
+  else if (content.includes('$')) refuse(`${field}.content is ${told}; a text without '$' is supported`);
+}; a text of at most ${longestContent} characters is supported`);
+  // The library replaces as JavaScript does.
+  if (content.includes('$')) refuse(`${field}.content is ${showValue(content)}; a text without '$' is supported`);
 };
 
 const nothing: Check = () => undefined;

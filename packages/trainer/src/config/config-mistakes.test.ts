@@ -107,7 +107,7 @@ const mistakes: readonly Mistake[] = [
   ['lora.modulesToSave', [''], 'a list of patterns of modules'],
   ['lora.targets', [], "'all'"],
   ['lora.targets', 'qProj', "'all'"],
-  ['lora.targets', ['q_proj'], "'qProj'"],
+  ['lora.targets', ['query'], "'qProj'"],
   ['lora.towers', ['text'], "'language'"],
   ['lora.layers', [-1], 'layer numbers from 0'],
   ['lora.layers', 3, 'layer numbers from 0'],

@@ -10,7 +10,8 @@ import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
  * Checks a config and fills in the defaults (openpi's where a laptop can have them).
  * @throws ConfigError that lists every field that cannot be used.
  */
-export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
+export function resolveTrainConfig(asked: TrainConfig): ResolvedTrainConfig {
+  const input = withOwnTargets(asked);
   const problems = findProblems(trainConfigSchema, input);
   if (problems.length > 0) throw new ConfigError({ problems });
   const parsed = v.parse(trainConfigSchema, input);
@@ -37,6 +38,18 @@ export function resolveTrainConfig(input: TrainConfig): ResolvedTrainConfig {
 function given(input: object, { source, ...rest }: DataOptions): Pick<DataOptions, 'source'> & Partial<DataOptions> {
   const entries = Object.entries(rest).filter(([field]) => (input as Record<string, unknown>)[field] !== undefined);
   return { source, ...Object.fromEntries(entries) };
+}
+
+/** What PEFT's users call linears: `q_proj`, `all-linear`. */
+function withOwnTargets(input: TrainConfig): TrainConfig {
+  const targets: unknown = input?.lora?.targets;
+  const names: readonly unknown[] = Array.isArray(targets) ? targets : [targets];
+  const own = names.map((name) =>
+    typeof name === 'string' ? name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()) : name,
+  );
+  const isAll = own.length === 1 && (own[0] === 'all' || own[0] === 'all-linear');
+  if (!isAll && !Array.isArray(targets)) return input;
+  return { ...input, lora: { ...input.lora, targets: isAll ? 'all' : own } } as TrainConfig;
 }
 
 /** Fields that are right alone but not together. */

@@ -3,20 +3,37 @@ import type { WeightLoader } from '@lapidary/weights';
 import * as v from 'valibot';
 import { objectiveSchema } from '../objectives/registry.js';
 import { optimizerSchema } from '../optimizers/registry.js';
-import { choice, flag, integer, listOf, messageOf, orNull, real, text, withDefault } from './rules.js';
+import {
+  choice,
+  flag,
+  inJson,
+  integer,
+  jsonRuleOf,
+  listOf,
+  messageOf,
+  orNull,
+  real,
+  text,
+  withDefault,
+} from './rules.js';
 import { rowFormats, type DataSource } from '../data/data-options.js';
 import type { PathPattern } from './train-config.js';
 
 const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
+const somePath = { type: 'string', minLength: 1 } as const;
 const patterns = listOf<PathPattern>(
   isPattern,
   "a list of path patterns: texts such as 'layers.*.attn.**', or RegExps",
+  { items: somePath },
 );
 const targetNames = loraTargets.map((name) => `'${name}'`).join(', ');
 
-const source = v.custom<DataSource>(
-  (value) => (typeof value === 'string' && value !== '') || Array.isArray(value) || value instanceof Blob,
-  'a path, a URL, a list of rows, or a File',
+const source = inJson(
+  v.custom<DataSource>(
+    (value) => (typeof value === 'string' && value !== '') || Array.isArray(value) || value instanceof Blob,
+    'a path, a URL, a list of rows, or a File',
+  ),
+  { anyOf: [somePath, { type: 'array', items: { type: 'object' } }] },
 );
 
 export const dataSchema = v.object(
@@ -33,6 +50,7 @@ const paramGroupSchema = v.object(
   {
     paths: listOf<PathPattern>(isPattern, "a list of path patterns: texts such as '**Norm.weight', or RegExps", {
       minLength: 1,
+      items: somePath,
     }),
     learningRateScale: withDefault(real({ min: 0 }), 1),
     weightDecayScale: withDefault(real({ min: 0 }), 1),
@@ -55,7 +73,7 @@ const scheduleSchema = v.object(
 
 /** Numbers by patterns of linears. */
 function numbersByPattern(number: v.GenericSchema<number>): v.GenericSchema<Readonly<Record<string, number>>> {
-  return v.custom<Readonly<Record<string, number>>>(
+  const rule = v.custom<Readonly<Record<string, number>>>(
     (value) =>
       typeof value === 'object' &&
       value !== null &&
@@ -63,6 +81,7 @@ function numbersByPattern(number: v.GenericSchema<number>): v.GenericSchema<Read
       Object.entries(value).every(([pattern, each]) => pattern !== '' && v.is(number, each)),
     `an object of patterns, each with ${messageOf(number)}: { 'mlp.*': 4 }`,
   );
+  return inJson(rule, { type: 'object', additionalProperties: jsonRuleOf(number) ?? {} });
 }
 
 const loraSchema = v.object(
@@ -75,20 +94,24 @@ const loraSchema = v.object(
     dora: withDefault(flag, false),
     dropout: withDefault(real({ min: 0, below: 1 }), 0),
     targets: withDefault(
-      v.custom<'all' | readonly LoraTarget[] | RegExp>(
-        (value) =>
-          value === 'all' ||
-          value instanceof RegExp ||
-          (Array.isArray(value) &&
-            value.length > 0 &&
-            value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
-        `'all', a RegExp of paths, or a list of ${targetNames}`,
+      inJson(
+        v.custom<'all' | readonly LoraTarget[] | RegExp>(
+          (value) =>
+            value === 'all' ||
+            value instanceof RegExp ||
+            (Array.isArray(value) &&
+              value.length > 0 &&
+              value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
+          `'all', a RegExp of paths, or a list of ${targetNames}`,
+        ),
+        { anyOf: [{ const: 'all' }, { type: 'array', items: { enum: [...loraTargets] }, minItems: 1 }] },
       ),
       'all',
     ),
     towers: withDefault(
       listOf<Tower>((value) => towers.includes(value as Tower), `a list of ${towers.map((t) => `'${t}'`).join(', ')}`, {
         minLength: 1,
+        items: { enum: [...towers] },
       }),
       ['language'],
     ),
@@ -96,11 +119,13 @@ const loraSchema = v.object(
       listOf<number>(
         (value) => Number.isSafeInteger(value) && (value as number) >= 0,
         'a list of layer numbers from 0',
-        { minLength: 1 },
+        { minLength: 1, items: { type: 'integer', minimum: 0 } },
       ),
     ),
     modulesToSave: withDefault(
-      listOf<PathPattern>(isPattern, "a list of patterns of modules: texts such as 'embedTokens', or RegExps"),
+      listOf<PathPattern>(isPattern, "a list of patterns of modules: texts such as 'embedTokens', or RegExps", {
+        items: somePath,
+      }),
       [],
     ),
   },

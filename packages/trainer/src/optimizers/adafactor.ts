@@ -1,6 +1,6 @@
 import { adafactor as adafactorUpdate, adafactorMoments, type AdafactorMoments, type Tensor } from '@lapidary/tensor';
 import * as v from 'valibot';
-import { real, withDefault } from '../config/rules.js';
+import { inJson, real, withDefault } from '../config/rules.js';
 import type { Optimizer } from './optimizer.js';
 
 export interface AdafactorSettings {
@@ -18,10 +18,21 @@ export interface AdafactorSettings {
 const float32Epsilon = 2 ** -23;
 
 const isAbove0 = (value: unknown) => typeof value === 'number' && Number.isFinite(value) && value > 0;
-const epsRule: v.GenericSchema<readonly [number | null, number]> = v.custom<readonly [number | null, number]>(
-  (value) =>
-    Array.isArray(value) && value.length === 2 && (value[0] === null || isAbove0(value[0])) && isAbove0(value[1]),
-  'two numbers above 0, of which the first may be null',
+const epsRule: v.GenericSchema<readonly [number | null, number]> = inJson(
+  v.custom<readonly [number | null, number]>(
+    (value) =>
+      Array.isArray(value) && value.length === 2 && (value[0] === null || isAbove0(value[0])) && isAbove0(value[1]),
+    'two numbers above 0, of which the first may be null',
+  ),
+  {
+    type: 'array',
+    prefixItems: [
+      { type: ['number', 'null'], exclusiveMinimum: 0 },
+      { type: 'number', exclusiveMinimum: 0 },
+    ],
+    items: false,
+    minItems: 2,
+  },
 );
 
 /**
@@ -37,9 +48,12 @@ export const adafactor: Optimizer<AdafactorSettings, 'adafactor'> = {
   type: 'adafactor',
   settings: {
     beta2Decay: withDefault(
-      v.custom<number>(
-        (value) => typeof value === 'number' && Number.isFinite(value) && value <= 0,
-        'a number, 0 or less',
+      inJson(
+        v.custom<number>(
+          (value) => typeof value === 'number' && Number.isFinite(value) && value <= 0,
+          'a number, 0 or less',
+        ),
+        { type: 'number', maximum: 0 },
       ),
       -0.8,
     ),

@@ -1,6 +1,6 @@
 import { adamw as adamwUpdate } from '@lapidary/tensor';
 import * as v from 'valibot';
-import { real, withDefault } from '../config/rules.js';
+import { inJson, real, withDefault } from '../config/rules.js';
 import type { Optimizer } from './optimizer.js';
 
 export interface AdamWSettings {
@@ -13,12 +13,15 @@ export interface AdamWSettings {
 }
 
 /** Two numbers from 0 to below 1. */
-export const betasRule: v.GenericSchema<readonly [number, number]> = v.custom<readonly [number, number]>(
-  (value) =>
-    Array.isArray(value) &&
-    value.length === 2 &&
-    value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
-  'two numbers from 0 to below 1',
+export const betasRule: v.GenericSchema<readonly [number, number]> = inJson(
+  v.custom<readonly [number, number]>(
+    (value) =>
+      Array.isArray(value) &&
+      value.length === 2 &&
+      value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
+    'two numbers from 0 to below 1',
+  ),
+  { type: 'array', items: { type: 'number', minimum: 0, exclusiveMaximum: 1 }, minItems: 2, maxItems: 2 },
 );
 
 /**

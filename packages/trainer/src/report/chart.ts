@@ -48,7 +48,7 @@ export function renderChart({ title, series, fromZero = false, isWide = false }:
   const x = widen(extent(all.map(([step]) => step)), 1);
   const [low, high] = extent(all.map(([, value]) => value));
   const y = pad(fromZero ? Math.min(0, low) : low, high, fromZero);
-  const named = shown.filter(({ faint }) => !faint);
+  const named = shown.filter(({ faint, points }) => !faint && points.length > 0);
   const data = JSON.stringify({
     x,
     series: named.map(({ name, colour, points }) => ({
@@ -59,7 +59,7 @@ export function renderChart({ title, series, fromZero = false, isWide = false }:
   });
   const legend = named.map(
     ({ name, colour, points }) =>
-      html`<span><i class="${colour}"></i>${name} <b>${formatNumber(points.at(-1)?.[1] ?? NaN)}</b></span>`,
+      html`<span><i class="${colour}"></i>${name} <b>${formatNumber(points.at(-1)![1])}</b></span>`,
   );
   return html`<figure class="chart${isWide ? ' whole' : ''}" data-chart="${data}"><figcaption>${title}<span class="legend">${legend}</span></figcaption>
 ${drawLines(title, shown, x, y, narrow)}${isWide && drawLines(title, shown, x, y, wide)}<output hidden></output></figure>`;

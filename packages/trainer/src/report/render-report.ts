@@ -6,7 +6,7 @@ import type { JsonValue } from '@lapidary/weights';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
 import { renderLossChart } from './loss-chart.js';
-import { script, style } from './style.js';
+import { chartScript, style } from './style.js';
 
 /** Everything the report shows; a recording of the run as it is. Missing parts are left out. */
 export type ReportData = Pick<RunRecording, 'start' | 'steps' | 'evals' | 'samples' | 'notices' | 'summary'>;
@@ -37,7 +37,7 @@ ${start && html`<section class="card"><h3>Configuration</h3>${renderTable(flatte
 </div>
 ${notices.length > 0 && html`<h2>Notes</h2><ul class="card notes">${notices.map((notice) => html`<li>${notice}</li>`)}</ul>`}
 <footer>Made by Lapidary. The numbers are in metrics.jsonl and summary.json beside this file.</footer>
-</main><script>${new Html(script)}</script></body></html>
+</main><script>${new Html(chartScript)}</script></body></html>
 `;
   return page.markup;
 }

@@ -5,6 +5,7 @@ import { createMemoryStore } from '../store/memory-store.js';
 import { createMetricsLogger } from '../metrics/metrics-file.js';
 import { combineLoggers } from '../metrics/logger.js';
 import { createReportLogger } from './report-logger.js';
+import { renderLossChart } from './loss-chart.js';
 import { renderReport } from './render-report.js';
 import { smooth, thin, type Point } from './thin.js';
 
@@ -113,6 +114,12 @@ test('the report of a resumed run shows all of it; a failed run has one too', as
     };
     expect(data.series[0]!.points.map(([step]) => step)).toEqual(Array.from({ length: to }, (_, index) => index + 1));
   }
+});
+
+test('a chart names no line that has no points yet', () => {
+  const { markup } = renderLossChart({ steps: [], evals: run.evals.slice(0, 1) });
+  expect(markup).toContain('evaluation');
+  expect(markup).not.toMatch(/training|NaN/);
 });
 
 test('pictures stand beside the answers, with the boxes that these name', () => {
