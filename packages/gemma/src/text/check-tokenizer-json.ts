@@ -56,9 +56,6 @@ const replace: Check = ({ pattern, content }, field, refuse): void => {
     refuse(`${field}.content is ${told}; a text of at most ${longestContent} characters is supported`);
   // The library replaces as JavaScript does.
   else if (content.includes('$')) refuse(`${field}.content is ${told}; a text without '$' is supported`);
-}; a text of at most ${longestContent} characters is supported`);
-  // The library replaces as JavaScript does.
-  if (content.includes('$')) refuse(`${field}.content is ${showValue(content)}; a text without '$' is supported`);
 };
 
 const nothing: Check = () => undefined;
