@@ -175,6 +175,23 @@ describe('conversations', () => {
 });
 
 describe('forms', () => {
+  it.each([
+    { prompt: 'a \ud83d b', completion: 'c' },
+    { prompt: 'a', completion: 'half: \udc00' },
+    { text: '\ud800' },
+    {
+      messages: [
+        { role: 'user', content: 'x\udfff' },
+        { role: 'assistant', content: 'y' },
+      ],
+    },
+  ])('half of a surrogate pair is no text, as for transformers: %j', (row) => {
+    expect(() => tokenise([{ text: 'whole 😀' }, row])).toThrow(DatasetError);
+    expect(() => tokenise([{ text: 'whole 😀' }, row])).toThrow(
+      /rows\.jsonl:2: .*half (of a surrogate pair, U\+D|a character)/,
+    );
+  });
+
   it('null stands for nothing', () => {
     expect(shown({ prompt: 'a', completion: 'b', image: null, images: null })).toBe('<bos>a⟦b<eos>⟧');
   });

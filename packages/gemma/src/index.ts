@@ -46,6 +46,7 @@ export { PromptImagesError } from './text/prompt-images-error.js';
 export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
 export {
   createTextStream,
+  IllFormedTextError,
   TokenizerError,
   tokenizerFromJson,
   withChatTemplate,

@@ -374,6 +374,19 @@ test.each([
   expect(err).toMatch(/unknown command 'finetun'[\s\S]*finetune/);
 });
 
+test.each(['0x10', '1_000', '', 'Infinity', '1e999', '2e'])('%j is no number', async (text) => {
+  for (const args of [
+    [...minimal, '--learning-rate', text],
+    [...minimal, '--rank-pattern', `qProj=${text}`],
+    ['generate', 'a', '--model', 'gemma', '--temperature', text],
+    ['profile', '--model', 'gemma', '--data', 'rows.jsonl', '--runs', text],
+  ]) {
+    const { code, err } = await run(args);
+    expect(code, err).toBe(1);
+    expect(err).toMatch(/number/);
+  }
+});
+
 test('help and version', async () => {
   expect(await run([])).toMatchObject({ code: 0, out: expect.stringContaining('finetune') as string });
   expect(await run(['--version'])).toMatchObject({ code: 0, out: '1.2.3\n' });

@@ -7,6 +7,7 @@ import {
 } from '@lapidary/trainer';
 import type { CliContext } from './cli-context.js';
 import { mergeSettings, readSettings, recipeSettings, type Settings } from './config-file.js';
+import { toNumber } from './to-number.js';
 import { trainFlags, type TrainFlag } from './train-flags.js';
 import { UsageError } from './usage-error.js';
 
@@ -68,7 +69,7 @@ export function attributeOf({ name }: Pick<TrainFlag, 'name'>): string {
 
 /** What is no number stays text, so that the config's check reports it together with everything else. */
 function convert(text: string, { kind }: TrainFlag): unknown {
-  const number = (part: string) => (part.trim() !== '' && Number.isFinite(Number(part)) ? Number(part) : part);
+  const number = (part: string) => toNumber(part) ?? part;
   const parts = () =>
     text
       .split(',')
@@ -96,7 +97,7 @@ function convert(text: string, { kind }: TrainFlag): unknown {
 function pair(text: string): [string, unknown] {
   const at = text.lastIndexOf('=');
   const value = text.slice(at + 1).trim();
-  return at < 0 ? [text, null] : [text.slice(0, at).trim(), Number.isFinite(Number(value)) ? Number(value) : value];
+  return at < 0 ? [text, null] : [text.slice(0, at).trim(), toNumber(value) ?? value];
 }
 
 const units: Readonly<Record<string, number>> = {

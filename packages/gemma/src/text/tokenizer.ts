@@ -33,6 +33,18 @@ export class TokenizerError extends Error {
   override readonly name = 'TokenizerError';
 }
 
+/** A text that is not Unicode: half of a surrogate pair, which no tokenizer has a token for. */
+export class IllFormedTextError extends Error {
+  override readonly name = 'IllFormedTextError';
+  constructor(text: string) {
+    const at = text.search(halfPair);
+    const code = text.charCodeAt(at).toString(16).toUpperCase();
+    super(`the text holds half of a surrogate pair, U+${code}, at character ${at + 1}: it was cut within a character`);
+  }
+}
+
+const halfPair = /\p{Surrogate}/u;
+
 /** A special token's text, which configs write as a string or as `{ content }`; undefined where there is none. @throws TokenizerError */
 function tokenText(value: unknown, field: string): string | undefined {
   if (value === undefined || value === null) return undefined;
@@ -90,6 +102,7 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     padId: special('pad_token', ['<pad>', '<unk>']),
     vocabSize: library.get_vocab(true).size,
     encode: (text, { addSpecialTokens = true } = {}) => {
+      if (halfPair.test(text)) throw new IllFormedTextError(text);
       const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },

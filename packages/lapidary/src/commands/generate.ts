@@ -8,6 +8,7 @@ import {
 } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
+import { toNumber } from '../to-number.js';
 import { UsageError } from '../usage-error.js';
 
 export interface GenerateValues {
@@ -58,7 +59,7 @@ async function readRequest(
     allowed: string,
   ): number | null => {
     if (text === undefined) return null;
-    const value = text.trim() === '' ? NaN : Number(text);
+    const value = toNumber(text) ?? NaN;
     if (Number.isFinite(value) && isAllowed(value)) return value;
     problems.push({ path: flag, found: describeValue(text), allowed });
     return null;

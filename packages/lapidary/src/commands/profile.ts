@@ -3,6 +3,7 @@ import { profileTable, renderProfile } from '@lapidary/trainer/report';
 import type { CliContext } from '../cli-context.js';
 import { formatTable } from '../format-table.js';
 import { readTrainConfig, type FlagValues } from '../read-train-config.js';
+import { toNumber } from '../to-number.js';
 import { UsageError } from '../usage-error.js';
 
 /** Where the time of a step goes: a table to standard output, and a page with a timeline. */
@@ -34,7 +35,7 @@ export async function profile(values: FlagValues, context: CliContext): Promise<
 }
 
 function readRuns(text: string): number {
-  const runs = text.trim() === '' ? NaN : Number(text);
+  const runs = toNumber(text) ?? NaN;
   if (Number.isSafeInteger(runs) && runs >= 1) return runs;
   const problem = { path: '--runs', found: describeValue(text), allowed: 'a whole number, 1 or more' };
   throw new ConfigError({ problems: [problem], subject: 'The command' });

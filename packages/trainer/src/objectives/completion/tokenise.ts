@@ -2,6 +2,7 @@ import {
   ChatTemplateError,
   encodeChat,
   encodeChatPrompt,
+  IllFormedTextError,
   type Model,
   type PromptForm,
   PromptImagesError,
@@ -194,8 +195,9 @@ function named<T>(file: string, { line }: TextualRow, encode: () => T): T {
   try {
     return encode();
   } catch (error) {
-    if (!(error instanceof ChatTemplateError || error instanceof PromptImagesError)) throw error;
-    throw new DatasetError({ file, line, message: error.message }, { cause: error });
+    const isOfRow = [ChatTemplateError, IllFormedTextError, PromptImagesError].some((kind) => error instanceof kind);
+    if (!isOfRow) throw error;
+    throw new DatasetError({ file, line, message: (error as Error).message }, { cause: error });
   }
 }
 
