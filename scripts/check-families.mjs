@@ -6,7 +6,8 @@ import ts from 'typescript';
 import { root } from './run.mjs';
 
 /** Files that may name families: the families themselves, the loaders of one family, recipes, and what the packages are called. */
-const mayName = /^packages\/(gemma\/src\/families\/|(weights\/src\/registry|lapidary\/src\/recipes)\.ts$)|\.(test|bench)\.ts$|\/testing\//;
+const mayName =
+  /^packages\/(gemma\/src\/families\/|(weights\/src\/registry|lapidary\/src\/recipes)\.ts$)|\.(test|bench)\.ts$|\/testing\//;
 
 /** Of identifiers: `paliGemmaHidden`, `siglipConfig`, `gemma3Presets`. */
 const nameInIdentifier = /pali|siglip|gemma_?\d/i;
