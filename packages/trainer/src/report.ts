@@ -3,4 +3,4 @@ export { renderLossChart } from './report/loss-chart.js';
 export { profileTable, type ProfileTable } from './report/profile-table.js';
 export { renderProfile } from './report/render-profile.js';
 export { renderReport, type ReportData } from './report/render-report.js';
-export { chartScript } from './report/style.js';
+export { followPointer } from './report/follow-pointer.js';

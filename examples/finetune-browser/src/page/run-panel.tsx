@@ -1,5 +1,5 @@
 import { formatBytes, formatNumber, formatSeconds } from '@lapidary/trainer';
-import { chartScript, renderLossChart } from '@lapidary/trainer/report';
+import { followPointer, renderLossChart } from '@lapidary/trainer/report';
 import { useComputed, useSignal } from '@preact/signals';
 import { Problem, problemOf } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
@@ -114,12 +114,7 @@ function Figures({ view: { steps, evals, totalSteps, status, summary } }: { view
   );
 }
 
-/** Lets the charts of the page answer to the pointer, those that are drawn later too. */
-function followPointer(): void {
-  const element = document.createElement('script');
-  element.textContent = chartScript;
-  document.head.append(element);
-}
+// The charts of the page answer to the pointer.
 followPointer();
 
 /** The trainer's own chart, as in its report: markup of numbers and fixed names alone. */

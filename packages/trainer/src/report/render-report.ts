@@ -6,7 +6,8 @@ import type { JsonValue } from '@lapidary/weights';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
 import { renderLossChart } from './loss-chart.js';
-import { chartScript, style } from './style.js';
+import { chartScript } from './follow-pointer.js';
+import { style } from './style.js';
 
 /** Everything the report shows; a recording of the run as it is. Missing parts are left out. */
 export type ReportData = Pick<RunRecording, 'start' | 'steps' | 'evals' | 'samples' | 'notices' | 'summary'>;

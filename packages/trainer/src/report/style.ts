@@ -71,36 +71,3 @@ footer { margin-top: 40px; color: var(--quiet); font-size: 13px; }
 }
 @media print { body { background: none; } .chart, .card, .sample { break-inside: avoid; } }
 `;
-
-/** Values under the pointer, of charts that are there now and later. A page is complete without it. */
-export const chartScript = `
-{
-  const partsOf = (svg) => { const figure = svg.closest('[data-chart]'); return { figure, out: figure.querySelector('output'), cursor: svg.querySelector('.cursor') }; };
-  const hide = (svg) => { const { out, cursor } = partsOf(svg); out.hidden = true; cursor.setAttribute('visibility', 'hidden'); };
-  const show = (svg, clientX) => {
-    const { figure, out, cursor } = partsOf(svg);
-    const { x: [x0, x1], series } = JSON.parse(figure.dataset.chart), width = svg.viewBox.baseVal.width, [left, right] = cursor.dataset.span.split(' ').map(Number);
-    const box = svg.getBoundingClientRect();
-    const step = x0 + ((clientX - box.left) / box.width * width - left) / (right - left) * (x1 - x0);
-    const near = series.filter((one) => one.points.length).map((one) => [one, one.points.reduce((a, b) => Math.abs(b[0] - step) < Math.abs(a[0] - step) ? b : a)]);
-    if (step < x0 - 1 || step > x1 + 1 || !near.length) return hide(svg);
-    const at = near.reduce((a, b) => Math.abs(b[1][0] - step) < Math.abs(a[1][0] - step) ? b : a)[1][0];
-    const px = left + (at - x0) / (x1 - x0) * (right - left);
-    cursor.setAttribute('x1', px); cursor.setAttribute('x2', px); cursor.setAttribute('visibility', 'visible');
-    out.replaceChildren('step ' + at, ...near.map(([one, point]) => {
-      const line = document.createElement('div'), mark = document.createElement('b');
-      mark.className = one.colour; mark.textContent = String(point[1]);
-      line.append(one.name + ' ', mark, point[0] === at ? '' : ' (step ' + point[0] + ')');
-      return line;
-    }));
-    out.hidden = false;
-    const x = box.left - figure.getBoundingClientRect().left + px / width * box.width;
-    out.style.left = Math.max(4, Math.min(x + 12, figure.clientWidth - out.offsetWidth - 4)) + 'px';
-  };
-  const svgOf = ({ target }) => target instanceof Element ? target.closest('[data-chart] svg') : null;
-  const point = (event) => { const svg = svgOf(event); if (svg) show(svg, event.clientX); };
-  document.addEventListener('pointermove', point);
-  document.addEventListener('pointerdown', point);
-  document.addEventListener('pointerout', (event) => { const svg = svgOf(event); if (svg && !svg.contains(event.relatedTarget)) hide(svg); });
-}
-`;
