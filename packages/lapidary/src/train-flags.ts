@@ -61,6 +61,12 @@ export const trainFlags: readonly TrainFlag[] = [
       help: 'part of the data that is held out (default: 0.1)',
     },
     { name: '--max-length', value: '<tokens>', path: 'maxLength', kind: 'number', help: 'longest row (default: 512)' },
+    {
+      name: '--packing',
+      path: 'packing',
+      kind: 'switch',
+      help: 'put several rows into a sequence of --max-length, apart from each other: less padding',
+    },
   ]),
   ...group('Length of the run', [
     { name: '--steps', value: '<n>', path: 'steps', kind: 'number', help: 'optimizer steps' },

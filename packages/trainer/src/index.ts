@@ -26,6 +26,7 @@ export {
   type CompletionSettings,
   type CompletionTask,
 } from './objectives/completion/completion.js';
+export { packExamples, paddingOf, type PackOptions, type Padding } from './objectives/completion/packing.js';
 export { parseRow, type TextualRow } from './objectives/completion/rows.js';
 export {
   describeTokenised,

@@ -95,6 +95,7 @@ const since: ConfigEcho = {
   objective: { type: 'completion', labelSmoothing: 0 },
   paramGroups: [],
   emaDecay: null,
+  packing: false,
 };
 
 /** Every field in which two echoes differ, by path. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { ConfigError, type ConfigProblem } from '../errors/errors.js';
 import type { DataOptions } from '../data/data-options.js';
+import { objectiveOf } from '../objectives/registry.js';
 import { optimizerOf } from '../optimizers/registry.js';
 import { describeValue, findProblems } from './find-problems.js';
 import { trainConfigSchema } from './train-config-schema.js';
@@ -82,6 +83,12 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
     'trainable',
     `${describeValue(config.trainable)} together with a LoRA`,
     '`trainable` with lora: null (--full); or, for modules that are trained whole beside the LoRA, `lora.modulesToSave`',
+  );
+  add(
+    config.packing && !objectiveOf(config.objective).packs,
+    'packing',
+    `true with objective '${config.objective.type}'`,
+    'false: this objective has no use for several rows in a sequence',
   );
   const warmup = schedule.warmupSteps ?? 0;
   const decays = schedule.type === 'cosine' || schedule.type === 'linear';

@@ -145,6 +145,7 @@ export const trainConfigSchema = v.object({
   evalData: v.optional(v.nullable(dataSchema), null),
   evalFraction: withDefault(real({ min: 0, below: 1 }), 0.1),
   maxLength: withDefault(integer(2), defaultMaxLength),
+  packing: withDefault(flag, false),
   imagePreset: orNull(choice(imagePresets)),
   batchSize: withDefault(integer(1), 4),
   gradientAccumulation: withDefault(integer(1), 1),

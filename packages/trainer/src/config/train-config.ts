@@ -74,6 +74,11 @@ export interface ResolvedTrainConfig {
   readonly evalFraction: number;
   /** Longest row in tokens of text; pictures come on top. Default 512, or what the model's context has room for beside them. */
   readonly maxLength: number;
+  /**
+   * Several rows share a sequence of at most `maxLength` tokens, and no token sees another row: less padding. `batchSize` then counts
+   * sequences. Rows with pictures, and those that are held out, stay apart.
+   */
+  readonly packing: boolean;
   /** How pictures are prepared; null: as the weights' publisher does it. */
   readonly imagePreset: ImagePreset | null;
   /** Rows in a micro-batch; where there are fewer rows, all of them. */

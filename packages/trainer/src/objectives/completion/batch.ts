@@ -20,7 +20,7 @@ export type CompletionInputs = {
 /**
  * One micro-batch of completions. Inputs, with P patches a row and R places for targets:
  * - `inputIds` i32 [B, T]: the text, padded on the right with 0;
- * - `tokenInfo` i32 [B, P + T, 4]: (segment, block, position, 0) of patches and text; padding in segment 0;
+ * - `tokenInfo` i32 [B, P + T, 4]: (segment, block, position, 0) of patches and text; padding in segment 0, packed rows in one each;
  * - `patches` f32 [B, P, 3·p·p]: patches of the rows' pictures; left out where there are none;
  * - `rows` i32 [R]: rows of the flattened batch that predict a target; −1 fills up;
  * - `targets` i32 [R]: the token each row predicts; −1 fills up.
@@ -80,22 +80,27 @@ export function makeBatch(
   const targets = new Int32Array(places).fill(-1);
   let numTargets = 0;
   let numTokens = 0;
-  examples.forEach(({ tokens, lossMask, prefix }, b) => {
-    // A prefix, pictures and all, is one block that sees itself in both directions.
-    const record = (position: number) => {
-      const block = position < seen + prefix ? 0 : position;
-      tokenInfo.set([1, block, position, 0], (b * width + position) * 4);
-    };
-    for (let i = 0; i < seen; i++) record(i);
-    tokens.forEach((token, t) => {
-      inputIds[b * length + t] = token;
-      record(seen + t);
-      if (t + 1 < tokens.length && lossMask[t + 1]) {
-        rows[numTargets] = b * width + seen + t;
-        targets[numTargets++] = tokens[t + 1]!;
-      }
+  examples.forEach((example, b) => {
+    const { documents = [example] } = example;
+    let from = 0;
+    documents.forEach(({ tokens, lossMask, prefix }, d) => {
+      // A prefix, pictures and all, is one block that sees itself in both directions.
+      const record = (position: number) => {
+        const block = position < seen + prefix ? 0 : position;
+        tokenInfo.set([d + 1, block, position, 0], (b * width + from + position) * 4);
+      };
+      for (let i = 0; i < seen; i++) record(i);
+      tokens.forEach((token, t) => {
+        inputIds[b * length + from + t] = token;
+        record(seen + t);
+        if (t + 1 < tokens.length && lossMask[t + 1]) {
+          rows[numTargets] = b * width + from + seen + t;
+          targets[numTargets++] = tokens[t + 1]!;
+        }
+      });
+      from += tokens.length;
+      numTokens += seen + tokens.length;
     });
-    numTokens += seen + tokens.length;
   });
   if (numTargets > places)
     throw new RangeError(`a batch of ${places} targets does not hold the ${numTargets} of its rows`);

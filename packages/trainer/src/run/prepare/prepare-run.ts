@@ -124,7 +124,7 @@ async function openRows(
     const run = { ...found.run, batchSize };
     found = { ...found, run, task: bindTask(run, open.model, open.weights.format) };
     notices.push(
-      `There are only ${batchSize} rows to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
+      `There are only ${batchSize} ${given.packing ? 'sequences' : 'rows'} to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
     );
   }
   for (const notice of [...open.weights.notices, ...found.data.notices, ...notices]) await logger?.onNotice?.(notice);

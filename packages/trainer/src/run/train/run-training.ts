@@ -10,6 +10,7 @@ import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
+import { documentsOf } from '../../objectives/objective.js';
 import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
@@ -145,7 +146,7 @@ async function trainPrepared(
   const found = folder.resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
   if (found !== null) await dropLater(session, found.step);
   // After what it goes back behind is gone: until then that is of another rate.
-  await folder.begin(prepared.data.train);
+  await folder.begin(documentsOf(prepared.data.train));
   const restored = found && { ...found, identity, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {
@@ -204,7 +205,7 @@ function startOf(session: Session, report: LoadReport, restored: RunState | null
     totalSteps: schedule.totalSteps,
     startStep: restored?.step ?? 0,
     baseEvalLoss: restored?.baseEvalLoss ?? null,
-    trainRows: data.train.length,
+    trainRows: documentsOf(data.train).length,
     evalRows: data.held.length,
     adapter: adapterOf(gpu),
     memory: plan.memory,
