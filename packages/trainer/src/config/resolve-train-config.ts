@@ -84,6 +84,19 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
     `${describeValue(config.trainable)} together with a LoRA`,
     '`trainable` with lora: null (--full); or, for modules that are trained whole beside the LoRA, `lora.modulesToSave`',
   );
+  const needsReference = objectiveOf(config.objective).needsReference === true;
+  add(
+    needsReference && config.lora === null,
+    'lora',
+    `null with objective '${config.objective.type}'`,
+    'a LoRA: the model is compared with itself without its adapter',
+  );
+  add(
+    needsReference && (config.lora?.modulesToSave ?? []).length > 0,
+    'lora.modulesToSave',
+    `${describeValue(config.lora?.modulesToSave)} with objective '${config.objective.type}'`,
+    'none: the model is compared with itself without its adapter, and of modules that are trained whole there is no second copy',
+  );
   add(
     config.packing && !objectiveOf(config.objective).packs,
     'packing',

@@ -170,6 +170,8 @@ export interface Objective<C extends object = object, R extends Row = Row> {
   readonly settings: ObjectEntries;
   /** Whether it packs several rows into a sequence where a run asks for it (`TaskLimits.packing`). Default false. */
   readonly packs?: boolean;
+  /** Whether its loss needs `LossContext.reference`: a config without a LoRA, or with modules trained whole, is then refused. Default false. */
+  readonly needsReference?: boolean;
   /** A value of a data set as a row. @throws DatasetError naming file, line and field */
   parseRow(value: unknown, file: string, line: number, format: DataOptions['format']): R;
   /** The objective for a model. `weightFormat` says how its publisher prepared pictures. */

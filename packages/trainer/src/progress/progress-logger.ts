@@ -76,9 +76,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       for (const line of describeStart(runStart)) print(line);
     },
     onStep,
-    onEval({ step, loss, rows }) {
+    onEval({ step, loss, rows, metrics = {} }) {
       evalLoss = loss;
-      if (step === 0) print(`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`);
+      const more = Object.entries(metrics).map(([name, value]) => `${name} ${formatNumber(value)}`);
+      if (step === 0) print([`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`, ...more].join(', '));
+      else if (more.length > 0) print(`After step ${step}: eval loss ${formatNumber(loss)}, ${more.join(', ')}`);
     },
     onSample(sample) {
       if (showSamples) print(describeSample(sample, terminal.columns()));

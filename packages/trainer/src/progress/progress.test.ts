@@ -55,6 +55,20 @@ function play(isInteractive: boolean, msPerStep: number) {
   return shown.lines();
 }
 
+test('what an objective measures beside its loss is told with each evaluation', () => {
+  const shown = screen(false);
+  const metrics = { 'rewards/accuracy': 0.75, 'rewards/margin': -0.5 };
+  void shown.logger.onEval?.({ ...run.evals[0]!, step: 0, loss: 0.7, rows: 8, metrics });
+  void shown.logger.onEval?.({ ...run.evals[0]!, step: 20, loss: 0.6, rows: 8, metrics });
+  void shown.logger.onEval?.({ ...run.evals[0]!, step: 40 });
+  const more = 'rewards/accuracy 0.750, rewards/margin -0.500';
+  expect(shown.lines()).toEqual([
+    `Base model: eval loss 0.700 on 8 rows, ${more}`,
+    `After step 20: eval loss 0.600, ${more}`,
+    '',
+  ]);
+});
+
 test('a terminal shows one living line, with what stays above it', () => {
   const lines = play(true, 500);
   expect(lines.filter((line) => line.startsWith('step ')).length).toBe(1);

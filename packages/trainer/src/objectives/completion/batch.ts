@@ -34,7 +34,12 @@ export function bucketLength(length: number, limit: number): number {
   return Math.min(up, Math.max(limit, length));
 }
 
-const targetsOf = ({ lossMask }: CompletionExample) => lossMask.subarray(1).reduce((n, l) => n + l, 0);
+/** What a batch has of an example. */
+export type Sequence = Pick<CompletionExample, 'length' | 'tokens' | 'lossMask' | 'prefix' | 'documents'>;
+
+/** Tokens that are to be predicted. */
+export const countTargets = ({ lossMask }: Pick<Sequence, 'lossMask'>): number =>
+  lossMask.subarray(1).reduce((n, l) => n + l, 0);
 
 /**
  * One shape for every length that batches of `rows` examples can have: so few that all their programs can be planned before
@@ -45,12 +50,26 @@ export function batchShapes(
   rows: number,
   maxLength: number,
 ): CompletionShape[] {
-  const patches = examples[0]?.patches ?? 0;
-  const lengths = [...new Set(examples.map((e) => bucketLength(e.length, maxLength)))].sort((a, b) => a - b);
+  const sizes = examples.map((example) => ({
+    length: example.length,
+    patches: example.patches,
+    targets: countTargets(example),
+  }));
+  return shapesOf(sizes, rows, maxLength);
+}
+
+/** The same from sizes alone: the length of each example, and its targets. */
+export function shapesOf(
+  sizes: readonly Required<Pick<CompletionShape, 'length' | 'patches' | 'targets'>>[],
+  rows: number,
+  maxLength: number,
+): CompletionShape[] {
+  const patches = sizes[0]?.patches ?? 0;
+  const lengths = [...new Set(sizes.map((size) => bucketLength(size.length, maxLength)))].sort((a, b) => a - b);
   return lengths.map((length) => {
-    const most = examples
-      .filter((e) => e.length <= length)
-      .map(targetsOf)
+    const most = sizes
+      .filter((size) => size.length <= length)
+      .map(({ targets }) => targets)
       .sort((a, b) => b - a)
       .slice(0, rows);
     const sum = most.reduce((a, b) => a + b, 0);
@@ -63,11 +82,11 @@ export function batchShapes(
  * Puts examples into the smallest of the shapes that holds them; missing rows are padding. `pictures`: the patches of each.
  * @throws RangeError where no shape holds the rows, or the shape not their targets
  */
-export function makeBatch(
-  examples: readonly CompletionExample[],
-  shapes: readonly CompletionShape[],
+export function makeBatch<S extends CompletionShape>(
+  examples: readonly Sequence[],
+  shapes: readonly S[],
   pictures: readonly Float32Array[] = [],
-): CompletionBatch {
+): Batch<S, CompletionInputs> {
   const longest = Math.max(...examples.map((e) => e.length));
   const shape = shapes.find((s) => s.length >= longest);
   if (shape === undefined || examples.length > shape.batch)
