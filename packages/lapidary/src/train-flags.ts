@@ -8,6 +8,8 @@ export interface TrainFlag {
   readonly value?: string;
   readonly path: string;
   readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'pairs' | 'switch';
+  /** What a switch sets. Default true. */
+  readonly sets?: string;
   readonly help: string;
   readonly group: string;
 }
@@ -377,6 +379,27 @@ export const trainFlags: readonly TrainFlag[] = [
       path: 'keepPeriod',
       kind: 'number',
       help: 'checkpoints at multiples of this stay for ever',
+    },
+    {
+      name: '--export-best',
+      path: 'keepBest',
+      kind: 'switch',
+      sets: 'export',
+      help: 'export the step with the lowest evaluation loss, not the last (a checkpoint of it is kept in any case)',
+    },
+    {
+      name: '--early-stopping',
+      value: '<n>',
+      path: 'earlyStopping.patience',
+      kind: 'number',
+      help: 'stop after so many evaluations without a lower loss',
+    },
+    {
+      name: '--min-delta',
+      value: '<x>',
+      path: 'earlyStopping.minDelta',
+      kind: 'number',
+      help: 'by how much a loss must be lower for --early-stopping (default: 0)',
     },
     {
       name: '--sample-every',

@@ -69,6 +69,20 @@ test('what an objective measures beside its loss is told with each evaluation', 
   ]);
 });
 
+test.each([
+  [200, 200, 'The last step has the lowest eval loss, and is what was exported'],
+  [
+    60,
+    200,
+    'The lowest eval loss is 0.500, after step 60; exported was the last step, 200. That one: lapidary export out/gems --best --out <folder>',
+  ],
+  [60, 60, 'The lowest eval loss is 0.500, after step 60, which is what was exported'],
+])('the end says which step was best (%i) and which was exported (%i)', (step, exportedStep, line) => {
+  const shown = screen(false);
+  void shown.logger.onEnd?.({ ...run.summary, steps: 200, best: { step, loss: 0.5 }, exportedStep });
+  expect(shown.lines()).toContain(line);
+});
+
 test('a terminal shows one living line, with what stays above it', () => {
   const lines = play(true, 500);
   expect(lines.filter((line) => line.startsWith('step ')).length).toBe(1);
