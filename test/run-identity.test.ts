@@ -179,7 +179,10 @@ it.each([0, 0.5, 1])('one bit of the weights is refused, wherever it is (%d of t
 });
 
 it('a run of an earlier version, which kept nothing of it, goes on with a notice', async () => {
-  const store = await copyOf(begun, ({ identity: _, ...state }) => ({ ...state, weights: '12345678' }));
+  const store = await copyOf(begun, ({ identity: _, evaluated: __, best: ___, stalled: ____, ...state }) => ({
+    ...state,
+    weights: '12345678',
+  }));
   const { summary, notices } = await resume({}, sources, store);
   expect(summary.steps).toBe(2);
   expect(notices.join('\n')).toMatch(/earlier version, .* data, tokenizer, model and weights: .* not known/);

@@ -16,7 +16,15 @@ export function stepModel(
     updates,
   }: { options?: StepModel['options']; accumulate?: boolean; updates?: ReadonlyMap<string, LoraUpdate> } = {},
 ): StepModel {
-  const limits = { maxLength: 1, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };
+  const limits = {
+    maxLength: 1,
+    batchSize: 1,
+    packing: false,
+    seed: 0,
+    sampleCount: 0,
+    sampleTokens: 0,
+    imagePreset: null,
+  };
   const settings = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 };
   return {
     model,

@@ -311,6 +311,7 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
   expect(told.requests[0]).toEqual({
     model: 'm',
     adapter: null,
+    best: false,
     images: [],
     prompt: '007',
     chat: null,
@@ -325,6 +326,9 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     prompt: 'piped',
     chat: false,
   });
+  const best = ['generate', '--model', 'm', 'x', '--best'];
+  expect((await run([...best, '--adapter', 'run'])).requests[0]).toMatchObject({ adapter: 'run', best: true });
+  expect((await run(best)).err).toContain('--best needs --adapter');
   expect((await run(['generate', '--model', 'm'])).err).toContain('The prompt is empty');
   expect((await run(['generate', '--model', 'm', 'x', '--raw', '--chat'])).err).toContain('one of --raw and --chat');
   const wrong = await run(['generate', '--model', 'm', 'x', '--top-k', '0', '--temperature', 'hot', '--top-p', '2']);
@@ -437,7 +441,11 @@ test('export: the newest checkpoint of a folder, or one by its file; --out must 
   const asked: unknown[] = [];
   const exportCheckpoint: Engine['exportCheckpoint'] = async (request) => {
     asked.push(request);
-    return { step: request.step ?? 12, files: ['adapter_config.json'], notices: ['One was passed over.'] };
+    return {
+      step: request.step === 'best' ? 8 : (request.step ?? 12),
+      files: ['adapter_config.json'],
+      notices: ['One was passed over.'],
+    };
   };
   const { code, out, err } = await run(['export', 'runs/first', '--out', 'a'], { exportCheckpoint });
   expect([code, out, err]).toEqual([0, 'Checkpoint 12 is in a: adapter_config.json\n', 'Note: One was passed over.\n']);
@@ -448,6 +456,13 @@ test('export: the newest checkpoint of a folder, or one by its file; --out must 
     { run: 'runs/first', step: null, out: 'a', model: null },
     ...['run', 'run', 'run', '.'].map((folder) => ({ run: folder, step: 7, out: 'a', model: 'm' })),
   ]);
+  const best = await run(['export', 'runs/first', '--best', '--out', 'a', '--json'], { exportCheckpoint });
+  expect([JSON.parse(best.out), asked.at(-1)]).toEqual([
+    { step: 8, files: ['adapter_config.json'], out: 'a' },
+    { run: 'runs/first', step: 'best', out: 'a', model: null },
+  ]);
+  const both = await run(['export', `run/${file}.json`, '--best', '--out', 'a'], { exportCheckpoint });
+  expect([both.code, both.err]).toEqual([1, expect.stringContaining('--best takes a run') as string]);
   const refused = await run(['export', 'runs/first'], { exportCheckpoint });
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('--out must be given') as string]);
 });

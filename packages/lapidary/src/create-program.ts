@@ -37,6 +37,7 @@ Examples:
   $ lapidary finetune --model ./gemma-3-270m --data rows.jsonl --out out/first
   $ lapidary finetune --model google/gemma-3-270m --data rows.jsonl --epochs 3 --rank 16
   $ lapidary finetune --model gemma.gguf --data rows.jsonl --gradient-checkpointing --resume
+  $ lapidary finetune --model google/gemma-3-270m-it --data pairs.jsonl --objective dpo --beta 0.1 --learning-rate 2e-5
 
 Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,
     )
@@ -80,6 +81,7 @@ kept with --kernel-tuning always.`,
     .argument('[prompt]', 'what to answer; without it, or with -, it is read from standard input')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
+    .option('--best', 'of the run in --adapter the checkpoint with the lowest evaluation loss, not what it ended with')
     .option(
       '--image <file>',
       'a picture that the prompt is about, for a model with a vision tower; may be given more than once',
@@ -107,6 +109,7 @@ kept with --kernel-tuning always.`,
     .command('export')
     .description('make an adapter (or, of a run with --full, a model) of a checkpoint')
     .argument('<run>', "a run's folder, for its newest checkpoint, or one of its checkpoints/step-….json")
+    .option('--best', 'of the checkpoint with the lowest evaluation loss')
     .option('--out <folder>', 'where it goes')
     .option('--model <path or id>', 'the base, where it is no longer where the run had it')
     .option('--json', 'print one JSON object')

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { ConfigError, resolveTrainConfig, type TrainConfig } from '@lapidary/trainer';
 import { openSafetensors, bufferSource, safetensorsToBytes, dtypeOf, type TensorData } from '@lapidary/weights';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { GenerateRequest } from './engine.js';
 import { engine, loaderOf } from './engine-node.js';
 import { UsageError } from './usage-error.js';
 
@@ -62,23 +63,70 @@ async function changedModel(name: string, change: (tensors: Map<string, TensorDa
   return changed;
 }
 
+const question = (model: string): GenerateRequest => ({
+  model,
+  adapter: null,
+  best: false,
+  prompt: 'The lamp',
+  images: [],
+  chat: false,
+  maxTokens: 2,
+  temperature: 0,
+  topK: null,
+  topP: null,
+  stop: [],
+  seed: 1,
+});
+
 const answer = (model: string, images: readonly string[] = []) =>
   engine.generate(
+    { ...question(model), images },
     {
-      model,
-      adapter: null,
-      prompt: 'The lamp',
-      images,
-      chat: false,
-      maxTokens: 2,
-      temperature: 0,
-      topK: null,
-      topP: null,
-      stop: [],
-      seed: 1,
+      onText: () => undefined,
+      onNotice: () => undefined,
+      signal: new AbortController().signal,
     },
-    { onText: () => undefined, onNotice: () => undefined, signal: new AbortController().signal },
   );
+
+test('the best checkpoint of a run answers as the adapter that is exported of it; a model trained whole is none', async () => {
+  const train = (outDir: string, over: Partial<TrainConfig> = {}) =>
+    engine.runTraining(
+      resolveTrainConfig({
+        weightLoader: loaderOf(folder),
+        data: { source: join(folder, 'rows.jsonl') },
+        evalData: { source: [{ prompt: 'The lamp', completion: '%Q' }] },
+        maxLength: 16,
+        steps: 4,
+        evalEvery: 1,
+        optimizer: { learningRate: 0.5 },
+        schedule: { type: 'constant', warmupSteps: 0 },
+        sampleCount: 0,
+        outDir,
+        ...over,
+      }),
+    );
+  const run = join(folder, 'run');
+  const { best, steps } = await train(run);
+  expect(best!.step).toBeLessThan(steps);
+  const out = join(folder, 'best');
+  expect(await engine.exportCheckpoint({ run, step: 'best', out, model: null })).toMatchObject({ step: best!.step });
+  const notices: string[] = [];
+  const answer = async (adapter: string, isBest: boolean) => {
+    const about = { onText: () => undefined, onNotice: (notice: string) => void notices.push(notice) };
+    const { text } = await engine.generate(
+      { ...question(folder), adapter, best: isBest, maxTokens: 8 },
+      { ...about, signal: new AbortController().signal },
+    );
+    return text;
+  };
+  expect(await answer(run, true)).toBe(await answer(out, false));
+  expect(notices).toContain(`The adapter is that of step ${best!.step}.`);
+  expect(await answer(run, true)).not.toBe(await answer(run, false));
+
+  const whole = join(folder, 'whole');
+  await train(whole, { lora: null, steps: 1 });
+  await expect(answer(whole, true)).rejects.toThrow(/trained the model itself/);
+});
 
 const norm = 'model.layers.2.self_attn.q_norm.weight';
 

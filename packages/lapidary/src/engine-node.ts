@@ -5,11 +5,13 @@ import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
   countParameters,
+  createMemoryStore,
   exportCheckpoint,
   finiteSink,
   planRelease,
   prepareRun,
   profileTraining,
+  readRunFile,
   runTraining,
   tryFit,
   tuneTraining,
@@ -17,6 +19,7 @@ import {
 } from '@lapidary/trainer';
 import { createNodeFileStore } from '@lapidary/trainer/node';
 import {
+  bufferSource,
   modelWeightLoader,
   withoutSecrets,
   type ByteSource,
@@ -176,6 +179,20 @@ async function readImage(path: string): Promise<Uint8Array> {
   }
 }
 
+/** The adapter of a run's best checkpoint, in memory. @throws UsageError for a run without a LoRA */
+async function bestAdapter(folder: string, model: string, onNotice: (notice: string) => void): Promise<ByteSource[]> {
+  const run = createNodeFileStore(folder);
+  if ((await readRunFile(run))?.config['lora'] === null)
+    throw new UsageError({
+      message: `The run in ${folder} trained the model itself: its best checkpoint is no adapter.`,
+      hint: `lapidary export ${folder} --best --out <folder> makes a model of it, for --model.`,
+    });
+  const out = createMemoryStore();
+  const { step, files } = await exportCheckpoint({ run, out, step: 'best', openBase: () => loaderOf(model) });
+  onNotice(`The adapter is that of step ${step}.`);
+  return Promise.all(files.map(async (name) => bufferSource(name, await out.read(name))));
+}
+
 async function generate(
   request: GenerateRequest,
   { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
@@ -185,7 +202,9 @@ async function generate(
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
     onNotice,
-    ...(request.adapter !== null && { adapter: request.adapter }),
+    ...(request.adapter !== null && {
+      adapter: request.best ? await bestAdapter(request.adapter, request.model, onNotice) : request.adapter,
+    }),
   });
   try {
     const { chatTemplateFrom } = model;

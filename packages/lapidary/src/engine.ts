@@ -52,6 +52,8 @@ export interface GenerateRequest {
   readonly model: string;
   /** Folder of a PEFT adapter; null for the model as it is. */
   readonly adapter: string | null;
+  /** The folder is a run's, and its checkpoint with the lowest evaluation loss is the adapter. */
+  readonly best: boolean;
   readonly prompt: string;
   /** Paths of pictures that it is about. */
   readonly images: readonly string[];
@@ -78,8 +80,8 @@ export interface GenerateResult {
 export interface ExportRequest {
   /** A run's folder. */
   readonly run: string;
-  /** Of the checkpoint; null for the newest. */
-  readonly step: number | null;
+  /** Of the checkpoint; `best` for the one with the lowest evaluation loss, null for the newest. */
+  readonly step: number | 'best' | null;
   readonly out: string;
   /** The base; null for what the run's file names. */
   readonly model: string | null;

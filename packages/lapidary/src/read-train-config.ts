@@ -68,7 +68,7 @@ export function attributeOf({ name }: Pick<TrainFlag, 'name'>): string {
 }
 
 /** What is no number stays text, so that the config's check reports it together with everything else. */
-function convert(text: string, { kind }: TrainFlag): unknown {
+function convert(text: string, { kind, sets }: TrainFlag): unknown {
   const number = (part: string) => toNumber(part) ?? part;
   const parts = () =>
     text
@@ -89,7 +89,7 @@ function convert(text: string, { kind }: TrainFlag): unknown {
     case 'pairs':
       return Object.fromEntries(parts().map(pair));
     case 'switch':
-      return true;
+      return sets ?? true;
   }
 }
 

@@ -8,6 +8,8 @@ export interface TrainFlag {
   readonly value?: string;
   readonly path: string;
   readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'pairs' | 'switch';
+  /** What a switch sets. Default true. */
+  readonly sets?: string;
   readonly help: string;
   readonly group: string;
 }
@@ -61,6 +63,12 @@ export const trainFlags: readonly TrainFlag[] = [
       help: 'part of the data that is held out (default: 0.1)',
     },
     { name: '--max-length', value: '<tokens>', path: 'maxLength', kind: 'number', help: 'longest row (default: 512)' },
+    {
+      name: '--packing',
+      path: 'packing',
+      kind: 'switch',
+      help: 'put several rows into a sequence of --max-length, apart from each other: less padding',
+    },
   ]),
   ...group('Length of the run', [
     { name: '--steps', value: '<n>', path: 'steps', kind: 'number', help: 'optimizer steps' },
@@ -166,12 +174,35 @@ export const trainFlags: readonly TrainFlag[] = [
       kind: 'number',
       help: 'such as 0.999: evaluate and export an average of what is trained, of which each step keeps this much',
     },
+  ]),
+  ...group('Objective', [
+    {
+      name: '--objective',
+      value: '<type>',
+      path: 'objective.type',
+      kind: 'text',
+      help: 'completion, or dpo: learns from {prompt, chosen, rejected} which of two answers is preferred (default: completion)',
+    },
     {
       name: '--label-smoothing',
       value: '<x>',
       path: 'objective.labelSmoothing',
       kind: 'number',
-      help: "share of each target's probability that is spread over all words (default: 0)",
+      help: "share of each target's probability that is spread over all words; of dpo the chance that a pair is the wrong way round (default: 0)",
+    },
+    {
+      name: '--beta',
+      value: '<x>',
+      path: 'objective.beta',
+      kind: 'number',
+      help: 'of dpo: the larger, the closer the model stays to what it was (default: 0.1)',
+    },
+    {
+      name: '--loss-type',
+      value: '<type>',
+      path: 'objective.lossType',
+      kind: 'text',
+      help: 'of dpo: sigmoid, ipo or hinge (default: sigmoid)',
     },
   ]),
   ...group('What is trained', [
@@ -348,6 +379,27 @@ export const trainFlags: readonly TrainFlag[] = [
       path: 'keepPeriod',
       kind: 'number',
       help: 'checkpoints at multiples of this stay for ever',
+    },
+    {
+      name: '--export-best',
+      path: 'keepBest',
+      kind: 'switch',
+      sets: 'export',
+      help: 'export the step with the lowest evaluation loss, not the last (a checkpoint of it is kept in any case)',
+    },
+    {
+      name: '--early-stopping',
+      value: '<n>',
+      path: 'earlyStopping.patience',
+      kind: 'number',
+      help: 'stop after so many evaluations without a lower loss',
+    },
+    {
+      name: '--min-delta',
+      value: '<x>',
+      path: 'earlyStopping.minDelta',
+      kind: 'number',
+      help: 'by how much a loss must be lower for --early-stopping (default: 0)',
     },
     {
       name: '--sample-every',

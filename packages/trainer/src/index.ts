@@ -26,6 +26,18 @@ export {
   type CompletionSettings,
   type CompletionTask,
 } from './objectives/completion/completion.js';
+export { packExamples, paddingOf, type PackOptions, type Padding } from './objectives/completion/packing.js';
+export {
+  makePreferenceBatch,
+  preferenceShapes,
+  type PreferenceBatch,
+  type PreferenceExample,
+  type PreferenceInputs,
+  type PreferenceShape,
+} from './objectives/preference/batch.js';
+export type { PreferenceSettings } from './objectives/preference/loss.js';
+export { bindPreference, preference, type PreferenceTask } from './objectives/preference/preference.js';
+export { parsePreferenceRow, type PreferenceRow } from './objectives/preference/rows.js';
 export { parseRow, type TextualRow } from './objectives/completion/rows.js';
 export {
   describeTokenised,

@@ -4,10 +4,11 @@ import { UsageError } from '../usage-error.js';
 export interface ExportValues {
   readonly out?: string;
   readonly model?: string;
+  readonly best?: boolean;
   readonly json?: boolean;
 }
 
-/** Makes an adapter, or a model, of a checkpoint: of the newest of a run's folder, or of the one that is named. */
+/** Makes an adapter, or a model, of a checkpoint: of the newest or the best of a run's folder, or of the one that is named. */
 export async function exportCheckpoint(run: string, values: ExportValues, context: CliContext): Promise<void> {
   const { out, model } = values;
   if (!out)
@@ -15,8 +16,15 @@ export async function exportCheckpoint(run: string, values: ExportValues, contex
       message: '--out must be given.',
       hint: 'It names the folder that the adapter, or the model, is written into.',
     });
+  const place = placeOf(run);
+  if (values.best && place.step !== null)
+    throw new UsageError({
+      message: `--best takes a run's folder, but ${run} names a checkpoint.`,
+      hint: 'Leave out one or the other.',
+    });
   const { step, files, notices } = await context.engine.exportCheckpoint({
-    ...placeOf(run),
+    ...place,
+    ...(values.best && { step: 'best' }),
     out,
     model: model ?? null,
   });

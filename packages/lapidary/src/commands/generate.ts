@@ -14,6 +14,7 @@ import { UsageError } from '../usage-error.js';
 export interface GenerateValues {
   readonly model?: string;
   readonly adapter?: string;
+  readonly best?: boolean;
   readonly maxTokens?: string;
   readonly temperature?: string;
   readonly topK?: string;
@@ -75,6 +76,8 @@ async function readRequest(
   if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
   if (values.model === undefined)
     throw new UsageError({ message: '--model must be given.', hint: 'lapidary generate --help shows all options.' });
+  if (values.best && values.adapter === undefined)
+    throw new UsageError({ message: '--best needs --adapter.', hint: "--adapter names a run's folder then." });
   const prompt =
     promptArgument === undefined || promptArgument === '-'
       ? (await context.readInput()).replace(/\n$/, '')
@@ -87,6 +90,7 @@ async function readRequest(
   return {
     model: values.model,
     adapter: values.adapter ?? null,
+    best: values.best === true,
     prompt,
     images: values.image ?? [],
     chat: await choosePromptForm(values, context),

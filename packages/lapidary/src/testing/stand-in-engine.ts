@@ -53,7 +53,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       return standInTuning;
     },
     exportCheckpoint: async ({ step }) => ({
-      step: step ?? 12,
+      step: step === 'best' ? 8 : (step ?? 12),
       files: ['adapter_config.json', 'adapter_model.safetensors'],
       notices: ['A checkpoint was passed over.'],
     }),

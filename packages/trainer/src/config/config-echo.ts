@@ -76,6 +76,9 @@ const harmless = new Set([
   'saveEvery',
   'keep',
   'keepPeriod',
+  'keepBest',
+  // When it stops, not what it computes until then.
+  'earlyStopping',
   'sampleEvery',
   'sampleCount',
   'sampleTokens',
@@ -95,6 +98,9 @@ const since: ConfigEcho = {
   objective: { type: 'completion', labelSmoothing: 0 },
   paramGroups: [],
   emaDecay: null,
+  packing: false,
+  keepBest: 'checkpoint',
+  earlyStopping: null,
 };
 
 /** Every field in which two echoes differ, by path. */

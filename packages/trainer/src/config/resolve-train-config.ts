@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { ConfigError, type ConfigProblem } from '../errors/errors.js';
 import type { DataOptions } from '../data/data-options.js';
+import { objectiveOf } from '../objectives/registry.js';
 import { optimizerOf } from '../optimizers/registry.js';
 import { describeValue, findProblems } from './find-problems.js';
 import { trainConfigSchema } from './train-config-schema.js';
@@ -82,6 +83,25 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
     'trainable',
     `${describeValue(config.trainable)} together with a LoRA`,
     '`trainable` with lora: null (--full); or, for modules that are trained whole beside the LoRA, `lora.modulesToSave`',
+  );
+  const needsReference = objectiveOf(config.objective).needsReference === true;
+  add(
+    needsReference && config.lora === null,
+    'lora',
+    `null with objective '${config.objective.type}'`,
+    'a LoRA: the model is compared with itself without its adapter',
+  );
+  add(
+    needsReference && (config.lora?.modulesToSave ?? []).length > 0,
+    'lora.modulesToSave',
+    `${describeValue(config.lora?.modulesToSave)} with objective '${config.objective.type}'`,
+    'none: the model is compared with itself without its adapter, and of modules that are trained whole there is no second copy',
+  );
+  add(
+    config.packing && !objectiveOf(config.objective).packs,
+    'packing',
+    `true with objective '${config.objective.type}'`,
+    'false: this objective has no use for several rows in a sequence',
   );
   const warmup = schedule.warmupSteps ?? 0;
   const decays = schedule.type === 'cosine' || schedule.type === 'linear';

@@ -132,6 +132,11 @@ const loraSchema = v.object(
   'null for full fine-tuning, or an object: { rank, alpha, rankPattern, alphaPattern, rslora, dora, dropout, targets, towers, layers, modulesToSave }',
 );
 
+const earlyStoppingSchema = v.object(
+  { patience: integer(1), minDelta: withDefault(real({ min: 0 }), 0) },
+  'null, or an object: { patience, minDelta }',
+);
+
 /** Or as much less as the model's context has room for. */
 export const defaultMaxLength = 512;
 
@@ -145,6 +150,7 @@ export const trainConfigSchema = v.object({
   evalData: v.optional(v.nullable(dataSchema), null),
   evalFraction: withDefault(real({ min: 0, below: 1 }), 0.1),
   maxLength: withDefault(integer(2), defaultMaxLength),
+  packing: withDefault(flag, false),
   imagePreset: orNull(choice(imagePresets)),
   batchSize: withDefault(integer(1), 4),
   gradientAccumulation: withDefault(integer(1), 1),
@@ -168,6 +174,8 @@ export const trainConfigSchema = v.object({
   saveEvery: orNull(integer(1)),
   keep: withDefault(integer(1), 2),
   keepPeriod: orNull(integer(1)),
+  keepBest: withDefault(choice(['checkpoint', 'export', 'never']), 'checkpoint'),
+  earlyStopping: v.optional(v.nullable(earlyStoppingSchema), null),
   sampleEvery: orNull(integer(1)),
   sampleCount: withDefault(integer(0), 4),
   sampleTokens: withDefault(integer(1), 64),

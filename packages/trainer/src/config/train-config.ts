@@ -64,6 +64,13 @@ export interface LoraConfig {
   readonly modulesToSave: readonly PathPattern[];
 }
 
+export interface EarlyStopping {
+  /** So many evaluations, one after the other, without a lower loss end the run. */
+  readonly patience: number;
+  /** By how much a loss must be lower to count. Default 0. */
+  readonly minDelta: number;
+}
+
 /** Everything a training run depends on, complete and checked. Made by `resolveTrainConfig`. */
 export interface ResolvedTrainConfig {
   readonly name: string;
@@ -74,6 +81,11 @@ export interface ResolvedTrainConfig {
   readonly evalFraction: number;
   /** Longest row in tokens of text; pictures come on top. Default 512, or what the model's context has room for beside them. */
   readonly maxLength: number;
+  /**
+   * Several rows share a sequence of at most `maxLength` tokens, and no token sees another row: less padding. `batchSize` then counts
+   * sequences. Rows with pictures, and those that are held out, stay apart.
+   */
+  readonly packing: boolean;
   /** How pictures are prepared; null: as the weights' publisher does it. */
   readonly imagePreset: ImagePreset | null;
   /** Rows in a micro-batch; where there are fewer rows, all of them. */
@@ -126,6 +138,13 @@ export interface ResolvedTrainConfig {
   readonly keep: number;
   /** Checkpoints at multiples of this stay for ever; null for none. */
   readonly keepPeriod: number | null;
+  /**
+   * What becomes of the step with the lowest evaluation loss. `checkpoint`: a checkpoint of it stays beside the newest ones. `export`: it is
+   * also what the run ends with, in place of the last step. `never`: nothing.
+   */
+  readonly keepBest: 'checkpoint' | 'export' | 'never';
+  /** When to stop before the last step; null: never. */
+  readonly earlyStopping: EarlyStopping | null;
   /** Steps between samples; null: only before the first step and after the last. */
   readonly sampleEvery: number | null;
   /** How many held-out rows are answered when samples are taken. */
@@ -148,7 +167,15 @@ type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined };
 export type TrainConfig = Loose<
   Omit<
     ResolvedTrainConfig,
-    'weightLoader' | 'data' | 'evalData' | 'objective' | 'optimizer' | 'paramGroups' | 'schedule' | 'lora'
+    | 'weightLoader'
+    | 'data'
+    | 'evalData'
+    | 'objective'
+    | 'optimizer'
+    | 'paramGroups'
+    | 'schedule'
+    | 'lora'
+    | 'earlyStopping'
   >
 > & {
   readonly weightLoader: WeightLoader;
@@ -159,4 +186,5 @@ export type TrainConfig = Loose<
   readonly paramGroups?: readonly (Pick<ParamGroup, 'paths'> & Loose<ParamGroup>)[] | undefined;
   readonly schedule?: Loose<ScheduleConfig> | undefined;
   readonly lora?: Loose<LoraConfig> | null | undefined;
+  readonly earlyStopping?: (Pick<EarlyStopping, 'patience'> & Loose<EarlyStopping>) | null | undefined;
 };

@@ -103,6 +103,8 @@ export interface TrainingSummary {
   readonly steps: number;
   readonly baseEvalLoss: number | null;
   readonly finalEvalLoss: number | null;
+  /** The step with the lowest evaluation loss, of which a checkpoint was kept; null where there was none. */
+  readonly best: { readonly step: number; readonly loss: number } | null;
   readonly finalLoss: number | null;
   readonly peakBytesPlanned: number;
   readonly peakBytesAllocated: number;
@@ -114,5 +116,7 @@ export interface TrainingSummary {
   readonly startedAt: string;
   /** Files of the adapter or model that was exported, in the output folder. */
   readonly exported: readonly string[];
+  /** The step that they are of: the last, or with `keepBest: 'export'` the best. */
+  readonly exportedStep: number;
   readonly outDir: string;
 }

@@ -17,7 +17,14 @@ export interface Example {
   readonly length: number;
   /** Patches of its pictures, which come before the text. */
   readonly patches: number;
+  /** The rows that it is made of, where several are packed into one sequence; `row` is the first one's. */
+  readonly documents?: readonly Example[];
 }
+
+/** Examples of one row each: what packed ones are made of, and the others. */
+export const documentsOf = <E extends Example>(
+  examples: readonly (E & { readonly documents?: readonly E[] })[],
+): readonly E[] => examples.flatMap((example) => example.documents ?? [example]);
 
 /** Sizes of one kind of batch: programs are made for each. An objective adds sizes of its own. */
 export interface BatchShape {
@@ -122,6 +129,9 @@ export interface TaskLimits {
   readonly maxLength: number;
   /** Rows in a micro-batch. */
   readonly batchSize: number;
+  /** Whether several rows may share a sequence; only asked of objectives that know how (`Objective.packs`). */
+  readonly packing: boolean;
+  readonly seed: number;
   /** Rows that are answered when samples are taken, and the longest answer in tokens. */
   readonly sampleCount: number;
   readonly sampleTokens: number;
@@ -158,6 +168,10 @@ export interface Objective<C extends object = object, R extends Row = Row> {
   readonly type: string;
   /** Fields of `objective` beside `type`, each with its default. */
   readonly settings: ObjectEntries;
+  /** Whether it packs several rows into a sequence where a run asks for it (`TaskLimits.packing`). Default false. */
+  readonly packs?: boolean;
+  /** Whether its loss needs `LossContext.reference`: a config without a LoRA, or with modules trained whole, is then refused. Default false. */
+  readonly needsReference?: boolean;
   /** A value of a data set as a row. @throws DatasetError naming file, line and field */
   parseRow(value: unknown, file: string, line: number, format: DataOptions['format']): R;
   /** The objective for a model. `weightFormat` says how its publisher prepared pictures. */

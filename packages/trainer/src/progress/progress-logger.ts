@@ -1,6 +1,6 @@
 import { formatAdapter, formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { RunLogger } from '../metrics/logger.js';
-import type { RunStart, SampleRecord, StepRecord } from '../metrics/run-records.js';
+import type { RunStart, SampleRecord, StepRecord, TrainingSummary } from '../metrics/run-records.js';
 import { formatLogLine, formatProgressLine } from './progress-line.js';
 
 /** Where progress is shown. */
@@ -76,9 +76,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       for (const line of describeStart(runStart)) print(line);
     },
     onStep,
-    onEval({ step, loss, rows }) {
+    onEval({ step, loss, rows, metrics = {} }) {
       evalLoss = loss;
-      if (step === 0) print(`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`);
+      const more = Object.entries(metrics).map(([name, value]) => `${name} ${formatNumber(value)}`);
+      if (step === 0) print([`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`, ...more].join(', '));
+      else if (more.length > 0) print(`After step ${step}: eval loss ${formatNumber(loss)}, ${more.join(', ')}`);
     },
     onSample(sample) {
       if (showSamples) print(describeSample(sample, terminal.columns()));
@@ -87,7 +89,7 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       if (!isInteractive) print(`Saved ${name} after step ${step}`);
     },
     onNotice: (message) => print(`Note: ${message}`),
-    onEnd({ steps, seconds, baseEvalLoss, finalEvalLoss, outDir, exported }) {
+    onEnd({ steps, seconds, baseEvalLoss, finalEvalLoss, best, outDir, exported, exportedStep }) {
       finishLine();
       print(`Done: ${steps} steps in ${formatSeconds(seconds)}`);
       if (baseEvalLoss !== null && finalEvalLoss !== null) {
@@ -96,10 +98,21 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
           `Eval loss ${formatNumber(baseEvalLoss)} → ${formatNumber(finalEvalLoss)} (${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(0)}%)`,
         );
       }
+      if (best !== null) print(describeBest(best, { steps, exportedStep, outDir }));
       print(`Wrote ${[...exported, 'report.html', 'metrics.jsonl', 'summary.json'].join(', ')} to ${outDir}`);
     },
     onFail: finishLine,
   };
+}
+
+function describeBest(
+  { step, loss }: NonNullable<TrainingSummary['best']>,
+  { steps, exportedStep, outDir }: Pick<TrainingSummary, 'steps' | 'exportedStep' | 'outDir'>,
+): string {
+  if (step === steps) return `The last step has the lowest eval loss, and is what was exported`;
+  const lowest = `The lowest eval loss is ${formatNumber(loss)}, after step ${step}`;
+  if (exportedStep === step) return `${lowest}, which is what was exported`;
+  return `${lowest}; exported was the last step, ${exportedStep}. That one: lapidary export ${outDir} --best --out <folder>`;
 }
 
 function describeStart({ adapter, memory, load, trainRows, evalRows, totalSteps, startStep }: RunStart): string[] {

@@ -55,6 +55,34 @@ function play(isInteractive: boolean, msPerStep: number) {
   return shown.lines();
 }
 
+test('what an objective measures beside its loss is told with each evaluation', () => {
+  const shown = screen(false);
+  const metrics = { 'rewards/accuracy': 0.75, 'rewards/margin': -0.5 };
+  void shown.logger.onEval?.({ ...run.evals[0]!, step: 0, loss: 0.7, rows: 8, metrics });
+  void shown.logger.onEval?.({ ...run.evals[0]!, step: 20, loss: 0.6, rows: 8, metrics });
+  void shown.logger.onEval?.({ ...run.evals[0]!, step: 40 });
+  const more = 'rewards/accuracy 0.750, rewards/margin -0.500';
+  expect(shown.lines()).toEqual([
+    `Base model: eval loss 0.700 on 8 rows, ${more}`,
+    `After step 20: eval loss 0.600, ${more}`,
+    '',
+  ]);
+});
+
+test.each([
+  [200, 200, 'The last step has the lowest eval loss, and is what was exported'],
+  [
+    60,
+    200,
+    'The lowest eval loss is 0.500, after step 60; exported was the last step, 200. That one: lapidary export out/gems --best --out <folder>',
+  ],
+  [60, 60, 'The lowest eval loss is 0.500, after step 60, which is what was exported'],
+])('the end says which step was best (%i) and which was exported (%i)', (step, exportedStep, line) => {
+  const shown = screen(false);
+  void shown.logger.onEnd?.({ ...run.summary, steps: 200, best: { step, loss: 0.5 }, exportedStep });
+  expect(shown.lines()).toContain(line);
+});
+
 test('a terminal shows one living line, with what stays above it', () => {
   const lines = play(true, 500);
   expect(lines.filter((line) => line.startsWith('step ')).length).toBe(1);

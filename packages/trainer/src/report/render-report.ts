@@ -57,6 +57,12 @@ function renderCards({ summary, steps, start }: ReportData): Markup {
       tone: change < 0 ? 'good' : 'bad',
     });
   } else if (last) cards.push({ label: 'Loss', value: formatNumber(last.loss) });
+  if (summary?.best && summary.best.step !== summary.steps)
+    cards.push({
+      label: 'Lowest eval loss',
+      value: formatNumber(summary.best.loss),
+      more: `after step ${summary.best.step}; exported is step ${summary.exportedStep}`,
+    });
   if (last)
     cards.push({
       label: 'Steps',

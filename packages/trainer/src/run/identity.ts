@@ -66,6 +66,9 @@ export function compareIdentity(
   );
 }
 
+const fingerprintRows = (examples: readonly Example[]): string => fingerprintAll(examples.map(withoutPlace));
+
 /** Where a row stands in its file says nothing. */
-const fingerprintRows = (examples: readonly Example[]): string =>
-  fingerprintAll(examples.map((example) => ({ ...example, row: { ...example.row, line: 0 } })));
+function withoutPlace({ row, documents, ...example }: Example): object {
+  return { ...example, row: { ...row, line: 0 }, ...(documents && { documents: documents.map(withoutPlace) }) };
+}

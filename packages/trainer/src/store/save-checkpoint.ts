@@ -23,6 +23,8 @@ export interface KeepRule {
   readonly newest: number;
   /** Also every step that is a multiple of this; null for none. */
   readonly period?: number | null;
+  /** Also these steps: the best. */
+  readonly also?: readonly number[];
 }
 
 /**
@@ -86,12 +88,13 @@ export async function removeCheckpoint(store: FileStore, step: number): Promise<
 export async function pruneCheckpoints(
   store: FileStore,
   saved: number,
-  { newest, period = null }: KeepRule,
+  { newest, period = null, also = [] }: KeepRule,
 ): Promise<void> {
   const steps = await listCheckpoints(store);
   // Steps above the saved one belong to a run that was resumed from before them.
   const kept = steps.filter((step) => step <= saved).slice(0, Math.max(1, newest));
-  const stays = (step: number) => kept.includes(step) || (period !== null && step <= saved && step % period === 0);
+  const stays = (step: number) =>
+    kept.includes(step) || also.includes(step) || (period !== null && step <= saved && step % period === 0);
   for (const step of steps) if (!stays(step)) await store.remove(manifestName(step));
   await removeUnused(store, steps.filter(stays));
 }

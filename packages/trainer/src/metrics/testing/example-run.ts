@@ -118,6 +118,7 @@ export function exampleRun(totalSteps = 200): {
     steps: totalSteps,
     baseEvalLoss: evals[0]!.loss,
     finalEvalLoss: evals.at(-1)!.loss,
+    best: { step: totalSteps, loss: evals.at(-1)!.loss },
     finalLoss: steps.at(-1)!.loss,
     peakBytesPlanned: 212 * MiB,
     peakBytesAllocated: 212 * MiB,
@@ -127,6 +128,7 @@ export function exampleRun(totalSteps = 200): {
     tokens: 101_000,
     startedAt: start.startedAt,
     exported: ['adapter_config.json', 'adapter_model.safetensors'],
+    exportedStep: totalSteps,
     outDir: 'out/gems',
   };
   return { start, steps, evals, samples, notices: ['2 rows without an answer were left out.'], summary };

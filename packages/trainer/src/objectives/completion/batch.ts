@@ -20,7 +20,7 @@ export type CompletionInputs = {
 /**
  * One micro-batch of completions. Inputs, with P patches a row and R places for targets:
  * - `inputIds` i32 [B, T]: the text, padded on the right with 0;
- * - `tokenInfo` i32 [B, P + T, 4]: (segment, block, position, 0) of patches and text; padding in segment 0;
+ * - `tokenInfo` i32 [B, P + T, 4]: (segment, block, position, 0) of patches and text; padding in segment 0, packed rows in one each;
  * - `patches` f32 [B, P, 3·p·p]: patches of the rows' pictures; left out where there are none;
  * - `rows` i32 [R]: rows of the flattened batch that predict a target; −1 fills up;
  * - `targets` i32 [R]: the token each row predicts; −1 fills up.
@@ -34,7 +34,12 @@ export function bucketLength(length: number, limit: number): number {
   return Math.min(up, Math.max(limit, length));
 }
 
-const targetsOf = ({ lossMask }: CompletionExample) => lossMask.subarray(1).reduce((n, l) => n + l, 0);
+/** What a batch has of an example. */
+export type Sequence = Pick<CompletionExample, 'length' | 'tokens' | 'lossMask' | 'prefix' | 'documents'>;
+
+/** Tokens that are to be predicted. */
+export const countTargets = ({ lossMask }: Pick<Sequence, 'lossMask'>): number =>
+  lossMask.subarray(1).reduce((n, l) => n + l, 0);
 
 /**
  * One shape for every length that batches of `rows` examples can have: so few that all their programs can be planned before
@@ -45,12 +50,26 @@ export function batchShapes(
   rows: number,
   maxLength: number,
 ): CompletionShape[] {
-  const patches = examples[0]?.patches ?? 0;
-  const lengths = [...new Set(examples.map((e) => bucketLength(e.length, maxLength)))].sort((a, b) => a - b);
+  const sizes = examples.map((example) => ({
+    length: example.length,
+    patches: example.patches,
+    targets: countTargets(example),
+  }));
+  return shapesOf(sizes, rows, maxLength);
+}
+
+/** The same from sizes alone: the length of each example, and its targets. */
+export function shapesOf(
+  sizes: readonly Required<Pick<CompletionShape, 'length' | 'patches' | 'targets'>>[],
+  rows: number,
+  maxLength: number,
+): CompletionShape[] {
+  const patches = sizes[0]?.patches ?? 0;
+  const lengths = [...new Set(sizes.map((size) => bucketLength(size.length, maxLength)))].sort((a, b) => a - b);
   return lengths.map((length) => {
-    const most = examples
-      .filter((e) => e.length <= length)
-      .map(targetsOf)
+    const most = sizes
+      .filter((size) => size.length <= length)
+      .map(({ targets }) => targets)
       .sort((a, b) => b - a)
       .slice(0, rows);
     const sum = most.reduce((a, b) => a + b, 0);
@@ -63,11 +82,11 @@ export function batchShapes(
  * Puts examples into the smallest of the shapes that holds them; missing rows are padding. `pictures`: the patches of each.
  * @throws RangeError where no shape holds the rows, or the shape not their targets
  */
-export function makeBatch(
-  examples: readonly CompletionExample[],
-  shapes: readonly CompletionShape[],
+export function makeBatch<S extends CompletionShape>(
+  examples: readonly Sequence[],
+  shapes: readonly S[],
   pictures: readonly Float32Array[] = [],
-): CompletionBatch {
+): Batch<S, CompletionInputs> {
   const longest = Math.max(...examples.map((e) => e.length));
   const shape = shapes.find((s) => s.length >= longest);
   if (shape === undefined || examples.length > shape.batch)
@@ -80,22 +99,27 @@ export function makeBatch(
   const targets = new Int32Array(places).fill(-1);
   let numTargets = 0;
   let numTokens = 0;
-  examples.forEach(({ tokens, lossMask, prefix }, b) => {
-    // A prefix, pictures and all, is one block that sees itself in both directions.
-    const record = (position: number) => {
-      const block = position < seen + prefix ? 0 : position;
-      tokenInfo.set([1, block, position, 0], (b * width + position) * 4);
-    };
-    for (let i = 0; i < seen; i++) record(i);
-    tokens.forEach((token, t) => {
-      inputIds[b * length + t] = token;
-      record(seen + t);
-      if (t + 1 < tokens.length && lossMask[t + 1]) {
-        rows[numTargets] = b * width + seen + t;
-        targets[numTargets++] = tokens[t + 1]!;
-      }
+  examples.forEach((example, b) => {
+    const { documents = [example] } = example;
+    let from = 0;
+    documents.forEach(({ tokens, lossMask, prefix }, d) => {
+      // A prefix, pictures and all, is one block that sees itself in both directions.
+      const record = (position: number) => {
+        const block = position < seen + prefix ? 0 : position;
+        tokenInfo.set([d + 1, block, position, 0], (b * width + from + position) * 4);
+      };
+      for (let i = 0; i < seen; i++) record(i);
+      tokens.forEach((token, t) => {
+        inputIds[b * length + from + t] = token;
+        record(seen + t);
+        if (t + 1 < tokens.length && lossMask[t + 1]) {
+          rows[numTargets] = b * width + from + seen + t;
+          targets[numTargets++] = tokens[t + 1]!;
+        }
+      });
+      from += tokens.length;
+      numTokens += seen + tokens.length;
     });
-    numTokens += seen + tokens.length;
   });
   if (numTargets > places)
     throw new RangeError(`a batch of ${places} targets does not hold the ${numTargets} of its rows`);

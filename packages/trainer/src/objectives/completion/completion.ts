@@ -2,19 +2,21 @@ import { contentText, sumTokenLosses, turnsOfModel, type Model, type WeightForma
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
-import type {
-  EncodeContext,
-  Loss,
-  LossContext,
-  Objective,
-  RowSource,
-  RunData,
-  SampleContext,
-  SamplePlan,
-  Task,
-  TaskLimits,
+import {
+  documentsOf,
+  type EncodeContext,
+  type Loss,
+  type LossContext,
+  type Objective,
+  type RowSource,
+  type RunData,
+  type SampleContext,
+  type SamplePlan,
+  type Task,
+  type TaskLimits,
 } from '../objective.js';
 import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
+import { describePacking, packExamples } from './packing.js';
 import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
 import {
@@ -38,6 +40,7 @@ export type CompletionTask = Task<CompletionShape, CompletionInputs, CompletionE
 export const completion = {
   type: 'completion',
   settings: { labelSmoothing: withDefault(real({ min: 0, below: 1 }), 0) },
+  packs: true,
   parseRow,
   bind: bindCompletion,
 } as const satisfies Objective<CompletionSettings, TextualRow>;
@@ -133,7 +136,13 @@ async function encode(
   const notices = [...countsOf].flatMap(([file, parts]) =>
     describeTokenised(parts, limits.maxLength).map((notice) => `${file}: ${notice}`),
   );
-  return { ...examples, notices };
+  if (!limits.packing) return { ...examples, notices };
+  if (count > 0)
+    return { ...examples, notices: [...notices, `${train.file}: rows with pictures are not packed (\`packing\`).`] };
+  // Those held out stay apart: their losses are then the same numbers, to the last bit, as without packing.
+  const packed = packExamples(examples.train, limits);
+  const told = `${train.file}: ${describePacking(examples.train, packed, limits)}`;
+  return { train: packed, held: examples.held, notices: [...notices, told] };
 }
 
 /** Rows as long as may be, all of it learned, with one picture each where the model sees pictures. */
@@ -165,13 +174,15 @@ function planCompletionSamples(
   { sampleCount, sampleTokens, maxLength }: TaskLimits,
 ): SamplePlan | null {
   const { tokenizer, model } = context;
-  const prompts = examples.slice(0, sampleCount).map(({ row, tokens, patches, pictures }) => ({
-    id: `line ${row.line}`,
-    tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
-    patchCount: patches,
-    expected: expectedOf(row),
-    patches: async () => pictures?.patchesOf(row),
-    pictures: async () => pictures?.dataUrlsOf(row) ?? [],
-  }));
+  const prompts = documentsOf(examples)
+    .slice(0, sampleCount)
+    .map(({ row, tokens, patches, pictures }) => ({
+      id: `line ${row.line}`,
+      tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
+      patchCount: patches,
+      expected: expectedOf(row),
+      patches: async () => pictures?.patchesOf(row),
+      pictures: async () => pictures?.dataUrlsOf(row) ?? [],
+    }));
   return prompts.length === 0 || sampleTokens === 0 ? null : planAnswers(prompts, sampleTokens, context);
 }

@@ -92,7 +92,8 @@ const hints: readonly { readonly fields: readonly string[]; readonly advice: str
   },
   {
     fields: ['chosen', 'rejected'],
-    advice: 'pairs of preferences are not read; {prompt, completion} with the chosen one is',
+    advice:
+      "pairs of preferences are what objective 'dpo' learns from; this one reads {prompt, completion} with the chosen one",
   },
   { fields: ['question', 'answer'], advice: "call 'question' 'prompt' and 'answer' 'completion'" },
   { fields: ['input', 'output'], advice: "call 'input' 'prompt' and 'output' 'completion'" },

@@ -27,6 +27,8 @@ export interface CompletionExample extends Example {
   readonly prefix: number;
   /** Those of all rows of its source; undefined where there are none. */
   readonly pictures: Pictures | undefined;
+  /** Where rows are packed: each is a segment of its own, with positions from 0. */
+  readonly documents?: readonly CompletionExample[];
 }
 
 /** How rows become tokens. */

@@ -22,6 +22,12 @@ const runStateSchema = v.object({
   step: count,
   tokens: count,
   baseEvalLoss: v.nullable(v.number()),
+  /** Step of the last evaluation. */
+  evaluated: v.optional(count, 0),
+  /** The evaluation with the lowest loss, of which there is a checkpoint; null before the first. */
+  best: v.optional(v.nullable(v.object({ step: count, loss: v.number() })), null),
+  /** The loss that later ones must be below (`earlyStopping`), and the evaluations that were not; null before the first. */
+  stalled: v.optional(v.nullable(v.object({ loss: v.number(), evaluations: count })), null),
   /** What the run was begun with; of runs of earlier versions it is not known. */
   identity: v.optional(identitySchema),
   /** Fingerprints of the pictures that it read, as `SeenPictures` gives them; of runs of earlier versions they are not known. */

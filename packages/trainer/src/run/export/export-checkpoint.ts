@@ -7,7 +7,7 @@ import type { FileStore } from '../../store/file-store.js';
 import { loadLatestCheckpoint, type CheckpointTensor } from '../../store/load-checkpoint.js';
 import { readRunFile } from '../../store/run-folder.js';
 import { listCheckpoints } from '../../store/save-checkpoint.js';
-import { parseState } from '../checkpoints/run-checkpoints.js';
+import { parseState, readRunState } from '../checkpoints/run-checkpoints.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { compareIdentity, type Identity } from '../identity.js';
 import { openModel } from '../prepare/open-model.js';
@@ -23,8 +23,8 @@ export interface ExportCheckpointOptions {
   readonly run: FileStore;
   /** Where the files go; may be the run's folder. */
   readonly out: FileStore;
-  /** Of the checkpoint. Default: the newest. */
-  readonly step?: number | undefined;
+  /** Of the checkpoint; `best`: the one with the lowest evaluation loss. Default: the newest. */
+  readonly step?: number | 'best' | undefined;
   /** Opens the base by what the run's file says of it: a path or a hub id; undefined where it says nothing that can be opened. */
   readonly openBase: (description: string | undefined) => WeightLoader;
 }
@@ -45,12 +45,13 @@ export interface ExportedCheckpoint {
 export async function exportCheckpoint({
   run,
   out,
-  step,
+  step: wanted,
   openBase,
 }: ExportCheckpointOptions): Promise<ExportedCheckpoint> {
   const about = await readRunFile(run);
   const steps = await listCheckpoints(run);
   if (about === null) throw new ExportError(`There is no ${runFile} in ${run.location}: it is no folder of a run.`);
+  const step = wanted === 'best' ? await bestStep(run) : wanted;
   const there = steps.length === 0 ? 'there is none' : `there are those of steps ${[...steps].reverse().join(', ')}`;
   if (steps.length === 0 || (step !== undefined && !steps.includes(step)))
     throw new ExportError(
@@ -94,6 +95,15 @@ export async function exportCheckpoint({
   } finally {
     await weights.close();
   }
+}
+
+/** The step with the lowest evaluation loss, as the newest checkpoint knows it. @throws ExportError where it knows none */
+async function bestStep(run: FileStore): Promise<number> {
+  const best = (await readRunState(run))?.best;
+  if (best) return best.step;
+  throw new ExportError(
+    `The run in ${run.location} knows no best checkpoint: there was no evaluation yet, or none was to be kept (\`keepBest\`).`,
+  );
 }
 
 /** Whether a result that no step has changed is what the base has: a part of the model, or lengths of its rows. */

@@ -3,6 +3,7 @@ import { baselineProfile, deriveProfile, type DeviceProfile, type Gpu } from '@l
 import { checkKernels, type DType, type KernelTuning } from '@lapidary/kernels';
 import { planRun, type RunSchedule } from '../../config/plan-run.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
+import { ConfigError } from '../../errors/errors.js';
 import { objectiveOf } from '../../objectives/registry.js';
 import type { Example, RunData, Task } from '../../objectives/objective.js';
 import type { RunLogger } from '../../metrics/logger.js';
@@ -80,6 +81,7 @@ export async function prepareRun(
   try {
     const pictures = new SeenPictures(options.seenBefore);
     const { run: config, task, data } = await openRows(given, open, pictures, logger);
+    checkEvaluated(config, data);
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
@@ -96,6 +98,17 @@ export async function prepareRun(
     await open.weights.close();
     throw error;
   }
+}
+
+/** @throws ConfigError for settings that go by evaluations where there are no rows to evaluate on */
+function checkEvaluated({ earlyStopping, keepBest }: ResolvedTrainConfig, { held }: RunData): void {
+  if (held.length > 0) return;
+  const allowed = 'only with rows to evaluate on: `evalData`, or an `evalFraction` above 0';
+  const problems = [
+    ...(earlyStopping ? [{ path: 'earlyStopping', found: JSON.stringify(earlyStopping), allowed }] : []),
+    ...(keepBest === 'export' ? [{ path: 'keepBest', found: "'export'", allowed }] : []),
+  ];
+  if (problems.length > 0) throw new ConfigError({ problems });
 }
 
 /** The rows of a run, and its settings with what these and the model's context bound. */
@@ -124,7 +137,7 @@ async function openRows(
     const run = { ...found.run, batchSize };
     found = { ...found, run, task: bindTask(run, open.model, open.weights.format) };
     notices.push(
-      `There are only ${batchSize} rows to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
+      `There are only ${batchSize} ${given.packing ? 'sequences' : 'rows'} to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
     );
   }
   for (const notice of [...open.weights.notices, ...found.data.notices, ...notices]) await logger?.onNotice?.(notice);

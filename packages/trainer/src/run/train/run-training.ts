@@ -10,11 +10,12 @@ import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
+import { documentsOf } from '../../objectives/objective.js';
 import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { readRunState, restoreRun, type RunState } from '../checkpoints/run-checkpoints.js';
-import { exportRun } from '../export/export-run.js';
+import { ExportError, exportRun } from '../export/export-run.js';
 import { countParameters, destroyModel } from '../prepare/plan-model.js';
 import { patchesOf } from '../prepare/fit-settings.js';
 import { prepareRun } from '../prepare/prepare-run.js';
@@ -23,7 +24,7 @@ import { loadModel } from './load-model.js';
 import { compareIdentity, identityOf, type Identity } from '../identity.js';
 import { adapterOf, nameOfModel, takeSamples, type Session } from './session.js';
 import { Trainer } from './trainer.js';
-import { TrainingLoop, type LoopResult } from './training-loop.js';
+import { TrainingLoop, type FreshState, type LoopResult } from './training-loop.js';
 
 /**
  * Trains from a config to the files in its output folder. See `RunTraining`.
@@ -145,8 +146,8 @@ async function trainPrepared(
   const found = folder.resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
   if (found !== null) await dropLater(session, found.step);
   // After what it goes back behind is gone: until then that is of another rate.
-  await folder.begin(prepared.data.train);
-  const restored = found && { ...found, identity, kernels: prepared.used };
+  await folder.begin(documentsOf(prepared.data.train));
+  const restored = found && { ...found, best: await bestThere(session, found), identity, kernels: prepared.used };
   await logger.onStart(startOf(session, report, restored));
   if (restored === null) {
     await untilAborted(compilingSamples, signal);
@@ -157,9 +158,32 @@ async function trainPrepared(
   await untilAborted(compiling, signal);
   const fresh = { step: 0, tokens: 0, identity, kernels: prepared.used };
   const result = await takeSteps(session, restored, fresh);
-  await takeSamples(session, prepared.schedule.totalSteps);
+  await takeSamples(session, result.state.step);
+  const step = await chooseResult(session, result.state);
   const exported = await exportRun(store, open, model, { run: config, onNotice: logger.onNotice });
-  return summaryOf(session, result, exported);
+  return summaryOf(session, result, { exported, exportedStep: step });
+}
+
+/** The best step so far, as long as there is a checkpoint of it: a run that went back may have lost it. */
+async function bestThere({ store, logger }: Session, { best }: RunState): Promise<RunState['best']> {
+  if (best === null || (await listCheckpoints(store)).includes(best.step)) return best;
+  await logger.onNotice(
+    `There is no checkpoint any more of step ${best.step}, which had the lowest evaluation loss: the best from here on is kept.`,
+  );
+  return null;
+}
+
+/** Puts the best step back on the device where that is what the run ends with. The step that is on it then. @throws ExportError */
+async function chooseResult({ gpu, prepared, store, logger }: Session, { step, best }: RunState): Promise<number> {
+  const { config, model } = prepared;
+  if (config.keepBest !== 'export' || best === null || best.step === step) return step;
+  const restore = { atMost: best.step, onNotice: logger.onNotice };
+  const found = await restoreRun(gpu, store, model.step.trained, restore);
+  if (found?.step !== best.step)
+    throw new ExportError(
+      `The checkpoint of step ${best.step}, which had the lowest evaluation loss, is damaged: resume with \`keepBest\` 'checkpoint' to export the last step.`,
+    );
+  return best.step;
 }
 
 /** A run that went back by `resumeFrom` leaves what came after: going on from that another time would be another run. */
@@ -172,11 +196,7 @@ async function dropLater({ store, logger, prepared }: Session, step: number): Pr
 }
 
 /** All steps, by programs that are given back at the end. */
-async function takeSteps(
-  session: Session,
-  restored: RunState | null,
-  fresh: Omit<RunState, 'baseEvalLoss'>,
-): Promise<LoopResult> {
+async function takeSteps(session: Session, restored: RunState | null, fresh: FreshState): Promise<LoopResult> {
   const { gpu, prepared } = session;
   const trainer = await Trainer.create(gpu, prepared.plan, prepared.config);
   try {
@@ -204,7 +224,7 @@ function startOf(session: Session, report: LoadReport, restored: RunState | null
     totalSteps: schedule.totalSteps,
     startStep: restored?.step ?? 0,
     baseEvalLoss: restored?.baseEvalLoss ?? null,
-    trainRows: data.train.length,
+    trainRows: documentsOf(data.train).length,
     evalRows: data.held.length,
     adapter: adapterOf(gpu),
     memory: plan.memory,
@@ -222,7 +242,11 @@ function startOf(session: Session, report: LoadReport, restored: RunState | null
   };
 }
 
-function summaryOf(session: Session, result: LoopResult, exported: readonly string[]): TrainingSummary {
+function summaryOf(
+  session: Session,
+  result: LoopResult,
+  exported: Pick<TrainingSummary, 'exported' | 'exportedStep'>,
+): TrainingSummary {
   const { gpu, prepared, began, startedAt, foreignBytes } = session;
   const { config, plan } = prepared;
   const { state, finalLoss, finalEvalLoss, secondsToFirstStep } = result;
@@ -231,6 +255,7 @@ function summaryOf(session: Session, result: LoopResult, exported: readonly stri
     steps: state.step,
     baseEvalLoss: state.baseEvalLoss,
     finalEvalLoss,
+    best: state.best,
     finalLoss,
     peakBytesPlanned: plan.totalBytes,
     peakBytesAllocated: gpu.counters.peakBytes - foreignBytes,
@@ -239,7 +264,7 @@ function summaryOf(session: Session, result: LoopResult, exported: readonly stri
     seconds: (performance.now() - began) / 1000,
     tokens: state.tokens,
     startedAt,
-    exported,
+    ...exported,
     outDir: config.outDir,
   };
 }

@@ -1,14 +1,19 @@
 import type { Variable } from '@lapidary/tensor';
 import { NonFiniteLossError, NonFiniteParameterError, TrainingInterruptedError } from '../../errors/errors.js';
 import { readMetrics } from '../../metrics/metrics-file.js';
+import { formatNumber } from '../../format/format.js';
 import type { Batch } from '../../objectives/objective.js';
 import { listCheckpoints, pruneCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { restoreRun, saveRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { batchesOfStep, measuredBatches } from './batches.js';
+import { noEvaluations, stopsEarly, withEvaluation } from './evaluations.js';
 import { findNonFinite } from './find-non-finite.js';
 import { takeSamples, type Session } from './session.js';
 import type { StepResult, Trainer } from './trainer.js';
+
+/** What a run begins with, before its first evaluation. */
+export type FreshState = Omit<RunState, 'baseEvalLoss' | keyof typeof noEvaluations>;
 
 /** What a run has come to. */
 export interface LoopResult {
@@ -29,6 +34,8 @@ export class TrainingLoop {
   #isProven = false;
   /** Whether it is of this process: one that was there before may have been gone on from. */
   #isOwn = false;
+  /** Step of the best checkpoint before the newest, until that is proven. */
+  #bestBefore: number | null = null;
   #finalLoss: number | null = null;
   #finalEvalLoss: number | null = null;
   #secondsToFirstStep: number | null = null;
@@ -38,6 +45,13 @@ export class TrainingLoop {
     this.#trainer = trainer;
     this.#state = state;
     this.#saved = state.step;
+    this.#bestBefore = state.best?.step ?? null;
+  }
+
+  /** Whether there is no step left to take. */
+  get #isDone(): boolean {
+    const { schedule, config } = this.#session.prepared;
+    return this.#state.step >= schedule.totalSteps || stopsEarly(this.#state, config);
   }
 
   /**
@@ -48,22 +62,34 @@ export class TrainingLoop {
     session: Session,
     trainer: Trainer,
     restored: RunState | null,
-    fresh: Omit<RunState, 'baseEvalLoss'>,
+    fresh: FreshState,
   ): Promise<TrainingLoop> {
     const { signal } = session;
     signal?.throwIfAborted();
-    const loop = new TrainingLoop(session, trainer, restored ?? { ...fresh, baseEvalLoss: null });
+    const loop = new TrainingLoop(session, trainer, restored ?? { ...fresh, ...noEvaluations, baseEvalLoss: null });
     if (restored === null) loop.#state = { ...loop.#state, baseEvalLoss: await loop.#evaluate(0) };
+    else await loop.#makeUp();
     signal?.throwIfAborted();
     return loop;
+  }
+
+  /** An evaluation that was cut short by a signal or an error is done now: what goes by evaluations is then as if there had been no stop. */
+  async #makeUp(): Promise<void> {
+    const { schedule, config } = this.#session.prepared;
+    const { step, evaluated } = this.#state;
+    if (evaluated === step || (step % schedule.evalEvery !== 0 && step < schedule.totalSteps)) return;
+    const loss = await this.#evaluate(step);
+    if (loss === null) return;
+    this.#state = withEvaluation(this.#state, loss, config);
+    if (this.#isDone || this.#state.best?.step === step) await this.#save();
   }
 
   /** All steps that are left. @throws TrainingInterruptedError, NonFiniteLossError; what is saved then stays. */
   async run(): Promise<LoopResult> {
     const { data, task, schedule } = this.#session.prepared;
-    if (this.#state.step >= schedule.totalSteps) await this.#readEnd();
+    if (this.#isDone) await this.#readEnd();
     const shapes = task.shapes(data.train);
-    while (this.#state.step < schedule.totalSteps) {
+    while (!this.#isDone) {
       const from = performance.now();
       const batches = await batchesOfStep(this.#state.step, this.#session.prepared, shapes).catch((error: unknown) =>
         this.#keepAndThrow(error),
@@ -85,7 +111,9 @@ export class TrainingLoop {
     const { logger, prepared, store } = this.#session;
     const { step } = this.#state;
     const { totalSteps } = prepared.schedule;
-    await logger.onNotice(`All ${totalSteps} steps are done already; only the export is written again.`);
+    const what =
+      step < totalSteps ? `The run was stopped early after step ${step}` : `All ${totalSteps} steps are done`;
+    await logger.onNotice(`${what} already; only the export is written again.`);
     const last = (await readMetrics(store)).find((record) => record.step === step);
     this.#finalLoss = last?.loss ?? null;
     this.#finalEvalLoss = last?.evalLoss ?? (await this.#evaluate(step));
@@ -118,9 +146,11 @@ export class TrainingLoop {
   async #prove(): Promise<void> {
     if (this.#isProven) return;
     this.#isProven = true;
+    this.#bestBefore = this.#state.best?.step ?? null;
     const { store, prepared } = this.#session;
     const { keep, keepPeriod } = prepared.config;
-    if (this.#saved > 0) await pruneCheckpoints(store, this.#saved, { newest: keep, period: keepPeriod });
+    const also = stepsOf(this.#bestBefore);
+    if (this.#saved > 0) await pruneCheckpoints(store, this.#saved, { newest: keep, period: keepPeriod, also });
   }
 
   /**
@@ -179,7 +209,6 @@ export class TrainingLoop {
     this.#state = { ...this.#state, step, tokens: this.#state.tokens + tokens };
     this.#secondsToFirstStep ??= (performance.now() - began) / 1000;
     this.#finalLoss = loss;
-    const isLast = step === schedule.totalSteps;
     const told = (evalLoss: number | null) =>
       logger.onStep({
         step,
@@ -195,16 +224,22 @@ export class TrainingLoop {
       });
     let evalLoss: number | null = null;
     try {
-      if (isLast || step % schedule.evalEvery === 0) evalLoss = await this.#evaluate(step);
-      if (evalLoss !== null) this.#finalEvalLoss = evalLoss;
-      if (config.sampleEvery !== null && step % config.sampleEvery === 0 && !isLast)
+      if (step === schedule.totalSteps || step % schedule.evalEvery === 0) evalLoss = await this.#evaluate(step);
+      if (evalLoss !== null) {
+        this.#finalEvalLoss = evalLoss;
+        this.#state = withEvaluation(this.#state, evalLoss, config);
+      }
+      if (config.sampleEvery !== null && step % config.sampleEvery === 0 && !this.#isDone)
         await takeSamples(this.#session, step);
     } catch (error) {
       await told(evalLoss);
       return await this.#keepAndThrow(error);
     }
     await told(evalLoss);
-    if (isLast || step % schedule.saveEvery === 0 || signal?.aborted) {
+    const isLast = this.#isDone;
+    if (isLast && step < schedule.totalSteps) await this.#tellStop();
+    const isBest = this.#state.best?.step === step;
+    if (isLast || isBest || step % schedule.saveEvery === 0 || signal?.aborted) {
       if (evalLoss === null) await this.#measureOne(step);
       const name = await this.#save();
       await logger.onCheckpoint({ step, name });
@@ -218,15 +253,23 @@ export class TrainingLoop {
       });
   }
 
+  async #tellStop(): Promise<void> {
+    const { logger } = this.#session;
+    const { step, stalled } = this.#state;
+    await logger.onNotice(
+      `Stopped early, after step ${step}: ${stalled?.evaluations} evaluations without a loss below ${formatNumber(stalled?.loss ?? 0)} (\`earlyStopping\`).`,
+    );
+  }
+
   async #save(): Promise<string> {
     const { store, prepared } = this.#session;
     const { config, model, pictures } = prepared;
-    const { step } = this.#state;
-    // One more, until it is known that a step can be done from this one.
-    const newest = config.keep + 1;
+    const { step, best } = this.#state;
+    // One more, and the best one before, until it is known that a step can be done from this one.
+    const keep = { newest: config.keep + 1, period: config.keepPeriod, also: stepsOf(best?.step, this.#bestBefore) };
     try {
       const state = { ...this.#state, pictures: pictures.fingerprints() };
-      const name = await saveRun(store, model.step.trained, state, { newest, period: config.keepPeriod });
+      const name = await saveRun(store, model.step.trained, state, keep);
       this.#saved = step;
       this.#isProven = false;
       this.#isOwn = true;
@@ -267,6 +310,8 @@ export class TrainingLoop {
     return loss;
   }
 }
+
+const stepsOf = (...steps: readonly (number | null | undefined)[]): number[] => steps.flatMap((step) => step ?? []);
 
 async function* firstOf<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   for await (const item of items) {
