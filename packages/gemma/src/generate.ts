@@ -2,6 +2,7 @@ import type { Gpu } from '@lapidary/gpu';
 import { Program } from '@lapidary/tensor';
 import type { GenerationPlan, GenerationProgram, GenerationStep, ModelPrompt } from './generation-plan.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
+import { greedy } from './text/sampling.js';
 
 /** How one answer is made. */
 export interface GenerateOptions {
@@ -22,13 +23,6 @@ export class ContextLengthError extends Error {
 /** A generator was asked for something while it makes an answer, which has the only cache there is, or after it was destroyed. */
 export class GeneratorStateError extends Error {
   override readonly name = 'GeneratorStateError';
-}
-
-/** The largest logit's index. */
-export function greedy(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
 }
 
 /**

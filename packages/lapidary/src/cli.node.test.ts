@@ -316,8 +316,10 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     chat: null,
     maxTokens: 256,
     temperature: 0,
-    topK: null,
+    topK: 0,
     topP: 0.9,
+    minP: 0,
+    repetitionPenalty: 1,
     stop: ['a', 'b'],
     seed: 42,
   });
@@ -327,9 +329,13 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
   });
   expect((await run(['generate', '--model', 'm'])).err).toContain('The prompt is empty');
   expect((await run(['generate', '--model', 'm', 'x', '--raw', '--chat'])).err).toContain('one of --raw and --chat');
-  const wrong = await run(['generate', '--model', 'm', 'x', '--top-k', '0', '--temperature', 'hot', '--top-p', '2']);
+  const flags = { 'top-k': '-1', temperature: 'hot', 'top-p': '2', 'min-p': '1.5', 'repetition-penalty': '0' };
+  const typed = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+  const wrong = await run(['generate', '--model', 'm', 'x', ...typed]);
   expect(wrong.code).toBe(1);
-  expect(wrong.err.match(/--(top-k|temperature|top-p): found/g)).toHaveLength(3);
+  for (const flag of Object.keys(flags)) expect(wrong.err).toContain(`--${flag}: found `);
+  const right = await run(['generate', '--model', 'm', 'x', '--min-p', '0.1', '--repetition-penalty', '1.2']);
+  expect(right.requests[0]).toMatchObject({ minP: 0.1, repetitionPenalty: 1.2 });
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
+import { addAnswerFlags, collect } from './commands/answer-flags.js';
 import { exportCheckpoint, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
@@ -74,8 +75,7 @@ kept with --kernel-tuning always.`,
     )
     .action((values: FlagValues) => tune(values, context));
 
-  program
-    .command('generate')
+  addAnswerFlags(program.command('generate'))
     .description('answer a prompt')
     .argument('[prompt]', 'what to answer; without it, or with -, it is read from standard input')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
@@ -83,24 +83,21 @@ kept with --kernel-tuning always.`,
     .option(
       '--image <file>',
       'a picture that the prompt is about, for a model with a vision tower; may be given more than once',
-      (file: string, all: readonly string[] = []) => [...all, file],
+      collect,
     )
-    .option('--max-tokens <n>', 'longest answer (default: 256)')
-    .option('--temperature <x>', '0 takes the likeliest token always (default: 0)')
-    .option('--top-k <n>', 'choose among the n likeliest tokens')
-    .option('--top-p <p>', 'choose among the likeliest tokens that sum to p')
-    .option(
-      '--stop <text>',
-      'end before this text; may be given more than once',
-      (text: string, all: readonly string[] = []) => [...all, text],
-    )
-    .option('--seed <n>', 'of the choices (default: 42)')
     .option('--raw', 'continue the prompt as it stands, without the chat template')
     .option(
       '--chat',
       'put the prompt into the chat template (default where the model, or the rows of the adapter, has one)',
     )
     .option('--json', 'print one JSON object at the end')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ lapidary generate --model ./gemma-3-270m "Why is the sky blue?"
+  $ lapidary generate --model ./gemma-3-270m --adapter run1 --temperature 0.8 --min-p 0.05 --seed 7 < prompt.txt`,
+    )
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
 
   program

@@ -25,9 +25,9 @@ import {
   type WeightLoader,
 } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
-import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import type { AnswerSettings, Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
-import { TextModel } from './text-model.js';
+import { TextModel, type AnswerOptions } from './text-model.js';
 import { UsageError } from './usage-error.js';
 
 /** What the commands run on in Node. */
@@ -176,6 +176,12 @@ async function readImage(path: string): Promise<Uint8Array> {
   }
 }
 
+/** What was asked for, as `TextModel.answer` takes it. */
+function answerOptionsOf(settings: AnswerSettings): AnswerOptions {
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed } = settings;
+  return { maxNewTokens: maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed };
+}
+
 async function generate(
   request: GenerateRequest,
   { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
@@ -198,12 +204,7 @@ async function generate(
       );
     const prompt = isChat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
     const answer = model.answer(prompt, {
-      maxNewTokens: request.maxTokens,
-      temperature: request.temperature,
-      topK: request.topK ?? 0,
-      topP: request.topP ?? 1,
-      stop: request.stop,
-      seed: request.seed,
+      ...answerOptionsOf(request),
       images,
       signal,
     });

@@ -48,7 +48,21 @@ export interface ModelInspection {
   }[];
 }
 
-export interface GenerateRequest {
+/** How answers are made. */
+export interface AnswerSettings {
+  readonly maxTokens: number;
+  /** 0: always the likeliest token. */
+  readonly temperature: number;
+  /** 0: all. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly stop: readonly string[];
+  readonly seed: number;
+}
+
+export interface GenerateRequest extends AnswerSettings {
   readonly model: string;
   /** Folder of a PEFT adapter; null for the model as it is. */
   readonly adapter: string | null;
@@ -57,13 +71,6 @@ export interface GenerateRequest {
   readonly images: readonly string[];
   /** The prompt is put into the chat template; false: it is continued as it stands; null: as the model came, with a template or without. */
   readonly chat: boolean | null;
-  readonly maxTokens: number;
-  /** 0: always the likeliest token. */
-  readonly temperature: number;
-  readonly topK: number | null;
-  readonly topP: number | null;
-  readonly stop: readonly string[];
-  readonly seed: number;
 }
 
 export interface GenerateResult {

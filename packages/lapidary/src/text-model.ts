@@ -1,7 +1,7 @@
 import {
   ChatTemplateError,
   contentText,
-  createRandom,
+  createSampler,
   createTextStream,
   decodeImage,
   encodeChatPrompt,
@@ -9,13 +9,13 @@ import {
   paramTree,
   planGeneration,
   PromptImagesError,
-  sampleToken,
   stopTokensOf,
   type ChatMessage,
   type Model,
   type ModelConfig,
   type ModelPrompt,
   type ParamTree,
+  type SamplingOptions,
   type Tokenizer,
   type WeightFormat,
 } from '@lapidary/gemma';
@@ -39,16 +39,10 @@ export interface TextModelOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How an answer is made. */
-export interface AnswerOptions {
+/** How an answer is made. `temperature` is 0 where it is left out: always the likeliest token. */
+export interface AnswerOptions extends SamplingOptions {
   /** Default 256. */
   readonly maxNewTokens?: number;
-  /** 0, the default: always the likeliest token. */
-  readonly temperature?: number;
-  /** Choose among the so many likeliest tokens; 0, the default: all. */
-  readonly topK?: number;
-  /** Choose among the likeliest tokens that sum to this; 1, the default: all. */
-  readonly topP?: number;
   /** The answer ends before any of these texts. */
   readonly stop?: readonly string[];
   /** Of the choices. Default 42. */
@@ -131,27 +125,17 @@ export class TextModel {
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
    * A model that knows no chat answers a text, or the one message there is.
-   * @throws ContextLengthError, ChatTemplateError, ImageError, PromptImagesError; AbortError by the signal.
+   * @throws ContextLengthError, ChatTemplateError, ImageError, PromptImagesError, SamplingError; AbortError by the signal.
    */
   async *answer(
     prompt: string | readonly ChatMessage[],
     options: AnswerOptions = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
-    const {
-      maxNewTokens = 256,
-      temperature = 0,
-      topK = 0,
-      topP = 1,
-      stop = [],
-      seed = 42,
-      images = [],
-      signal,
-    } = options;
+    const { maxNewTokens = 256, stop = [], images = [], signal, ...sampling } = options;
     const asked = await this.#promptOf(prompt, images);
     const promptTokens = this.#lengthOf(asked, images);
     const generator = this.#generator(promptTokens + maxNewTokens);
-    const random = createRandom(seed);
-    const choose = (logits: Float32Array) => sampleToken(logits, { temperature, topK, topP, random });
+    const choose = createSampler({ temperature: 0, ...sampling }, asked.tokens);
     const text = createTextStream(this.tokenizer);
     const filter = createStopFilter(stop);
     let count = 0;
