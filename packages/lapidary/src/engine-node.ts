@@ -25,9 +25,10 @@ import {
   type WeightLoader,
 } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
+import type { AnswerOptions } from './answer-session.js';
 import type { AnswerSettings, Engine, GenerateRequest, TrainingPlan } from './engine.js';
 import { hubToken } from './hub-token-node.js';
-import { TextModel, type AnswerOptions } from './text-model.js';
+import { TextModel } from './text-model.js';
 import { UsageError } from './usage-error.js';
 
 /** What the commands run on in Node. */
