@@ -2,6 +2,7 @@ import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
 import { addAnswerFlags, collect } from './commands/answer-flags.js';
+import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportCheckpoint, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
@@ -99,6 +100,30 @@ Examples:
   $ lapidary generate --model ./gemma-3-270m --adapter run1 --temperature 0.8 --min-p 0.05 --seed 7 < prompt.txt`,
     )
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
+
+  program
+    .command('eval')
+    .description('measure a model, and adapters beside it, on rows: perplexity, exact matches, choices')
+    .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--data <file>', 'JSON Lines: rows of training, or {prompt, choices, answer}')
+    .option('--batch-size <n>', 'rows that are computed together (default: 4)')
+    .option('--max-tokens <n>', 'longest answers; as long as the completion where that is longer (default: 64)')
+    .option('--out <page>', 'HTML page with the measures, the answers and the choices')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Perplexity is of all rows but those with choices: of completions with their ends, the model's turns, texts. Rows {prompt, completion} are
+also answered, always with the likeliest token: an exact match is the completion, blanks around it aside. Of {prompt, choices, answer} the
+most probable choice is taken; answer is its text or its index, from 0. The model by itself always stands beside its adapters.
+
+Examples:
+  $ lapidary eval --model ./gemma-3-270m --data held.jsonl
+  $ lapidary eval --model ./gemma-3-270m --adapter run1 --data held.jsonl --out eval.html
+  $ lapidary eval --model ./gemma-3-270m --adapter short=run1 --adapter long=run2 --data held.jsonl --json`,
+    )
+    .action((values: EvalValues) => evaluate(values, context));
 
   program
     .command('export')

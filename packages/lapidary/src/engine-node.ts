@@ -27,6 +27,7 @@ import {
 import { fileSource } from '@lapidary/weights/node';
 import type { AnswerOptions } from './answer-session.js';
 import type { AnswerSettings, Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import { evaluateModel } from './evaluate/evaluate-model.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
 import { UsageError } from './usage-error.js';
@@ -96,6 +97,16 @@ export const engine: Engine = {
     }
   },
   generate,
+  evaluateModel: async ({ model: from, adapters, data, ...options }, { onNotice, ...others }) => {
+    const loader = loaderOf(from);
+    const model = await TextModel.open(loader, { adapters, onNotice, signal: others.signal });
+    try {
+      const named = { model: loader.description, data: withoutSecrets(data) };
+      return await evaluateModel(model, { source: data, named }, { ...options, ...others });
+    } finally {
+      model.destroy();
+    }
+  },
 };
 
 /** What a load of a model ends with: WeightNamesError for parameters that are not there, WeightFileError for values that are not finite. */

@@ -1,5 +1,6 @@
 import type { ModelPresetName } from '@lapidary/gemma';
 import type {
+  Evaluation,
   ExportedCheckpoint,
   Fit,
   MemoryEntry,
@@ -81,6 +82,18 @@ export interface GenerateResult {
   readonly stoppedBy: 'stop' | 'length';
 }
 
+/** What is measured on what. */
+export interface EvaluationRequest {
+  readonly model: string;
+  /** Folders of PEFT adapters by name, each measured over the one model. */
+  readonly adapters: Readonly<Record<string, string>>;
+  /** Path of the rows. */
+  readonly data: string;
+  readonly batchSize: number;
+  /** Longest answers. */
+  readonly maxTokens: number;
+}
+
 /** Which checkpoint becomes an adapter or a model. */
 export interface ExportRequest {
   /** A run's folder. */
@@ -113,4 +126,13 @@ export interface Engine {
       readonly signal: AbortSignal;
     },
   ): Promise<GenerateResult>;
+  evaluateModel(
+    request: EvaluationRequest,
+    options: {
+      /** What people should know of the model's files, in a sentence. */
+      readonly onNotice: (notice: string) => void;
+      readonly onProgress: (progress: { readonly name: string; readonly done: number; readonly total: number }) => void;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Evaluation>;
 }
