@@ -2,6 +2,7 @@ import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
 import { addAnswerFlags, collect } from './commands/answer-flags.js';
+import { chat, type ChatValues } from './commands/chat.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportCheckpoint, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
@@ -100,6 +101,24 @@ Examples:
   $ lapidary generate --model ./gemma-3-270m --adapter run1 --temperature 0.8 --min-p 0.05 --seed 7 < prompt.txt`,
     )
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
+
+  addAnswerFlags(program.command('chat'))
+    .description('talk with a model, turn by turn')
+    .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--json', 'print one JSON object for each answer')
+    .addHelpText(
+      'after',
+      `
+The first adapter answers, where there are any; /adapter and /base change that, /help lists what else there is. What was said stays known.
+Ctrl-C ends an answer, Ctrl-D the conversation. Questions can be piped in, one a line.
+
+Examples:
+  $ lapidary chat --model ./gemma-3-270m-it
+  $ lapidary chat --model ./gemma-3-270m-it --adapter formal=run1 --adapter short=run2 --temperature 0.8
+  $ lapidary chat --model ./gemma-3-270m-it --json < questions.txt`,
+    )
+    .action((values: ChatValues) => chat(values, context));
 
   program
     .command('eval')

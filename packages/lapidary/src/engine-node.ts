@@ -97,6 +97,20 @@ export const engine: Engine = {
     }
   },
   generate,
+  openChat: async ({ model: from, adapters }, options) => {
+    const model = await TextModel.open(loaderOf(from), { adapters, ...options });
+    if (model.chatTemplateFrom === 'family')
+      options.onNotice('The model came without a chat template: the turns of its family are used.');
+    return {
+      adapters: model.adapters,
+      remembers: model.chatTemplateFrom !== null,
+      seesPictures: model.model.vision !== undefined,
+      readImage: (path) => readImage(path, '/image'),
+      answer: (messages, { adapter, images, signal, ...settings }) =>
+        model.answer(messages, { ...answerOptionsOf(settings), adapter, images, signal }),
+      close: () => model.destroy(),
+    };
+  },
   evaluateModel: async ({ model: from, adapters, data, ...options }, { onNotice, ...others }) => {
     const loader = loaderOf(from);
     const model = await TextModel.open(loader, { adapters, onNotice, signal: others.signal });
@@ -169,7 +183,7 @@ async function withAdapter<T>(plan: (gpu: Gpu | null) => Promise<T>): Promise<T>
 const largestImage = 512 * 2 ** 20;
 
 /** @throws UsageError for what cannot be read, or need not end: a pipe, a device */
-async function readImage(path: string): Promise<Uint8Array> {
+async function readImage(path: string, askedBy: '--image' | '/image'): Promise<Uint8Array> {
   let source: ByteSource | undefined;
   try {
     source = await fileSource(path);
@@ -181,7 +195,7 @@ async function readImage(path: string): Promise<Uint8Array> {
     const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
     throw new UsageError({
       message: isMissing ? `${path} cannot be read: there is no such file.` : message,
-      hint: '--image takes a PNG, JPEG or WebP.',
+      hint: `${askedBy} takes a PNG, JPEG or WebP.`,
     });
   } finally {
     await source?.close?.();
@@ -199,7 +213,7 @@ async function generate(
   { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
   const began = performance.now();
-  const images = await Promise.all(request.images.map(readImage));
+  const images = await Promise.all(request.images.map((path) => readImage(path, '--image')));
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
     onNotice,

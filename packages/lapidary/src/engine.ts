@@ -1,4 +1,4 @@
-import type { ModelPresetName } from '@lapidary/gemma';
+import type { ChatMessage, ModelPresetName } from '@lapidary/gemma';
 import type {
   Evaluation,
   ExportedCheckpoint,
@@ -10,6 +10,7 @@ import type {
   tuneTraining,
 } from '@lapidary/trainer';
 import type { WeightLoader } from '@lapidary/weights';
+import type { AnswerEnd } from './answer-session.js';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -82,6 +83,27 @@ export interface GenerateResult {
   readonly stoppedBy: 'stop' | 'length';
 }
 
+/** A model that is talked with. */
+export interface Chat {
+  readonly adapters: readonly string[];
+  /** Whether it answers conversations, not just one message after the other. */
+  readonly remembers: boolean;
+  readonly seesPictures: boolean;
+  /** @throws UsageError for what cannot be read */
+  readImage(path: string): Promise<Uint8Array>;
+  /** The answer in pieces. A signal ends it with its reason. */
+  answer(
+    messages: readonly ChatMessage[],
+    options: AnswerSettings & {
+      /** A name of `adapters`; null for the model by itself. */
+      readonly adapter: string | null;
+      readonly images: readonly Uint8Array[];
+      readonly signal: AbortSignal;
+    },
+  ): AsyncGenerator<string, AnswerEnd, void>;
+  close(): void;
+}
+
 /** What is measured on what. */
 export interface EvaluationRequest {
   readonly model: string;
@@ -126,6 +148,10 @@ export interface Engine {
       readonly signal: AbortSignal;
     },
   ): Promise<GenerateResult>;
+  openChat(
+    request: Pick<EvaluationRequest, 'model' | 'adapters'>,
+    options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
+  ): Promise<Chat>;
   evaluateModel(
     request: EvaluationRequest,
     options: {

@@ -6,6 +6,7 @@ import type {
   TrainingTuning,
 } from '@lapidary/trainer';
 import type { Engine, EvaluationRequest, GenerateRequest } from '../engine.js';
+import { UsageError } from '../usage-error.js';
 
 /** Stands in for the engine in tests of the command line: it records what it was asked, and answers with fixed data. */
 export function createStandInEngine(overrides: Partial<Engine> = {}): {
@@ -84,6 +85,22 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       for (const text of ['Am', 'ber.']) onText(text);
       return { text: 'Amber.', promptTokens: 5, tokens: 2, seconds: 0.5, stoppedBy: 'stop' };
     },
+    openChat: async ({ adapters }) => ({
+      adapters: Object.keys(adapters),
+      remembers: true,
+      seesPictures: true,
+      readImage: async (path) => {
+        if (path !== 'stone.png') throw new UsageError({ message: `${path} cannot be read`, hint: 'an image' });
+        return Uint8Array.of(7);
+      },
+      // Says who answers, how much was said, and which pictures there are.
+      async *answer(messages, { adapter, images }) {
+        yield `${adapter ?? 'base'} `;
+        yield `${messages.length}: ${String(messages.at(-1)!.content)}${images.length > 0 ? ' (seen)' : ''}`;
+        return { promptTokens: 5, tokens: 2, stoppedBy: 'stop' };
+      },
+      close: () => undefined,
+    }),
     evaluateModel: async (request, { onProgress, onNotice }) => {
       evaluations.push(request);
       onNotice('config.json says sinks, which is not known.');
