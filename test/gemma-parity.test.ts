@@ -67,6 +67,26 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     }
   });
 
+  it('generates the same beside other answers', async () => {
+    const { model, variables } = await gemmaFixture(gpu, name);
+    const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
+      `models/${name}/reference.json`,
+    );
+    const options = { maxLength: 24, rows: 3 };
+    const generator = new Generator(gpu, planGeneration(gpu.profile, paramTree(variables), model, options));
+    const answer = async (tokens: readonly number[]) => {
+      const found: number[] = [];
+      for await (const token of generator.generate({ tokens }, { maxNewTokens: greedy.new.length, stopTokens: [] }))
+        found.push(token);
+      return found;
+    };
+    const prompts = [[2, ...greedy.prompt.slice(3)], greedy.prompt, [2, 17, 9, 30, 31, 32, 33]];
+    const together = await Promise.all(prompts.map(answer));
+    expect(together[1]).toEqual(greedy.new);
+    for (const [i, prompt] of prompts.entries()) expect(together[i]).toEqual(await answer(prompt));
+    await generator.destroy();
+  });
+
   it.each(['', ', with the kernels of a GPU'])('generates greedily what transformers generates%s', async (kernels) => {
     const { profile } = gpu;
     const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };

@@ -1,7 +1,7 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Generator, GeneratorStateError } from './generate.js';
-import { planGeneration } from './generation-plan.js';
+import { planGeneration, type ModelPrompt } from './generation-plan.js';
 import type { ModelConfig } from './families/family.js';
 import { gemmaPresets } from './families/gemma/presets.js';
 import { paliGemmaPresets } from './families/paligemma/presets.js';
@@ -33,7 +33,7 @@ const prompt = { tokens: [2, 7, 5] };
 const options = { maxNewTokens: 4, stopTokens: [] };
 
 /** A generator of a made-up model, and what its parameters take on the device. */
-function madeUp(config: ModelConfig) {
+function madeUp(config: ModelConfig, rows = 1) {
   const model = modelOf(config);
   const plans = new Map<string, ParamPlan>();
   for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'f32', category: 'weights' });
@@ -45,13 +45,16 @@ function madeUp(config: ModelConfig) {
       .allocate(gpu)
       .write(initialParam(spec, spec.shape, random));
   const { bytes } = gpu.counters;
-  const generator = new Generator(gpu, planGeneration(gpu.profile, paramTree(variables), model, { maxLength: 16 }));
+  const generator = new Generator(
+    gpu,
+    planGeneration(gpu.profile, paramTree(variables), model, { maxLength: 16, rows }),
+  );
   return { generator, bytes };
 }
 
-async function answer(generator: Generator): Promise<number[]> {
+async function answer(generator: Generator, asked: ModelPrompt = prompt, maxNewTokens = 4): Promise<number[]> {
   const tokens: number[] = [];
-  for await (const token of generator.generate(prompt, options)) tokens.push(token);
+  for await (const token of generator.generate(asked, { ...options, maxNewTokens })) tokens.push(token);
   return tokens;
 }
 
@@ -71,6 +74,7 @@ describe('a generator', () => {
     await generator.nextLogits(prompt);
     const get = vi.spyOn(gpu.pipelines, 'get').mockRejectedValue(new Error('no memory'));
     const failing = expect(generator.nextLogits({ tokens: [2] })).rejects.toThrow('no memory');
+    await vi.waitFor(() => expect(get).toHaveBeenCalled());
     await generator.destroy();
     await failing;
     get.mockRestore();
@@ -123,6 +127,80 @@ describe('a generator', () => {
     const tokens: number[] = [];
     for await (const token of generator.generate({ ...prompt, patches }, options)) tokens.push(token);
     expect(tokens).toHaveLength(4);
+    await generator.destroy();
+  });
+});
+
+describe('a generator of several rows', () => {
+  const prompts = [[2, 7, 5], [2], [2, 9, 11, 4, 6, 3, 20, 8], [2, 23, 1, 1]].map((tokens) => ({ tokens }));
+
+  it('answers each as by itself, however many come at once, and whoever ends first', async () => {
+    const { generator: single } = madeUp(text);
+    const { generator, bytes } = madeUp(text, 3);
+    const lengths = [7, 3, 5, 6];
+    const alone: number[][] = [];
+    for (const [i, asked] of prompts.entries()) alone.push(await answer(single, asked, lengths[i]));
+    await single.destroy();
+    // The fourth comes when the second is done, and has its row.
+    const [first, third] = [0, 2].map((i) => answer(generator, prompts[i], lengths[i]));
+    const second = answer(generator, prompts[1], lengths[1]).then(async (found) => [
+      found,
+      await answer(generator, prompts[3], lengths[3]),
+    ]);
+    const [found1, found4] = await second;
+    expect([await first, found1, await third, found4]).toEqual(alone);
+    await generator.destroy();
+    expect(gpu.counters.bytes).toBe(bytes);
+  });
+
+  it('takes the next tokens of all in one run, and waits for none that is not asked', async () => {
+    const { generator } = madeUp(text, 3);
+    const submit = vi.spyOn(gpu, 'submit');
+    const runsOf = async (count: number) => {
+      submit.mockClear();
+      await Promise.all(prompts.slice(0, count).map((asked) => answer(generator, asked)));
+      return submit.mock.calls.length;
+    };
+    await runsOf(3);
+    // A run is two submissions: the kernels, and what is read back. Prompts are taken in one by one, and the last may come a run late.
+    const [one, three] = [await runsOf(1), await runsOf(3)];
+    expect(one).toBe(2 * 4);
+    expect(three).toBeLessThanOrEqual(2 * (3 + 4));
+
+    const paused = generator.generate(prompts[2]!, options);
+    const began = (await paused.next()).value;
+    const others = await answer(generator);
+    expect(others).toEqual(await answer(generator));
+    const rest = [began];
+    for await (const token of paused) rest.push(token);
+    expect(rest).toEqual(await answer(generator, prompts[2]));
+    submit.mockRestore();
+    await generator.destroy();
+  });
+
+  it('has a row for each answer, and says so where there are more', async () => {
+    const { generator } = madeUp(text, 2);
+    const open = [0, 1].map((i) => generator.generate(prompts[i]!, options));
+    for (const each of open) await each.next();
+    await expect(generator.nextLogits(prompt)).rejects.toThrow(/makes 2 other answers/);
+    await open[0]!.return();
+    expect(await generator.nextLogits(prompt)).toHaveLength(sizes.vocabSize);
+    const failing = open[1]!.next();
+    await generator.destroy();
+    await expect(failing).rejects.toBeInstanceOf(GeneratorStateError);
+    expect(() => madeUp(text, 0)).toThrow(RangeError);
+  });
+
+  it('answers about pictures and without them side by side', async () => {
+    const { generator: single } = madeUp({ ...pictured }, 1);
+    const { generator } = madeUp(pictured, 2);
+    const asked = [1, 2].map((factor) => ({
+      ...prompt,
+      patches: Float32Array.from({ length: 4 * 12 * factor }, (_, i) => Math.sin(i * factor)),
+    }));
+    const alone = [await answer(single, asked[0]), await answer(single, asked[1])];
+    expect(await Promise.all(asked.map((each) => answer(generator, each)))).toEqual(alone);
+    await single.destroy();
     await generator.destroy();
   });
 });

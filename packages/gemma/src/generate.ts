@@ -1,7 +1,9 @@
 import type { Gpu } from '@lapidary/gpu';
-import { Program } from '@lapidary/tensor';
-import type { GenerationPlan, GenerationProgram, GenerationStep, ModelPrompt } from './generation-plan.js';
+import { Program, type InputTypes, type ProgramPlan } from '@lapidary/tensor';
+import type { GenerationPlan, ModelPrompt, PromptInputs, TokenInputs } from './generation-plan.js';
+import { StepQueue } from './step-queue.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
+import { greedy } from './text/sampling.js';
 
 /** How one answer is made. */
 export interface GenerateOptions {
@@ -19,31 +21,41 @@ export class ContextLengthError extends Error {
   override readonly name = 'ContextLengthError';
 }
 
-/** A generator was asked for something while it makes an answer, which has the only cache there is, or after it was destroyed. */
+/** A generator was asked for something while all rows of its cache have answers to make, or after it was destroyed. */
 export class GeneratorStateError extends Error {
   override readonly name = 'GeneratorStateError';
 }
 
-/** The largest logit's index. */
-export function greedy(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
+/** The next token of a row, which stands at `position`. */
+interface NextToken {
+  readonly token: number;
+  readonly position: number;
 }
 
+type Programs<T extends InputTypes> = Map<ProgramPlan<T, 'logits'>, Promise<Program<T, 'logits'>>>;
+
 /**
- * Generates text, one sequence at a time, with a cache of keys and values on the device. An answer that is left before its end, but
- * not by `break`, must be ended by its `return()` before the next one.
+ * Generates text, as many answers at once as its plan has rows, with a cache of keys and values on the device. Answers that are asked for
+ * their next tokens together take one run of one program; none waits for another that is not asked. An answer that is left before its
+ * end, but not by `break`, must be ended by its `return()` to give its row back.
  */
 export class Generator {
   readonly #gpu: Gpu;
   readonly #plan: GenerationPlan;
-  readonly #programs = new Map<string, Promise<GenerationProgram>>();
-  #state: 'free' | 'busy' | 'destroyed' = 'free';
+  readonly #promptPrograms: Programs<PromptInputs> = new Map();
+  readonly #tokenPrograms: Programs<TokenInputs> = new Map();
+  readonly #freeRows: number[];
+  /** i32 [B, S, 4]: see `TokenInputs`. */
+  readonly #keyInfo: Int32Array;
+  readonly #steps: StepQueue<NextToken, Float32Array>;
+  #isDestroyed = false;
 
   constructor(gpu: Gpu, plan: GenerationPlan) {
     this.#gpu = gpu;
     this.#plan = plan;
+    this.#freeRows = Array.from({ length: plan.rows }, (_, i) => plan.rows - 1 - i);
+    this.#keyInfo = new Int32Array(plan.rows * plan.maxLength * 4);
+    this.#steps = new StepQueue((asked) => this.#takeTokens(asked));
   }
 
   /** Most tokens of images, prompt and answer together. */
@@ -57,10 +69,10 @@ export class Generator {
    */
   async *generate(prompt: ModelPrompt, options: GenerateOptions): AsyncGenerator<number, void, void> {
     const { maxNewTokens, choose = greedy, stopTokens = this.#plan.model.eosTokenIds, signal } = options;
-    const release = this.#occupy();
+    const row = this.#occupy();
     try {
-      const keyInfo = new Int32Array(this.maxLength * 4);
-      let next = await this.#prefill(prompt, keyInfo);
+      let next = await this.#takePrompt(prompt, row);
+      this.#steps.join(row);
       const promptLength = this.#plan.patchesIn(prompt) + prompt.tokens.length;
       for (let made = 0; made < maxNewTokens; made++) {
         signal?.throwIfAborted();
@@ -70,41 +82,51 @@ export class Generator {
         const position = promptLength + made;
         if (made + 1 === maxNewTokens || position >= this.maxLength) return;
         signal?.throwIfAborted();
-        next = await this.#step({ tokens: [token] }, position, keyInfo);
+        this.#needLive();
+        next = await this.#steps.ask(row, { token, position });
       }
     } finally {
-      release();
+      this.#release(row);
     }
   }
 
   /** Logits f32 [V] of the token after `prompt`. @throws ContextLengthError, PromptImagesError, GeneratorStateError */
   async nextLogits(prompt: ModelPrompt): Promise<Float32Array> {
-    const release = this.#occupy();
+    const row = this.#occupy();
     try {
-      return await this.#prefill(prompt, new Int32Array(this.maxLength * 4));
+      return await this.#takePrompt(prompt, row);
     } finally {
-      release();
+      this.#release(row);
     }
   }
 
-  /** Takes the cache for one answer, until what it gives is called. @throws GeneratorStateError */
-  #occupy(): () => void {
-    if (this.#state === 'busy')
-      throw new GeneratorStateError(
-        'this generator makes another answer, and has one cache: end that one first, or make a generator for each',
-      );
+  /** Takes a row of the cache for one answer. @throws GeneratorStateError */
+  #occupy(): number {
     this.#needLive();
-    this.#state = 'busy';
-    return () => {
-      if (this.#state === 'busy') this.#state = 'free';
-    };
+    const row = this.#freeRows.pop();
+    if (row === undefined) {
+      const { rows } = this.#plan;
+      throw new GeneratorStateError(
+        rows === 1
+          ? 'this generator makes another answer, and has one cache: end that one first, or make a generator for each'
+          : `this generator makes ${rows} other answers, as many as its cache has rows: end one first, or plan more rows`,
+      );
+    }
+    return row;
+  }
+
+  #release(row: number): void {
+    const { maxLength } = this.#plan;
+    this.#steps.leave(row);
+    this.#keyInfo.fill(0, row * maxLength * 4, (row + 1) * maxLength * 4);
+    this.#freeRows.push(row);
   }
 
   #needLive(): void {
-    if (this.#state === 'destroyed') throw new GeneratorStateError('this generator was destroyed; make another one');
+    if (this.#isDestroyed) throw new GeneratorStateError('this generator was destroyed; make another one');
   }
 
-  async #prefill(prompt: ModelPrompt, keyInfo: Int32Array): Promise<Float32Array> {
+  async #takePrompt(prompt: ModelPrompt, row: number): Promise<Float32Array> {
     if (prompt.tokens.length === 0)
       throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
     const patches = this.#plan.patchesIn(prompt);
@@ -113,64 +135,91 @@ export class Generator {
       throw new PromptImagesError(
         `${name} answers about a picture, but the prompt has none: give \`images\` (--image), or \`patches\` to a Generator`,
       );
-    const length = patches + prompt.tokens.length;
-    if (length >= this.maxLength) {
+    const count = patches + prompt.tokens.length;
+    if (count >= this.maxLength) {
       throw new ContextLengthError(
-        `a prompt of ${length} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it${this.maxLength < this.#plan.model.maxPositionEmbeddings ? ' or make the generator longer' : ": that is the model's context"}`,
+        `a prompt of ${count} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it${this.maxLength < this.#plan.model.maxPositionEmbeddings ? ' or make the generator longer' : ": that is the model's context"}`,
       );
     }
-    return this.#step(prompt, 0, keyInfo);
-  }
-
-  /** Tokens that stand from `position` on; those of position 0 are the prompt, which some models read in both directions. */
-  async #step(prompt: ModelPrompt, position: number, keyInfo: Int32Array): Promise<Float32Array> {
-    this.#needLive();
-    const { model } = this.#plan;
-    const patches = this.#plan.patchesIn(prompt);
-    const { key, shape, plan } = this.#plan.step({ tokens: prompt.tokens.length, patches });
-    const program = await this.#program(key, plan);
-    const isPrefix = model.prompt.isPrefixBidirectional && position === 0;
-    const count = patches + prompt.tokens.length;
-    const inputIds = new Int32Array(shape.length);
-    const tokenInfo = new Int32Array((patches + shape.length) * 4);
-    const slots = new Int32Array(patches + shape.length).fill(-1);
+    const { length, plan } = this.#plan.prompt({ tokens: prompt.tokens.length, patches });
+    const inputIds = new Int32Array(length);
+    const tokenInfo = new Int32Array((patches + length) * 4);
+    const places = new Int32Array(patches + length).fill(-1);
+    const slots = places.slice();
     inputIds.set(prompt.tokens);
     for (let i = 0; i < count; i++) {
-      const at = position + i;
-      slots[i] = at;
-      const record = [1, isPrefix ? 0 : at, at, 0];
-      tokenInfo.set(record, i * 4);
-      keyInfo.set(record, at * 4);
+      places[i] = i;
+      slots[i] = row * this.maxLength + i;
+      // Some models read a prompt in both directions.
+      tokenInfo.set([1, form.isPrefixBidirectional ? 0 : i, i, 0], i * 4);
     }
     const last = Int32Array.of(count - 1);
-    this.#needLive();
-    program.run({ inputIds, tokenInfo, slots, keyInfo, last, ...(patches > 0 && { patches: prompt.patches! }) });
-    return program.read('logits');
+    const logits = await this.#steps.between(() =>
+      this.#run(this.#promptPrograms, plan, (program) =>
+        program.run({ inputIds, tokenInfo, places, slots, last, ...(patches > 0 && { patches: prompt.patches! }) }),
+      ),
+    );
+    this.#keyInfo.set(tokenInfo.subarray(0, count * 4), row * this.maxLength * 4);
+    return logits;
   }
 
-  #program(key: string, plan: GenerationStep): Promise<GenerationProgram> {
-    let made = this.#programs.get(key);
+  /** Logits f32 [V] after the next tokens of some rows. */
+  async #takeTokens(asked: ReadonlyMap<number, NextToken>): Promise<Map<number, Float32Array>> {
+    const { rows, maxLength, token: plan } = this.#plan;
+    const inputIds = new Int32Array(rows);
+    const tokenInfo = new Int32Array(rows * 4);
+    const slots = new Int32Array(rows).fill(-1);
+    for (const [row, { token, position }] of asked) {
+      const record = [1, position, position, 0];
+      inputIds[row] = token;
+      slots[row] = row * maxLength + position;
+      tokenInfo.set(record, row * 4);
+      this.#keyInfo.set(record, (row * maxLength + position) * 4);
+    }
+    const logits = await this.#run(this.#tokenPrograms, plan, (program) =>
+      program.run({ inputIds, tokenInfo, slots, keyInfo: this.#keyInfo }),
+    );
+    const size = logits.length / rows;
+    return new Map([...asked.keys()].map((row) => [row, logits.subarray(row * size, (row + 1) * size)]));
+  }
+
+  /** Runs a program, which is made where it is not yet, and reads its logits. */
+  async #run<T extends InputTypes>(
+    programs: Programs<T>,
+    plan: ProgramPlan<T, 'logits'>,
+    run: (program: Program<T, 'logits'>) => void,
+  ): Promise<Float32Array> {
+    this.#needLive();
+    let made = programs.get(plan);
     if (made === undefined) {
       for (const { k, v } of this.#plan.cache) {
         k.allocate(this.#gpu);
         v.allocate(this.#gpu);
       }
       made = Program.create(this.#gpu, plan);
-      this.#programs.set(key, made);
-      made.catch(() => this.#programs.delete(key));
+      programs.set(plan, made);
+      made.catch(() => programs.delete(plan));
     }
-    return made;
+    const program = await made;
+    this.#needLive();
+    run(program);
+    return program.read('logits');
   }
 
   /** Gives back the cache and the programs. An answer that is being made ends with an error. */
   async destroy(): Promise<void> {
-    this.#state = 'destroyed';
-    for (const made of await Promise.allSettled(this.#programs.values()))
-      if (made.status === 'fulfilled') made.value.destroy();
-    this.#programs.clear();
+    this.#isDestroyed = true;
+    await this.#steps.idle();
+    await destroyPrograms(this.#promptPrograms);
+    await destroyPrograms(this.#tokenPrograms);
     for (const { k, v } of this.#plan.cache) {
       k.destroy();
       v.destroy();
     }
   }
+}
+
+async function destroyPrograms<T extends InputTypes>(programs: Programs<T>): Promise<void> {
+  for (const made of await Promise.allSettled(programs.values())) if (made.status === 'fulfilled') made.value.destroy();
+  programs.clear();
 }

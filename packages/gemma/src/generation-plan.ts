@@ -1,8 +1,11 @@
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import {
+  constant,
   embedding,
   Program,
   reshape,
+  scatterRows,
+  type Tensor,
   TensorLike,
   trace,
   Variable,
@@ -26,32 +29,43 @@ export interface PromptSize {
   readonly patches: number;
 }
 
-/** Sizes of a step: one program each. */
-export interface StepShape {
-  /** Places for tokens of the text. */
-  readonly length: number;
-  /** Patches of images before it. */
-  readonly patches: number;
-}
-
 /** How answers are generated. */
 export interface GenerationOptions extends Omit<ForwardOptions, 'cache' | 'loraDropout' | 'gradientCheckpointing'> {
-  /** Most tokens of images, prompt and answer together, within the model's context; the cache is allocated for so many. */
+  /** Most tokens of images, prompt and answer together, within the model's context; the cache is allocated for so many of each row. */
   readonly maxLength: number;
+  /** Answers that can be made at once, a row of the cache each. Default 1. */
+  readonly rows?: number;
 }
 
-/** Types of a step's inputs. */
-type StepInputs = {
+/** Inputs of the program that takes in one prompt: L places for text after P patches. */
+export type PromptInputs = {
+  /** i32 [1, L]. */
   readonly inputIds: TensorLike;
+  /** i32 [1, P + L, 4]: (segment, block, position, 0). */
   readonly tokenInfo: TensorLike;
+  /** i32 [P + L]: 0, 1, 2, …; −1 for padding. */
+  readonly places: TensorLike;
+  /** i32 [P + L]: rows of the cache for the prompt's keys and values; −1 for padding. */
   readonly slots: TensorLike;
-  readonly keyInfo: TensorLike;
-  /** i32 [1]: the row whose logits are wanted. */
+  /** i32 [1]: the place whose logits are wanted. */
   readonly last: TensorLike;
   readonly patches?: TensorLike;
 };
-export type GenerationStep = ProgramPlan<StepInputs, 'logits'>;
-export type GenerationProgram = Program<StepInputs, 'logits'>;
+/** Inputs of the program that takes in the next token of each of B rows. */
+export type TokenInputs = {
+  /** i32 [B, 1]. */
+  readonly inputIds: TensorLike;
+  /** i32 [B, 1, 4]; segment 0 for rows that wait. */
+  readonly tokenInfo: TensorLike;
+  /** i32 [B]: rows of the cache for the tokens' keys and values; −1 for rows that wait. */
+  readonly slots: TensorLike;
+  /** i32 [B, S, 4]: records of the cached tokens, the new ones included; segment 0 where there is none. */
+  readonly keyInfo: TensorLike;
+};
+/** Logits f32 [1, V] after a prompt. */
+type PromptPlan = ProgramPlan<PromptInputs, 'logits'>;
+/** Logits f32 [B, V] after the next token of each row. */
+type TokenPlan = ProgramPlan<TokenInputs, 'logits'>;
 
 /** Prompt lengths are rounded up to one of few, so that a new length costs no new program. */
 const PROMPT_STEP = 32;
@@ -60,23 +74,29 @@ const PROMPT_STEP = 32;
 export class GenerationPlan {
   readonly model: Model;
   readonly maxLength: number;
-  /** Of the layers that have keys and values of their own. */
+  readonly rows: number;
+  /** f32 [B·S, K·D] of the layers that have keys and values of their own. */
   readonly cache: readonly { readonly k: Variable; readonly v: Variable }[];
   readonly #profile: DeviceProfile;
   readonly #params: ParamTree;
   readonly #options: ForwardOptions;
-  readonly #steps = new Map<string, GenerationStep>();
+  readonly #prompts = new Map<string, PromptPlan>();
+  #token: TokenPlan | undefined;
 
+  /** @throws RangeError for rows that are no count */
   constructor(profile: DeviceProfile, params: ParamTree, model: Model, options: GenerationOptions) {
-    const { maxLength, ...forward } = options;
+    const { maxLength, rows = 1, ...forward } = options;
+    if (!Number.isSafeInteger(rows) || rows < 1)
+      throw new RangeError(`rows must be a whole number, 1 or more: ${rows}`);
     this.model = model;
     this.maxLength = Math.min(maxLength, model.maxPositionEmbeddings);
+    this.rows = rows;
     this.#profile = profile;
     this.#params = params;
     this.#options = forward;
     this.cache = model.layers.flatMap(({ kvFrom, numKvHeads, headDim }, i) => {
       if (kvFrom !== i) return [];
-      const type = { shape: [this.maxLength, numKvHeads * headDim], dtype: 'f32' } as const;
+      const type = { shape: [rows * this.maxLength, numKvHeads * headDim], dtype: 'f32' } as const;
       const variable = (kind: string) => new Variable(`cache ${i} ${kind}`, type, 'cache');
       return [{ k: variable('k'), v: variable('v') }];
     });
@@ -97,65 +117,95 @@ export class GenerationPlan {
     return count;
   }
 
-  /** The step that so many tokens, after so many patches, are taken in. */
-  step({ tokens, patches }: PromptSize): {
-    readonly key: string;
-    readonly shape: StepShape;
-    readonly plan: GenerationStep;
-  } {
+  /** The program that takes in a prompt of this size, and its places for text. */
+  prompt({ tokens, patches }: PromptSize): { readonly length: number; readonly plan: PromptPlan } {
     const room = this.maxLength - patches;
-    const length = tokens === 1 && patches === 0 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
+    const length = tokens === 1 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
     const key = `${patches}+${length}`;
-    const shape = { length, patches };
-    const plan = this.#steps.get(key) ?? this.#trace(shape);
-    this.#steps.set(key, plan);
-    return { key, shape, plan };
+    const plan = this.#prompts.get(key) ?? this.#tracePrompt(length, patches);
+    this.#prompts.set(key, plan);
+    return { length, plan };
+  }
+
+  /** The program that takes in the next token of each row. */
+  get token(): TokenPlan {
+    return (this.#token ??= this.#traceToken());
   }
 
   /** Bytes on the device while such prompts are answered, the model's parameters not counted. */
   plannedBytes(prompts: readonly PromptSize[]): number {
     const cache = this.cache.reduce((n, { k, v }) => n + k.bytes + v.bytes, 0);
-    const bytesOf = ({ memory }: GenerationStep) =>
+    const bytesOf = ({ memory }: PromptPlan | TokenPlan) =>
       memory.inputs + memory.outputs + memory.temporaries + memory.overhead;
-    return cache + this.#plansFor(prompts).reduce((n, plan) => n + bytesOf(plan), 0);
+    return cache + bytesOf(this.token) + this.#plansFor(prompts).reduce((n, plan) => n + bytesOf(plan), 0);
   }
 
   /** Compiles what answering such prompts takes; see `Program.prepare`. The parameters need not be there yet. */
   async prepare(gpu: Gpu, prompts: readonly PromptSize[]): Promise<void> {
-    await Promise.all(this.#plansFor(prompts).map((plan) => Program.prepare(gpu, plan)));
+    await Promise.all([
+      Program.prepare(gpu, this.token),
+      ...this.#plansFor(prompts).map((plan) => Program.prepare(gpu, plan)),
+    ]);
   }
 
-  #plansFor(prompts: readonly PromptSize[]): GenerationStep[] {
-    return [...new Set([{ tokens: 1, patches: 0 }, ...prompts].map((size) => this.step(size).plan))];
+  #plansFor(prompts: readonly PromptSize[]): PromptPlan[] {
+    return [...new Set(prompts.map((size) => this.prompt(size).plan))];
   }
 
-  #trace({ length, patches }: StepShape): GenerationStep {
-    const i32 = (...shape: number[]) => new TensorLike('i32', shape);
+  /** The prompt attends to itself, and leaves its keys and values in the cache. */
+  #tracePrompt(length: number, patches: number): PromptPlan {
     const { vision } = this.model;
-    const types: StepInputs = {
+    const count = patches + length;
+    const types: PromptInputs = {
       inputIds: i32(1, length),
-      tokenInfo: i32(1, patches + length, 4),
-      slots: i32(patches + length),
-      keyInfo: i32(1, this.maxLength, 4),
+      tokenInfo: i32(1, count, 4),
+      places: i32(count),
+      slots: i32(count),
       last: i32(1),
       ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, vision.patchValues]) }),
     };
-    return trace(this.#profile, (inputs: InputsOf<StepInputs>) => this.#forward(inputs), types).plan;
+    const forward = ({ places, slots, last, ...inputs }: InputsOf<PromptInputs>) => {
+      const empty = ({ type }: Variable) => constant(0, [count, type.shape[1]!]);
+      const layers = this.cache.map(({ k, v }) => ({ k: empty(k), v: empty(v) }));
+      const own = { layers, slots: places, keyInfo: inputs.tokenInfo };
+      const { hidden, cache } = this.model.forward(this.#params, inputs, { ...this.#options, cache: own });
+      const row = embedding(reshape(hidden, [-1, this.model.hiddenSize]), last);
+      const kept = cache.map(({ k, v }, i) => ({
+        k: scatterRows(this.cache[i]!.k.tensor, slots, k),
+        v: scatterRows(this.cache[i]!.v.tensor, slots, v),
+      }));
+      return { outputs: { logits: this.model.logits(this.#params, row) }, updates: this.#updates(kept) };
+    };
+    return trace(this.#profile, forward, types).plan;
   }
 
-  /** The logits after the last token, and the cache with the new keys and values in it. */
-  #forward({ slots, keyInfo, last, ...inputs }: InputsOf<StepInputs>) {
-    const layers = this.cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor }));
-    const options = { ...this.#options, cache: { layers, slots, keyInfo } };
-    const { hidden, cache } = this.model.forward(this.#params, inputs, options);
-    const row = embedding(reshape(hidden, [-1, this.model.hiddenSize]), last);
-    const updates = cache.flatMap(({ k, v }, i) => [
+  #traceToken(): TokenPlan {
+    const { rows, maxLength } = this;
+    const types: TokenInputs = {
+      inputIds: i32(rows, 1),
+      tokenInfo: i32(rows, 1, 4),
+      slots: i32(rows),
+      keyInfo: i32(rows, maxLength, 4),
+    };
+    const forward = ({ slots, keyInfo, ...inputs }: InputsOf<TokenInputs>) => {
+      const layers = this.cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor }));
+      const options = { ...this.#options, cache: { layers, slots, keyInfo } };
+      const { hidden, cache } = this.model.forward(this.#params, inputs, options);
+      const stream = reshape(hidden, [rows, this.model.hiddenSize]);
+      return { outputs: { logits: this.model.logits(this.#params, stream) }, updates: this.#updates(cache) };
+    };
+    return trace(this.#profile, forward, types).plan;
+  }
+
+  #updates(cache: readonly { readonly k: Tensor; readonly v: Tensor }[]) {
+    return cache.flatMap(({ k, v }, i) => [
       { variable: this.cache[i]!.k, value: k },
       { variable: this.cache[i]!.v, value: v },
     ]);
-    return { outputs: { logits: this.model.logits(this.#params, row) }, updates };
   }
 }
+
+const i32 = (...shape: number[]) => new TensorLike('i32', shape);
 
 /**
  * Plans the answers of a model for a device's profile; a `Generator` makes them.

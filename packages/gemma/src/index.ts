@@ -7,7 +7,7 @@ export { sumTokenLosses, type TokenTargets } from './models/token-losses.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
-export { ContextLengthError, Generator, GeneratorStateError, greedy, type GenerateOptions } from './generate.js';
+export { ContextLengthError, Generator, GeneratorStateError, type GenerateOptions } from './generate.js';
 export {
   type GenerationOptions,
   type GenerationPlan,
@@ -43,7 +43,18 @@ export { JsonFloat } from './text/json-float.js';
 export { withoutEnding, withoutOpening } from './text/markers.js';
 export { stopTokensOf } from './text/stop-tokens.js';
 export { PromptImagesError } from './text/prompt-images-error.js';
-export { createRandom, sampleToken, type SamplingOptions } from './text/sampling.js';
+export {
+  checkSampling,
+  createRandom,
+  createSampler,
+  type DrawOptions,
+  greedy,
+  nextTokenProbabilities,
+  sampleToken,
+  SamplingError,
+  type SamplingOptions,
+  samplingRules,
+} from './text/sampling.js';
 export {
   createTextStream,
   IllFormedTextError,

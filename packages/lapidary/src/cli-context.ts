@@ -13,4 +13,17 @@ export interface CliContext {
   readonly writeFile: (path: string, text: string) => Promise<void>;
   /** All that was piped in; empty for a terminal. */
   readonly readInput: () => Promise<string>;
+  /** For a command that goes line by line. */
+  readonly openTerminal: () => Terminal;
+}
+
+/** Lines that somebody types, or pipes in. */
+export interface Terminal {
+  /** Whether somebody types. */
+  readonly isTyped: boolean;
+  /** The next line; null at the end, which Ctrl-C also is. */
+  readLine(): Promise<string | null>;
+  /** While `work` goes on, Ctrl-C only aborts its signal. */
+  interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  close(): void;
 }

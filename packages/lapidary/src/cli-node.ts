@@ -7,6 +7,7 @@ import { type Command, CommanderError } from 'commander';
 import { createProgram } from './create-program.js';
 import { describeError } from './describe-error.js';
 import type { Engine } from './engine.js';
+import { openTerminal } from './terminal-node.js';
 import { UsageError } from './usage-error.js';
 import { exitCodes } from './exit-codes.js';
 
@@ -18,6 +19,8 @@ export interface CliOptions {
   readonly out?: (text: string) => void;
   readonly err?: (text: string) => void;
   readonly readInput?: () => Promise<string>;
+  /** What is typed. Default: standard input. */
+  readonly stdin?: NodeJS.ReadableStream;
   readonly signal?: AbortSignal;
 }
 
@@ -45,6 +48,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     err,
     signal,
     readInput,
+    openTerminal: () => openTerminal(options.stdin ?? process.stdin, signal),
     readFile: async (path: string) => {
       const found = await stat(path);
       // A pipe may never end.

@@ -317,8 +317,10 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     chat: null,
     maxTokens: 256,
     temperature: 0,
-    topK: null,
+    topK: 0,
     topP: 0.9,
+    minP: 0,
+    repetitionPenalty: 1,
     stop: ['a', 'b'],
     seed: 42,
   });
@@ -331,9 +333,13 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
   expect((await run(best)).err).toContain('--best needs --adapter');
   expect((await run(['generate', '--model', 'm'])).err).toContain('The prompt is empty');
   expect((await run(['generate', '--model', 'm', 'x', '--raw', '--chat'])).err).toContain('one of --raw and --chat');
-  const wrong = await run(['generate', '--model', 'm', 'x', '--top-k', '0', '--temperature', 'hot', '--top-p', '2']);
+  const flags = { 'top-k': '-1', temperature: 'hot', 'top-p': '2', 'min-p': '1.5', 'repetition-penalty': '0' };
+  const typed = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+  const wrong = await run(['generate', '--model', 'm', 'x', ...typed]);
   expect(wrong.code).toBe(1);
-  expect(wrong.err.match(/--(top-k|temperature|top-p): found/g)).toHaveLength(3);
+  for (const flag of Object.keys(flags)) expect(wrong.err).toContain(`--${flag}: found `);
+  const right = await run(['generate', '--model', 'm', 'x', '--min-p', '0.1', '--repetition-penalty', '1.2']);
+  expect(right.requests[0]).toMatchObject({ minP: 0.1, repetitionPenalty: 1.2 });
 });
 
 test.each([
@@ -365,6 +371,72 @@ test.each([
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('eval: base beside adapters in a table, as JSON, and as a page', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
+  try {
+    const args = [
+      'eval',
+      '--model',
+      'm',
+      '--adapter',
+      'runs/tuned/',
+      '--adapter',
+      'b=runs/tuned',
+      '--data',
+      'rows.jsonl',
+    ];
+    const page = join(folder, 'new/eval.html');
+    const told = await run([...args, '--batch-size', '2', '--out', page]);
+    expect(told.code).toBe(0);
+    expect(told.evaluations).toEqual([
+      {
+        model: 'm',
+        adapters: { tuned: 'runs/tuned/', b: 'runs/tuned' },
+        data: 'rows.jsonl',
+        batchSize: 2,
+        maxTokens: 64,
+      },
+    ]);
+    expect(told.out.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+      ['base', 'tuned'],
+      ['Perplexity', '7.3891', '2.7183'],
+      ['Loss, nats a token', '2.0000', '1.0000'],
+      ['Exact match', '0.0% (0 of 2)', '50.0% (1 of 2)'],
+      ['Seconds', '1.5', '1.5'],
+      [''],
+    ]);
+    expect(told.err.split('\n')).toEqual([
+      'Note: config.json says sinks, which is not known.',
+      'Scoring rows (base), 2 …',
+      'Note: 1 row was cut.',
+      `The answers are in ${page}`,
+      '',
+    ]);
+    expect(await readFile(page, 'utf8')).toContain('The stone is');
+    const json = JSON.parse((await run([...args, '--json'])).out) as unknown;
+    expect(json).toMatchObject({ variants: [{ name: 'base' }, { exactMatch: { right: 1, rows: 2 } }] });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test.each([
+  [[], /--model must be given/],
+  [['--model', 'm'], /--data must be given/],
+  [
+    ['--model', 'm', '--data', 'd', '--batch-size', '0', '--max-tokens', 'x'],
+    /--batch-size: found .*\n--max-tokens: found /,
+  ],
+  [['--model', 'm', '--data', 'd', '--out', 'folder'], /--out folder is no name of a page/],
+  [['--model', 'm', '--data', 'd', '--adapter', 'a/x', '--adapter', 'b/x'], /--adapter b\/x: another is called x/],
+  [['--model', 'm', '--data', 'd', '--adapter', 'base'], /base is the model by itself/],
+])('eval refuses %j', async (args, message) => {
+  const { code, err, evaluations } = await run(['eval', ...args]);
+  expect(code).toBe(1);
+  expect(err).toMatch(message);
+  expect(evaluations).toEqual([]);
 });
 
 test.each([

@@ -1,6 +1,9 @@
 import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
+import { addAnswerFlags, collect } from './commands/answer-flags.js';
+import { chat, type ChatValues } from './commands/chat.js';
+import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportCheckpoint, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
@@ -75,8 +78,7 @@ kept with --kernel-tuning always.`,
     )
     .action((values: FlagValues) => tune(values, context));
 
-  program
-    .command('generate')
+  addAnswerFlags(program.command('generate'))
     .description('answer a prompt')
     .argument('[prompt]', 'what to answer; without it, or with -, it is read from standard input')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
@@ -85,25 +87,64 @@ kept with --kernel-tuning always.`,
     .option(
       '--image <file>',
       'a picture that the prompt is about, for a model with a vision tower; may be given more than once',
-      (file: string, all: readonly string[] = []) => [...all, file],
+      collect,
     )
-    .option('--max-tokens <n>', 'longest answer (default: 256)')
-    .option('--temperature <x>', '0 takes the likeliest token always (default: 0)')
-    .option('--top-k <n>', 'choose among the n likeliest tokens')
-    .option('--top-p <p>', 'choose among the likeliest tokens that sum to p')
-    .option(
-      '--stop <text>',
-      'end before this text; may be given more than once',
-      (text: string, all: readonly string[] = []) => [...all, text],
-    )
-    .option('--seed <n>', 'of the choices (default: 42)')
     .option('--raw', 'continue the prompt as it stands, without the chat template')
     .option(
       '--chat',
       'put the prompt into the chat template (default where the model, or the rows of the adapter, has one)',
     )
     .option('--json', 'print one JSON object at the end')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ lapidary generate --model ./gemma-3-270m "Why is the sky blue?"
+  $ lapidary generate --model ./gemma-3-270m --adapter run1 --temperature 0.8 --min-p 0.05 --seed 7 < prompt.txt`,
+    )
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
+
+  addAnswerFlags(program.command('chat'))
+    .description('talk with a model, turn by turn')
+    .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--json', 'print one JSON object for each answer')
+    .addHelpText(
+      'after',
+      `
+The first adapter answers, where there are any; /adapter and /base change that, /help lists what else there is. What was said stays known.
+Ctrl-C ends an answer, Ctrl-D the conversation. Questions can be piped in, one a line.
+
+Examples:
+  $ lapidary chat --model ./gemma-3-270m-it
+  $ lapidary chat --model ./gemma-3-270m-it --adapter formal=run1 --adapter short=run2 --temperature 0.8
+  $ lapidary chat --model ./gemma-3-270m-it --json < questions.txt`,
+    )
+    .action((values: ChatValues) => chat(values, context));
+
+  program
+    .command('eval')
+    .description('measure a model, and adapters beside it, on rows: perplexity, exact matches, choices')
+    .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--data <file>', 'JSON Lines: rows of training, or {prompt, choices, answer}')
+    .option('--batch-size <n>', 'rows that are computed together (default: 4)')
+    .option('--max-tokens <n>', 'longest answers; as long as the completion where that is longer (default: 64)')
+    .option('--out <page>', 'HTML page with the measures, the answers and the choices')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Perplexity is of all rows but those with choices: of completions with their ends, the model's turns, texts. Rows {prompt, completion} are
+also answered, always with the likeliest token: an exact match is the completion, blanks around it aside. Of {prompt, choices, answer} the
+most probable choice is taken; answer is its text or its index, from 0. The model by itself always stands beside its adapters.
+
+Examples:
+  $ lapidary eval --model ./gemma-3-270m --data held.jsonl
+  $ lapidary eval --model ./gemma-3-270m --adapter run1 --data held.jsonl --out eval.html
+  $ lapidary eval --model ./gemma-3-270m --adapter short=run1 --adapter long=run2 --data held.jsonl --json`,
+    )
+    .action((values: EvalValues) => evaluate(values, context));
 
   program
     .command('export')

@@ -28,7 +28,9 @@ import {
   type WeightLoader,
 } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
-import type { Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import type { AnswerOptions } from './answer-session.js';
+import type { AnswerSettings, Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import { evaluateModel } from './evaluate/evaluate-model.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
 import { UsageError } from './usage-error.js';
@@ -98,6 +100,30 @@ export const engine: Engine = {
     }
   },
   generate,
+  openChat: async ({ model: from, adapters }, options) => {
+    const model = await TextModel.open(loaderOf(from), { adapters, ...options });
+    if (model.chatTemplateFrom === 'family')
+      options.onNotice('The model came without a chat template: the turns of its family are used.');
+    return {
+      adapters: model.adapters,
+      remembers: model.chatTemplateFrom !== null,
+      seesPictures: model.model.vision !== undefined,
+      readImage: (path) => readImage(path, '/image'),
+      answer: (messages, { adapter, images, signal, ...settings }) =>
+        model.answer(messages, { ...answerOptionsOf(settings), adapter, images, signal }),
+      close: () => model.destroy(),
+    };
+  },
+  evaluateModel: async ({ model: from, adapters, data, ...options }, { onNotice, ...others }) => {
+    const loader = loaderOf(from);
+    const model = await TextModel.open(loader, { adapters, onNotice, signal: others.signal });
+    try {
+      const named = { model: loader.description, data: withoutSecrets(data) };
+      return await evaluateModel(model, { source: data, named }, { ...options, ...others });
+    } finally {
+      model.destroy();
+    }
+  },
 };
 
 /** What a load of a model ends with: WeightNamesError for parameters that are not there, WeightFileError for values that are not finite. */
@@ -160,7 +186,7 @@ async function withAdapter<T>(plan: (gpu: Gpu | null) => Promise<T>): Promise<T>
 const largestImage = 512 * 2 ** 20;
 
 /** @throws UsageError for what cannot be read, or need not end: a pipe, a device */
-async function readImage(path: string): Promise<Uint8Array> {
+async function readImage(path: string, askedBy: '--image' | '/image'): Promise<Uint8Array> {
   let source: ByteSource | undefined;
   try {
     source = await fileSource(path);
@@ -172,7 +198,7 @@ async function readImage(path: string): Promise<Uint8Array> {
     const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
     throw new UsageError({
       message: isMissing ? `${path} cannot be read: there is no such file.` : message,
-      hint: '--image takes a PNG, JPEG or WebP.',
+      hint: `${askedBy} takes a PNG, JPEG or WebP.`,
     });
   } finally {
     await source?.close?.();
@@ -193,12 +219,18 @@ async function bestAdapter(folder: string, model: string, onNotice: (notice: str
   return Promise.all(files.map(async (name) => bufferSource(name, await out.read(name))));
 }
 
+/** What was asked for, as `TextModel.answer` takes it. */
+function answerOptionsOf(settings: AnswerSettings): AnswerOptions {
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed } = settings;
+  return { maxNewTokens: maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed };
+}
+
 async function generate(
   request: GenerateRequest,
   { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
   const began = performance.now();
-  const images = await Promise.all(request.images.map(readImage));
+  const images = await Promise.all(request.images.map((path) => readImage(path, '--image')));
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
     onNotice,
@@ -217,12 +249,7 @@ async function generate(
       );
     const prompt = isChat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
     const answer = model.answer(prompt, {
-      maxNewTokens: request.maxTokens,
-      temperature: request.temperature,
-      topK: request.topK ?? 0,
-      topP: request.topP ?? 1,
-      stop: request.stop,
-      seed: request.seed,
+      ...answerOptionsOf(request),
       images,
       signal,
     });

@@ -1,5 +1,6 @@
-import type { ModelPresetName } from '@lapidary/gemma';
+import type { ChatMessage, ModelPresetName } from '@lapidary/gemma';
 import type {
+  Evaluation,
   ExportedCheckpoint,
   Fit,
   MemoryEntry,
@@ -9,6 +10,7 @@ import type {
   tuneTraining,
 } from '@lapidary/trainer';
 import type { WeightLoader } from '@lapidary/weights';
+import type { AnswerEnd } from './answer-session.js';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -48,7 +50,21 @@ export interface ModelInspection {
   }[];
 }
 
-export interface GenerateRequest {
+/** How answers are made. */
+export interface AnswerSettings {
+  readonly maxTokens: number;
+  /** 0: always the likeliest token. */
+  readonly temperature: number;
+  /** 0: all. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly stop: readonly string[];
+  readonly seed: number;
+}
+
+export interface GenerateRequest extends AnswerSettings {
   readonly model: string;
   /** Folder of a PEFT adapter; null for the model as it is. */
   readonly adapter: string | null;
@@ -59,13 +75,6 @@ export interface GenerateRequest {
   readonly images: readonly string[];
   /** The prompt is put into the chat template; false: it is continued as it stands; null: as the model came, with a template or without. */
   readonly chat: boolean | null;
-  readonly maxTokens: number;
-  /** 0: always the likeliest token. */
-  readonly temperature: number;
-  readonly topK: number | null;
-  readonly topP: number | null;
-  readonly stop: readonly string[];
-  readonly seed: number;
 }
 
 export interface GenerateResult {
@@ -74,6 +83,39 @@ export interface GenerateResult {
   readonly tokens: number;
   readonly seconds: number;
   readonly stoppedBy: 'stop' | 'length';
+}
+
+/** A model that is talked with. */
+export interface Chat {
+  readonly adapters: readonly string[];
+  /** Whether it answers conversations, not just one message after the other. */
+  readonly remembers: boolean;
+  readonly seesPictures: boolean;
+  /** @throws UsageError for what cannot be read */
+  readImage(path: string): Promise<Uint8Array>;
+  /** The answer in pieces. A signal ends it with its reason. */
+  answer(
+    messages: readonly ChatMessage[],
+    options: AnswerSettings & {
+      /** A name of `adapters`; null for the model by itself. */
+      readonly adapter: string | null;
+      readonly images: readonly Uint8Array[];
+      readonly signal: AbortSignal;
+    },
+  ): AsyncGenerator<string, AnswerEnd, void>;
+  close(): void;
+}
+
+/** What is measured on what. */
+export interface EvaluationRequest {
+  readonly model: string;
+  /** Folders of PEFT adapters by name, each measured over the one model. */
+  readonly adapters: Readonly<Record<string, string>>;
+  /** Path of the rows. */
+  readonly data: string;
+  readonly batchSize: number;
+  /** Longest answers. */
+  readonly maxTokens: number;
 }
 
 /** Which checkpoint becomes an adapter or a model. */
@@ -108,4 +150,17 @@ export interface Engine {
       readonly signal: AbortSignal;
     },
   ): Promise<GenerateResult>;
+  openChat(
+    request: Pick<EvaluationRequest, 'model' | 'adapters'>,
+    options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
+  ): Promise<Chat>;
+  evaluateModel(
+    request: EvaluationRequest,
+    options: {
+      /** What people should know of the model's files, in a sentence. */
+      readonly onNotice: (notice: string) => void;
+      readonly onProgress: (progress: { readonly name: string; readonly done: number; readonly total: number }) => void;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Evaluation>;
 }

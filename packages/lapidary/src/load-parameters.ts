@@ -1,4 +1,4 @@
-import { planVariables, type ParamPlan } from '@lapidary/gemma';
+import { paramTree, planVariables, type Model, type ParamPlan, type ParamTree } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { doraRowScale, evaluate, variableFrom, type Variable } from '@lapidary/tensor';
 import { createDeviceSink, finiteSink, RowNorms, rowNormSink } from '@lapidary/trainer';
@@ -6,71 +6,134 @@ import type { OpenedWeights, PeftAdapter } from '@lapidary/weights';
 
 /** How parameters are loaded. */
 export interface LoadParametersOptions {
-  /** Goes over them: updates of linears, and parameters in place of the base's. */
-  readonly adapter?: PeftAdapter | undefined;
+  /** Each goes over the base: updates of linears, and parameters in place of the base's. */
+  readonly adapters?: readonly PeftAdapter[];
+  /** Whether the base is wanted by itself too. Default: where there is no adapter. */
+  readonly keepsBase?: boolean | undefined;
   readonly onProgress?: ((progress: { readonly bytes: number; readonly totalBytes: number }) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Trees of a model's parameters, which share the base's. */
+export interface LoadedParameters {
+  /** Undefined where it is not kept: it may lack what adapters have in its place. */
+  readonly base: ParamTree | undefined;
+  /** In the order of the adapters. */
+  readonly adapted: readonly ParamTree[];
+}
+
 /**
- * Fills `variables` with a model's parameters, as stored, and an adapter's, f32: `paramTree(variables, adapter.updates)` makes the model's
- * tree of them. @throws what the files throw; what is in `variables` by then stays there
+ * Fills `variables` with a model's parameters, once and as stored, and those of adapters, f32. @throws what the files throw; what is in
+ * `variables` by then stays there
  */
 export async function loadParameters(
   gpu: Gpu,
   weights: OpenedWeights,
   variables: Map<string, Variable>,
-  { adapter, onProgress, signal }: LoadParametersOptions = {},
-): Promise<void> {
-  const own = adapter?.params ?? new Map<string, Float32Array>();
-  const { params, embeddingPath, headPath } = weights.model;
-  const shapes = new Map(params.map(({ path, shape }) => [path, shape] as const));
-  /** Where a parameter of the base goes; undefined where the adapter has another. */
-  const placeOf = (path: string) => {
-    if (!own.has(path)) return path;
-    const isHead = path === embeddingPath && adapter?.splitsEmbedding && headPath !== undefined && !own.has(headPath);
-    return isHead ? headPath : undefined;
-  };
+  { adapters = [], keepsBase = adapters.length === 0, onProgress, signal }: LoadParametersOptions = {},
+): Promise<LoadedParameters> {
+  const { params } = weights.model;
+  const overlays = adapters.map((adapter, i) => new Overlay(adapter, weights.model, `adapter ${i + 1}: `));
   // All of the model: what the files lack is then named by the load.
-  const base = params
-    .filter(({ path }) => placeOf(path) !== undefined)
-    .map(({ path, shape }) => [path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32' }] as const);
-  const plans = new Map<string, ParamPlan>();
-  for (const [path, { shape, dtype }] of base) plans.set(placeOf(path)!, { shape, dtype, category: 'weights' });
-  const added = new Map([...own, ...(adapter ? halvesOf(adapter) : [])]);
-  for (const [path, values] of added) {
-    const shape = shapes.get(path === headPath ? embeddingPath : path) ?? shapeOfHalf(path, values, adapter!);
-    plans.set(path, { shape, dtype: 'f32', category: 'weights' });
-  }
-  const doras = [...(adapter?.updates.keys() ?? [])].flatMap((linear) => {
-    const magnitude = adapter?.tensors.get(`${linear}.lora.magnitude`);
-    return magnitude ? [[linear, magnitude] as const] : [];
+  const used = params.filter(
+    ({ path }) => keepsBase || overlays.some((overlay) => overlay.placeOf(path) !== undefined),
+  );
+  const base = used.map(({ path, shape }) => {
+    return [path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32' }] as const;
   });
-  for (const [linear, { length }] of doras)
-    plans.set(`${linear}.lora.rowScale`, { shape: [length], dtype: 'f32', category: 'weights' });
+  const plans = new Map<string, ParamPlan>();
+  for (const [path, type] of base) plans.set(path, { ...type, category: 'weights' });
+  for (const overlay of overlays)
+    for (const [path, shape] of overlay.shapes())
+      plans.set(overlay.prefix + path, { shape, dtype: 'f32', category: 'weights' });
   for (const [path, variable] of planVariables(plans)) variables.set(path, variable.allocate(gpu));
-  const places = new Map(base.map(([path]) => [path, variables.get(placeOf(path)!)!]));
-  const dtypeOf = (path: string) => places.get(path)!.type.dtype;
-  const norms = new RowNorms(new Map(doras.map(([linear]) => [`${linear}.weight`, shapes.get(`${linear}.weight`)!])));
+  const dtypeOf = (path: string) => variables.get(path)!.type.dtype;
+  const shapes = new Map(params.map(({ path, shape }) => [path, shape] as const));
+  const doras = new Set(
+    overlays.flatMap(({ magnitudes }) => [...magnitudes.keys()].map((linear) => `${linear}.weight`)),
+  );
+  const norms = new RowNorms(new Map([...doras].map((path) => [path, shapes.get(path)!])));
+  const places = new Map(base.map(([path]) => [path, variables.get(path)!]));
   const sink = rowNormSink(norms, dtypeOf, finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, places)));
   await weights.load(new Map(base), sink, {
     allowUnused: /^/,
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });
-  for (const [path, values] of added) variables.get(path)!.write(values);
-  if (doras.length > 0) await scaleRows(gpu, variables, adapter!.updates, doras, norms);
+  const adapted: ParamTree[] = [];
+  for (const overlay of overlays) {
+    const own = overlay.over(variables);
+    for (const [path, values] of overlay.values) own.get(path)!.write(values);
+    if (overlay.magnitudes.size > 0) await scaleRows(gpu, own, overlay, norms);
+    adapted.push(paramTree(own, overlay.adapter.updates));
+  }
+  return { base: keepsBase ? paramTree(places) : undefined, adapted };
+}
+
+/** An adapter's parameters, over those of its base. */
+class Overlay {
+  readonly adapter: PeftAdapter;
+  /** Before the paths of its parameters, among those of others. */
+  readonly prefix: string;
+  /** What is written, by path: parameters in place of the base's, halves of updates. */
+  readonly values: ReadonlyMap<string, Float32Array>;
+  /** Of a DoRA's linears. */
+  readonly magnitudes: ReadonlyMap<string, Float32Array>;
+  readonly #model: Model;
+
+  constructor(adapter: PeftAdapter, model: Model, prefix: string) {
+    this.adapter = adapter;
+    this.prefix = prefix;
+    this.values = new Map([...adapter.params, ...halvesOf(adapter)]);
+    this.magnitudes = new Map(
+      [...adapter.updates.keys()].flatMap((linear) => {
+        const magnitude = adapter.tensors.get(`${linear}.lora.magnitude`);
+        return magnitude ? [[linear, magnitude] as const] : [];
+      }),
+    );
+    this.#model = model;
+  }
+
+  /** Where a parameter of the base goes; undefined where the adapter has another. */
+  placeOf(path: string): string | undefined {
+    const { params, splitsEmbedding } = this.adapter;
+    if (!params.has(path)) return path;
+    const { embeddingPath, headPath } = this.#model;
+    const isHead = path === embeddingPath && splitsEmbedding && headPath !== undefined && !params.has(headPath);
+    return isHead ? headPath : undefined;
+  }
+
+  /** Shapes of its own parameters by path. */
+  shapes(): Map<string, readonly number[]> {
+    const { params, embeddingPath, headPath } = this.#model;
+    const shapeOf = (path: string) => params.find((param) => param.path === path)?.shape;
+    const shapes = new Map<string, readonly number[]>();
+    for (const [path, values] of this.values)
+      shapes.set(path, shapeOf(path === headPath ? embeddingPath : path) ?? shapeOfHalf(path, values, this.adapter));
+    for (const [linear, { length }] of this.magnitudes) shapes.set(`${linear}.lora.rowScale`, [length]);
+    return shapes;
+  }
+
+  /** All parameters of the model with this adapter, by path. */
+  over(variables: ReadonlyMap<string, Variable>): Map<string, Variable> {
+    const all = new Map<string, Variable>();
+    for (const { path } of this.#model.params) {
+      const place = this.placeOf(path);
+      if (place !== undefined) all.set(place, variables.get(path)!);
+    }
+    for (const path of this.shapes().keys()) all.set(path, variables.get(this.prefix + path)!);
+    return all;
+  }
 }
 
 /** Writes what a DoRA multiplies the outputs of its linears by: it does not change any more. */
 async function scaleRows(
   gpu: Gpu,
   variables: ReadonlyMap<string, Variable>,
-  updates: PeftAdapter['updates'],
-  doras: readonly (readonly [linear: string, magnitude: Float32Array])[],
+  { adapter: { updates }, magnitudes }: Overlay,
   norms: RowNorms,
 ): Promise<void> {
-  const used = doras.map(([linear, magnitude]) => {
+  const used = [...magnitudes].map(([linear, magnitude]) => {
     const vector = (values: Float32Array) => variableFrom(gpu, values, [values.length]);
     return { linear, magnitude: vector(magnitude), weightNorm: vector(norms.of(`${linear}.weight`)) };
   });

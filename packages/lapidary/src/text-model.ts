@@ -1,36 +1,19 @@
-import {
-  ChatTemplateError,
-  contentText,
-  createRandom,
-  createTextStream,
-  decodeImage,
-  encodeChatPrompt,
-  Generator,
-  paramTree,
-  planGeneration,
-  PromptImagesError,
-  sampleToken,
-  stopTokensOf,
-  type ChatMessage,
-  type Model,
-  type ModelConfig,
-  type ModelPrompt,
-  type ParamTree,
-  type Tokenizer,
-  type WeightFormat,
-} from '@lapidary/gemma';
+import type { Model, ModelConfig, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
 import { openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
+import { AnswerSession, lengthOf, type AnswerEnd, type AnswerOptions, type SessionSize } from './answer-session.js';
+import { encodeQuestion, endsOf, type Asked, type Question } from './encode-question.js';
 import { loadParameters } from './load-parameters.js';
-import { createStopFilter } from './stop-filter.js';
 
 /** How a model is opened. */
 export interface TextModelOptions {
-  /** An adapter in PEFT's form: a LoRA or DoRA, with parameters that were trained whole beside it. */
+  /** An adapter in PEFT's form, which all answers are with: a LoRA or DoRA, with parameters that were trained whole beside it. */
   readonly adapter?: ModelLocation;
+  /** Adapters by name over the one base, in place of `adapter`: each answer says which it is with; by itself it is the base's. */
+  readonly adapters?: Readonly<Record<string, ModelLocation>>;
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
@@ -39,60 +22,47 @@ export interface TextModelOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How an answer is made. */
-export interface AnswerOptions {
-  /** Default 256. */
-  readonly maxNewTokens?: number;
-  /** 0, the default: always the likeliest token. */
-  readonly temperature?: number;
-  /** Choose among the so many likeliest tokens; 0, the default: all. */
-  readonly topK?: number;
-  /** Choose among the likeliest tokens that sum to this; 1, the default: all. */
-  readonly topP?: number;
-  /** The answer ends before any of these texts. */
-  readonly stop?: readonly string[];
-  /** Of the choices. Default 42. */
-  readonly seed?: number;
-  /** Pictures that the prompt is about, for a model with a vision tower: files, or what is in them (PNG, JPEG, WebP). */
-  readonly images?: readonly (Uint8Array | Blob)[];
-  readonly signal?: AbortSignal;
+/** Which of the model's adapters. */
+export interface AdapterChoice {
+  /** A name of `TextModelOptions.adapters`. Default: none, or the one `adapter` that the model was opened with. */
+  readonly adapter?: string | null;
 }
 
-/** How an answer ended, and what it took. */
-export interface AnswerEnd {
-  /** Those of pictures included. */
-  readonly promptTokens: number;
-  readonly tokens: number;
-  readonly stoppedBy: 'stop' | 'length';
+/** An adapter was asked for by a name that none has. */
+export class AdapterNameError extends Error {
+  override readonly name = 'AdapterNameError';
 }
 
 /** A model on the device, its weights as stored, that answers prompts. */
 export class TextModel {
   readonly config: ModelConfig;
+  readonly model: Model;
   readonly tokenizer: Tokenizer;
-  readonly #gpu: Gpu;
+  readonly gpu: Gpu;
+  /** Says how its pictures were prepared. */
+  readonly format: WeightFormat;
+  readonly #asked: Asked;
   readonly #ownsGpu: boolean;
   readonly #variables: Map<string, Variable>;
-  readonly #model: Model;
-  readonly #format: WeightFormat;
-  readonly #params: ParamTree;
-  readonly #listsEnds: boolean;
+  /** By the names of adapters; null: by itself, or with the one adapter. */
+  readonly #params: ReadonlyMap<string | null, ParamTree>;
 
   private constructor(
     { tokenizer, weights }: OpenModel,
     gpu: Gpu,
     ownsGpu: boolean,
-    { variables, params }: { readonly variables: Map<string, Variable>; readonly params: ParamTree },
+    parameters: { readonly variables: Map<string, Variable>; readonly params: ReadonlyMap<string | null, ParamTree> },
   ) {
     this.config = weights.config;
-    this.#model = weights.model;
-    this.#format = weights.format;
-    this.#listsEnds = weights.listsEnds === true;
+    this.model = weights.model;
     this.tokenizer = tokenizer;
-    this.#gpu = gpu;
+    this.gpu = gpu;
+    this.format = weights.format;
+    const { model, format, listsEnds = false } = weights;
+    this.#asked = { model, tokenizer, format, listsEnds };
     this.#ownsGpu = ownsGpu;
-    this.#variables = variables;
-    this.#params = params;
+    this.#variables = parameters.variables;
+    this.#params = parameters.params;
   }
 
   /**
@@ -107,10 +77,18 @@ export class TextModel {
       const variables = new Map<string, Variable>();
       try {
         await checkKernels(gpu);
-        const { adapter: from, ...others } = options;
-        const adapter = from === undefined ? undefined : await readPeftAdapter(from, { model: open.model });
-        await loadParameters(gpu, open.weights, variables, { adapter, ...others });
-        const params = paramTree(variables, adapter?.updates);
+        const { adapter, adapters: named = {}, ...others } = options;
+        const read = (from: ModelLocation) => readPeftAdapter(from, { model: open.model });
+        const adapters = [];
+        for (const from of adapter === undefined ? Object.values(named) : [adapter]) adapters.push(await read(from));
+        const keepsBase = adapter === undefined;
+        const { base, adapted } = await loadParameters(gpu, open.weights, variables, {
+          ...others,
+          adapters,
+          keepsBase,
+        });
+        const params = new Map<string | null, ParamTree>([[null, base ?? adapted[0]!]]);
+        if (keepsBase) for (const [i, name] of Object.keys(named).entries()) params.set(name, adapted[i]!);
         return new TextModel(open, gpu, options.gpu === undefined, { variables, params });
       } catch (error) {
         for (const variable of variables.values()) variable.destroy();
@@ -124,128 +102,68 @@ export class TextModel {
 
   /** Whose chat template messages go through: the one that the model came with, its family's; null where it knows no conversations. */
   get chatTemplateFrom(): 'model' | 'family' | null {
-    if (this.#model.prompt.chatTemplate === null) return null;
+    if (this.model.prompt.chatTemplate === null) return null;
     return this.tokenizer.applyChatTemplate === undefined ? 'family' : 'model';
+  }
+
+  /** Names of the adapters that there are. */
+  get adapters(): readonly string[] {
+    return [...this.#params.keys()].filter((name) => name !== null);
+  }
+
+  /** The tree of its parameters. @throws AdapterNameError */
+  params({ adapter = null }: AdapterChoice = {}): ParamTree {
+    const params = this.#params.get(adapter);
+    if (params !== undefined) return params;
+    const known =
+      this.adapters.length > 0 ? `there are: ${this.adapters.join(', ')}` : 'the model was opened with none';
+    throw new AdapterNameError(`no adapter is called '${adapter}'; ${known}`);
+  }
+
+  /** Keeps programs and cache between answers, and makes several at once. @throws AdapterNameError */
+  openSession({ adapter, ...size }: SessionSize & AdapterChoice): AnswerSession {
+    return new AnswerSession(this.gpu, this.#asked, this.params({ adapter: adapter ?? null }), size);
   }
 
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
    * A model that knows no chat answers a text, or the one message there is.
-   * @throws ContextLengthError, ChatTemplateError, ImageError, PromptImagesError; AbortError by the signal.
+   * @throws AdapterNameError, ContextLengthError, ChatTemplateError, ImageError, PromptImagesError, SamplingError; AbortError by the signal.
    */
   async *answer(
-    prompt: string | readonly ChatMessage[],
-    options: AnswerOptions = {},
+    question: Question,
+    { images = [], adapter, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
-    const {
-      maxNewTokens = 256,
-      temperature = 0,
-      topK = 0,
-      topP = 1,
-      stop = [],
-      seed = 42,
-      images = [],
-      signal,
-    } = options;
-    const asked = await this.#promptOf(prompt, images);
-    const promptTokens = this.#lengthOf(asked, images);
-    const generator = this.#generator(promptTokens + maxNewTokens);
-    const random = createRandom(seed);
-    const choose = (logits: Float32Array) => sampleToken(logits, { temperature, topK, topP, random });
-    const text = createTextStream(this.tokenizer);
-    const filter = createStopFilter(stop);
-    let count = 0;
-    const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens, tokens: count, stoppedBy });
+    const { maxNewTokens = 256 } = options;
+    const prompt = await encodeQuestion(this.#asked, question, images);
+    const maxLength = lengthOf(prompt, this.#asked) + maxNewTokens;
+    const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {
-      const chosen = generator.generate(asked, {
-        maxNewTokens,
-        choose,
-        stopTokens: this.#endsOf(prompt),
-        ...(signal && { signal }),
-      });
-      for await (const token of chosen) {
-        count++;
-        const part = filter.push(text.push(token));
-        if (part !== '') yield part;
-        if (filter.stopped) return end('stop');
-      }
-      const rest = filter.push(text.flush()) + filter.flush();
-      if (rest !== '') yield rest;
-      const isFull = promptTokens + count > generator.maxLength;
-      return end(filter.stopped || (count < maxNewTokens && !isFull) ? 'stop' : 'length');
+      return yield* session.answerPrompt(prompt, { ...options, stopTokens: endsOf(this.#asked, question) });
     } finally {
-      await generator.destroy();
+      await session.destroy();
     }
   }
 
   /** The logits of the token after a prompt, f32 [V]. @throws as `answer` does */
   async nextLogits(
-    prompt: string | readonly ChatMessage[],
-    { images = [] }: Pick<AnswerOptions, 'images'> = {},
+    question: Question,
+    { images = [], adapter }: Pick<AnswerOptions, 'images'> & AdapterChoice = {},
   ): Promise<Float32Array> {
-    const asked = await this.#promptOf(prompt, images);
-    const generator = this.#generator(this.#lengthOf(asked, images) + 1);
+    const prompt = await encodeQuestion(this.#asked, question, images);
+    const maxLength = lengthOf(prompt, this.#asked) + 1;
+    const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {
-      return await generator.nextLogits(asked);
+      return await session.nextLogits(prompt);
     } finally {
-      await generator.destroy();
+      await session.destroy();
     }
-  }
-
-  /** As transformers, a text is gone on with until a token that the model's files list, if they do; a turn of a conversation also ends with it. */
-  #endsOf(prompt: string | readonly ChatMessage[]): readonly number[] {
-    const isListed = this.#listsEnds && typeof prompt === 'string';
-    return isListed ? this.#model.eosTokenIds : stopTokensOf(this.#model, this.tokenizer);
-  }
-
-  async #promptOf(
-    prompt: string | readonly ChatMessage[],
-    images: readonly (Uint8Array | Blob)[],
-  ): Promise<ModelPrompt> {
-    const tokens = this.#tokensOf(prompt);
-    return { tokens, ...(images.length > 0 && { patches: await this.#patchesOf(images) }) };
-  }
-
-  /** Tokens, those of pictures included. */
-  #lengthOf({ tokens }: ModelPrompt, images: readonly unknown[]): number {
-    return tokens.length + images.length * (this.#model.vision?.tokensPerImage ?? 0);
-  }
-
-  #generator(maxLength: number): Generator {
-    return new Generator(this.#gpu, planGeneration(this.#gpu.profile, this.#params, this.#model, { maxLength }));
-  }
-
-  /** f32 [I·N, patchValues]. */
-  async #patchesOf(images: readonly (Uint8Array | Blob)[]): Promise<Float32Array> {
-    const { vision, preparePicture } = this.#model;
-    if (vision === undefined || preparePicture === undefined)
-      throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-    const values = vision.tokensPerImage * vision.patchValues;
-    const patches = new Float32Array(images.length * values);
-    for (const [i, image] of images.entries())
-      patches.set(preparePicture(await decodeImage(image), { format: this.#format }), i * values);
-    return patches;
-  }
-
-  #tokensOf(prompt: string | readonly ChatMessage[]): readonly number[] {
-    const { name, prompt: form } = this.#model;
-    if (typeof prompt === 'string') return form.encodePrompt(prompt, this.tokenizer);
-    const { chatTemplate: template } = form;
-    if (template)
-      return encodeChatPrompt(this.tokenizer, prompt, {
-        template,
-        stopTokens: stopTokensOf(this.#model, this.tokenizer),
-      });
-    const [message, ...others] = prompt;
-    if (message === undefined || others.length > 0)
-      throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
-    return form.encodePrompt(contentText(message, 0) ?? '', this.tokenizer);
   }
 
   /** Gives back the model's memory, and the device if it was opened for it. */
   destroy(): void {
     for (const variable of this.#variables.values()) variable.destroy();
     this.#variables.clear();
-    if (this.#ownsGpu) this.#gpu.destroy();
+    if (this.#ownsGpu) this.gpu.destroy();
   }
 }

@@ -1,27 +1,14 @@
-import {
-  ConfigError,
-  describeValue,
-  parseRunFile,
-  runFile,
-  type ConfigProblem,
-  type RowsForm,
-} from '@lapidary/trainer';
+import { parseRunFile, runFile, type RowsForm } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
-import { toNumber } from '../to-number.js';
 import { UsageError } from '../usage-error.js';
+import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
 
-export interface GenerateValues {
+export interface GenerateValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: string;
   readonly best?: boolean;
-  readonly maxTokens?: string;
-  readonly temperature?: string;
-  readonly topK?: string;
-  readonly topP?: string;
-  readonly stop?: readonly string[];
   readonly image?: readonly string[];
-  readonly seed?: string;
   readonly raw?: boolean;
   readonly chat?: boolean;
   readonly json?: boolean;
@@ -52,28 +39,7 @@ async function readRequest(
   values: GenerateValues,
   context: CliContext,
 ): Promise<GenerateRequest> {
-  const problems: ConfigProblem[] = [];
-  const number = (
-    flag: string,
-    text: string | undefined,
-    isAllowed: (value: number) => boolean,
-    allowed: string,
-  ): number | null => {
-    if (text === undefined) return null;
-    const value = toNumber(text) ?? NaN;
-    if (Number.isFinite(value) && isAllowed(value)) return value;
-    problems.push({ path: flag, found: describeValue(text), allowed });
-    return null;
-  };
-  const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1;
-  const maxTokens = number('--max-tokens', values.maxTokens, isCount, 'a whole number, 1 or more') ?? 256;
-  const temperature = number('--temperature', values.temperature, (value) => value >= 0, 'a number, 0 or more') ?? 0;
-  const topK = number('--top-k', values.topK, isCount, 'a whole number, 1 or more');
-  const topP = number('--top-p', values.topP, (value) => value > 0 && value <= 1, 'a number above 0, at most 1');
-  const seed =
-    number('--seed', values.seed, (value) => Number.isSafeInteger(value) && value >= 0, 'a whole number, 0 or more') ??
-    42;
-  if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
+  const settings = readAnswerFlags(values);
   if (values.model === undefined)
     throw new UsageError({ message: '--model must be given.', hint: 'lapidary generate --help shows all options.' });
   if (values.best && values.adapter === undefined)
@@ -94,12 +60,7 @@ async function readRequest(
     prompt,
     images: values.image ?? [],
     chat: await choosePromptForm(values, context),
-    maxTokens,
-    temperature,
-    topK,
-    topP,
-    stop: values.stop ?? [],
-    seed,
+    ...settings,
   };
 }
 

@@ -1,14 +1,23 @@
-import type { ResolvedTrainConfig, TrainingProfile, TrainingSummary, TrainingTuning } from '@lapidary/trainer';
-import type { Engine, GenerateRequest } from '../engine.js';
+import type {
+  Evaluation,
+  ResolvedTrainConfig,
+  TrainingProfile,
+  TrainingSummary,
+  TrainingTuning,
+} from '@lapidary/trainer';
+import type { Engine, EvaluationRequest, GenerateRequest } from '../engine.js';
+import { UsageError } from '../usage-error.js';
 
 /** Stands in for the engine in tests of the command line: it records what it was asked, and answers with fixed data. */
 export function createStandInEngine(overrides: Partial<Engine> = {}): {
   engine: Engine;
   configs: ResolvedTrainConfig[];
   requests: GenerateRequest[];
+  evaluations: EvaluationRequest[];
 } {
   const configs: ResolvedTrainConfig[] = [];
   const requests: GenerateRequest[] = [];
+  const evaluations: EvaluationRequest[] = [];
   const engine: Engine = {
     openModel: async (model) => ({
       open: () => Promise.reject(new Error('the stand-in opens nothing')),
@@ -76,10 +85,59 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       for (const text of ['Am', 'ber.']) onText(text);
       return { text: 'Amber.', promptTokens: 5, tokens: 2, seconds: 0.5, stoppedBy: 'stop' };
     },
+    openChat: async ({ adapters }) => ({
+      adapters: Object.keys(adapters),
+      remembers: true,
+      seesPictures: true,
+      readImage: async (path) => {
+        if (path !== 'stone.png') throw new UsageError({ message: `${path} cannot be read`, hint: 'an image' });
+        return Uint8Array.of(7);
+      },
+      // Says who answers, how much was said, and which pictures there are.
+      async *answer(messages, { adapter, images }) {
+        yield `${adapter ?? 'base'} `;
+        yield `${messages.length}: ${String(messages.at(-1)!.content)}${images.length > 0 ? ' (seen)' : ''}`;
+        return { promptTokens: 5, tokens: 2, stoppedBy: 'stop' };
+      },
+      close: () => undefined,
+    }),
+    evaluateModel: async (request, { onProgress, onNotice }) => {
+      evaluations.push(request);
+      onNotice('config.json says sinks, which is not known.');
+      for (const done of [1, 2]) onProgress({ name: 'Scoring rows (base)', done, total: 2 });
+      return standInEvaluation;
+    },
     ...overrides,
   };
-  return { engine, configs, requests };
+  return { engine, configs, requests, evaluations };
 }
+
+/** An answer that the base misses and the adapter has. */
+const standInEvaluation: Evaluation = {
+  model: 'gemma',
+  data: 'rows.jsonl',
+  variants: [['base', 2, 0] as const, ['tuned', 1, 1] as const].map(([name, loss, right]) => ({
+    name,
+    perplexity: { value: Math.exp(loss), loss, tokens: 8, rows: 2 },
+    exactMatch: { right, rows: 2 },
+    choiceAccuracy: null,
+    choiceAccuracyByLength: null,
+    seconds: 1.5,
+  })),
+  answers: [
+    {
+      line: 1,
+      prompt: 'The stone is',
+      expected: ' grey',
+      answers: [
+        { text: ' loud', matches: false },
+        { text: ' grey', matches: true },
+      ],
+    },
+  ],
+  choices: [],
+  notices: ['1 row was cut.'],
+};
 
 /** Two products of 1 GFLOP and 0.1 GB each in 80 ms, a sum of 0.2 GB in 20 ms, on an adapter of 100 GFLOP/s and 10 GB/s. */
 const standInProfile: TrainingProfile = {

@@ -144,5 +144,5 @@ export function gemmaTokenLosses(
   options: Parameters<Model['tokenLosses']>[3],
 ): Tensor {
   const softcap = config.finalLogitSoftcap ?? 0;
-  return linearCrossEntropy(rows, params.embedTokens.weight, targets, { softcap, ...options });
+  return linearCrossEntropy(rows, (params.lmHead ?? params.embedTokens).weight, targets, { softcap, ...options });
 }

@@ -1,21 +1,31 @@
+import type { InputTypes } from '@lapidary/tensor';
 import { openRunData, openRunImage } from '#run-files';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { DataOptions } from '../../data/data-options.js';
 import { splitRows } from '../../data/order.js';
 import { readJsonl, rowsOf } from '../../data/read-jsonl.js';
-import type { EncodeContext, Objective, RowSource, RunData, Task } from '../../objectives/objective.js';
-import type { SeenPictures } from '../seen-pictures.js';
+import type {
+  BatchShape,
+  EncodeContext,
+  Example,
+  Objective,
+  Row,
+  RowSource,
+  RunData,
+  Task,
+} from '../../objectives/objective.js';
+import { SeenPictures } from '../seen-pictures.js';
 import type { OpenModel } from './open-model.js';
 
 /** Reads the data of a config and makes examples of its rows. @throws DatasetError, EmptyDatasetError */
-export async function openData(
+export async function openData<R extends Row, E extends Example>(
   run: Pick<ResolvedTrainConfig, 'data' | 'evalData' | 'evalFraction' | 'seed'>,
-  objective: Pick<Objective, 'parseRow'>,
-  task: Pick<Task, 'encode'>,
+  objective: Pick<Objective<object, R>, 'parseRow'>,
+  task: Pick<Task<BatchShape, InputTypes, E, R>, 'encode'>,
   { tokenizer }: Pick<OpenModel, 'tokenizer'>,
-  pictures: SeenPictures,
-): Promise<RunData> {
-  const read = async (options: DataOptions, field: 'data' | 'evalData'): Promise<RowSource> => {
+  pictures = new SeenPictures(),
+): Promise<RunData<E>> {
+  const read = async (options: DataOptions, field: 'data' | 'evalData'): Promise<RowSource<R>> => {
     const { source, format } = options;
     const parse = (value: unknown, file: string, line: number) => objective.parseRow(value, file, line, format);
     if (isList(source)) return { rows: rowsOf(source, parse, field), file: field, options };

@@ -1,0 +1,149 @@
+import {
+  createSampler,
+  createTextStream,
+  Generator,
+  planGeneration,
+  type ModelPrompt,
+  type ParamTree,
+  type SamplingOptions,
+} from '@lapidary/gemma';
+import type { Gpu } from '@lapidary/gpu';
+import { encodeQuestion, endsOf, type Asked, type Question } from './encode-question.js';
+import { createStopFilter } from './stop-filter.js';
+
+/** How an answer is made. `temperature` is 0 where it is left out: always the likeliest token. */
+export interface AnswerOptions extends SamplingOptions {
+  /** Default 256. */
+  readonly maxNewTokens?: number;
+  /** The answer ends before any of these texts. */
+  readonly stop?: readonly string[];
+  /** Of the choices. Default 42. */
+  readonly seed?: number;
+  /** Pictures that the prompt is about, for a model with a vision tower: files, or what is in them (PNG, JPEG, WebP). */
+  readonly images?: readonly (Uint8Array | Blob)[];
+  readonly signal?: AbortSignal;
+}
+
+/** How an answer ended, and what it took. */
+export interface AnswerEnd {
+  /** Those of pictures included. */
+  readonly promptTokens: number;
+  readonly tokens: number;
+  readonly stoppedBy: 'stop' | 'length';
+}
+
+/** Sizes of a session. */
+export interface SessionSize {
+  /** Answers that are made at once; further ones wait. Default 1. */
+  readonly rows?: number;
+  /** Most tokens of pictures, prompt and answer together, within the model's context: the cache holds so many of each row. */
+  readonly maxLength: number;
+}
+
+/** Programs and a cache that stay on the device between answers. Answers that are made at the same time share the steps of the model. */
+export class AnswerSession {
+  readonly #asked: Asked;
+  readonly #generator: Generator;
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(gpu: Gpu, asked: Asked, params: ParamTree, { rows = 1, maxLength }: SessionSize) {
+    this.#asked = asked;
+    this.#generator = new Generator(gpu, planGeneration(gpu.profile, params, asked.model, { maxLength, rows }));
+    this.#free = rows;
+  }
+
+  /** Most tokens of pictures, prompt and answer together. */
+  get maxLength(): number {
+    return this.#generator.maxLength;
+  }
+
+  /** See `TextModel.answer`. */
+  async *answer(question: Question, options: AnswerOptions = {}): AsyncGenerator<string, AnswerEnd, void> {
+    const { images = [], ...others } = options;
+    options.signal?.throwIfAborted();
+    const prompt = await encodeQuestion(this.#asked, question, images);
+    return yield* this.answerPrompt(prompt, { ...others, stopTokens: endsOf(this.#asked, question) });
+  }
+
+  /** The answer to what is encoded already; it ends with any of `stopTokens`, by default those that end a text. */
+  async *answerPrompt(
+    prompt: ModelPrompt,
+    options: Omit<AnswerOptions, 'images'> & { readonly stopTokens?: readonly number[] } = {},
+  ): AsyncGenerator<string, AnswerEnd, void> {
+    const { maxNewTokens = 256, stop = [], stopTokens = endsOf(this.#asked, ''), signal, ...sampling } = options;
+    const promptTokens = lengthOf(prompt, this.#asked);
+    const choose = createSampler({ temperature: 0, ...sampling }, prompt.tokens);
+    const text = createTextStream(this.#asked.tokenizer);
+    const filter = createStopFilter(stop);
+    let count = 0;
+    const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens, tokens: count, stoppedBy });
+    await this.#takeRow(signal);
+    try {
+      const chosen = this.#generator.generate(prompt, {
+        maxNewTokens,
+        choose,
+        stopTokens,
+        ...(signal && { signal }),
+      });
+      for await (const token of chosen) {
+        count++;
+        const part = filter.push(text.push(token));
+        if (part !== '') yield part;
+        if (filter.stopped) return end('stop');
+      }
+      const rest = filter.push(text.flush()) + filter.flush();
+      if (rest !== '') yield rest;
+      const isFull = promptTokens + count > this.maxLength;
+      return end(filter.stopped || (count < maxNewTokens && !isFull) ? 'stop' : 'length');
+    } finally {
+      this.#giveRow();
+    }
+  }
+
+  /** Logits f32 [V] of the token after a prompt. */
+  async nextLogits(prompt: ModelPrompt): Promise<Float32Array> {
+    await this.#takeRow();
+    try {
+      return await this.#generator.nextLogits(prompt);
+    } finally {
+      this.#giveRow();
+    }
+  }
+
+  /** Waits for its turn, first come, first served. @throws AbortError by the signal */
+  async #takeRow(signal?: AbortSignal): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = () => {
+        this.#waiting.splice(this.#waiting.indexOf(onTurn), 1);
+        reject(signal!.reason as Error);
+      };
+      const onTurn = () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      this.#waiting.push(onTurn);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  #giveRow(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#free++;
+  }
+
+  /** Gives back cache and programs. Answers that are being made end with an error. */
+  async destroy(): Promise<void> {
+    await this.#generator.destroy();
+  }
+}
+
+/** Tokens of a prompt, those of pictures included. */
+export function lengthOf({ tokens, patches }: ModelPrompt, { model: { vision } }: Pick<Asked, 'model'>): number {
+  return tokens.length + (patches && vision ? patches.length / vision.patchValues : 0);
+}

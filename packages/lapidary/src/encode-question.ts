@@ -1,0 +1,64 @@
+import {
+  ChatTemplateError,
+  contentText,
+  decodeImage,
+  encodeChatPrompt,
+  PromptImagesError,
+  stopTokensOf,
+  type ChatMessage,
+  type Model,
+  type ModelPrompt,
+  type Tokenizer,
+  type WeightFormat,
+} from '@lapidary/gemma';
+
+/** A text that is continued as it stands, or a conversation. */
+export type Question = string | readonly ChatMessage[];
+
+/** What is known of a model where questions are put to it. */
+export interface Asked {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  /** Says how its pictures were prepared. */
+  readonly format: WeightFormat;
+  /** Whether its files list the tokens that end a text. */
+  readonly listsEnds: boolean;
+}
+
+/** A question as a generator takes it. @throws ChatTemplateError, ImageError, PromptImagesError */
+export async function encodeQuestion(
+  asked: Asked,
+  question: Question,
+  images: readonly (Uint8Array | Blob)[],
+): Promise<ModelPrompt> {
+  const tokens = tokensOf(asked, question);
+  return { tokens, ...(images.length > 0 && { patches: await patchesOf(asked, images) }) };
+}
+
+/** As transformers, a text is gone on with until a token that the model's files list, if they do; a turn of a conversation also ends with it. */
+export function endsOf({ model, tokenizer, listsEnds }: Asked, question: Question): readonly number[] {
+  return listsEnds && typeof question === 'string' ? model.eosTokenIds : stopTokensOf(model, tokenizer);
+}
+
+function tokensOf({ model, tokenizer }: Asked, question: Question): readonly number[] {
+  const { name, prompt: form } = model;
+  if (typeof question === 'string') return form.encodePrompt(question, tokenizer);
+  const { chatTemplate: template } = form;
+  if (template) return encodeChatPrompt(tokenizer, question, { template, stopTokens: stopTokensOf(model, tokenizer) });
+  const [message, ...others] = question;
+  if (message === undefined || others.length > 0)
+    throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
+  return form.encodePrompt(contentText(message, 0) ?? '', tokenizer);
+}
+
+/** f32 [I·N, patchValues]. */
+async function patchesOf({ model, format }: Asked, images: readonly (Uint8Array | Blob)[]): Promise<Float32Array> {
+  const { vision, preparePicture } = model;
+  if (vision === undefined || preparePicture === undefined)
+    throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
+  const values = vision.tokensPerImage * vision.patchValues;
+  const patches = new Float32Array(images.length * values);
+  for (const [i, image] of images.entries())
+    patches.set(preparePicture(await decodeImage(image), { format }), i * values);
+  return patches;
+}

@@ -1,0 +1,60 @@
+import type { Model, ParamTree } from '@lapidary/gemma';
+import type { Gpu } from '@lapidary/gpu';
+import { embedding, Program, reshape, trace, type InputsOf } from '@lapidary/tensor';
+import type { CompletionExample, CompletionInputs, CompletionTask } from '@lapidary/trainer';
+
+/** How unlikely the learned tokens of an example are. */
+export interface Score {
+  /** Σ −log p, nats. */
+  readonly loss: number;
+  readonly tokens: number;
+}
+
+/** Scores of examples, in their order; sums are made in float64. A signal ends it with its reason. */
+export async function scoreExamples(
+  gpu: Gpu,
+  scored: { readonly model: Model; readonly params: ParamTree; readonly task: CompletionTask },
+  examples: readonly CompletionExample[],
+  { onDone, signal }: { readonly onDone?: (count: number) => void; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Score[]> {
+  const { model, params, task } = scored;
+  const scores: Score[] = [];
+  const shapes = task.shapes(examples);
+  let from = 0;
+  for (const shape of shapes) {
+    // Those that the shape before was too short for.
+    const places = examples.flatMap(({ length }, i) => (length > from && length <= shape.length ? [i] : []));
+    from = shape.length;
+    const forward = ({ rows, targets, ...inputs }: InputsOf<CompletionInputs>) => {
+      const { hidden } = model.forward(params, inputs);
+      const stream = embedding(reshape(hidden, [-1, model.hiddenSize]), rows);
+      return { outputs: { losses: model.tokenLosses(params, stream, targets) } };
+    };
+    const program = await Program.create(gpu, trace(gpu.profile, forward, task.types(shape)).plan);
+    try {
+      for (let first = 0; first < places.length; first += shape.batch) {
+        signal?.throwIfAborted();
+        const batch = places.slice(first, first + shape.batch);
+        const { inputs } = await task.collate(
+          batch.map((i) => examples[i]!),
+          [shape],
+        );
+        program.run(inputs);
+        const losses = await program.read('losses');
+        const sums = batch.map(() => ({ loss: 0, tokens: 0 }));
+        const width = (shape.patches ?? 0) + shape.length;
+        inputs.rows.forEach((row, k) => {
+          if (row < 0) return;
+          const sum = sums[Math.floor(row / width)]!;
+          sum.loss += losses[k]!;
+          sum.tokens++;
+        });
+        batch.forEach((i, b) => (scores[i] = sums[b]!));
+        onDone?.(batch.length);
+      }
+    } finally {
+      program.destroy();
+    }
+  }
+  return scores;
+}
