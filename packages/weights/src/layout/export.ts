@@ -128,8 +128,13 @@ function configFile(
 ): Uint8Array {
   const dtype = commonDType([...params.values()].map((param) => wanted ?? param.dtype));
   // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
-  return jsonBytes({ ...model.toHf(base?.config), torch_dtype: dtype, dtype });
+  return jsonBytes({ ...model.toHf(base?.config), torch_dtype: dtype, dtype }, (text) =>
+    text.replace(wholeFloats, '$1.0'),
+  );
 }
+
+/** Fields that transformers 5 takes no integer for: 30 must be written as 30.0. */
+const wholeFloats = /("(?:\w+_softcapping|\w+_eps|initializer_range|initializer_factor)": -?\d+)(?=,?$)/gm;
 
 /** Readers of PyTorch's ask for it. */
 const safetensorsMetadata = { format: 'pt' };
@@ -166,4 +171,5 @@ function weightFiles(tensors: ReadonlyMap<string, TensorData>, shardBytes: numbe
   };
 }
 
-const jsonBytes = (json: object) => new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`);
+const jsonBytes = (json: object, changed = (text: string) => text) =>
+  new TextEncoder().encode(`${changed(JSON.stringify(json, null, 2))}\n`);
