@@ -1,6 +1,16 @@
 import { createMemoryStore, exportAdapter, type WrittenForm } from '@lapidary/trainer';
-import { bufferSource, type ByteSource, type GgufQuant, modelWeightLoader } from '@lapidary/weights';
+import {
+  bufferSource,
+  type ByteSource,
+  encodeFloats,
+  type GgufQuant,
+  modelWeightLoader,
+  openSafetensors,
+  safetensorsToBytes,
+  type TensorData,
+} from '@lapidary/weights';
 import { adapterSources, fixtureSources, modelSources } from './fixture-sources.js';
+import { fixtureJson } from './safetensors-fixture.js';
 
 /** A model for llama.cpp that gguf-py has judged, with the logits of transformers: test/fixtures/gguf-exports/<name>.*. */
 export interface GgufCase {
@@ -30,41 +40,75 @@ export const ggufCases: readonly GgufCase[] = [
     name: 'gemma2-dora',
     adapter: 'adapters/dora',
     model: 'gemma2-tiny',
-    config: { query_pre_attn_scalar: 8 },
+    config: { query_pre_attn_scalar: 8, attn_logit_softcapping: 5.5, final_logit_softcapping: 4.5 },
     isLora: false,
   },
   { name: 'gemma3', adapter: 'adapters/patterns', model: 'gemma3-tiny', config: gemma3, isLora: true },
   { name: 'gemma3-rslora', adapter: 'adapters/patterns-rslora', model: 'gemma3-tiny', config: gemma3, isLora: true },
 ];
 
-/** The base of a case, with the fixture tokenizer. */
+/** Words of the fixture tokenizer, all of which llama.cpp wants. */
+const vocab = 600;
+
+/** The base of a case, with the fixture tokenizer and a word for each of its tokens. */
 export async function ggufBase({ model, config }: GgufCase): Promise<ByteSource[]> {
-  const sources = [
-    ...(await modelSources(model)),
+  const [, weights] = await modelSources(model);
+  const json = await fixtureJson<object>(`models/${model}/config.json`);
+  return [
+    bufferSource('config.json', new TextEncoder().encode(JSON.stringify({ ...json, ...config, vocab_size: vocab }))),
+    bufferSource('model.safetensors', await withWords(weights!)),
     ...(await fixtureSources('tokenizer/tokenizer.json', 'tokenizer/tokenizer_config.json')),
   ];
-  return Promise.all(
-    sources.map(async (source) => {
-      if (source.name !== 'config.json') return source;
-      const json = JSON.parse(new TextDecoder().decode(await source.read(0, source.size))) as object;
-      return bufferSource(source.name, new TextEncoder().encode(JSON.stringify({ ...json, ...config })));
-    }),
+}
+
+/** Weights whose table of words goes on with other words like the first. */
+async function withWords(weights: ByteSource): Promise<Uint8Array> {
+  const tensors = new Map<string, TensorData>();
+  for (const { name, shape, source, offset, byteLength } of (await openSafetensors(weights)).tensors.values())
+    tensors.set(name, { dtype: 'f32', shape, bytes: await source.read(offset, byteLength) });
+  const name = 'model.embed_tokens.weight';
+  const { shape, bytes } = tensors.get(name)!;
+  const [words, size] = shape as [number, number];
+  const values = new Float32Array((bytes as Uint8Array).slice().buffer);
+  const longer = Float32Array.from({ length: vocab * size }, (_, i) =>
+    i < values.length ? values[i]! : values[i % values.length]! * (0.5 + (Math.floor(i / size / words) % 7) / 20),
   );
+  tensors.set(name, { dtype: 'f32', shape: [vocab, size], bytes: encodeFloats(longer, 'f32') });
+  return safetensorsToBytes(tensors, { format: 'pt' });
 }
 
 /** A file that the product writes of a case. */
-export async function ggufFile(ggufCase: GgufCase, form: WrittenForm & { readonly file: string }) {
+export async function ggufFile(
+  ggufCase: GgufCase,
+  form: WrittenForm & { readonly file: string },
+  adapter?: readonly ByteSource[],
+) {
   const out = createMemoryStore();
   const { notices } = await exportAdapter({
-    adapter: await adapterSources(ggufCase.adapter),
+    adapter: adapter ?? (await adapterSources(ggufCase.adapter)),
     base: modelWeightLoader({ from: await ggufBase(ggufCase) }),
     out,
     form,
   });
-  return { bytes: await out.read(form.file), notices };
+  return { name: form.file, bytes: await out.read(form.file), notices };
 }
 
 export const ggufModelFile = (ggufCase: GgufCase, quant: GgufQuant) =>
   ggufFile(ggufCase, { to: 'gguf', file: `${ggufCase.name}-${quant}.gguf`, quant });
 export const ggufLoraFile = (ggufCase: GgufCase) =>
   ggufFile(ggufCase, { to: 'gguf-lora', file: `${ggufCase.name}-lora.gguf`, type: 'f32' });
+
+/** The base alone: with an adapter that changes nothing. */
+export async function ggufBaseFile(ggufCase: GgufCase) {
+  const sources = await adapterSources(ggufCase.adapter);
+  const zeroed = await Promise.all(
+    sources.map(async (source) => {
+      if (!source.name.endsWith('.safetensors')) return source;
+      const bytes = await source.read(0, source.size);
+      const headerEnd = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+      return bufferSource(source.name, bytes.fill(0, headerEnd));
+    }),
+  );
+  const file = `${ggufCase.name}-base.gguf`;
+  return ggufFile(ggufCase, { to: 'gguf', file, quant: 'f32' }, zeroed);
+}

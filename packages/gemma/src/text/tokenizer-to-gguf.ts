@@ -68,6 +68,9 @@ function fromJson(
 
 /** As many as the model has words. What is beyond them it cannot read or say. */
 function filledUp({ tokens: pieces, scores: given, kinds: types }: Pieces, vocabSize: number) {
+  const lost = pieces.find((_, id) => id >= vocabSize && types[id] === pieceKind.byte);
+  if (lost !== undefined)
+    throw new TokenizerError(`the model has ${vocabSize} words, too few for ${lost}, which llama.cpp wants`);
   const [tokens, scores, kinds]: [string[], number[], number[]] = [[], [], []];
   for (let i = 0; i < vocabSize; i++) {
     const piece = pieces[i];

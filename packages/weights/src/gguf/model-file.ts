@@ -20,7 +20,7 @@ export interface GgufModelOptions {
   /** `general.name`. */
   readonly name?: string | undefined;
   /** Of the tokenizer; see `tokenizerToGguf` of @lapidary/gemma. */
-  readonly tokenizer: GgufMetadata;
+  readonly tokenizer: () => Promise<GgufMetadata>;
 }
 
 /** A GGUF on its way into a file. */
@@ -59,7 +59,7 @@ export async function ggufModel(
     ...(name !== undefined && { 'general.name': ['string', name] }),
     'general.file_type': ['u32', fileTypes[quant]],
     'general.quantization_version': ['u32', quantizationVersion],
-    ...tokenizer,
+    ...(await tokenizer()),
   };
   return { pieces: encodeGguf(metadata, tensors), fallbacks };
 }

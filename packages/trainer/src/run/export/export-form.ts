@@ -124,11 +124,10 @@ async function ggufFile(
   onNotice: (message: string) => unknown,
 ): Promise<FileContent> {
   const { open } = source;
-  const tokenizer = await tokenizerMetadata(open);
   const { pieces, fallbacks } = await ggufModel(open.model, await paramsOf(source), {
     quant,
     name: generalName(file),
-    tokenizer,
+    tokenizer: () => tokenizerMetadata(open),
   });
   if (fallbacks.length > 0)
     await onNotice(
