@@ -114,7 +114,10 @@ class HeaderWriter {
   }
 
   #scalar(type: 'u32' | 'i32' | 'f32' | 'bool' | 'string', value: number | boolean | string): void {
-    if (type === 'string') return this.string(String(value));
+    if (type === 'string') {
+      this.string(String(value));
+      return;
+    }
     const at = this.#take(type === 'bool' ? 1 : 4);
     if (type === 'bool') this.#view.setUint8(at, value ? 1 : 0);
     else if (type === 'f32') this.#view.setFloat32(at, Number(value), true);
