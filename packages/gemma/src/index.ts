@@ -66,6 +66,7 @@ export {
 export { chatTemplatesOf, type ChatTemplates } from './text/chat-template.js';
 export { tokenizerFilesFromGguf, tokenizerFromGguf } from './text/tokenizer-gguf.js';
 export type { TokenizerFiles } from './text/tokenizer-pieces.js';
+export { tokenizerToGguf, type GgufTokenizerOptions, type TokenizerOrigin } from './text/tokenizer-to-gguf.js';
 export { tokenizerFilesFromSentencePiece, tokenizerFromSentencePiece } from './text/tokenizer-sentencepiece.js';
 
 // Images

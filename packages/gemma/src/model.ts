@@ -3,5 +3,6 @@ export { ArrayShapesError, ConfigError, UnknownModelError } from './config/error
 export { parseJson, showValue } from './config/json.js';
 export type * from './families/family.js';
 export * from './families/find-family.js';
+export type { GgufMetadata, GgufValue } from './families/gguf-value.js';
 export { withoutPrefixes, type HfConfig, type Layout, type LayoutRule, type PythonClass } from './families/layout.js';
 export { linearOf, type LoraUpdate } from './models/lora.js';

@@ -511,7 +511,7 @@ test.each([
 
 test('export: the newest checkpoint of a folder, or one by its file; --out must be given', async () => {
   const asked: unknown[] = [];
-  const exportCheckpoint: Engine['exportCheckpoint'] = async (request) => {
+  const exported: Engine['export'] = async (request) => {
     asked.push(request);
     return {
       step: request.step === 'best' ? 8 : (request.step ?? 12),
@@ -519,24 +519,71 @@ test('export: the newest checkpoint of a folder, or one by its file; --out must 
       notices: ['One was passed over.'],
     };
   };
-  const { code, out, err } = await run(['export', 'runs/first', '--out', 'a'], { exportCheckpoint });
+  const { code, out, err } = await run(['export', 'runs/first', '--out', 'a'], { export: exported });
   expect([code, out, err]).toEqual([0, 'Checkpoint 12 is in a: adapter_config.json\n', 'Note: One was passed over.\n']);
   const file = 'checkpoints/step-00000007';
   for (const at of [`run/${file}.json`, `run/${file}`, `run/${file}.0a1b2c3d.safetensors`, `${file}.json`])
-    await run(['export', at, '--out', 'a', '--model', 'm', '--json'], { exportCheckpoint });
+    await run(['export', at, '--out', 'a', '--model', 'm', '--json'], { export: exported });
   expect(asked).toEqual([
-    { run: 'runs/first', step: null, out: 'a', model: null },
-    ...['run', 'run', 'run', '.'].map((folder) => ({ run: folder, step: 7, out: 'a', model: 'm' })),
+    { run: 'runs/first', step: null, out: 'a', model: null, form: { to: 'result' } },
+    ...['run', 'run', 'run', '.'].map((folder) => ({
+      run: folder,
+      step: 7,
+      out: 'a',
+      model: 'm',
+      form: { to: 'result' },
+    })),
   ]);
-  const best = await run(['export', 'runs/first', '--best', '--out', 'a', '--json'], { exportCheckpoint });
+  const best = await run(['export', 'runs/first', '--best', '--out', 'a', '--json'], { export: exported });
   expect([JSON.parse(best.out), asked.at(-1)]).toEqual([
     { step: 8, files: ['adapter_config.json'], out: 'a' },
-    { run: 'runs/first', step: 'best', out: 'a', model: null },
+    { run: 'runs/first', step: 'best', out: 'a', model: null, form: { to: 'result' } },
   ]);
-  const both = await run(['export', `run/${file}.json`, '--best', '--out', 'a'], { exportCheckpoint });
+  const both = await run(['export', `run/${file}.json`, '--best', '--out', 'a'], { export: exported });
   expect([both.code, both.err]).toEqual([1, expect.stringContaining('--best takes a run') as string]);
-  const refused = await run(['export', 'runs/first'], { exportCheckpoint });
+  const refused = await run(['export', 'runs/first'], { export: exported });
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('--out must be given') as string]);
+});
+
+test('export: forms and their options', async () => {
+  const asked: unknown[] = [];
+  const exported: Engine['export'] = async (request) => {
+    asked.push(request);
+    return { step: null, files: ['x'], notices: [] };
+  };
+  const place = { run: 'r', step: null, model: null };
+  const cases: readonly (readonly [readonly string[], object])[] = [
+    [['merged', '--out', 'a'], { out: 'a', form: { to: 'merged', dtype: undefined, shardBytes: 5e9 } }],
+    [
+      ['merged', '--out', 'a', '--dtype', 'float16', '--shard-size', '2MiB'],
+      { out: 'a', form: { to: 'merged', dtype: 'f16', shardBytes: 2 ** 21 } },
+    ],
+    [['gguf', '--out', 'a/b/m.gguf'], { out: 'a/b', form: { to: 'gguf', file: 'm.gguf', quant: 'q8_0' } }],
+    [['gguf', '--out', 'm.gguf', '--quant', 'q4_0'], { out: '.', form: { to: 'gguf', file: 'm.gguf', quant: 'q4_0' } }],
+    [['gguf-lora', '--out', '/m.gguf'], { out: '/', form: { to: 'gguf-lora', file: 'm.gguf', type: 'f32' } }],
+  ];
+  for (const [flags, expected] of cases) {
+    const { code, out } = await run(['export', 'r', '--to', ...flags], { export: exported });
+    expect([code, out]).toEqual([0, `r with its base is in ${flags[2]}: x\n`]);
+    expect(asked.pop()).toEqual({ ...place, ...expected });
+  }
+  const refusals: readonly (readonly [readonly string[], RegExp])[] = [
+    [['--to', 'onnx', '--out', 'a'], /--to: found 'onnx'; allowed: adapter, merged, gguf, gguf-lora/],
+    [['--to', 'merged', '--out', 'a', '--dtype', 'int8'], /--dtype: found 'int8'/],
+    [['--to', 'merged', '--out', 'a', '--shard-size', '5 apples'], /--shard-size: found '5 apples'/],
+    [['--to', 'merged', '--out', 'a', '--quant', 'q8_0'], /--quant: .* only with --to gguf or gguf-lora/],
+    [['--out', 'a', '--dtype', 'float32'], /--dtype: .* only with --to merged/],
+    [['--to', 'gguf', '--out', 'folder'], /--out: found 'folder'; allowed: a file that ends in \.gguf/],
+    [['--to', 'gguf', '--out', 'm.gguf', '--quant', 'q5_k'], /--quant: found 'q5_k'/],
+    [['--to', 'gguf-lora', '--out', 'm.gguf', '--quant', 'q8_0'], /--quant: found 'q8_0'; allowed: f32, f16, bf16/],
+    [['--to', 'gguf'], /--out must be given/],
+  ];
+  for (const [flags, message] of refusals) {
+    const { code, err } = await run(['export', 'r', ...flags], { export: exported });
+    expect(err).toMatch(message);
+    expect(code).toBe(1);
+  }
+  expect(asked).toEqual([]);
 });
 
 test('what is secret in an address is in no error, as text or as JSON', async () => {

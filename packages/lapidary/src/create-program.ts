@@ -4,7 +4,7 @@ import type { CliContext } from './cli-context.js';
 import { addAnswerFlags, collect } from './commands/answer-flags.js';
 import { chat, type ChatValues } from './commands/chat.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
-import { exportCheckpoint, type ExportValues } from './commands/export.js';
+import { exportTo, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
@@ -148,13 +148,32 @@ Examples:
 
   program
     .command('export')
-    .description('make an adapter (or, of a run with --full, a model) of a checkpoint')
-    .argument('<run>', "a run's folder, for its newest checkpoint, or one of its checkpoints/step-….json")
+    .description('make an adapter, a model or a file for llama.cpp of a checkpoint, or of an adapter')
+    .argument(
+      '<run>',
+      "a run's folder, for its newest checkpoint, or one of its checkpoints/step-….json; or the folder of any PEFT adapter",
+    )
     .option('--best', 'of the checkpoint with the lowest evaluation loss')
-    .option('--out <folder>', 'where it goes')
-    .option('--model <path or id>', 'the base, where it is no longer where the run had it')
+    .option('--to <form>', 'adapter (of a run with --full: the model), merged, gguf or gguf-lora (default: adapter)')
+    .option('--out <path>', 'the folder it goes into; for gguf and gguf-lora the file')
+    .option('--model <path or id>', 'the base, where it is no longer where the run had it; of an adapter always')
+    .option('--dtype <type>', 'merged: float32, bfloat16 or float16 (default: as the base)')
+    .option('--shard-size <size>', 'merged: most bytes in one file of weights (default: 5GB)')
+    .option(
+      '--quant <type>',
+      'gguf: f32, f16, bf16, q8_0 or q4_0 (default: q8_0); gguf-lora: f32, f16 or bf16 (default: f32)',
+    )
     .option('--json', 'print one JSON object')
-    .action((run: string, values: ExportValues) => exportCheckpoint(run, values, context));
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ lapidary export out/first --out adapter
+  $ lapidary export out/first --to merged --out model
+  $ lapidary export out/first/checkpoints/step-00000200.json --to gguf --quant q8_0 --out model.gguf
+  $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf`,
+    )
+    .action((run: string, values: ExportValues) => exportTo(run, values, context));
 
   program
     .command('recipes')

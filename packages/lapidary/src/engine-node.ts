@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { modelPresets } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
   countParameters,
   createMemoryStore,
+  exportAdapter,
   exportCheckpoint,
   finiteSink,
+  listCheckpoints,
   planRelease,
   prepareRun,
   profileTraining,
@@ -29,7 +31,7 @@ import {
 } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
 import type { AnswerOptions } from './answer-session.js';
-import type { AnswerSettings, Engine, GenerateRequest, TrainingPlan } from './engine.js';
+import type { AnswerSettings, Engine, ExportRequest, ExportResult, GenerateRequest, TrainingPlan } from './engine.js';
 import { evaluateModel } from './evaluate/evaluate-model.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
@@ -55,20 +57,7 @@ export const engine: Engine = {
     }),
   profileTraining,
   tuneTraining,
-  exportCheckpoint: ({ run, step, out, model }) =>
-    exportCheckpoint({
-      run: createNodeFileStore(run),
-      out: createNodeFileStore(out),
-      step: step ?? undefined,
-      openBase: (named) => {
-        const base = model ?? named;
-        if (base !== undefined) return loaderOf(base);
-        throw new UsageError({
-          message: `What the run in ${run} was trained on is not known.`,
-          hint: 'Name it with --model.',
-        });
-      },
-    }),
+  export: exportTo,
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {
@@ -125,6 +114,43 @@ export const engine: Engine = {
     }
   },
 };
+
+async function exportTo({ run, step, out, model, form }: ExportRequest): Promise<ExportResult> {
+  const store = createNodeFileStore(out);
+  if (step === null && (await isAdapterOnly(run))) {
+    if (form.to === 'result')
+      throw new UsageError({
+        message: `${run} holds an adapter as it is.`,
+        hint: 'Name another form with --to: merged, gguf, gguf-lora.',
+      });
+    if (model === null)
+      throw new UsageError({
+        message: `${run} holds an adapter, and no run that says what its base is.`,
+        hint: 'Name the base with --model.',
+      });
+    return { step: null, ...(await exportAdapter({ adapter: run, base: loaderOf(model), out: store, form })) };
+  }
+  return exportCheckpoint({
+    run: createNodeFileStore(run),
+    out: store,
+    step: step ?? undefined,
+    form,
+    openBase: (named) => {
+      const base = model ?? named;
+      if (base !== undefined) return loaderOf(base);
+      throw new UsageError({
+        message: `What the run in ${run} was trained on is not known.`,
+        hint: 'Name it with --model.',
+      });
+    },
+  });
+}
+
+/** Whether a folder has an adapter and no checkpoints, whatever else of the run that it came from. */
+async function isAdapterOnly(folder: string): Promise<boolean> {
+  if (!existsSync(join(folder, 'adapter_config.json'))) return false;
+  return (await listCheckpoints(createNodeFileStore(folder))).length === 0;
+}
 
 /** What a load of a model ends with: WeightNamesError for parameters that are not there, WeightFileError for values that are not finite. */
 async function findProblem({ model, entries, load }: OpenedWeights, readsValues: boolean): Promise<Error | null> {

@@ -2,6 +2,7 @@ import type { ChatMessage, ModelPresetName } from '@lapidary/gemma';
 import type {
   Evaluation,
   ExportedCheckpoint,
+  ExportForm,
   Fit,
   MemoryEntry,
   profileTraining,
@@ -118,15 +119,22 @@ export interface EvaluationRequest {
   readonly maxTokens: number;
 }
 
-/** Which checkpoint becomes an adapter or a model. */
+/** What becomes what. */
 export interface ExportRequest {
-  /** A run's folder. */
+  /** A run's folder, or that of an adapter. */
   readonly run: string;
   /** Of the checkpoint; `best` for the one with the lowest evaluation loss, null for the newest. */
   readonly step: number | 'best' | null;
+  /** A folder; of a form that is one file, its folder. */
   readonly out: string;
   /** The base; null for what the run's file names. */
   readonly model: string | null;
+  readonly form: ExportForm;
+}
+
+/** What was exported: of an adapter's folder there is no step. */
+export interface ExportResult extends Omit<ExportedCheckpoint, 'step'> {
+  readonly step: number | null;
 }
 
 /** Everything that the commands do not do themselves. They only parse, print and say what went wrong. */
@@ -139,7 +147,7 @@ export interface Engine {
   planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
   readonly profileTraining: typeof profileTraining;
   readonly tuneTraining: typeof tuneTraining;
-  exportCheckpoint(request: ExportRequest): Promise<ExportedCheckpoint>;
+  export(request: ExportRequest): Promise<ExportResult>;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,

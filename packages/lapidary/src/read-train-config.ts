@@ -9,6 +9,7 @@ import type { CliContext } from './cli-context.js';
 import { mergeSettings, readSettings, recipeSettings, type Settings } from './config-file.js';
 import { toNumber } from './to-number.js';
 import { trainFlags, type TrainFlag } from './train-flags.js';
+import { readBytes } from './read-bytes.js';
 import { UsageError } from './usage-error.js';
 
 export type FlagValues = Readonly<Record<string, unknown>>;
@@ -81,7 +82,7 @@ function convert(text: string, { kind, sets }: TrainFlag): unknown {
     case 'number':
       return number(text);
     case 'bytes':
-      return bytes(text);
+      return readBytes(text) ?? text;
     case 'names':
       return parts();
     case 'numbers':
@@ -98,23 +99,6 @@ function pair(text: string): [string, unknown] {
   const at = text.lastIndexOf('=');
   const value = text.slice(at + 1).trim();
   return at < 0 ? [text, null] : [text.slice(0, at).trim(), toNumber(value) ?? value];
-}
-
-const units: Readonly<Record<string, number>> = {
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KIB: 2 ** 10,
-  MIB: 2 ** 20,
-  GIB: 2 ** 30,
-};
-
-/** Bytes of `6GiB` or `800 MB`; what is no size stays text, as above. */
-function bytes(text: string): number | string {
-  const [, size, unit = 'B'] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b)?\s*$/i.exec(text) ?? [];
-  const factor = units[unit.toUpperCase()];
-  return size === undefined || factor === undefined ? text : Math.floor(Number(size) * factor);
 }
 
 function setAt(settings: Settings, path: string, value: unknown): void {

@@ -103,6 +103,8 @@ export {
   type ExportCheckpointOptions,
   type ExportedCheckpoint,
 } from './run/export/export-checkpoint.js';
+export { exportAdapter, type ExportAdapterOptions } from './run/export/export-adapter.js';
+export type { ExportForm, WrittenForm } from './run/export/export-form.js';
 export { ExportError } from './run/export/export-run.js';
 export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';
 export type { MachineMemory } from './run/machine-memory.js';

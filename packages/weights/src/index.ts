@@ -1,4 +1,5 @@
 export type { StoredTensor } from './container.js';
+export { castTensor } from './dtype/cast-tensor.js';
 export { encodeFloats } from './dtype/convert.js';
 export { dequantise } from './dtype/dequantise.js';
 export { holdsNonFinite, wordsOf } from './dtype/non-finite.js';
@@ -12,9 +13,12 @@ export {
   WeightShapeError,
   WeightSourceError,
 } from './errors.js';
+export { type GgufLoraType, ggufLora, ggufLoraTypes } from './gguf/lora-file.js';
+export { type GgufModelOptions, type GgufPieces, type GgufQuant, ggufModel, ggufQuants } from './gguf/model-file.js';
 export { type GgufFile, openGguf } from './gguf/read.js';
+export { encodeGguf } from './gguf/write.js';
 export type { JsonValue } from './json-value.js';
-export { type ExportBase, hfModelFiles } from './layout/export.js';
+export { type ExportBase, type HfFolder, type HfFolderOptions, hfModelFiles, hfModelFolder } from './layout/export.js';
 export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {
@@ -27,6 +31,7 @@ export type {
 } from './loader/types.js';
 export { openNpz } from './npz/open.js';
 export type { NpzFile } from './npz/read.js';
+export { type MergedAdapter, mergedTensors } from './peft/merge.js';
 export { readPeftAdapter } from './peft/open.js';
 export type { PeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';

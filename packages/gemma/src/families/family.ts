@@ -2,6 +2,7 @@ import type { Tensor, Tree } from '@lapidary/tensor';
 import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ChatTemplate } from '../text/chat-template.js';
+import type { GgufMetadata } from './gguf-value.js';
 import type { HfConfig, Layout } from './layout.js';
 
 // What everything above asks of an architecture. A family is a value that says all of it; to add one is to add a folder here and
@@ -200,6 +201,11 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   tokenLosses(params: ParamTree, rows: Tensor, targets: Tensor, options?: { readonly labelSmoothing?: number }): Tensor;
   /** The model's config.json in Hugging Face's form, without a dtype; in the form of `base`, the config.json of its checkpoint, if given. */
   toHf(base?: HfConfig): Record<string, unknown>;
+  /**
+   * What a GGUF's metadata say of the architecture, `general.architecture` included; undefined for a model that llama.cpp has no form of.
+   * @throws ConfigError, by the promise, naming a field that they cannot say
+   */
+  readonly toGguf?: () => Promise<GgufMetadata>;
 }
 
 /** Where a family's configurations are read from, and everything it knows by itself. */

@@ -1,5 +1,11 @@
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
-import { pieceKind, type TokenizerFiles, tokenizerFilesFromPieces, tokenizerFromFiles } from './tokenizer-pieces.js';
+import {
+  pieceKind,
+  type Pieces,
+  type TokenizerFiles,
+  tokenizerFilesFromPieces,
+  tokenizerFromFiles,
+} from './tokenizer-pieces.js';
 
 /** Numbers of the fields that are read. Source: https://github.com/google/sentencepiece, `src/sentencepiece_model.proto`. */
 const modelField = { piece: 1, trainer: 2, normalizer: 3, denormalizer: 5 } as const;
@@ -20,6 +26,11 @@ export async function tokenizerFromSentencePiece(bytes: Uint8Array): Promise<Tok
 
 /** The same as files in Hugging Face's form. @throws TokenizerError */
 export function tokenizerFilesFromSentencePiece(bytes: Uint8Array): TokenizerFiles {
+  return tokenizerFilesFromPieces(piecesFromSentencePiece(bytes));
+}
+
+/** Its pieces. @throws TokenizerError */
+export function piecesFromSentencePiece(bytes: Uint8Array): Pieces {
   if (!(bytes instanceof Uint8Array)) throw new TokenizerError('a SentencePiece model must be given as a Uint8Array');
   const tokens: string[] = [];
   const scores: number[] = [];
@@ -56,7 +67,7 @@ export function tokenizerFilesFromSentencePiece(bytes: Uint8Array): TokenizerFil
     return id;
   };
   const unk = special('unk', pieceKind.unknown);
-  return tokenizerFilesFromPieces({
+  return {
     tokens,
     scores,
     kinds,
@@ -68,7 +79,7 @@ export function tokenizerFilesFromSentencePiece(bytes: Uint8Array): TokenizerFil
       pad: trainer.pad < 0 ? unk : special('pad', pieceKind.control),
     },
     byteFallback: trainer.byteFallback !== 0,
-  });
+  };
 }
 
 function checkNormalizer(

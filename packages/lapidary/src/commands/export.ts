@@ -1,36 +1,45 @@
+import { ConfigError, describeValue, type ConfigProblem, type ExportForm } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
+import type { ExportRequest } from '../engine.js';
+import { readBytes } from '../read-bytes.js';
 import { UsageError } from '../usage-error.js';
 
 export interface ExportValues {
   readonly out?: string;
   readonly model?: string;
   readonly best?: boolean;
+  readonly to?: string;
+  readonly dtype?: string;
+  readonly shardSize?: string;
+  readonly quant?: string;
   readonly json?: boolean;
 }
 
-/** Makes an adapter, or a model, of a checkpoint: of the newest or the best of a run's folder, or of the one that is named. */
-export async function exportCheckpoint(run: string, values: ExportValues, context: CliContext): Promise<void> {
-  const { out, model } = values;
-  if (!out)
-    throw new UsageError({
-      message: '--out must be given.',
-      hint: 'It names the folder that the adapter, or the model, is written into.',
-    });
+/**
+ * Makes an adapter, a model or a file for llama.cpp of a checkpoint (of the newest or the best of a run's folder, or of the one that is
+ * named) or of an adapter.
+ */
+export async function exportTo(run: string, values: ExportValues, context: CliContext): Promise<void> {
   const place = placeOf(run);
   if (values.best && place.step !== null)
     throw new UsageError({
       message: `--best takes a run's folder, but ${run} names a checkpoint.`,
       hint: 'Leave out one or the other.',
     });
-  const { step, files, notices } = await context.engine.exportCheckpoint({
-    ...place,
-    ...(values.best && { step: 'best' }),
-    out,
-    model: model ?? null,
-  });
+  const request: ExportRequest = {
+    run: place.run,
+    step: values.best ? 'best' : place.step,
+    model: values.model ?? null,
+    ...readForm(values),
+  };
+  const { step: found, files, notices } = await context.engine.export(request);
+  const { out } = values;
   for (const notice of notices) context.err(`Note: ${notice}\n`);
-  if (values.json) context.out(`${JSON.stringify({ step, files, out })}\n`);
-  else context.out(`Checkpoint ${step} is in ${out}: ${files.join(', ')}\n`);
+  if (values.json) context.out(`${JSON.stringify({ step: found, files, out })}\n`);
+  else
+    context.out(
+      `${found === null ? `${run} with its base` : `Checkpoint ${found}`} is in ${out}: ${files.join(', ')}\n`,
+    );
 }
 
 /** The folder of a run, and the step where a checkpoint is named: `run/checkpoints/step-00000012.json`. */
@@ -38,4 +47,60 @@ function placeOf(run: string): { readonly run: string; readonly step: number | n
   const [, folder, step] =
     /^(.*?)[/\\]?checkpoints[/\\]step-(\d+)(?:\.json|\.[0-9a-f]+\.safetensors)?$/.exec(run) ?? [];
   return step === undefined ? { run, step: null } : { run: folder || '.', step: Number(step) };
+}
+
+const dtypes = { float32: 'f32', bfloat16: 'bf16', float16: 'f16' } as const;
+const quants = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const;
+const loraTypes = ['f32', 'f16', 'bf16'] as const;
+/** As transformers cuts checkpoints. */
+const usualShard = 5e9;
+
+/** Options that only some forms have. */
+const formsOf = {
+  dtype: ['merged'],
+  shardSize: ['merged'],
+  quant: ['gguf', 'gguf-lora'],
+} as const satisfies Partial<Record<keyof ExportValues, readonly ExportForm['to'][]>>;
+const flags = { dtype: '--dtype', shardSize: '--shard-size', quant: '--quant' } as const;
+
+/** @throws ConfigError naming every option that is no such option, or has no meaning for this form; UsageError without --out */
+function readForm(values: ExportValues): Pick<ExportRequest, 'out' | 'form'> {
+  const { out, to = 'adapter', dtype, shardSize, quant } = values;
+  const problems: ConfigProblem[] = [];
+  const choice = <T extends string>(flag: string, text: string | undefined, all: readonly T[]): T | undefined => {
+    const found = all.find((each) => each === text);
+    if (text !== undefined && found === undefined)
+      problems.push({ path: flag, found: describeValue(text), allowed: all.join(', ') });
+    return found;
+  };
+  const form = choice('--to', to, ['adapter', 'merged', 'gguf', 'gguf-lora']);
+  for (const [name, forms] of Object.entries(formsOf) as [keyof typeof formsOf, readonly string[]][]) {
+    const value = values[name];
+    if (value === undefined || form === undefined || forms.includes(form)) continue;
+    problems.push({ path: flags[name], found: describeValue(value), allowed: `only with --to ${forms.join(' or ')}` });
+  }
+  const shardBytes = shardSize === undefined ? usualShard : readBytes(shardSize);
+  if (shardBytes === undefined || shardBytes < 1)
+    problems.push({ path: '--shard-size', found: describeValue(shardSize), allowed: 'a size such as 5GB or 500MB' });
+  const named = choice('--dtype', dtype, Object.keys(dtypes) as (keyof typeof dtypes)[]);
+  const modelQuant = form === 'gguf' ? choice('--quant', quant, quants) : undefined;
+  const loraType = form === 'gguf-lora' ? choice('--quant', quant, loraTypes) : undefined;
+  const isFile = form === 'gguf' || form === 'gguf-lora';
+  if (isFile && out && !/[^/\\]\.gguf$/i.test(out))
+    problems.push({ path: '--out', found: describeValue(out), allowed: 'a file that ends in .gguf' });
+  if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
+  if (!out)
+    throw new UsageError({
+      message: '--out must be given.',
+      hint: 'It names the folder that the adapter, or the model, is written into; of a GGUF the file.',
+    });
+  if (!isFile)
+    return {
+      out,
+      form: form === 'merged' ? { to: form, dtype: named && dtypes[named], shardBytes } : { to: 'result' },
+    };
+  const [, folder, file] = /^(?:(.*)[/\\])?([^/\\]+)$/.exec(out) as unknown as [string, string | undefined, string];
+  const place = { out: folder === '' ? '/' : (folder ?? '.') };
+  if (form === 'gguf-lora') return { ...place, form: { to: form, file, type: loraType ?? 'f32' } };
+  return { ...place, form: { to: form, file, quant: modelQuant ?? 'q8_0' } };
 }

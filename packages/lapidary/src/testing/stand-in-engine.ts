@@ -61,7 +61,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Choosing kernels', done, total: 2 });
       return standInTuning;
     },
-    exportCheckpoint: async ({ step }) => ({
+    export: async ({ step }) => ({
       step: step === 'best' ? 8 : (step ?? 12),
       files: ['adapter_config.json', 'adapter_model.safetensors'],
       notices: ['A checkpoint was passed over.'],

@@ -55,6 +55,13 @@ export const ggufTypes: Readonly<Record<number, { name: string; dtype: DType }>>
   30: { name: 'BF16', dtype: 'bf16' },
 };
 
+/** GGUF's number of a type. @throws RangeError for one that it has none of */
+export function ggufTypeOf(dtype: DType): number {
+  const found = Object.entries(ggufTypes).find(([, type]) => type.dtype === dtype);
+  if (found === undefined) throw new RangeError(`GGUF has no number for ${dtype}`);
+  return Number(found[0]);
+}
+
 const otherGgufTypes: Readonly<Record<number, string>> = {
   9: 'Q8_1',
   15: 'Q8_K',

@@ -1,6 +1,8 @@
 import type { HfConfig, Model } from '@lapidary/gemma';
-import { isQuantised } from '@lapidary/kernels/dtype';
+import { type DType, isQuantised } from '@lapidary/kernels/dtype';
 import type { StoredTensor } from '../container.js';
+import { castTensor } from '../dtype/cast-tensor.js';
+import { tensorBytes } from '../dtype/dequantise.js';
 import { dtypeOf } from '../dtype/names.js';
 import { WeightDTypeError, WeightFileError, WeightNamesError, WeightShapeError } from '../errors.js';
 import { listWithNearest } from '../loader/nearest.js';
@@ -15,11 +17,20 @@ export interface ExportBase {
   readonly passedOn?: readonly StoredTensor[];
 }
 
-/** Parameters under the names Hugging Face has for them. @throws what `hfModelFiles` does */
+/** Which form an export has. */
+export interface HfFolderOptions {
+  readonly base?: ExportBase | undefined;
+  /** Type of every tensor, those that are passed on included. Default: as given. */
+  readonly dtype?: 'f32' | 'f16' | 'bf16' | undefined;
+  /** Most bytes of tensors in one file; a tensor that is larger has a file of its own. Default: one file for all. */
+  readonly shardBytes?: number | undefined;
+}
+
+/** Parameters under the names Hugging Face has for them. @throws what `hfModelFolder` does */
 function hfTensors(
   model: Model,
   params: ReadonlyMap<string, TensorData>,
-  base: ExportBase | undefined,
+  { base, dtype }: HfFolderOptions,
 ): Map<string, TensorData> {
   const layout = layoutOf(model, 'safetensors', 'export');
   const specs = new Set(model.params.map(({ path }) => path));
@@ -48,7 +59,8 @@ function hfTensors(
     tensors.set(fullName, param);
   }
   for (const stored of base?.passedOn ?? []) tensors.set(stored.name, storedData(stored));
-  return tensors;
+  if (dtype === undefined) return tensors;
+  return new Map([...tensors].map(([name, tensor]) => [name, castTensor(name, tensor, dtype)]));
 }
 
 /** Bytes that are in memory at once. */
@@ -70,29 +82,94 @@ function storedData({ name, type, shape, source, offset, byteLength }: StoredTen
 }
 
 /** What transformers is told to load an exported model as: the parameters' own type, or f32 where they have several. */
-function commonDType(params: ReadonlyMap<string, TensorData>): 'float32' | 'float16' | 'bfloat16' {
-  const dtypes = new Set([...params.values()].map(({ dtype }) => dtype));
+function commonDType(types: readonly DType[]): 'float32' | 'float16' | 'bfloat16' {
+  const dtypes = new Set(types);
   if (dtypes.size > 1) return 'float32';
   return dtypes.has('bf16') ? 'bfloat16' : dtypes.has('f16') ? 'float16' : 'float32';
 }
 
+/** Files of a model by name; those of its weights are in pieces, whose tensors are asked for their bytes one after the other. */
+export type HfFolder = Readonly<Record<string, Uint8Array | AsyncIterable<Uint8Array>>>;
+
 /**
- * The model as Hugging Face has it: `config.json`, and `model.safetensors` in pieces, whose tensors are asked for their bytes one
- * after the other. Parameters may be of different types (f32, f16, bf16). In the form of `base`, if that is given: a text model that is part
- * of a multimodal checkpoint stays one.
+ * The model as Hugging Face has it: `config.json`, and `model.safetensors`, or several with an index. Parameters may be of different types
+ * (f32, f16, bf16). In the form of `base`, if that is given: a text model that is part of a multimodal checkpoint stays one.
  * @throws WeightFileError where the model has no such form, WeightNamesError, WeightShapeError, WeightDTypeError, before anything is read;
  * RangeError for a quantised tensor, when the pieces are asked for
  */
+export function hfModelFolder(
+  model: Model,
+  params: ReadonlyMap<string, TensorData>,
+  options: HfFolderOptions = {},
+): HfFolder {
+  const { shardBytes = Number.POSITIVE_INFINITY } = options;
+  return {
+    'config.json': configFile(model, params, options),
+    ...weightFiles(hfTensors(model, params, options), shardBytes),
+  };
+}
+
+/** As `hfModelFolder`, with all weights in one file. @throws what `hfModelFolder` does */
 export function hfModelFiles(
   model: Model,
   params: ReadonlyMap<string, TensorData>,
   base?: ExportBase,
 ): { 'config.json': Uint8Array; 'model.safetensors': AsyncIterable<Uint8Array> } {
-  const dtype = commonDType(params);
-  // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
-  const json = { ...model.toHf(base?.config), torch_dtype: dtype, dtype };
   return {
-    'config.json': new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`),
-    'model.safetensors': encodeSafetensors(hfTensors(model, params, base), { format: 'pt' }),
+    'config.json': configFile(model, params, { base }),
+    'model.safetensors': encodeSafetensors(hfTensors(model, params, { base }), safetensorsMetadata),
   };
 }
+
+function configFile(
+  model: Model,
+  params: ReadonlyMap<string, TensorData>,
+  { base, dtype: wanted }: HfFolderOptions,
+): Uint8Array {
+  const dtype = commonDType([...params.values()].map((param) => wanted ?? param.dtype));
+  // Both spellings: `dtype` is transformers 5, `torch_dtype` before.
+  return jsonBytes({ ...model.toHf(base?.config), torch_dtype: dtype, dtype }, (text) =>
+    text.replace(wholeFloats, '$1.0'),
+  );
+}
+
+/** Fields that transformers 5 takes no integer for: 30 must be written as 30.0. */
+const wholeFloats = /("(?:\w+_softcapping|\w+_eps|initializer_range|initializer_factor)": -?\d+)(?=,?$)/gm;
+
+/** Readers of PyTorch's ask for it. */
+const safetensorsMetadata = { format: 'pt' };
+
+/** Files of weights as transformers names them: one, or several and the index that says which tensor is where. */
+function weightFiles(tensors: ReadonlyMap<string, TensorData>, shardBytes: number): HfFolder {
+  const shards: Map<string, TensorData>[] = [];
+  let [held, total] = [0, 0];
+  for (const [name, tensor] of tensors) {
+    const size = tensorBytes(tensor.dtype, tensor.shape) ?? 0;
+    total += size;
+    let shard = shards.at(-1);
+    if (shard === undefined || held + size > shardBytes) {
+      shard = new Map();
+      shards.push(shard);
+      held = 0;
+    }
+    shard.set(name, tensor);
+    held += size;
+  }
+  const pieces = (shard: ReadonlyMap<string, TensorData>) => encodeSafetensors(shard, safetensorsMetadata);
+  if (shards.length <= 1) return { 'model.safetensors': pieces(tensors) };
+  const number = (i: number) => String(i).padStart(5, '0');
+  const files = shards.map(
+    (shard, i) => [`model-${number(i + 1)}-of-${number(shards.length)}.safetensors`, shard] as const,
+  );
+  const places = files.flatMap(([file, shard]) => [...shard.keys()].map((name) => [name, file] as const));
+  return {
+    ...Object.fromEntries(files.map(([file, shard]) => [file, pieces(shard)])),
+    'model.safetensors.index.json': jsonBytes({
+      metadata: { total_size: total },
+      weight_map: Object.fromEntries(places),
+    }),
+  };
+}
+
+const jsonBytes = (json: object, changed = (text: string) => text) =>
+  new TextEncoder().encode(`${changed(JSON.stringify(json, null, 2))}\n`);

@@ -4,7 +4,7 @@ import { closeAll } from '../source/close-all.js';
 import type { ModelSource } from '../source/model-source.js';
 import type { Container } from './open-container.js';
 import type { LocatedWeights } from './locate.js';
-import { streamWeights } from './stream.js';
+import { readWeight, streamWeights } from './stream.js';
 import type { OpenedWeights } from './types.js';
 
 /** Weights that have been found, as their loader hands them out. `beside` is where further files are looked for. */
@@ -46,6 +46,7 @@ export function openWeights<C extends ModelConfig>(
         const bytes = await source.open(file);
         return bytes && readWhole(bytes);
       }),
+    read: (path, dtype, signal) => readWeight(located, name, path, dtype, signal),
     load: (targets, sink, options) => streamWeights(located, name, targets, sink, options),
     close,
   };

@@ -1,4 +1,4 @@
-import { dtypeInfo } from '@lapidary/kernels/dtype';
+import { type DType, dtypeInfo } from '@lapidary/kernels/dtype';
 import { canConvert, convertBytes } from '../dtype/convert.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
 import { type ByteSource, free, readAhead } from '../source/byte-source.js';
@@ -50,8 +50,12 @@ export async function streamWeights(
     const reader = readAhead(source, chunkBytes);
     const own = jobs.filter(({ weight }) => weight.stored.source === source);
     for (const job of own.sort((a, b) => a.weight.stored.offset - b.weight.stored.offset)) {
-      for await (const read of streamOne(job, reader, sink, chunkBytes, signal)) {
-        bytes += read;
+      let written = 0;
+      for await (const piece of piecesOf(job, reader, chunkBytes, signal)) {
+        await sink.write(job.weight.path, written, piece.bytes);
+        signal?.throwIfAborted();
+        written += piece.bytes.length;
+        bytes += piece.read;
         options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
       }
     }
@@ -144,40 +148,47 @@ function matches(pattern: LoadOptions['allowMissing'], path: string): boolean {
   return typeof pattern === 'function' ? pattern(path) : path.search(pattern) >= 0;
 }
 
-/** Writes one parameter in pieces; yields the bytes read for each. */
-async function* streamOne(
+/** One parameter in pieces, as they are to be, each with the bytes that were read for it. Pieces are valid until the next is asked for. */
+async function* piecesOf(
   { weight, target }: Job,
   reader: ByteSource,
-  sink: WeightSink,
   chunkBytes: number,
   signal?: AbortSignal,
-) {
+): AsyncGenerator<{ readonly bytes: Uint8Array; readonly read: number }> {
   if (weight.permute) {
-    let at = 0;
     for await (const { bytes, read } of permuted(weight, reader, { to: target.dtype, chunkBytes, signal })) {
       for (let from = 0; from < bytes.length; from += chunkBytes) {
-        await sink.write(weight.path, at + from, bytes.subarray(from, Math.min(from + chunkBytes, bytes.length)));
-        signal?.throwIfAborted();
+        const piece = bytes.subarray(from, Math.min(from + chunkBytes, bytes.length));
+        yield { bytes: piece, read: from + chunkBytes < bytes.length ? 0 : read };
       }
-      at += bytes.length;
-      yield read;
     }
     return;
   }
-  const { stored, storedDType, offset, path } = weight;
+  const { stored, storedDType, offset } = weight;
   const unit = (dtypeInfo[storedDType].blockBytes / dtypeInfo[storedDType].blockSize) * pieceValues;
   // A converted piece may be seven times as large as what was read (4-bit blocks to f32): bound the larger of the two.
   const unitOut = (dtypeInfo[target.dtype].blockBytes / dtypeInfo[target.dtype].blockSize) * pieceValues;
   const piece = Math.max(1, Math.floor(chunkBytes / Math.max(unit, unitOut))) * unit;
-  let written = 0;
   for (let at = 0; at < stored.byteLength; at += piece) {
     const bytes = await reader.read(stored.offset + at, Math.min(piece, stored.byteLength - at), signal);
-    const converted = convertBytes(bytes, storedDType, target.dtype, offset);
-    await sink.write(path, written, converted);
-    signal?.throwIfAborted();
-    written += converted.length;
-    yield bytes.length;
+    yield { bytes: convertBytes(bytes, storedDType, target.dtype, offset), read: bytes.length };
   }
+}
+
+/** See `OpenedWeights.read`. */
+export async function* readWeight(
+  located: LocatedWeights,
+  where: string,
+  path: string,
+  dtype: DType,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const weight = located.weights.get(path);
+  if (weight === undefined)
+    throw new WeightNamesError(where, `${path} has no weights in the file.`, { missing: [path] });
+  const job = checked(weight, { shape: weight.entry.shape, dtype });
+  const reader = readAhead(weight.stored.source, Math.min(defaultChunkBytes, weight.stored.byteLength));
+  for await (const { bytes } of piecesOf(job, reader, defaultChunkBytes, signal)) yield bytes;
 }
 
 /** @throws {WeightNamesError} when a stored output projection is not the embedding. */

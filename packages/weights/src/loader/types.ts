@@ -71,6 +71,12 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
    * @throws {WeightNamesError} @throws {WeightShapeError} @throws {WeightDTypeError} @throws {WeightSourceError}
    */
   load(targets: ReadonlyMap<string, WeightTarget>, sink: WeightSink, options?: LoadOptions): Promise<LoadReport>;
+  /**
+   * One parameter in pieces, each a multiple of 256 values but for the last and valid until the next is asked for. What `load` finds out
+   * about files as wholes (a copy of the table of words that is another, hashes) is not checked.
+   * @throws {WeightNamesError} for one that has no weights @throws {WeightDTypeError} @throws {WeightSourceError}
+   */
+  read(path: string, dtype: DType, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 

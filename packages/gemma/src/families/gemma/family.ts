@@ -43,6 +43,8 @@ export function describeGemma(config: GemmaConfig): Model<GemmaConfig> {
     logits: (params, rows) => gemmaLogits(paramsOf(params), config, rows),
     tokenLosses: (params, rows, targets, options) => gemmaTokenLosses(paramsOf(params), config, rows, targets, options),
     toHf: (base) => gemmaConfigToHf(config, base),
+    // Loaded when something is exported: pages that only train never need it.
+    toGguf: async () => (await import('./gguf-metadata.js')).gemmaConfigToGguf(config),
   };
 }
 

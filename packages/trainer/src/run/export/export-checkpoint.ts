@@ -1,23 +1,12 @@
-import { isQuantised } from '@lapidary/kernels';
-import { holdsNonFinite, type OpenedWeights, type TensorData, type WeightLoader } from '@lapidary/weights';
-import { configFromEcho } from '../../config/config-from-echo.js';
-import { NonFiniteParameterError } from '../../errors/errors.js';
+import type { WeightLoader } from '@lapidary/weights';
 import { runFile } from '../../store/file-names.js';
 import type { FileStore } from '../../store/file-store.js';
-import { loadLatestCheckpoint, type CheckpointTensor } from '../../store/load-checkpoint.js';
-import { readRunFile } from '../../store/run-folder.js';
-import { listCheckpoints } from '../../store/save-checkpoint.js';
-import { parseState, readRunState } from '../checkpoints/run-checkpoints.js';
-import { fingerprintWeights } from '../fingerprint.js';
-import { compareIdentity, type Identity } from '../identity.js';
-import { openModel } from '../prepare/open-model.js';
-import { planModel, type ModelPlan } from '../prepare/plan-model.js';
-import { bindTask } from '../prepare/prepare-run.js';
-import type { RowNorms } from '../row-norms.js';
-import { firstLora, rowNormsOf } from '../train/load-model.js';
-import { ExportError, exportResult, resultPaths } from './export-run.js';
+import { checkFree, type ExportForm, writeForm } from './export-form.js';
+import { exportResult } from './export-run.js';
+import { exportSourceOf } from './export-source.js';
+import { openCheckpoint } from './open-checkpoint.js';
 
-/** Which checkpoint becomes an adapter or a model, and where. */
+/** Which checkpoint becomes what, and where. */
 export interface ExportCheckpointOptions {
   /** The run's folder. */
   readonly run: FileStore;
@@ -25,6 +14,8 @@ export interface ExportCheckpointOptions {
   readonly out: FileStore;
   /** Of the checkpoint; `best`: the one with the lowest evaluation loss. Default: the newest. */
   readonly step?: number | 'best' | undefined;
+  /** Default: what the run would have ended with, an adapter in PEFT's form or, of a run without LoRA, the model. */
+  readonly form?: ExportForm | undefined;
   /** Opens the base by what the run's file says of it: a path or a hub id; undefined where it says nothing that can be opened. */
   readonly openBase: (description: string | undefined) => WeightLoader;
 }
@@ -38,149 +29,32 @@ export interface ExportedCheckpoint {
 }
 
 /**
- * A checkpoint as what its run would have ended with there: an adapter in PEFT's form, or the model in Hugging Face's. Without a device.
+ * A checkpoint as what its run would have ended with there, or in another form. Without a device.
  * @throws RunFileError, ConfigError, CheckpointCorruptError, ResumeMismatchError for a base that is not the run's, NonFiniteParameterError,
- * ExportError; what the loader throws
+ * ExportError, AdapterError for an adapter that has no such form; what the loader throws
  */
 export async function exportCheckpoint({
   run,
   out,
-  step: wanted,
+  step,
+  form = { to: 'result' },
   openBase,
 }: ExportCheckpointOptions): Promise<ExportedCheckpoint> {
-  const about = await readRunFile(run);
-  const steps = await listCheckpoints(run);
-  if (about === null) throw new ExportError(`There is no ${runFile} in ${run.location}: it is no folder of a run.`);
-  const step = wanted === 'best' ? await bestStep(run) : wanted;
-  const there = steps.length === 0 ? 'there is none' : `there are those of steps ${[...steps].reverse().join(', ')}`;
-  if (steps.length === 0 || (step !== undefined && !steps.includes(step)))
-    throw new ExportError(
-      `There is no checkpoint${step === undefined ? '' : ` of step ${step}`} in ${run.location}; ${there}.`,
-    );
-  const taken = (await out.list()).find(({ name }) =>
-    ['adapter_model.safetensors', 'model.safetensors'].includes(name),
-  );
-  if (taken) throw new ExportError(`${out.location} holds ${taken.name} already: name another folder.`);
-  const { weightLoader: base } = about.config;
-  const opened = openBase(typeof base === 'string' ? base : undefined);
-  const weightLoader = about.baseModel === undefined ? opened : { ...opened, baseModel: about.baseModel };
-  const config = configFromEcho(about.config, weightLoader);
-  const open = await openModel(weightLoader);
-  const { weights } = open;
+  await checkFree(out, form);
+  const readsBase = form.to === 'merged' || form.to === 'gguf';
+  const { result, step: found, notices: told, close } = await openCheckpoint({ run, step, openBase, readsBase });
   try {
-    const found = await loadLatestCheckpoint(run, { atMost: step });
-    if (found === null || (step !== undefined && found.step !== step))
-      throw new ExportError(`The checkpoint of step ${step} in ${run.location} is damaged.`);
-    const { identity } = parseState(run, found);
-    const notices = [
-      ...found.rejected.map(({ file, reason }) => `${file} cannot be used and was passed over: it ${reason}.`),
-      ...compareIdentity(identity, { model: JSON.parse(JSON.stringify(weights.config)) }, run.location),
-    ];
-    const plan = planModel(weights.model, weights.entries, config, bindTask(config, weights.model, weights.format));
-    const paths = resultPaths(plan);
-    if (paths.some((path) => isOfBase(path, plan) && !found.tensors.has(path)))
-      await compareWeights(identity, plan, weights, run.location);
-    const norms = await loadRowNorms(
-      plan,
-      weights,
-      paths.filter((path) => !found.tensors.has(path)),
-    );
-    const origin = { plan, weights, stored: found.tensors, seed: config.seed, norms };
-    const tensors = new Map(paths.map((path) => [path, tensorOf(path, origin)]));
+    const notices = [...told];
     const onNotice = (notice: string) => notices.push(notice);
-    const files = await exportResult(out, { open, plan, run: config, tensors, onNotice });
+    if (form.to !== 'result') {
+      const source = await exportSourceOf(result);
+      return { step: found, files: await writeForm(out, source, form, onNotice), notices };
+    }
+    const files = await exportResult(out, { ...result, onNotice });
     // What the rows were is asked for by those who prompt an adapter.
     if (out.location !== run.location) await out.write(runFile, await run.read(runFile));
-    return { step: found.step, files, notices };
+    return { step: found, files, notices };
   } finally {
-    await weights.close();
+    await close();
   }
-}
-
-/** The step with the lowest evaluation loss, as the newest checkpoint knows it. @throws ExportError where it knows none */
-async function bestStep(run: FileStore): Promise<number> {
-  const best = (await readRunState(run))?.best;
-  if (best) return best.step;
-  throw new ExportError(
-    `The run in ${run.location} knows no best checkpoint: there was no evaluation yet, or none was to be kept (\`keepBest\`).`,
-  );
-}
-
-/** Whether a result that no step has changed is what the base has: a part of the model, or lengths of its rows. */
-const isOfBase = (path: string, { base, lora }: ModelPlan) => base.has(path) || lora.get(path)?.kind === 'magnitude';
-
-/** Lengths of the rows of the weights that these parameters of an adapter begin with. */
-async function loadRowNorms(plan: ModelPlan, weights: OpenedWeights, paths: readonly string[]): Promise<RowNorms> {
-  const norms = rowNormsOf(plan);
-  const wanted = paths.filter((path) => plan.lora.get(path)?.kind === 'magnitude');
-  const targets = wanted
-    .map((path) => `${plan.lora.get(path)!.linear}.weight`)
-    .map((path) => [path, plan.base.get(path)!] as const);
-  const write = (path: string, offset: number, bytes: Uint8Array) =>
-    norms.add(path, plan.base.get(path)!.dtype, offset, bytes);
-  if (targets.length > 0) await weights.load(new Map(targets), { write }, { allowUnused: /(?:)/ });
-  return norms;
-}
-
-/** @throws ResumeMismatchError where the base has other weights than the run began with */
-async function compareWeights(
-  identity: Identity | undefined,
-  { base }: ModelPlan,
-  weights: OpenedWeights,
-  location: string,
-): Promise<void> {
-  if (identity === undefined) return;
-  const sink = fingerprintWeights({ write: () => undefined });
-  await weights.load(base, sink);
-  compareIdentity(identity, { weights: sink.fingerprint() }, location);
-}
-
-interface Origin {
-  readonly plan: ModelPlan;
-  readonly weights: OpenedWeights;
-  readonly stored: ReadonlyMap<string, CheckpointTensor>;
-  readonly seed: number;
-  readonly norms: RowNorms;
-}
-
-/** A tensor of the result: from the checkpoint what was trained, else as the run began with it. */
-function tensorOf(path: string, { plan, weights, stored, seed, norms }: Origin): TensorData {
-  const found = stored.get(`${path}/average`) ?? stored.get(path);
-  if (found !== undefined) {
-    const { dtype, shape, read } = found;
-    return { dtype, shape, bytes: () => finite(path, dtype, read) };
-  }
-  const lora = plan.lora.get(path);
-  if (lora !== undefined) {
-    const values = firstLora(path, lora, seed, () => norms.of(`${lora.linear}.weight`));
-    return {
-      dtype: 'f32',
-      shape: lora.shape,
-      bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    };
-  }
-  const { shape, dtype: kept } = plan.base.get(path)!;
-  const dtype = isQuantised(kept) ? 'f32' : kept;
-  return { dtype, shape, bytes: () => finite(path, dtype, () => readBase(path, { shape, dtype }, weights)) };
-}
-
-async function* finite(
-  path: string,
-  dtype: TensorData['dtype'],
-  read: () => Promise<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const bytes = await read();
-  if (holdsNonFinite(dtype, bytes)) throw new NonFiniteParameterError({ path });
-  yield bytes;
-}
-
-async function readBase(
-  path: string,
-  target: Pick<TensorData, 'dtype' | 'shape'>,
-  weights: OpenedWeights,
-): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  const write = (_: string, __: number, bytes: Uint8Array) => void pieces.push(bytes.slice());
-  await weights.load(new Map([[path, target]]), { write }, { allowUnused: /(?:)/ });
-  return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 }

@@ -73,16 +73,7 @@ async function exportAdapter(
   { rslora, dropout }: LoraConfig,
 ): Promise<string[]> {
   const { model, format, metadata } = weights;
-  const tensors = new Map<string, Float32Array>();
-  const params = new Map<string, TensorData>();
-  for (const [path, tensor] of stored) {
-    if (lora.has(path)) tensors.set(path, dequantise(tensor.dtype, await bytesOf(tensor)));
-    else params.set(path, tensor);
-  }
-  const isB = (path: string) => path.endsWith('.lora.b');
-  if (params.size === 0 && ![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0))) {
-    throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
-  }
+  const { tensors, params } = await splitAdapter(stored, lora);
   const named = baseNameOf(run.weightLoader, weights);
   const baseModel = named === undefined ? undefined : withoutSecrets(named);
   if (baseModel === undefined)
@@ -104,6 +95,23 @@ async function exportAdapter(
   const names = Object.keys(files);
   await compareAdapter(await storedSources(store, names), model, { tensors, params });
   return names;
+}
+
+/** An adapter's tensors, and parameters that are trained whole. @throws ExportError where nothing was changed */
+export async function splitAdapter(
+  stored: ReadonlyMap<string, TensorData>,
+  lora: ModelPlan['lora'],
+): Promise<{ readonly tensors: Map<string, Float32Array>; readonly params: Map<string, TensorData> }> {
+  const tensors = new Map<string, Float32Array>();
+  const params = new Map<string, TensorData>();
+  for (const [path, tensor] of stored) {
+    if (lora.has(path)) tensors.set(path, await valuesOf(tensor));
+    else params.set(path, tensor);
+  }
+  const isB = (path: string) => path.endsWith('.lora.b');
+  if (params.size === 0 && ![...tensors].some(([path, values]) => isB(path) && values.some((v) => v !== 0)))
+    throw new ExportError('The adapter is still zero: training has changed nothing, so there is nothing to export.');
+  return { tensors, params };
 }
 
 /** Files of a store, read in parts. */
@@ -130,15 +138,16 @@ async function compareAdapter(
       throw new ExportError(`The written adapter differs from the trained one in '${path}'.`);
   };
   for (const [path, values] of tensors) compare(path, values, again.tensors.get(path));
-  for (const [path, tensor] of params)
-    compare(path, dequantise(tensor.dtype, await bytesOf(tensor)), again.params.get(path));
+  for (const [path, tensor] of params) compare(path, await valuesOf(tensor), again.params.get(path));
 }
 
-async function bytesOf({ bytes }: TensorData): Promise<Uint8Array> {
-  if (bytes instanceof Uint8Array) return bytes;
+/** All values of a tensor. */
+export async function valuesOf({ dtype, bytes }: TensorData): Promise<Float32Array> {
+  if (bytes instanceof Uint8Array) return dequantise(dtype, bytes);
   const pieces: Uint8Array[] = [];
-  for await (const piece of bytes()) pieces.push(piece);
-  return new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+  // A piece is only valid until the next.
+  for await (const piece of bytes()) pieces.push(piece.slice());
+  return dequantise(dtype, new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer()));
 }
 
 async function exportModel(store: FileStore, { open, tensors, onNotice }: RunResult): Promise<string[]> {

@@ -1,0 +1,35 @@
+import { type ModelLocation, readPeftAdapter, type WeightLoader } from '@lapidary/weights';
+import type { FileStore } from '../../store/file-store.js';
+import { openModel } from '../prepare/open-model.js';
+import { checkFree, type WrittenForm, writeForm } from './export-form.js';
+
+/** Which adapter becomes what, and where. */
+export interface ExportAdapterOptions {
+  /** In PEFT's form. */
+  readonly adapter: ModelLocation;
+  readonly base: WeightLoader;
+  readonly out: FileStore;
+  readonly form: WrittenForm;
+}
+
+/**
+ * An adapter of whichever program in another form: merged with its base, or for llama.cpp. Without a device.
+ * @throws AdapterError, ExportError, NonFiniteParameterError, ConfigError; what the loader throws
+ */
+export async function exportAdapter({
+  adapter: from,
+  base,
+  out,
+  form,
+}: ExportAdapterOptions): Promise<{ readonly files: readonly string[]; readonly notices: readonly string[] }> {
+  await checkFree(out, form);
+  const open = await openModel(base);
+  try {
+    const adapter = await readPeftAdapter(from, { model: open.model });
+    const notices = [...open.weights.notices];
+    const onNotice = (notice: string) => notices.push(notice);
+    return { files: await writeForm(out, { open, adapter, params: null }, form, onNotice), notices };
+  } finally {
+    await open.weights.close();
+  }
+}

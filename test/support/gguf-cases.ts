@@ -1,0 +1,114 @@
+import { createMemoryStore, exportAdapter, type WrittenForm } from '@lapidary/trainer';
+import {
+  bufferSource,
+  type ByteSource,
+  encodeFloats,
+  type GgufQuant,
+  modelWeightLoader,
+  openSafetensors,
+  safetensorsToBytes,
+  type TensorData,
+} from '@lapidary/weights';
+import { adapterSources, fixtureSources, modelSources } from './fixture-sources.js';
+import { fixtureJson } from './safetensors-fixture.js';
+
+/** A model for llama.cpp that gguf-py has judged, with the logits of transformers: test/fixtures/gguf-exports/<name>.*. */
+export interface GgufCase {
+  readonly name: string;
+  /** Of test/fixtures. */
+  readonly adapter: string;
+  readonly model: string;
+  /** What of its configuration is such that a GGUF can say it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Whether the LoRA can stand beside the model. */
+  readonly isLora: boolean;
+}
+
+/** What every GGUF of a Gemma 3 has: queries scaled by the size of a head, local layers with their own base. */
+const gemma3 = {
+  query_pre_attn_scalar: 16,
+  rope_local_base_freq: 10000,
+  rope_parameters: {
+    full_attention: { rope_type: 'linear', rope_theta: 1000, factor: 8 },
+    sliding_attention: { rope_type: 'default', rope_theta: 10000 },
+  },
+};
+
+export const ggufCases: readonly GgufCase[] = [
+  { name: 'gemma1', adapter: 'adapters/all-linear', model: 'gemma1-tiny', config: {}, isLora: true },
+  {
+    name: 'gemma2-dora',
+    adapter: 'adapters/dora',
+    model: 'gemma2-tiny',
+    config: { query_pre_attn_scalar: 8, attn_logit_softcapping: 5.5, final_logit_softcapping: 4.5 },
+    isLora: false,
+  },
+  { name: 'gemma3', adapter: 'adapters/patterns', model: 'gemma3-tiny', config: gemma3, isLora: true },
+  { name: 'gemma3-rslora', adapter: 'adapters/patterns-rslora', model: 'gemma3-tiny', config: gemma3, isLora: true },
+];
+
+/** Words of the fixture tokenizer, all of which llama.cpp wants. */
+const vocab = 600;
+
+/** The base of a case, with the fixture tokenizer and a word for each of its tokens. */
+export async function ggufBase({ model, config }: GgufCase): Promise<ByteSource[]> {
+  const [, weights] = await modelSources(model);
+  const json = await fixtureJson<object>(`models/${model}/config.json`);
+  return [
+    bufferSource('config.json', new TextEncoder().encode(JSON.stringify({ ...json, ...config, vocab_size: vocab }))),
+    bufferSource('model.safetensors', await withWords(weights!)),
+    ...(await fixtureSources('tokenizer/tokenizer.json', 'tokenizer/tokenizer_config.json')),
+  ];
+}
+
+/** Weights whose table of words goes on with other words like the first. */
+async function withWords(weights: ByteSource): Promise<Uint8Array> {
+  const tensors = new Map<string, TensorData>();
+  for (const { name, shape, source, offset, byteLength } of (await openSafetensors(weights)).tensors.values())
+    tensors.set(name, { dtype: 'f32', shape, bytes: await source.read(offset, byteLength) });
+  const name = 'model.embed_tokens.weight';
+  const { shape, bytes } = tensors.get(name)!;
+  const [words, size] = shape as [number, number];
+  const values = new Float32Array((bytes as Uint8Array).slice().buffer);
+  const longer = Float32Array.from({ length: vocab * size }, (_, i) =>
+    i < values.length ? values[i]! : values[i % values.length]! * (0.5 + (Math.floor(i / size / words) % 7) / 20),
+  );
+  tensors.set(name, { dtype: 'f32', shape: [vocab, size], bytes: encodeFloats(longer, 'f32') });
+  return safetensorsToBytes(tensors, { format: 'pt' });
+}
+
+/** A file that the product writes of a case. */
+export async function ggufFile(
+  ggufCase: GgufCase,
+  form: WrittenForm & { readonly file: string },
+  adapter?: readonly ByteSource[],
+) {
+  const out = createMemoryStore();
+  const { notices } = await exportAdapter({
+    adapter: adapter ?? (await adapterSources(ggufCase.adapter)),
+    base: modelWeightLoader({ from: await ggufBase(ggufCase) }),
+    out,
+    form,
+  });
+  return { name: form.file, bytes: await out.read(form.file), notices };
+}
+
+export const ggufModelFile = (ggufCase: GgufCase, quant: GgufQuant) =>
+  ggufFile(ggufCase, { to: 'gguf', file: `${ggufCase.name}-${quant}.gguf`, quant });
+export const ggufLoraFile = (ggufCase: GgufCase) =>
+  ggufFile(ggufCase, { to: 'gguf-lora', file: `${ggufCase.name}-lora.gguf`, type: 'f32' });
+
+/** The base alone: with an adapter that changes nothing. */
+export async function ggufBaseFile(ggufCase: GgufCase) {
+  const sources = await adapterSources(ggufCase.adapter);
+  const zeroed = await Promise.all(
+    sources.map(async (source) => {
+      if (!source.name.endsWith('.safetensors')) return source;
+      const bytes = await source.read(0, source.size);
+      const headerEnd = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+      return bufferSource(source.name, bytes.fill(0, headerEnd));
+    }),
+  );
+  const file = `${ggufCase.name}-base.gguf`;
+  return ggufFile(ggufCase, { to: 'gguf', file, quant: 'f32' }, zeroed);
+}
