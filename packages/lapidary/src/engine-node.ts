@@ -7,6 +7,9 @@ import {
   countParameters,
   exportCheckpoint,
   finiteSink,
+  hubDataset,
+  hubDatasetOf,
+  mayBeHubDataset,
   planRelease,
   prepareRun,
   profileTraining,
@@ -33,6 +36,12 @@ import { UsageError } from './usage-error.js';
 /** What the commands run on in Node. */
 export const engine: Engine = {
   openModel: async (model) => loaderOf(model),
+  openData: async (source) => {
+    const id = hubDatasetOf(source) ?? (mayBeHubDataset(source) && !existsSync(source) ? source : undefined);
+    if (id === undefined) return source;
+    const token = hubToken();
+    return hubDataset(id, token === undefined ? {} : { token });
+  },
   runTraining,
   planTraining: (config) =>
     withAdapter(async (gpu) => {

@@ -1,5 +1,6 @@
 import type { ModelPresetName } from '@lapidary/gemma';
 import type {
+  DataSource,
   ExportedCheckpoint,
   Fit,
   MemoryEntry,
@@ -89,6 +90,8 @@ export interface ExportRequest {
 export interface Engine {
   /** A loader for a local folder, a .gguf file or a hub id. Nothing is read yet. */
   openModel(model: string): Promise<WeightLoader>;
+  /** Rows by what `--data` names: a data set of the hub with the user's token; a path or URL as it is. Nothing is read yet. */
+  openData(source: string): Promise<DataSource>;
   readonly runTraining: RunTraining;
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */

@@ -68,4 +68,4 @@ export function compareIdentity(
 
 /** Where a row stands in its file says nothing. */
 const fingerprintRows = (examples: readonly Example[]): string =>
-  fingerprintAll(examples.map((example) => ({ ...example, row: { ...example.row, line: 0 } })));
+  fingerprintAll(examples.map((example) => ({ ...example, row: { ...example.row, line: 0, file: undefined } })));
