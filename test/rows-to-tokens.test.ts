@@ -117,6 +117,21 @@ describe('conversations', () => {
     expect(shown({ messages: weights })).toMatch(/^[^⟦]*⟦d<end_of_turn>⟧\n$/);
   });
 
+  it('of which only the last turn is learned, where lossOn says so', () => {
+    const messages = [user('a'), assistant('b'), user('c'), assistant('d')];
+    const last = { lossOn: 'last' } as const;
+    const expected = shown({ messages: [user('a'), assistant('b', { weight: 0 }), user('c'), assistant('d')] });
+    for (const tokenizer of [own, bare]) expect(shown({ messages }, tokenizer, last)).toBe(expected);
+    expect(expected).toMatch(/^[^⟦]*⟦d<end_of_turn>⟧\n$/);
+    expect(shown({ messages: [user('a'), assistant('b')] }, own, last)).toBe(
+      shown({ messages: [user('a'), assistant('b')] }),
+    );
+    expect(shown({ prompt: 'a', completion: 'b' }, own, last)).toBe('<bos>a⟦b<eos>⟧');
+    expect(shown({ text: 'a' }, own, last)).toBe('<bos>⟦a<eos>⟧');
+    const unlearned = [...messages.slice(0, 3), assistant('d', { weight: 0 })];
+    expect(() => tokenise([{ messages: unlearned }], own, last)).toThrow(/^rows\.jsonl:1: there is nothing to learn/);
+  });
+
   it('as prompt and completion: the completion is learned', () => {
     const expected = shown({ messages: [user('a'), assistant('b', { weight: 0 }), user('c'), assistant('d')] });
     const prompt = [user('a'), assistant('b'), user('c')];
@@ -194,7 +209,93 @@ describe('forms', () => {
 
   it('null stands for nothing', () => {
     expect(shown({ prompt: 'a', completion: 'b', image: null, images: null })).toBe('<bos>a⟦b<eos>⟧');
+    const turn = (role: string, content: string) => ({ role, content, name: null, tool_call_id: null, weight: null });
+    expect(parseRow({ messages: [turn('user', 'a'), turn('assistant', 'b')] }, 'f', 1)).toEqual({
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'assistant', content: 'b' },
+      ],
+      line: 1,
+    });
   });
+
+  const turns = {
+    messages: [
+      { role: 'user', content: 'a' },
+      { role: 'assistant', content: 'b' },
+    ],
+  };
+  const asked = { messages: [{ role: 'system', content: 's' }, ...turns.messages] };
+  it.each<[string, object, object]>([
+    [
+      'ShareGPT',
+      {
+        conversations: [
+          { from: 'human', value: 'a' },
+          { from: 'gpt', value: 'b' },
+        ],
+      },
+      turns,
+    ],
+    [
+      'ShareGPT with other names',
+      {
+        id: 'x',
+        conversations: [
+          { from: 'user', value: 'a' },
+          { from: 'assistant', value: 'b' },
+        ],
+      },
+      turns,
+    ],
+    [
+      'ShareGPT with a system',
+      {
+        conversations: [
+          { from: 'system', value: 's' },
+          { from: 'human', value: 'a' },
+          { from: 'gpt', value: 'b' },
+        ],
+      },
+      asked,
+    ],
+    [
+      'ShareGPT with a system beside it',
+      {
+        system: 's',
+        conversations: [
+          { from: 'human', value: 'a' },
+          { from: 'gpt', value: 'b' },
+        ],
+      },
+      asked,
+    ],
+    [
+      'ShareGPT with a weight',
+      {
+        conversations: [
+          { from: 'human', value: 'a' },
+          { from: 'gpt', value: 'b', weight: 1 },
+        ],
+      },
+      { messages: [turns.messages[0], { ...turns.messages[1], weight: 1 }] },
+    ],
+    ['OpenAI under another name', { conversations: turns.messages }, turns],
+    ['tools as JSON', { ...turns, tools: '[{"name":"f"}]' }, { ...turns, tools: [{ name: 'f' }] }],
+    ['no tools', { ...turns, tools: '' }, turns],
+    ['Alpaca', { instruction: 'Add.', input: '1, 2', output: '3' }, { prompt: 'Add.\n\n1, 2', completion: '3' }],
+    [
+      'Alpaca without input',
+      { instruction: 'Hello', input: '', output: 'Hi', text: 'Below is …' },
+      { prompt: 'Hello', completion: 'Hi' },
+    ],
+    [
+      'Alpaca with a system',
+      { system: 's', instruction: 'a', output: 'b', history: [] },
+      { prompt: 's\n\na', completion: 'b' },
+    ],
+    ['big_vision', { prefix: 'a', suffix: 'b', image: 'c.png' }, { prompt: 'a', completion: 'b', image: 'c.png' }],
+  ])('%s', (_, row, expected) => expect(parseRow(row, 'rows.jsonl', 7)).toEqual({ ...expected, line: 7 }));
 
   it.each<[object, RegExp]>([
     [
@@ -205,10 +306,25 @@ describe('forms', () => {
     [{ messages: [{ role: 'user', content: 7 }] }, /messages\.0\.content/],
     [{ messages: [{ role: 'user', content: 'x', weight: 2 }] }, /messages\.0\.weight/],
     [{ messages: [], functions: [] }, /'functions' are called|functions are called 'tools'/],
-    [{ conversations: [{ from: 'human', value: 'x' }] }, /ShareGPT.*'messages'/],
-    [{ instruction: 'x', input: '', output: 'y' }, /Alpaca.*'prompt'/],
+    [
+      { conversations: [{ from: 'robot', value: 'x' }] },
+      /'conversations\.0\.from': it must be one of human, .* not "robot"/,
+    ],
+    [{ conversations: [{ from: 'human' }] }, /'conversations\.0\.value': it must be a text/],
+    [{ conversations: ['x'] }, /'conversations\.0': a turn must be an object/],
+    [{ conversations: {} }, /'conversations': it must be a list/],
+    [{ conversations: [{ from: 'human', value: 'x' }], tools: '[{' }, /'tools': it is a text, but no JSON/],
+    [{ instruction: 'x', input: 7, output: 'y' }, /'input': it must be a text/],
+    [{ instruction: 'x', output: 'y', history: [['a', 'b']] }, /'history'.*\{messages\}/],
+    [{ instruction: 'x', output: '' }, /'completion': must not be empty/],
     [{ prompt: 'x', chosen: 'y', rejected: 'z' }, /preferences/],
-    [{ question: 'x', answer: 'y' }, /'question' 'prompt'/],
+    [
+      { question: 'x', answer: 'y' },
+      /this one has: question, answer\..*`data\.promptKey` to 'question' and `data\.completionKey` to 'answer'/,
+    ],
+    [{ id: 1, body: 'x' }, /if 'body' is a text to learn as it stands, call it 'text'/],
+    [{ a: 1, b: 2 }, /this one has: a, b\. say with `data\.promptKey`/],
+    [{}, /this one has: nothing/],
     [{ prompt: [{ role: 'user', content: 'x' }], completion: 'y', image: 'a.png' }, /pictures needs a text/],
     [{ prompt: 'x', completion: [{ role: 'assistant', content: 'y' }] }, /'completion'/],
     [{ prompt: [7], completion: 'y' }, /messages\.0/],

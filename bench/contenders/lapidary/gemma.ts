@@ -77,7 +77,15 @@ export const gemmaOps = (gpu: Gpu): Record<string, Op> => ({
     });
     const kept = trained.flatMap(keptOf);
     for (const state of kept) state.allocate(gpu);
-    const limits = { maxLength: tokens, batchSize: 1, sampleCount: 0, sampleTokens: 0, imagePreset: null };
+    const limits = {
+      maxLength: tokens,
+      batchSize: 1,
+      sampleCount: 0,
+      sampleTokens: 0,
+      packing: false,
+      seed: 0,
+      imagePreset: null,
+    };
     const task = bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' });
     const step: StepModel = { model, task, params: tree, trained, optimizer, settings, options: {} };
     const plan = await tuned(

@@ -36,7 +36,11 @@ export function describeError(error: unknown): ErrorDescription {
   const described = {
     name,
     message:
-      error instanceof ConfigError ? inFlags(error) : error instanceof DatasetError ? withFlags(message) : message,
+      error instanceof ConfigError
+        ? inFlags(error)
+        : error instanceof DatasetError
+          ? withFlags(inFlagNames(message))
+          : message,
     hint: typeof hint === 'string' ? inFlagNames(hint) : null,
   };
   if (name === 'TrainingInterruptedError' || name === 'AbortError')

@@ -111,7 +111,9 @@ test('the best checkpoint of a run answers as the adapter that is exported of it
   const { best, steps } = await train(run);
   expect(best!.step).toBeLessThan(steps);
   const out = join(folder, 'best');
-  expect(await engine.exportCheckpoint({ run, step: 'best', out, model: null })).toMatchObject({ step: best!.step });
+  expect(await engine.export({ run, step: 'best', out, model: null, form: { to: 'result' } })).toMatchObject({
+    step: best!.step,
+  });
   const notices: string[] = [];
   const answer = async (adapter: string, isBest: boolean) => {
     const about = { onText: () => undefined, onNotice: (notice: string) => void notices.push(notice) };

@@ -9,6 +9,9 @@ import {
   exportAdapter,
   exportCheckpoint,
   finiteSink,
+  hubDataset,
+  hubDatasetOf,
+  mayBeHubDataset,
   listCheckpoints,
   planRelease,
   prepareRun,
@@ -40,6 +43,12 @@ import { UsageError } from './usage-error.js';
 /** What the commands run on in Node. */
 export const engine: Engine = {
   openModel: async (model) => loaderOf(model),
+  openData: async (source) => {
+    const id = hubDatasetOf(source) ?? (mayBeHubDataset(source) && !existsSync(source) ? source : undefined);
+    if (id === undefined) return source;
+    const token = hubToken();
+    return hubDataset(id, token === undefined ? {} : { token });
+  },
   runTraining,
   planTraining: (config) =>
     withAdapter(async (gpu) => {

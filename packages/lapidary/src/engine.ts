@@ -1,5 +1,6 @@
 import type { ChatMessage, ModelPresetName } from '@lapidary/gemma';
 import type {
+  DataSource,
   Evaluation,
   ExportedCheckpoint,
   ExportForm,
@@ -141,6 +142,8 @@ export interface ExportResult extends Omit<ExportedCheckpoint, 'step'> {
 export interface Engine {
   /** A loader for a local folder, a .gguf file or a hub id. Nothing is read yet. */
   openModel(model: string): Promise<WeightLoader>;
+  /** Rows by what `--data` names: a data set of the hub with the user's token; a path or URL as it is. Nothing is read yet. */
+  openData(source: string): Promise<DataSource>;
   readonly runTraining: RunTraining;
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */

@@ -49,10 +49,22 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
       });
     settings['lora'] = null;
   }
+  // Another part of the same data.
+  const evalData = settings['evalData'] as { readonly split?: unknown; readonly source?: unknown } | null | undefined;
+  if (typeof evalData === 'object' && evalData?.split !== undefined && evalData.source === undefined)
+    settings['evalData'] = { ...(settings['data'] as object), ...evalData };
+  for (const field of ['data', 'evalData']) await openSource(settings, field, context);
   const baseModel = readBaseModel(settings['weightLoader']);
   const loader = await context.engine.openModel(model ?? '');
   const weightLoader = baseModel === undefined ? loader : { ...loader, baseModel };
   return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
+}
+
+/** Puts what a name stands for in its place; what is no name is left to the config's check. */
+async function openSource(settings: Settings, field: string, { engine }: CliContext): Promise<void> {
+  const { source } = { source: undefined, ...(settings[field] as object | undefined) } as { readonly source: unknown };
+  if (typeof source === 'string' && source !== '')
+    settings[field] = { ...(settings[field] as object), source: await engine.openData(source) };
 }
 
 /** `weightLoader.baseModel`: the one setting of a loader beside `model`. @throws ConfigError */

@@ -22,10 +22,45 @@ export const trainFlags: readonly TrainFlag[] = [
   ...group('Data', [
     {
       name: '--data',
-      value: '<file>',
+      value: '<rows>',
       path: 'data.source',
       kind: 'text',
-      help: 'JSONL file with {prompt, completion}, {image, prompt, completion}, {messages} or {text} in each line',
+      help: 'file (JSONL, JSON, CSV, TSV, Parquet, Arrow), folder with train and valid, URL, or data set of the hub (hf:owner/name)',
+    },
+    {
+      name: '--prompt-key',
+      value: '<key>',
+      path: 'data.promptKey',
+      kind: 'text',
+      help: 'what rows call their prompt (default: prompt)',
+    },
+    {
+      name: '--completion-key',
+      value: '<key>',
+      path: 'data.completionKey',
+      kind: 'text',
+      help: 'what rows call their completion (default: completion)',
+    },
+    {
+      name: '--split',
+      value: '<name>',
+      path: 'data.split',
+      kind: 'text',
+      help: 'the one part of a folder or data set that is read (default: train, evaluated on valid)',
+    },
+    {
+      name: '--data-config',
+      value: '<name>',
+      path: 'data.config',
+      kind: 'text',
+      help: 'of a data set of the hub that has several',
+    },
+    {
+      name: '--data-revision',
+      value: '<name>',
+      path: 'data.revision',
+      kind: 'text',
+      help: "branch, tag or commit of a data set of the hub (default: the hub's own Parquet of it)",
     },
     {
       name: '--format',
@@ -39,7 +74,7 @@ export const trainFlags: readonly TrainFlag[] = [
       value: '<part>',
       path: 'data.lossOn',
       kind: 'text',
-      help: 'completion or all (default: completion)',
+      help: 'completion, last (of conversations only the last turn) or all (default: completion)',
     },
     {
       name: '--too-long',
@@ -50,10 +85,17 @@ export const trainFlags: readonly TrainFlag[] = [
     },
     {
       name: '--eval-data',
-      value: '<file>',
+      value: '<rows>',
       path: 'evalData.source',
       kind: 'text',
       help: 'rows to evaluate on, instead of a part of the data',
+    },
+    {
+      name: '--eval-split',
+      value: '<name>',
+      path: 'evalData.split',
+      kind: 'text',
+      help: 'the part of them, or without --eval-data of the data, that is evaluated on (default: valid)',
     },
     {
       name: '--eval-fraction',

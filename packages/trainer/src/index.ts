@@ -93,9 +93,20 @@ export { listCheckpoints, saveCheckpoint, type CheckpointContent, type KeepRule 
 
 // Data
 export { decodeText } from './data/decode-text.js';
+export {
+  hubDataset,
+  hubDatasetOf,
+  mayBeHubDataset,
+  type DataChoice,
+  type DataFiles,
+  type OpenDataFiles,
+} from './data/data-files.js';
 export { DatasetError, EmptyDatasetError } from './data/errors.js';
+export type { FoundRow } from './data/formats/found-row.js';
 export { epochOrder, splitRows } from './data/order.js';
 export { readJsonl, rowsOf, type RowParser } from './data/read-jsonl.js';
+export { isRowsFile, readRows } from './data/read-rows.js';
+export type { Split } from './data/splits.js';
 
 // The run itself
 export {

@@ -41,6 +41,7 @@ export { encodeSafetensors, safetensorsToBytes, type TensorData } from './safete
 export { blobSource, bufferSource, type ByteSource } from './source/byte-source.js';
 export { type DownloadOptions, type HttpOptions, fetchBytes, httpSource } from './source/http.js';
 export type { HubOptions } from './source/hub.js';
+export { type HubDataset, openHubDataset } from './source/hub-dataset.js';
 export {
   hubIdOf,
   type ModelLocation,

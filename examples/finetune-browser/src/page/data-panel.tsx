@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
-import { previewRows, toJsonl } from './read-rows.js';
+import type { PreviewedRow } from './preview-rows.js';
 import { chooseData, data, dataProblem, exampleName, forgetData, useExampleRows } from './state.js';
 
 type Kind = 'example' | 'file' | 'paste';
@@ -26,13 +26,13 @@ export function DataPanel() {
       <Choices name="data-kind" label="Where the rows come from" options={kinds} value={kind.value} onChoose={choose} />
       {kind.value === 'file' && (
         <label class="file">
-          JSONL, JSON, CSV or TSV with the columns <code>prompt</code> and <code>completion</code>, or{' '}
+          JSONL, JSON, CSV, TSV, Parquet or Arrow with the columns <code>prompt</code> and <code>completion</code>, or{' '}
           <code>messages</code>, or <code>text</code>; for a model that sees pictures with <code>image</code>, and the
           pictures beside it
           <input
             type="file"
             multiple
-            accept=".jsonl,.json,.csv,.tsv,.txt,image/png,image/jpeg,image/webp"
+            accept=".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.arrow,.feather,.txt,image/png,image/jpeg,image/webp"
             onChange={({ currentTarget }) => void readFiles([...(currentTarget.files ?? [])])}
           />
         </label>
@@ -44,7 +44,7 @@ export function DataPanel() {
             rows={6}
             spellcheck={false}
             placeholder={'{"prompt": "The capital of France is", "completion": " Paris."}'}
-            onInput={({ currentTarget }) => void readRows(new Blob([currentTarget.value]), 'pasted rows')}
+            onInput={({ currentTarget }) => void chooseRows(new Blob([currentTarget.value]), 'pasted rows')}
           />
         </label>
       )}
@@ -57,21 +57,25 @@ export function DataPanel() {
 async function readFiles(files: readonly File[]): Promise<void> {
   const pictures = files.filter(({ type }) => type.startsWith('image/'));
   const rows = files.find((file) => !pictures.includes(file));
-  if (rows !== undefined) await readRows(rows, rows.name, pictures);
+  if (rows !== undefined) await chooseRows(rows, rows.name, pictures);
   // Pictures chosen after their rows belong to these.
   else if (data.value !== null && pictures.length > 0)
     await chooseData(Promise.resolve({ ...data.value, pictures: [...data.value.pictures, ...pictures] }));
 }
 
-const readRows = (file: Blob, name: string, pictures: readonly File[] = []) =>
-  chooseData(toJsonl(file, name).then((rows) => ({ name, rows, pictures })));
+const chooseRows = (file: Blob, name: string, pictures: readonly File[] = []) =>
+  chooseData(Promise.resolve({ name, rows: file, pictures }));
 
 function Preview() {
-  const rows = useSignal<Awaited<ReturnType<typeof previewRows>>>([]);
+  const rows = useSignal<readonly PreviewedRow[]>([]);
   const chosen = data.value;
   useEffect(() => {
     if (chosen === null) rows.value = [];
-    else void previewRows(chosen.rows, shown).then((found) => (rows.value = found));
+    // What reads rows is no part of the page's start.
+    else
+      void import('./preview-rows.js')
+        .then(({ previewRows }) => previewRows(chosen, shown))
+        .then((found) => (rows.value = found));
   }, [chosen]);
   if (chosen === null || rows.value.length === 0) return null;
   return (

@@ -25,7 +25,7 @@ export type SavedModel =
 /** Rows, and the pictures that they name. */
 export interface DataChoice {
   readonly name: string;
-  /** JSONL. A Blob passes between page and worker without being read. */
+  /** As they were chosen. A Blob passes between page and worker without being read. */
   readonly rows: Blob;
   readonly pictures: readonly File[];
 }

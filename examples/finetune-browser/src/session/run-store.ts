@@ -16,7 +16,7 @@ import { nameOfModel, saveModel } from './saved-model.js';
 /** All runs of this page; each has a folder with what was asked for, its data, and the trainer's own folder. */
 const folder = 'runs';
 const requestFile = 'request.json';
-const dataFile = 'data.jsonl';
+const dataFile = 'data';
 const pictureFolder = 'pictures';
 const trainerFolder = 'trainer';
 

@@ -1,4 +1,4 @@
-import { decodeText, parseRow, readJsonl, resolveTrainConfig, type ResolvedTrainConfig } from '@lapidary/trainer';
+import { parseRow, readRows, resolveTrainConfig, type ResolvedTrainConfig, type TextualRow } from '@lapidary/trainer';
 import type { WeightLoader } from '@lapidary/weights';
 import { Problem } from './problem.js';
 import type { DataChoice, RunRequest } from './protocol.js';
@@ -11,8 +11,9 @@ const mostUnsaved = 50;
 
 /** Rows with the pictures themselves in the place of their names. @throws Problem for pictures that are not there */
 async function rowsOf({ name, rows, pictures }: DataChoice): Promise<File | object[]> {
-  const text = decodeText(new Uint8Array(await rows.arrayBuffer()), name);
-  if (pictures.length === 0 && !/"images?"\s*:/.test(text)) return new File([rows], name);
+  const given: TextualRow[] = [];
+  for await (const { value, line } of readRows(rows, name)) given.push(parseRow(value, name, line));
+  if (!given.some((row) => 'prompt' in row && (row.image || row.images?.length))) return new File([rows], name);
   const pathOf = new Map<string, string>();
   const byName = new Map(pictures.map((picture) => [picture.name, picture]));
   const found = (path: unknown, line: number) => {
@@ -39,7 +40,7 @@ async function rowsOf({ name, rows, pictures }: DataChoice): Promise<File | obje
     pathOf.set(base, path);
     return picture;
   };
-  return readJsonl(text, name, parseRow).map(({ line, ...rest }) => {
+  return given.map(({ line, ...rest }) => {
     if (!('prompt' in rest)) return rest;
     return {
       ...rest,

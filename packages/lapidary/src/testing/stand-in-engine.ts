@@ -23,6 +23,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       open: () => Promise.reject(new Error('the stand-in opens nothing')),
       description: { model },
     }),
+    openData: async (source) => source,
     runTraining: async (config) => {
       configs.push(config);
       return { name: config.name, steps: 3 } as TrainingSummary;

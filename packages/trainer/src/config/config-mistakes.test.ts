@@ -35,7 +35,7 @@ const mistakes: readonly Mistake[] = [
   ['data.source', {}, 'a path'],
   ['data.format', 'jsonl', "'messages'"],
   ['data.format', null, "'messages'"],
-  ['data.lossOn', 'prompt', "'completion', 'all'"],
+  ['data.lossOn', 'prompt', "'completion', 'last', 'all'"],
   ['data.tooLong', 'cut', "'truncate'"],
   ['evalData', 'eval.jsonl', '{ source,'],
   ['evalData', false, '{ source,'],

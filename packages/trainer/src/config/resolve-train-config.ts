@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { ConfigError, type ConfigProblem } from '../errors/errors.js';
 import type { DataOptions } from '../data/data-options.js';
+import { ConfigError, type ConfigProblem } from '../errors/errors.js';
 import { objectiveOf } from '../objectives/registry.js';
 import { optimizerOf } from '../optimizers/registry.js';
 import { describeValue, findProblems } from './find-problems.js';

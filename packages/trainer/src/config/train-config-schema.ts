@@ -3,6 +3,8 @@ import type { WeightLoader } from '@lapidary/weights';
 import * as v from 'valibot';
 import { objectiveSchema } from '../objectives/registry.js';
 import { optimizerSchema } from '../optimizers/registry.js';
+import type { DataFiles } from '../data/data-files.js';
+import { lossParts, rowFormats, type DataSource } from '../data/data-options.js';
 import {
   choice,
   flag,
@@ -16,7 +18,6 @@ import {
   text,
   withDefault,
 } from './rules.js';
-import { rowFormats, type DataSource } from '../data/data-options.js';
 import type { PathPattern } from './train-config.js';
 
 const isPattern = (value: unknown) => (typeof value === 'string' && value !== '') || value instanceof RegExp;
@@ -30,8 +31,12 @@ const targetNames = loraTargets.map((name) => `'${name}'`).join(', ');
 
 const source = inJson(
   v.custom<DataSource>(
-    (value) => (typeof value === 'string' && value !== '') || Array.isArray(value) || value instanceof Blob,
-    'a path, a URL, a list of rows, or a File',
+    (value) =>
+      (typeof value === 'string' && value !== '') ||
+      Array.isArray(value) ||
+      value instanceof Blob ||
+      typeof (value as Partial<DataFiles> | null | undefined)?.open === 'function',
+    'a path, a URL, a data set of the hub, a list of rows, or a File',
   ),
   { anyOf: [somePath, { type: 'array', items: { type: 'object' } }] },
 );
@@ -40,10 +45,15 @@ export const dataSchema = v.object(
   {
     source,
     format: withDefault(choice(['auto', ...rowFormats]), 'auto'),
-    lossOn: withDefault(choice(['completion', 'all']), 'completion'),
+    lossOn: withDefault(choice(lossParts), 'completion'),
     tooLong: withDefault(choice(['error', 'truncate', 'skip']), 'error'),
+    promptKey: v.optional(text()),
+    completionKey: v.optional(text()),
+    split: v.optional(text()),
+    config: v.optional(text()),
+    revision: v.optional(text()),
   },
-  'an object with `source`: { source, format, lossOn, tooLong }',
+  'an object with `source`: { source, format, lossOn, tooLong, promptKey, completionKey, split, config, revision }',
 );
 
 const paramGroupSchema = v.object(

@@ -78,7 +78,7 @@ test('every wrong field is named with what was found and what is allowed', () =>
   ).toEqual({
     weightLoader: 'an object with load | a weight loader: an object with an open() method',
     'data.format': "'csv' | one of 'auto', 'completion', 'messages', 'text'",
-    'data.lossOn': "3 | one of 'completion', 'all'",
+    'data.lossOn': "3 | one of 'completion', 'last', 'all'",
     batchSize: '0 | a whole number, 1 or more',
     learningRate: '1 | no such field; did you mean `optimizer.learningRate`?',
     'optimizer.learningRate': '-1 | a number above 0',
@@ -112,10 +112,10 @@ test('fields of list elements, and of the value that a type chooses', () => {
 test('missing and misshapen objects', () => {
   expect(problemsOf({})).toEqual({
     weightLoader: 'nothing | a weight loader: an object with an open() method',
-    data: 'nothing | an object with `source`: { source, format, lossOn, tooLong }',
+    data: 'nothing | an object with `source`: { source, format, lossOn, tooLong, promptKey, completionKey, split, config, revision }',
   });
   expect(problemsOf({ ...minimal, data: {}, optimizer: 'adam', lora: 8 })).toEqual({
-    'data.source': 'nothing | a path, a URL, a list of rows, or a File',
+    'data.source': 'nothing | a path, a URL, a data set of the hub, a list of rows, or a File',
     optimizer: "'adam' | an object: { type, learningRate, betas, eps, weightDecay, clipGradNorm }",
     lora: '8 | null for full fine-tuning, or an object: { rank, alpha, rankPattern, alphaPattern, rslora, dora, dropout, targets, towers, layers, modulesToSave }',
   });

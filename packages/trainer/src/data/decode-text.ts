@@ -1,19 +1,23 @@
 import { DatasetError } from './errors.js';
 
-/** Bytes of a data file: longer texts do not fit into one string of JavaScript. */
+/** Bytes of a text that is read whole: longer ones do not fit into one string of JavaScript. */
 export const largestText = 500_000_000;
 
-/** The text of a data file: UTF-8 and nothing else. @throws DatasetError naming the first line that is not; for more than 500 MB */
-export function decodeText(bytes: Uint8Array, file: string): string {
+/**
+ * The text of a data file: UTF-8 and nothing else.
+ * @param firstLine number of the line that the bytes begin with
+ * @throws DatasetError naming the first line that is not; for more than 500 MB
+ */
+export function decodeText(bytes: Uint8Array, file: string, firstLine = 1): string {
   if (bytes.length > largestText)
     throw new DatasetError({
       file,
-      message: `this file has ${bytes.length} bytes; at most ${largestText} are read. Use fewer rows.`,
+      message: `this file has ${bytes.length} bytes; at most ${largestText} are read at once. Use fewer rows, or JSONL.`,
     });
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: firstLine > 1 }).decode(bytes);
   } catch {
-    const line = firstBadLine(bytes);
+    const line = firstLine - 1 + firstBadLine(bytes);
     const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
     throw new DatasetError({
       file,

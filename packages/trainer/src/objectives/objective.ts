@@ -8,6 +8,8 @@ import type { RunLogger } from '../metrics/logger.js';
 /** A row as it was read, and the line it stands on (or its number in a list). */
 export interface Row {
   readonly line: number;
+  /** The file, where the source has several. */
+  readonly file?: string;
 }
 
 /** A row as an objective learns from it. */
@@ -68,7 +70,7 @@ export interface Loss {
 /** Rows of one source. */
 export interface RowSource<R extends Row = Row> {
   readonly rows: readonly R[];
-  /** The file that they come from, for messages. */
+  /** The file that they come from, or the folder of several, for messages. */
   readonly file: string;
   readonly options: Pick<DataOptions, 'lossOn' | 'tooLong'>;
 }

@@ -70,5 +70,6 @@ const fingerprintRows = (examples: readonly Example[]): string => fingerprintAll
 
 /** Where a row stands in its file says nothing. */
 function withoutPlace({ row, documents, ...example }: Example): object {
-  return { ...example, row: { ...row, line: 0 }, ...(documents && { documents: documents.map(withoutPlace) }) };
+  const content = { ...row, line: 0, file: undefined };
+  return { ...example, row: content, ...(documents && { documents: documents.map(withoutPlace) }) };
 }

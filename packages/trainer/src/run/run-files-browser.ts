@@ -1,4 +1,6 @@
-import { decodeText } from '../data/decode-text.js';
+import { bufferSource, fetchBytes } from '@lapidary/weights';
+import { mayBeHubDataset, type OpenDataFiles } from '../data/data-files.js';
+import { largestText } from '../data/decode-text.js';
 import { DatasetError } from '../data/errors.js';
 import { fetchImage } from '../data/fetch-image.js';
 import type { FileStore } from '../store/file-store.js';
@@ -10,16 +12,18 @@ export function openRunStore(outDir: string): Promise<FileStore> {
   return openOpfsStore(outDir);
 }
 
-/** The text of a File, or of what lies behind a URL. @throws DatasetError */
-export async function openRunData(source: unknown): Promise<{ text: string; name: string }> {
-  if (source instanceof Blob) {
-    const name = (source as { name?: string }).name ?? 'data';
-    return { text: decodeText(new Uint8Array(await source.arrayBuffer()), name), name };
-  }
-  const name = String(source);
-  const response = await fetch(name);
-  if (!response.ok) throw new DatasetError({ file: name, message: `the server answered ${response.status}` });
-  return { text: decodeText(new Uint8Array(await response.arrayBuffer()), name), name };
+/** A file of rows at a path from the page's address; undefined for a name of the hub's form, such as `owner/name`. @throws DatasetError */
+export async function openRunFiles(
+  path: string,
+): Promise<(OpenDataFiles & { readonly isFolder: boolean }) | undefined> {
+  if (mayBeHubDataset(path)) return undefined;
+  const open = async () => {
+    const bytes = await fetchBytes(new URL(path, globalThis.location.href).href, {}, largestText);
+    if (bytes === undefined)
+      throw new DatasetError({ file: path, message: 'there is no such file: the server answers 404' });
+    return bufferSource(path, bytes);
+  };
+  return { name: path, splits: [{ name: 'train', files: [path] }], open, isFolder: false };
 }
 
 /** A page is not told how much memory there is. */

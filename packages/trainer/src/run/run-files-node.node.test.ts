@@ -1,11 +1,12 @@
 // Data and pictures on a disk that are no files, or too large to be read.
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { DatasetError } from '../data/errors.js';
-import { openRunData, openRunImage } from './run-files-node.js';
+import { readRows } from '../data/read-rows.js';
+import { openRunFiles, openRunImage } from './run-files-node.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -19,24 +20,49 @@ async function sparse(name: string, size: number): Promise<void> {
   await file.close();
 }
 
-it('reads a file', async () => {
-  await writeFile(join(folder, 'data.jsonl'), '{"text":"a"}');
-  expect((await openRunData(join(folder, 'data.jsonl'))).text).toBe('{"text":"a"}');
+async function valuesOf(path: string): Promise<unknown[]> {
+  const files = await openRunFiles(path);
+  const source = await files!.open(files!.splits[0]!.files[0]!);
+  try {
+    const values: unknown[] = [];
+    for await (const { value } of readRows(source)) values.push(value);
+    return values;
+  } finally {
+    await source.close?.();
+  }
+}
+
+it('reads a file, and the files of a folder', async () => {
+  await mkdir(join(folder, 'rows', 'train'), { recursive: true });
+  for (const file of ['data.jsonl', 'rows/train/part.jsonl', 'rows/valid.csv'])
+    await writeFile(join(folder, file), file.endsWith('csv') ? 'text\na\n' : '{"text":"a"}');
+  expect(await valuesOf(join(folder, 'data.jsonl'))).toEqual([{ text: 'a' }]);
+  expect(await valuesOf(join(folder, 'rows'))).toEqual([{ text: 'a' }]);
+  expect(await openRunFiles(join(folder, 'rows'))).toMatchObject({
+    isFolder: true,
+    splits: [
+      { name: 'train', files: ['train/part.jsonl'] },
+      { name: 'valid', files: ['valid.csv'] },
+    ],
+  });
 });
 
-it.each([
-  ['none.jsonl', /there is no such file/],
-  ['.', /is a folder; only a regular file can be read/],
-])('data in %s', async (name, message) => {
-  await expect(openRunData(join(folder, name))).rejects.toThrow(message);
-  await expect(openRunData(join(folder, name))).rejects.toBeInstanceOf(DatasetError);
+it('there may be nothing there', async () => {
+  expect(await openRunFiles(join(folder, 'none.jsonl'))).toBeUndefined();
+  await mkdir(join(folder, 'empty'));
+  await expect(openRunFiles(join(folder, 'empty'))).rejects.toThrow(/there are no rows in this folder/);
+  await expect(openRunFiles(join(folder, 'empty'))).rejects.toBeInstanceOf(DatasetError);
 });
 
 it('refuses what is too large, before it is read', async () => {
   await sparse('large.jsonl', 3e9);
+  await sparse('large.json', 3e9);
   await sparse('large.png', 3e9);
-  await expect(openRunData(join(folder, 'large.jsonl'))).rejects.toThrow(
-    /has 3000000000 bytes; at most 500000000 are read/,
+  await expect(valuesOf(join(folder, 'large.json'))).rejects.toThrow(
+    /has 3000000000 bytes; of JSON .* at most 500000000/,
+  );
+  await expect(valuesOf(join(folder, 'large.jsonl'))).rejects.toThrow(
+    /large\.jsonl:1: this line has more than 134217728 bytes/,
   );
   await expect(openRunImage('large.png', join(folder, 'data.jsonl'))).rejects.toThrow(
     /this picture has 3000000000 bytes/,
@@ -46,7 +72,7 @@ it('refuses what is too large, before it is read', async () => {
 it.skipIf(process.platform === 'win32')('refuses pipes and devices', async () => {
   execFileSync('mkfifo', [join(folder, 'pipe.jsonl')]);
   for (const path of [join(folder, 'pipe.jsonl'), '/dev/zero'])
-    await expect(openRunData(path)).rejects.toThrow(/is a pipe, a device or a socket/);
+    await expect(valuesOf(path)).rejects.toThrow(/is a pipe, a device or a socket/);
   await expect(openRunImage('pipe.jsonl', join(folder, 'data.jsonl'))).rejects.toThrow(/is a pipe/);
   await expect(openRunImage('none.png', join(folder, 'data.jsonl'))).rejects.toThrow(/there is no such picture/);
 });

@@ -1,10 +1,12 @@
-import { dirname, resolve } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { freemem, totalmem } from 'node:os';
 import type { ByteSource } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
-import { decodeText, largestText } from '../data/decode-text.js';
+import type { OpenDataFiles } from '../data/data-files.js';
 import { DatasetError } from '../data/errors.js';
 import { fetchImage, largestImage } from '../data/fetch-image.js';
+import { listSplits } from '../data/splits.js';
 import { createNodeFileStore, removeUnfinishedFiles } from '../store/file-store-node.js';
 import type { FileStore } from '../store/file-store.js';
 import type { MachineMemory } from './machine-memory.js';
@@ -15,14 +17,40 @@ export async function openRunStore(outDir: string): Promise<FileStore> {
   return createNodeFileStore(outDir);
 }
 
-/** The text of a data file. @throws DatasetError */
-export async function openRunData(source: unknown): Promise<{ text: string; name: string }> {
-  if (source instanceof Blob) {
-    const name = (source as { name?: string }).name ?? 'data';
-    return { text: decodeText(new Uint8Array(await source.arrayBuffer()), name), name };
+/** A file of rows, or the files of a folder; undefined where there is nothing. @throws DatasetError */
+export async function openRunFiles(
+  path: string,
+): Promise<(OpenDataFiles & { readonly isFolder: boolean }) | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return undefined;
+  if (found.isDirectory()) {
+    const open = (file: string) => openFile(join(path, file));
+    return { name: path, splits: listSplits(await filesIn(path), path), open, isFolder: true };
   }
-  const name = String(source);
-  return { text: decodeText(await readFile(name, { what: 'file', most: largestText }), name), name };
+  return { name: path, splits: [{ name: 'train', files: [path] }], open: openFile, isFolder: false };
+}
+
+/** Folders within each other: deeper than any data set has them. */
+const deepest = 4;
+
+/** Paths of all files below a folder, with `/`. */
+async function filesIn(folder: string, depth = 0): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found = entries.map(async (entry) => {
+    if (!entry.isDirectory()) return [entry.name];
+    if (depth === deepest || entry.name.startsWith('.')) return [];
+    return (await filesIn(join(folder, entry.name), depth + 1)).map((file) => `${entry.name}/${file}`);
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** @throws DatasetError for what is no regular file */
+async function openFile(path: string): Promise<ByteSource> {
+  try {
+    return await fileSource(path, path);
+  } catch (error) {
+    throw new DatasetError({ file: path, message: (error as Error).message }, { cause: error });
+  }
 }
 
 /** What this process may take: the machine's memory, or its container's. */

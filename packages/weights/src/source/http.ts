@@ -64,10 +64,10 @@ export function reason(error: unknown): string {
 function describe(status: number, url: string): string {
   if (status === 401 || status === 403) {
     // On a hub: https://huggingface.co/owner/name/resolve/main/config.json, or …/api/models/owner/name/revision/main
-    const [page, file] = url.replace(/\/api\/models\/(.*)\/revision\//, '/$1/resolve/').split('/resolve/');
+    const [page, file] = url.replace(/\/api\/(?:models\/)?(.*)\/revision\//, '/$1/resolve/').split('/resolve/');
     if (file === undefined) return `the server answers ${status}: it does not let you read this.`;
     return (
-      `the server answers ${status}: the model is gated or private, or there is none of this name. Sign in and accept its licence on ` +
+      `the server answers ${status}: the ${url.includes('/datasets/') ? 'data set' : 'model'} is gated or private, or there is none of this name. Sign in and accept its licence on ` +
       `${page}, then set HF_TOKEN to an access token of yours (in code: \`token\`).`
     );
   }

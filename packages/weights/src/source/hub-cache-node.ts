@@ -3,16 +3,23 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { parseJson } from '@lapidary/gemma/model';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
 import { fileSource } from './file-node.js';
-import { fetchWithRetries, type HttpOptions, reason } from './http.js';
-import type { HubFile } from './platform.js';
+import { fetchWithRetries, type HttpOptions, isUnreachable, reason } from './http.js';
+import { fetchHubListing, type HubListing, parseHubListing } from './hub-listing.js';
+import type { HubFile, HubPlace } from './platform.js';
 
 /** Bytes of a download that are written at once. */
 const writeBytes = 2 ** 20;
 
 type CacheOptions = HttpOptions & { readonly cacheDir?: string };
+
+function rootOf({ endpoint, id }: HubPlace, { cacheDir }: CacheOptions): string {
+  const cache = cacheDir ?? join(homedir(), '.cache', 'lapidary');
+  return join(cache, 'hub', safe(new URL(endpoint).host), safe(id));
+}
 
 /** What the hub says of a file before it sends it. */
 interface HubEntry {
@@ -29,12 +36,7 @@ const sha256Pattern = /^[0-9a-f]{64}$/;
  * Files are kept by commit; without network, the commit seen last for a branch is used, and a file that was not there then is not.
  */
 export async function openHubFile(file: HubFile, options: CacheOptions): Promise<ByteSource | undefined> {
-  const root = join(
-    options.cacheDir ?? join(homedir(), '.cache', 'lapidary'),
-    'hub',
-    safe(new URL(file.endpoint).host),
-    safe(file.id),
-  );
+  const root = rootOf(file, options);
   const pathAt = (commit: string) => join(root, safe(commit), ...file.file.split('/').map(safe));
   const reference = join(root, 'refs', safe(file.revision));
   const absent = join(root, 'absent', safe(file.revision), ...file.file.split('/').map(safe));
@@ -69,6 +71,30 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
     await writeFile(reference, entry.commit);
   }
   return fileSource(path, name);
+}
+
+/** The names of a repository's files as the hub has them now; without network, as they were last seen. */
+export async function listHubFiles(
+  place: HubPlace,
+  options: CacheOptions,
+): Promise<{ readonly files?: readonly string[] }> {
+  const kept = join(rootOf(place, options), 'listings', `${safe(place.revision)}.json`);
+  const namesIn = (listing: HubListing | undefined) =>
+    listing ? { files: listing.files.map(({ name }) => name) } : {};
+  let listing: HubListing | undefined;
+  try {
+    listing = await fetchHubListing(place, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    const known = isUnreachable(error) && (await readFile(kept, 'utf8').catch(() => undefined));
+    if (typeof known !== 'string') throw error;
+    return namesIn(parseHubListing(parseJson(known)));
+  }
+  if (listing !== undefined) {
+    await mkdir(dirname(kept), { recursive: true });
+    await writeFile(kept, JSON.stringify(listing));
+  }
+  return namesIn(listing);
 }
 
 /** A file name that stays within its folder on every system. */

@@ -25,7 +25,8 @@ export async function fetchHubListing(
   { endpoint, id, revision }: HubPlace,
   options: HttpOptions,
 ): Promise<HubListing | undefined> {
-  const url = `${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  const kind = id.startsWith('datasets/') ? '' : 'models/';
+  const url = `${endpoint}/api/${kind}${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
   try {
     // The browser's own cache may hold what the branch was before.
     const response = await fetchWithRetries(url, { cache: 'no-cache' }, options);

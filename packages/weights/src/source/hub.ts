@@ -4,6 +4,7 @@ import type { DownloadOptions } from './http.js';
 import { closeAll } from './close-all.js';
 import { type ByteSource, readSourceText } from './byte-source.js';
 import type { ModelSource } from './model-source.js';
+import type { HubRepository } from './platform.js';
 
 /** Which hub, and as whom. */
 export interface HubOptions extends DownloadOptions {
@@ -24,6 +25,18 @@ export function isHubId(text: string): boolean {
   return idPattern.test(text) && !text.includes('..');
 }
 
+/** A repository by its path on a hub: `owner/name`, or `datasets/owner/name`. */
+export async function openHubPlace(path: string, options: HubOptions): Promise<HubRepository> {
+  const { revision = 'main', endpoint = 'https://huggingface.co', token, ...download } = options;
+  if (token !== undefined && /[^\x21-\x7e]/.test(token))
+    throw new WeightSourceError(
+      path,
+      'the access token is none: there is a space, a line break or a letter in it that no token has. Look at HF_TOKEN, or at the file of `hf auth login`.',
+    );
+  const headers = { ...download.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  return platform.openHub({ endpoint: endpoint.replace(/\/$/, ''), id: path, revision }, { ...download, headers });
+}
+
 /**
  * A model on a Hugging Face hub. In Node, files are downloaded once and kept; in a browser they are read by ranges, and
  * what was read is kept.
@@ -31,15 +44,7 @@ export function isHubId(text: string): boolean {
 export async function hubModel(location: string, options: HubOptions = {}): Promise<ModelSource> {
   const [, id, main] = idPattern.exec(location) ?? [];
   if (id === undefined) throw new WeightSourceError(location, 'is no hub id of the form owner/name.');
-  const { revision = 'main', endpoint = 'https://huggingface.co', token, ...download } = options;
-  if (token !== undefined && /[^\x21-\x7e]/.test(token))
-    throw new WeightSourceError(
-      location,
-      'the access token is none: there is a space, a line break or a letter in it that no token has. Look at HF_TOKEN, or at the file of `hf auth login`.',
-    );
-  const headers = { ...download.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  const place = { endpoint: endpoint.replace(/\/$/, ''), id, revision };
-  const repository = await platform.openHub(place, { ...download, headers });
+  const repository = await openHubPlace(id, options);
   const opened: ByteSource[] = [];
   return {
     name: location,

@@ -6,7 +6,7 @@ import type { ModelSource } from './model-source.js';
 export interface HubPlace {
   /** Without a slash at its end. */
   readonly endpoint: string;
-  /** `owner/name` */
+  /** `owner/name`; of a data set `datasets/owner/name` */
   readonly id: string;
   readonly revision: string;
 }
@@ -18,7 +18,7 @@ export interface HubFile extends HubPlace {
 }
 
 export interface HubRepository {
-  /** The names of all its files, where the hub tells. */
+  /** The names of all its files, where the hub tells: of a model in Node nobody asks. */
   readonly files?: readonly string[];
   /** A file, through a cache where there is one; undefined where the hub has no such file. */
   open(file: string): Promise<ByteSource | undefined>;

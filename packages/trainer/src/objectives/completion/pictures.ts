@@ -51,8 +51,8 @@ export class Pictures {
   }
 
   #placesOf(row: TextualRow): (readonly [ImageReference, PicturePlace])[] {
-    const { file } = this.#options;
-    return imagesOf(row).map((reference, index) => [reference, { file, line: row.line, index }]);
+    const { file = this.#options.file, line } = row;
+    return imagesOf(row).map((reference, index) => [reference, { file, line, index }]);
   }
 
   async #bytesOf(reference: ImageReference, place: PicturePlace): Promise<Uint8Array> {
@@ -67,7 +67,7 @@ export class Pictures {
       this.#kept.set(reference, before);
       return before;
     }
-    const { prepare, file, cacheBytes = defaultCacheBytes } = this.#options;
+    const { prepare, cacheBytes = defaultCacheBytes } = this.#options;
     try {
       const name = typeof reference === 'string' ? { name: reference } : {};
       const image = await decodeImage(await this.#bytesOf(reference, place), name);
@@ -78,7 +78,8 @@ export class Pictures {
       return patches;
     } catch (error) {
       if (error instanceof ResumeMismatchError) throw error;
-      throw new DatasetError({ file, line: place.line, message: (error as Error).message }, { cause: error });
+      const { file, line } = place;
+      throw new DatasetError({ file, line, message: (error as Error).message }, { cause: error });
     }
   }
 }
@@ -97,7 +98,7 @@ export function countPictures(
       const found = imagesOf(row).length;
       count ??= found;
       const refuse = (message: string): never => {
-        throw new DatasetError({ file, line: row.line, message });
+        throw new DatasetError({ file: row.file ?? file, line: row.line, message });
       };
       if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
       if (found === 0 && prompt.needsPictures)

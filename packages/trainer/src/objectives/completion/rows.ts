@@ -2,6 +2,8 @@ import { showValue, type ChatMessage, type ChatTools } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { RowFormat } from '../../data/data-options.js';
 import { DatasetError } from '../../data/errors.js';
+import { inOurForm, renamingAdvice } from '../../data/other-forms.js';
+import type { Row } from '../objective.js';
 
 const part = v.object({
   type: v.literal('text', 'parts of a conversation must be {"type": "text", "text": "…"}; others are not supported'),
@@ -14,13 +16,21 @@ const message = v.looseObject({
   role: v.picklist(['system', 'developer', 'user', 'model', 'assistant', 'tool']),
   // Told by what is there, so that the message says what is wrong with it.
   content: v.lazy((content) => (Array.isArray(content) ? v.array(part) : v.nullish(v.string()))),
-  name: v.optional(v.string()),
+  name: v.nullish(v.string()),
   tool_calls: v.nullish(
     v.array(v.looseObject({ function: v.looseObject({ name: v.string(), arguments: v.union([v.string(), object]) }) })),
   ),
-  tool_call_id: v.optional(v.string()),
-  weight: v.optional(v.picklist([0, 1])),
+  tool_call_id: v.nullish(v.string()),
+  weight: v.nullish(v.picklist([0, 1])),
 });
+/** null says what leaving a field out says; templates may tell the two apart. */
+function withoutNulls(message: ChatMessage): ChatMessage {
+  const absent = (['name', 'tool_call_id', 'weight'] as const).filter((field) => message[field] === null);
+  if (absent.length === 0) return message;
+  const kept: { -readonly [K in keyof ChatMessage]: ChatMessage[K] } = { ...message };
+  for (const field of absent) delete kept[field];
+  return kept;
+}
 
 /** A path (from the folder of the data file), a URL, or what a page has at hand. */
 const image = v.union([v.pipe(v.string(), v.nonEmpty('must not be empty')), v.instance(Blob), v.instance(Uint8Array)]);
@@ -48,17 +58,7 @@ export interface MessagesRow {
 export type TextRow = v.InferOutput<typeof forms.text>;
 
 /** A row of text, whichever its form, and the line it stands on (or its number in a list). */
-export type TextualRow = (CompletionRow | MessagesRow | TextRow) & { readonly line: number };
-
-/** big_vision's rows say prefix and suffix. */
-function withOurNames(value: object): object {
-  const { prefix, suffix, ...rest } = value as Record<string, unknown>;
-  return {
-    ...(prefix !== undefined && { prompt: prefix }),
-    ...(suffix !== undefined && { completion: suffix }),
-    ...rest,
-  };
-}
+export type TextualRow = (CompletionRow | MessagesRow | TextRow) & Row;
 
 /** The pictures of a row, in order. */
 export function imagesOf(row: TextualRow): readonly ImageReference[] {
@@ -81,27 +81,15 @@ function asConversation(value: object): object {
 /** What to do with rows of forms that other tools have. */
 const hints: readonly { readonly fields: readonly string[]; readonly advice: string }[] = [
   {
-    fields: ['conversations'],
-    advice:
-      "ShareGPT's rows are read when 'conversations' is called 'messages', 'from' 'role' (human: user, gpt: assistant) and 'value' 'content'",
-  },
-  {
-    fields: ['instruction', 'output'],
-    advice:
-      "Alpaca's rows are read as {prompt, completion}: join 'instruction' and 'input' to 'prompt', call 'output' 'completion'",
-  },
-  {
     fields: ['chosen', 'rejected'],
     advice:
       "pairs of preferences are what objective 'dpo' learns from; this one reads {prompt, completion} with the chosen one",
   },
-  { fields: ['question', 'answer'], advice: "call 'question' 'prompt' and 'answer' 'completion'" },
-  { fields: ['input', 'output'], advice: "call 'input' 'prompt' and 'output' 'completion'" },
 ];
 
 function formOf(value: object): RowFormat | undefined {
   if ('messages' in value) return 'messages';
-  if (['prompt', 'completion', 'prefix', 'suffix', 'image'].some((field) => field in value)) return 'completion';
+  if (['prompt', 'completion', 'image'].some((field) => field in value)) return 'completion';
   return 'text' in value ? 'text' : undefined;
 }
 
@@ -112,17 +100,19 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
   };
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return fail(`a row must be an object such as {"prompt": "…", "completion": "…"}, not ${showValue(value, 40)}`);
-  const told = format === 'auto' ? formOf(value) : format;
+  const renamed = format === 'text' ? value : inOurForm(value, fail);
+  const told = format === 'auto' ? formOf(renamed) : format;
   const hint = hints.find(({ fields }) => fields.every((field) => field in value));
-  if (told === undefined)
+  if (told === undefined) {
+    const keys = Object.keys(value);
     return fail(
-      `a row needs {prompt, completion}, {messages} or {text}; this one has: ${Object.keys(value).join(', ') || 'nothing'}${hint ? `. ${hint.advice}` : ''}`,
+      `a row needs {prompt, completion}, {messages}, {conversations}, {instruction, output} or {text}; this one has: ${keys.slice(0, 20).join(', ') || 'nothing'}. ${hint?.advice ?? renamingAdvice(keys)}`,
     );
-  const renamed = told === 'completion' ? withOurNames(value) : value;
+  }
   const isConversation = told === 'completion' && 'prompt' in renamed && Array.isArray(renamed.prompt);
   if (isConversation && ['image', 'images'].some((field) => (renamed as Record<string, unknown>)[field] != null))
     return fail("a row with pictures needs a text as its 'prompt', not a list of messages");
-  if (told === 'messages' && 'functions' in value)
+  if (told === 'messages' && 'functions' in renamed)
     return fail("field 'functions': OpenAI's functions are called 'tools' now");
   const form = isConversation ? 'messages' : told;
   const given = isConversation ? asConversation(renamed) : renamed;
@@ -135,6 +125,6 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
   // The schema's types say `undefined` where ours say that a field is left out; to templates it is the same.
   const row = result.output as CompletionRow | MessagesRow | TextRow;
   // The schema puts fields that it knows first; templates write objects in the order that they have.
-  if ('messages' in row) return { ...row, messages: (given as MessagesRow).messages, line };
+  if ('messages' in row) return { ...row, messages: (given as MessagesRow).messages.map(withoutNulls), line };
   return { ...row, line };
 }

@@ -12,6 +12,7 @@ import {
   withoutEnding,
   withoutOpening,
 } from '@lapidary/gemma';
+import type { DataOptions } from '../../data/data-options.js';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
 import type { Example } from '../objective.js';
 import type { Pictures } from './pictures.js';
@@ -34,7 +35,7 @@ export interface CompletionExample extends Example {
 /** How rows become tokens. */
 export interface TokeniseOptions {
   readonly maxLength: number;
-  readonly lossOn: 'completion' | 'all';
+  readonly lossOn: DataOptions['lossOn'];
   /** What to do with rows of more than `maxLength` tokens. */
   readonly tooLong: 'error' | 'truncate' | 'skip';
   /** For messages. */
@@ -85,15 +86,22 @@ function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file 
   const chat = 'messages' in row ? chatOptions(row, tokenizer, model) : undefined;
   if (form.chatTemplate === null || chat === null) {
     const message = `this model learns from rows such as ${form.rowExample}; this one has no prompt`;
-    throw new DatasetError({ file, line: row.line, message });
+    throw new DatasetError({ file: row.file ?? file, line: row.line, message });
   }
   if ('messages' in row && chat) {
-    const { tokens, lossMask, systemFolded } = encodeChat(tokenizer, row.messages, chat);
+    const messages = lossOn === 'last' ? withLastAlone(row.messages) : row.messages;
+    const { tokens, lossMask, systemFolded } = encodeChat(tokenizer, messages, chat);
     const learned = lossOn === 'all' ? allButFirst(tokens) : lossMask;
     return { tokens, learned, prefix: 0, putRight: { ...nothing, system: systemFolded } };
   }
   const { tokens, marks } = encodeText('text' in row ? row.text : '', tokenizer, form);
   return { tokens, learned: allButFirst(tokens), prefix: 0, putRight: { ...nothing, marks } };
+}
+
+/** Of the model's turns only the last is learned, if that is to be learned at all. */
+function withLastAlone(messages: MessagesRow['messages']): MessagesRow['messages'] {
+  const before = new Set(turnsOfModel(messages).slice(0, -1));
+  return messages.map((message, i) => (before.has(i) ? { ...message, weight: 0 } : message));
 }
 
 /** BOS, the text, EOS: once each. */
@@ -144,7 +152,7 @@ export function tokeniseRows(
   const counts = { ...noCounts };
   for (const row of rows) {
     const fail = (message: string): never => {
-      throw new DatasetError({ file, line: row.line, message });
+      throw new DatasetError({ file: row.file ?? file, line: row.line, message });
     };
     const encoded = named(file, row, () => encodeRow(row, tokenizer, options));
     const beyond = encoded.tokens.find((id) => id >= model.vocabSize);
@@ -193,7 +201,7 @@ export function tokeniseRows(
 }
 
 /** Errors of a conversation or a prompt with the row's place. */
-function named<T>(file: string, { line }: TextualRow, encode: () => T): T {
+function named<T>(source: string, { line, file = source }: TextualRow, encode: () => T): T {
   try {
     return encode();
   } catch (error) {
