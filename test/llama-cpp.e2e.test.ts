@@ -29,6 +29,8 @@ async function probabilities(modelPath: string, ids: readonly number[], lora?: s
   const model = await llama.loadModel({ modelPath });
   const context = await model.createContext({
     contextSize: 64,
+    // Its threads wait for each other spinning: on a busy machine for minutes.
+    threads: 1,
     ...(lora !== undefined && { lora: { adapters: [{ filePath: lora, scale: 1 }] } }),
   });
   try {
