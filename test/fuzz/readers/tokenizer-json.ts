@@ -61,7 +61,7 @@ const texts = [
   '',
   'a b ab',
   '<bos>a<eos>',
-  '\u00e9\u{1f600}\ud83d',
+  '\u00e9\u{1f600}',
   'aaaa'.repeat(200),
   '\u2581 \u2581',
   '<start_of_turn>b',
