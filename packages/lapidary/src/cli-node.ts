@@ -43,6 +43,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     engine: options.engine,
     out,
     err,
+    colours: options.out === undefined && process.stdout.isTTY && process.stdout.hasColors(),
     signal,
     readInput,
     readFile: async (path: string) => {

@@ -9,6 +9,7 @@ import {
   finiteSink,
   hubDataset,
   hubDatasetOf,
+  inspectData,
   mayBeHubDataset,
   planRelease,
   prepareRun,
@@ -57,6 +58,7 @@ export const engine: Engine = {
       const planned = planRelease(modelPresets[name], config, gpu ? { profile: gpu.profile } : {});
       return describePlan(planned, config.steps, gpu);
     }),
+  inspectData,
   profileTraining,
   tuneTraining,
   exportCheckpoint: ({ run, step, out, model }) =>

@@ -3,6 +3,7 @@ import type {
   DataSource,
   ExportedCheckpoint,
   Fit,
+  inspectData,
   MemoryEntry,
   profileTraining,
   ResolvedTrainConfig,
@@ -96,6 +97,7 @@ export interface Engine {
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */
   planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
+  readonly inspectData: typeof inspectData;
   readonly profileTraining: typeof profileTraining;
   readonly tuneTraining: typeof tuneTraining;
   exportCheckpoint(request: ExportRequest): Promise<ExportedCheckpoint>;
