@@ -6,6 +6,7 @@ import { configReader } from './readers/configs.js';
 import { ggufReader } from './readers/gguf.js';
 import { npzReader } from './readers/npz.js';
 import { pictureReader } from './readers/picture.js';
+import { rowFilesReader } from './readers/row-files.js';
 import { rowsReader } from './readers/rows.js';
 import { runFilesReader } from './readers/run-files.js';
 import { safetensorsReader } from './readers/safetensors.js';
@@ -26,6 +27,7 @@ export const readers: Readonly<Record<string, () => FuzzReader | Promise<FuzzRea
   'tokenizer-gguf': () => tokenizerGgufReader,
   'chat-template': () => chatTemplateReader,
   rows: rowsReader,
+  'row-files': rowFilesReader,
   picture: pictureReader,
   'run-files': () => runFilesReader,
 };

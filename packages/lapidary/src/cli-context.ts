@@ -7,6 +7,8 @@ export interface CliContext {
   readonly out: (text: string) => void;
   /** Everything else: progress, notes, errors. */
   readonly err: (text: string) => void;
+  /** Whether results go to a terminal that shows colours. */
+  readonly colours: boolean;
   readonly signal: AbortSignal;
   readonly readFile: (path: string) => Promise<string>;
   /** Makes the folder too. */

@@ -46,6 +46,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     engine: options.engine,
     out,
     err,
+    colours: options.out === undefined && process.stdout.isTTY && process.stdout.hasColors(),
     signal,
     readInput,
     openTerminal: () => openTerminal(options.stdin ?? process.stdin, signal),

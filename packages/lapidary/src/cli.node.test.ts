@@ -597,3 +597,27 @@ test('what is secret in an address is in no error, as text or as JSON', async ()
     expect(out + err).not.toContain('SECRET');
   }
 });
+
+test('data: counts and rows, as JSON, as a page', async () => {
+  const args = ['data', '--model', 'gemma', '--data', 'rows.csv', '--prompt-key', 'q', '--loss-on', 'last'];
+  const { code, out, err, configs } = await run(args);
+  expect(code).toBe(0);
+  expect(configs[0]?.data).toMatchObject({ source: 'rows.csv', promptKey: 'q', lossOn: 'last' });
+  expect(out).toContain('To learn from  1,234 rows');
+  expect(out).toMatch(/min 3, median 4\.5, p95 5, max 6/);
+  expect(out).toContain('1 row of more than 5 tokens: cut, 1 tokens of them');
+  // No colour where there is no terminal, and nothing of a row steers one.
+  expect(out).not.toContain('\u001b');
+  expect(out).toContain('<bos>|Hi⏎\n|⟦\\x1b[31m<b>|水⟧|✂<eos>✂');
+  expect(err).toContain('Note: rows.jsonl: name one with --split.');
+
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-'));
+  const page = await run([...args, '--json', '--out', join(folder, 'data.html')]);
+  expect(JSON.parse(page.out)).toMatchObject({ train: { rows: 1234, duplicates: 2 }, maxLength: 5 });
+  expect(await readFile(join(folder, 'data.html'), 'utf8')).toContain('&#60;b&#62;');
+  await rm(folder, { recursive: true });
+
+  expect(await run([...args, '--out', 'folder'])).toMatchObject({ code: 1 });
+  expect((await run([...args, '--rows', 'x'])).err).toMatch(/--rows: found .*a whole number, 0 or more/);
+  expect((await run(['data', '--help'])).out).toMatch(/Examples:[\s\S]*lapidary data --model/);
+});

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
 import { addAnswerFlags, collect } from './commands/answer-flags.js';
 import { chat, type ChatValues } from './commands/chat.js';
+import { data } from './commands/data.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportTo, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
@@ -45,6 +46,21 @@ Examples:
 Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,
     )
     .action((values: FlagValues) => finetune(values, context));
+
+  addTrainFlags(program.command('data'), { writesRun: false })
+    .description('show what the model will see of your data: rows token by token, what is learned, what is cut, counts')
+    .option('--rows <n>', 'how many of the first rows are shown (default: 5)')
+    .option('--out <page>', 'an HTML page of it too')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ lapidary data --model ./gemma-3-270m --data rows.csv --prompt-key question --completion-key answer
+  $ lapidary data --model google/gemma-3-270m-it --data hf:owner/name --split train --max-length 1024 --out data.html
+
+The options are those of finetune; no weight is loaded, and nothing is trained.`,
+    )
+    .action((values: FlagValues) => data(values, context));
 
   addTrainFlags(program.command('plan'))
     .description('tell the memory that a run would take, before anything is loaded')

@@ -11,6 +11,7 @@ import {
   finiteSink,
   hubDataset,
   hubDatasetOf,
+  inspectData,
   mayBeHubDataset,
   listCheckpoints,
   planRelease,
@@ -64,6 +65,7 @@ export const engine: Engine = {
       const planned = planRelease(modelPresets[name], config, gpu ? { profile: gpu.profile } : {});
       return describePlan(planned, config.steps, gpu);
     }),
+  inspectData,
   profileTraining,
   tuneTraining,
   export: exportTo,

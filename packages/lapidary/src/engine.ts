@@ -5,6 +5,7 @@ import type {
   ExportedCheckpoint,
   ExportForm,
   Fit,
+  inspectData,
   MemoryEntry,
   profileTraining,
   ResolvedTrainConfig,
@@ -148,6 +149,7 @@ export interface Engine {
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */
   planRelease(name: ModelPresetName, config: ResolvedTrainConfig): Promise<TrainingPlan>;
+  readonly inspectData: typeof inspectData;
   readonly profileTraining: typeof profileTraining;
   readonly tuneTraining: typeof tuneTraining;
   export(request: ExportRequest): Promise<ExportResult>;

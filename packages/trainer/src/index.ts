@@ -61,6 +61,7 @@ export {
 // What a run tells
 export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './format/format.js';
 export { combineLoggers, type RunLogger } from './metrics/logger.js';
+export type { DataInspection, DataPart, LengthSummary, ShownPiece, ShownRow } from './metrics/data-inspection.js';
 export { createMetricsLogger, readMetrics, readSamples } from './metrics/metrics-file.js';
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
@@ -149,6 +150,7 @@ export {
   type Trained,
   type UpdatePlan,
 } from './run/prepare/programs.js';
+export { inspectData, type InspectDataOptions } from './run/inspect/inspect-data.js';
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
 export { createDeviceSink } from './run/device-sink.js';
 export { finiteSink } from './run/finite-sink.js';

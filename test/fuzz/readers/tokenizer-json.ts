@@ -57,15 +57,7 @@ export const tokenizerConfig: Json = {
   chat_template: '{{ bos_token }}{% for message in messages %}{{ message.content }}{% endfor %}',
 };
 
-const texts = [
-  '',
-  'a b ab',
-  '<bos>a<eos>',
-  '\u00e9\u{1f600}',
-  'aaaa'.repeat(200),
-  '\u2581 \u2581',
-  '<start_of_turn>b',
-];
+const texts = ['', 'a b ab', '<bos>a<eos>', '\u00e9\u{1f600}', 'aaaa'.repeat(200), '\u2581 \u2581', '<start_of_turn>b'];
 
 /** Uses a tokenizer as the product does. */
 export function useTokenizer(tokenizer: Tokenizer): void {

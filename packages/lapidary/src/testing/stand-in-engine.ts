@@ -1,4 +1,5 @@
 import type {
+  DataInspection,
   Evaluation,
   ResolvedTrainConfig,
   TrainingProfile,
@@ -51,6 +52,10 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       };
     },
     planRelease: async (_name, config) => ({ ...(await engine.planTraining(config)), totalSteps: null }),
+    inspectData: async (config) => {
+      configs.push(config);
+      return standInInspection;
+    },
     profileTraining: async (config, { logger } = {}) => {
       configs.push(config);
       for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Profiling', done, total: 2 });
@@ -138,6 +143,46 @@ const standInEvaluation: Evaluation = {
   ],
   choices: [],
   notices: ['1 row was cut.'],
+};
+
+/** One row of six tokens, of which two are learned and one is cut. */
+const standInInspection: DataInspection = {
+  source: 'rows.jsonl',
+  maxLength: 5,
+  tooLong: 'truncate',
+  lossOn: 'completion',
+  train: {
+    rows: 1234,
+    forms: { 'prompt, completion': 1234 },
+    lengths: { min: 3, median: 4.5, p95: 5, max: 6 },
+    tokens: 6000,
+    learned: 1500,
+    tooLong: 1,
+    cut: 1,
+    nothingToLearn: 0,
+    duplicates: 2,
+  },
+  held: null,
+  heldInTrain: 0,
+  rows: [
+    {
+      file: 'rows.jsonl',
+      line: 1,
+      form: 'prompt, completion',
+      pictures: [],
+      patches: 0,
+      length: 6,
+      learned: 3,
+      pieces: [
+        { tokens: [2], text: '<bos>', learned: false, cut: false },
+        { tokens: [7], text: 'Hi\n', learned: false, cut: false },
+        { tokens: [8], text: '\u001b[31m<b>', learned: true, cut: false },
+        { tokens: [250, 251], text: '水', learned: true, cut: false },
+        { tokens: [1], text: '<eos>', learned: true, cut: true },
+      ],
+    },
+  ],
+  notices: ['rows.jsonl: name one with `data.split`.'],
 };
 
 /** Two products of 1 GFLOP and 0.1 GB each in 80 ms, a sum of 0.2 GB in 20 ms, on an adapter of 100 GFLOP/s and 10 GB/s. */

@@ -19,7 +19,8 @@ export function resolveTrainConfig(asked: TrainConfig): ResolvedTrainConfig {
   const config: ResolvedTrainConfig = {
     ...parsed,
     // What is measured is what is learned, unless it is said otherwise.
-    evalData: input.evalData && parsed.evalData ? { ...parsed.data, ...given(input.evalData, parsed.evalData) } : null,
+    evalData:
+      input.evalData && parsed.evalData ? { ...ofRows(parsed.data), ...given(input.evalData, parsed.evalData) } : null,
     resume: parsed.resume || parsed.resumeFrom !== null,
     epochs: parsed.steps === null ? (parsed.epochs ?? 1) : parsed.epochs,
     optimizer: {
@@ -33,6 +34,11 @@ export function resolveTrainConfig(asked: TrainConfig): ResolvedTrainConfig {
   const conflicts = findConflicts(config, input);
   if (conflicts.length > 0) throw new ConfigError({ problems: conflicts });
   return config;
+}
+
+/** What is said of rows, and not of which part of their source is read. */
+function ofRows({ split: _split, config: _config, revision: _revision, ...rows }: DataOptions): DataOptions {
+  return rows;
 }
 
 /** Of options that were checked, those that were given. */

@@ -85,6 +85,19 @@ export interface PicturePlace {
   readonly index: number;
 }
 
+/** A row as it is encoded, before it is cut or left out: for people to look at. */
+export interface InspectedRow {
+  readonly row: Row;
+  /** What it is called: its fields. */
+  readonly form: string;
+  readonly tokens: readonly number[];
+  /** Of each token whether it is learned. */
+  readonly learned: readonly boolean[];
+  /** Places of its pictures, and what these are called. */
+  readonly patches: number;
+  readonly pictures: readonly string[];
+}
+
 /** What rows become examples with. */
 export interface EncodeContext {
   readonly tokenizer: Tokenizer;
@@ -150,6 +163,8 @@ export interface Task<
 > {
   /** Rows as examples; `held` may be empty. @throws DatasetError naming file and line */
   encode(train: RowSource<R>, held: RowSource<R>, context: EncodeContext): Promise<RunData<E>>;
+  /** Rows as they are encoded, for people to look at; left out where there is no such view. @throws DatasetError naming file and line */
+  inspect?(source: RowSource<R>, tokenizer: Tokenizer): Iterable<InspectedRow>;
   /** The largest batch of examples that a run may meet: what is planned with where there are no rows. */
   assumed(): readonly E[];
   /** A shape for every length of batches of these examples: so few that all programs can be planned before training begins. */

@@ -16,6 +16,7 @@ import {
   type TaskLimits,
 } from '../objective.js';
 import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
+import { inspectRows } from './inspect.js';
 import { describePacking, packExamples } from './packing.js';
 import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
@@ -61,6 +62,7 @@ export function bindCompletion(
   const shapes = (examples: readonly CompletionExample[]) => batchShapes(examples, limits.batchSize, limits.maxLength);
   return {
     encode: (train, held, context) => encode(model, limits, weightFormat, { train, held, context }),
+    inspect: (source, tokenizer) => inspectRows(source, tokenizer, model),
     assumed: () => assumedExamples(model, limits),
     shapes,
     types: (shape) => typesOf(model, shape),

@@ -69,6 +69,8 @@ interface PutRight {
   readonly system: boolean;
 }
 
+type EncodeRowOptions = Pick<TokeniseOptions, 'lossOn' | 'model' | 'file'>;
+
 interface EncodedRow {
   readonly tokens: readonly number[];
   readonly learned: readonly boolean[];
@@ -80,7 +82,7 @@ const nothing: PutRight = { marks: false, system: false };
 const allButFirst = (tokens: readonly number[]) => tokens.map((_, i) => i > 0);
 
 /** BOS, prompt, completion, EOS; learned: the completion and EOS, or the model's turns, or all of a text. */
-function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file }: TokeniseOptions): EncodedRow {
+function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file }: EncodeRowOptions): EncodedRow {
   const { prompt: form } = model;
   if ('prompt' in row) return encodeCompletion(row, tokenizer, form, lossOn);
   const chat = 'messages' in row ? chatOptions(row, tokenizer, model) : undefined;
@@ -138,6 +140,20 @@ export type TokeniseCounts = Readonly<Record<keyof typeof noCounts, number>>;
 
 const noCounts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTemplate: 0 };
 
+/** A row as tokens, before anything is cut. @throws DatasetError naming file and line */
+export function encodeTextualRow(row: TextualRow, tokenizer: Tokenizer, options: EncodeRowOptions): EncodedRow {
+  const { file, model } = options;
+  const encoded = named(file, row, () => encodeRow(row, tokenizer, options));
+  const beyond = encoded.tokens.find((id) => id >= model.vocabSize);
+  if (beyond !== undefined)
+    throw new DatasetError({
+      file: row.file ?? file,
+      line: row.line,
+      message: `this row has the token ${beyond}, but the model has ${model.vocabSize} words; the tokenizer is not this model's`,
+    });
+  return encoded;
+}
+
 /**
  * Every row as an example without pictures, and of how many something was put right, left out or cut.
  * @throws DatasetError naming file and line; EmptyDatasetError
@@ -147,20 +163,14 @@ export function tokeniseRows(
   tokenizer: Tokenizer,
   options: TokeniseOptions,
 ): { examples: CompletionExample[]; counts: TokeniseCounts } {
-  const { maxLength, tooLong, file, model } = options;
+  const { maxLength, tooLong, file } = options;
   const examples: CompletionExample[] = [];
   const counts = { ...noCounts };
   for (const row of rows) {
     const fail = (message: string): never => {
       throw new DatasetError({ file: row.file ?? file, line: row.line, message });
     };
-    const encoded = named(file, row, () => encodeRow(row, tokenizer, options));
-    const beyond = encoded.tokens.find((id) => id >= model.vocabSize);
-    if (beyond !== undefined) {
-      fail(
-        `this row has the token ${beyond}, but the model has ${model.vocabSize} words; the tokenizer is not this model's`,
-      );
-    }
+    const encoded = encodeTextualRow(row, tokenizer, options);
     let { tokens, learned } = encoded;
     const isLong = tokens.length > maxLength;
     if (isLong) {

@@ -37,6 +37,7 @@ beforeAll(async () => {
     'shards/train-00001-of-00002.csv': 'text\nc\n',
     'keys.jsonl': '{"question": "q", "answer": "a"}\n',
     'other.jsonl': '{"question": "q"}\n',
+    'one.jsonl': rowsOf('a'),
     'one.json': '[{"text": "a"}, {"text": ""}]',
   });
 });
@@ -62,6 +63,8 @@ describe('a folder', () => {
     expect(await open({ data: from('parts', { split: 'test' }) })).toMatchObject({ train: ['t'], held: [] });
     const named = await open({ data: from('parts'), evalData: from('parts', { split: 'test' }) });
     expect(named).toMatchObject({ train: ['a', 'b', 'c'], held: ['t'] });
+    const beside = await open({ data: from('parts', { split: 'test' }), evalData: from('one.jsonl') });
+    expect(beside).toMatchObject({ train: ['t'], held: ['a'] });
     const held = await open({ data: from('parts', { split: 'train' }), evalFraction: 0.34 });
     expect([held.train.length, held.held.length]).toEqual([2, 1]);
     expect(
