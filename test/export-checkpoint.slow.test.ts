@@ -103,7 +103,7 @@ it('the newest checkpoint where none is named; another base, or none, is refused
   await expect(exportCheckpoint({ ...fresh(), step: 7, openBase: () => loader() })).rejects.toThrow(
     /no checkpoint of step 7 .* those of steps 1, 2/,
   );
-  await expect(exportCheckpoint({ run: createMemoryStore(), out, openBase: () => loader() })).rejects.toThrow(
+  await expect(exportCheckpoint({ ...fresh(), run: createMemoryStore(), openBase: () => loader() })).rejects.toThrow(
     /no run\.json .* no folder of a run/,
   );
   const other = await Promise.all(
