@@ -24,7 +24,7 @@ async function must(what, start) {
 /** Every entry of a package as what a user would import. An entry for Node alone says so in its name. */
 const entries = packages.flatMap(({ name, exports }) =>
   Object.keys(exports)
-    .filter((path) => path !== './package.json')
+    .filter((path) => !path.endsWith('.json'))
     .map((path) => ({
       specifier: join(name, path).replaceAll('\\', '/'),
       nodeOnly: /(^|[/-])(node|cli)$/.test(path),
