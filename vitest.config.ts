@@ -59,8 +59,9 @@ async function chromium(): Promise<TestProjectConfiguration> {
   const found = await findChromium();
   return {
     resolve: { conditions: [...conditions, 'browser'] },
-    // Served as it is: bundling a dependency found on the way would reload the page in the middle of a test.
-    optimizeDeps: { noDiscovery: true },
+    // Served as it is: bundling a dependency found on the way would reload the page in the middle of a test. What is no ESM is
+    // bundled before.
+    optimizeDeps: { noDiscovery: true, include: ['@lapidary/trainer > papaparse'] },
     server: {
       headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
     },
