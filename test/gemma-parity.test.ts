@@ -46,18 +46,29 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]) };
     const paths = [...variables.keys()];
     for (const gradientCheckpointing of [false, true, 1]) {
-      const losses = sumTokenLosses(model, paramTree(variables), inputs, target, { gradientCheckpointing });
-      const loss = reshape(mul(losses, weight), []);
+      const sums = sumTokenLosses(model, paramTree(variables), inputs, target, { gradientCheckpointing });
+      const loss = reshape(mul(sums.loss, weight), []);
       const grads = gradients(
         loss,
         paths.map((path) => variables.get(path)!.tensor),
       );
-      const [ourLogits, ourLoss, ...ourGrads] = await evaluate(gpu, [logits, loss, ...grads.map((g) => g!)]);
+      const [ourLogits, ourLoss, correct, ...ourGrads] = await evaluate(gpu, [
+        logits,
+        loss,
+        sums.correct,
+        ...grads.map((g) => g!),
+      ]);
 
       const real = (values: ArrayLike<number>) =>
         Array.from(values).filter((_, i) => mask[Math.floor(i / config.vocabSize)] === 1);
       expect(relativeError(real(ourLogits!), real(reference.get('logits')!.data))).toBeLessThan(1e-5);
       expect(Math.abs(ourLoss![0]! - reference.get('loss')!.data[0]!)).toBeLessThan(1e-5 * ourLoss![0]!);
+      const expectedLogits = reference.get('logits')!.data;
+      const likeliest = Array.from(rows, (row) => {
+        const ofRow = Array.from(expectedLogits.slice(row * config.vocabSize, (row + 1) * config.vocabSize));
+        return ofRow.indexOf(Math.max(...ofRow));
+      });
+      expect(correct![0]).toBe(likeliest.filter((token, i) => token === targets[i]).length);
       paths.forEach((path, i) => {
         const expected = reference.get(`grad.${hfName(path, config)}`)!.data;
         const norm = Math.hypot(...expected);

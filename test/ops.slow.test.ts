@@ -38,7 +38,7 @@ function lossOf(
 ): T.Tensor {
   const stored = ops.cast(weight, attrs.weight ?? 'f32');
   const options = { softcap: attrs.softcap ?? 0, labelSmoothing: attrs.labelSmoothing ?? 0 };
-  const losses = ops.linearCrossEntropy(hidden, stored, targets, options);
+  const { losses } = ops.linearCrossEntropy(hidden, stored, targets, options);
   const count = [...raw.targets!.data].filter((t) => t >= 0).length;
   const reduction = attrs.reduction as string;
   if (reduction === 'none') return losses;

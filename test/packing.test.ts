@@ -52,7 +52,7 @@ describe.each(['gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
       const given = { inputIds: i32(inputs.inputIds, [b, 64]), tokenInfo: i32(inputs.tokenInfo, [b, 64, 4]) };
       const { hidden } = model.forward(params, given);
       const chosen = embedding(reshape(hidden, [-1, model.hiddenSize]), i32(inputs.rows, [160]));
-      const losses = model.tokenLosses(params, chosen, i32(inputs.targets, [160]));
+      const { losses } = model.tokenLosses(params, chosen, i32(inputs.targets, [160]));
       const trained = [...variables.values()].map(({ tensor }) => tensor);
       const grads = withGradients ? gradients(sum(losses), trained).map((grad) => grad!) : [];
       const [found, ...gradient] = await evaluate(gpu, [losses, ...grads]);

@@ -88,7 +88,7 @@ describe.each(['paligemma1-tiny', 'paligemma2-tiny'])('%s', (name) => {
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]) };
     const paths = [...variables.keys()];
     for (const gradientCheckpointing of [false, true, 1]) {
-      const losses = sumTokenLosses(model, paramTree(variables), inputs, target, { gradientCheckpointing });
+      const { loss: losses } = sumTokenLosses(model, paramTree(variables), inputs, target, { gradientCheckpointing });
       const loss = reshape(mul(losses, weight), []);
       const grads = gradients(
         loss,

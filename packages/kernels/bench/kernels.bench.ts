@@ -329,6 +329,7 @@ const cases: readonly Case[] = [
         targets: ids(words),
         loss: values(tokens),
         lse: values(tokens),
+        correct: values(tokens),
         rows: tokens,
       }),
   },

@@ -52,7 +52,8 @@ const attention = (options: T.AttentionOptions): Check => ({
 
 const crossEntropy = (softcap: number, labelSmoothing = 0): Check => ({
   inputs: { hidden: values([6, 8]), weight: values([11, 8]), targets: whole([6], 3, 0, 10, -1, 7, 3) },
-  fn: ({ hidden, weight, targets }) => T.linearCrossEntropy(hidden!, weight!, targets!, { softcap, labelSmoothing }),
+  fn: ({ hidden, weight, targets }) =>
+    T.linearCrossEntropy(hidden!, weight!, targets!, { softcap, labelSmoothing }).losses,
 });
 
 const dropSeed = whole([1], 7);

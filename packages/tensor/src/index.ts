@@ -3,7 +3,7 @@ export { formatType, sizeOf, Tensor, TensorShapeError, type GraphNode, type Tens
 export { adafactor, adafactorMoments, type AdafactorArgs, type AdafactorMoments } from './ops/adafactor.js';
 export { adamw, type AdamWArgs } from './ops/adamw.js';
 export { attention, rope, type AttentionOptions, type RopeOptions } from './ops/attention.js';
-export { linearCrossEntropy, type CrossEntropyOptions } from './ops/cross-entropy.js';
+export { linearCrossEntropy, type CrossEntropyOptions, type TokenLosses } from './ops/cross-entropy.js';
 export * from './ops/elementwise.js';
 export { embedding, scatterRows } from './ops/embedding.js';
 export { lion, type LionArgs } from './ops/lion.js';

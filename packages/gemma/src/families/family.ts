@@ -1,4 +1,4 @@
-import type { Tensor, Tree } from '@lapidary/tensor';
+import type { TokenLosses, Tensor, Tree } from '@lapidary/tensor';
 import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ChatTemplate } from '../text/chat-template.js';
@@ -197,8 +197,16 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] };
   /** Logits f32 [R, V] of rows of the hidden stream, f32 [R, d]. For a few rows: V is large. */
   logits(params: ParamTree, rows: Tensor): Tensor;
-  /** Cross-entropy in nats f32 [R] of rows of the hidden stream, f32 [R, d], with `targets` i32 [R]; 0 where a target is negative. */
-  tokenLosses(params: ParamTree, rows: Tensor, targets: Tensor, options?: { readonly labelSmoothing?: number }): Tensor;
+  /**
+   * Cross-entropy in nats of rows of the hidden stream, f32 [R, d], with `targets` i32 [R], 0 where a target is negative; and which of
+   * them no token is likelier than.
+   */
+  tokenLosses(
+    params: ParamTree,
+    rows: Tensor,
+    targets: Tensor,
+    options?: { readonly labelSmoothing?: number },
+  ): TokenLosses;
   /** The model's config.json in Hugging Face's form, without a dtype; in the form of `base`, the config.json of its checkpoint, if given. */
   toHf(base?: HfConfig): Record<string, unknown>;
   /**

@@ -11,15 +11,19 @@ export interface TokenTargets {
   readonly labelSmoothing?: number;
 }
 
-/** Σ cross-entropy of the targets, nats, f32 with one element. Only rows with a target meet the vocabulary. */
+/**
+ * Of the targets, each f32 with one element: `loss`, Σ cross-entropy in nats, and `correct`, how many of them no token is likelier than.
+ * Only rows with a target meet the vocabulary.
+ */
 export function sumTokenLosses(
   model: Model,
   params: ParamTree,
   inputs: ModelInputs,
   { rows, targets, labelSmoothing = 0 }: TokenTargets,
   options: ForwardOptions = {},
-): Tensor {
+): { readonly loss: Tensor; readonly correct: Tensor } {
   const { hidden } = model.forward(params, inputs, options);
   const flat = reshape(hidden, [-1, model.hiddenSize]);
-  return sum(model.tokenLosses(params, embedding(flat, rows), targets, { labelSmoothing }));
+  const { losses, correct } = model.tokenLosses(params, embedding(flat, rows), targets, { labelSmoothing });
+  return { loss: sum(losses), correct: sum(correct) };
 }

@@ -340,10 +340,10 @@ const crossEntropies: readonly KernelCase[] = [
     kernel: 'crossEntropyChunkForward',
     what: 'two chunks of classes, soft-cap',
     make: (scratch, profile) => {
-      const { rows, chunks, targets: ids, loss, lse } = crossEntropyInput();
+      const { rows, chunks, targets: ids, loss, lse, correct } = crossEntropyInput();
       const targets = scratch.put(ids, 'i32');
       const state = scratch.empty(rows * 4);
-      const [lossOut, lseOut] = [scratch.empty(rows), scratch.empty(rows)];
+      const [lossOut, lseOut, correctOut] = [scratch.empty(rows), scratch.empty(rows), scratch.empty(rows)];
       const calls = chunks.flatMap(({ values, ...chunk }, i) =>
         crossEntropyChunkForward(profile, {
           ...chunk,
@@ -353,12 +353,15 @@ const crossEntropies: readonly KernelCase[] = [
           first: i === 0,
         }),
       );
-      calls.push(...crossEntropyFinish(profile, { state, targets, loss: lossOut, lse: lseOut, rows }));
+      calls.push(
+        ...crossEntropyFinish(profile, { state, targets, loss: lossOut, lse: lseOut, correct: correctOut, rows }),
+      );
       return {
         calls,
         expected: [
           { name: 'loss', operand: lossOut, values: loss, tolerance: CLOSE },
           { name: 'lse', operand: lseOut, values: lse, tolerance: CLOSE },
+          { name: 'correct', operand: correctOut, values: correct, tolerance: 0 },
         ],
       };
     },

@@ -49,6 +49,7 @@ async function run({ rows, classes, chunk, softcap, epsilon = 0, variant, gap = 
   const smoothing = epsilon > 0 ? { smoothing: { epsilon, classes } } : {};
   const loss = emptyOutput(gpu, rows);
   const lse = emptyOutput(gpu, rows);
+  const correct = emptyOutput(gpu, rows);
   const chunks = Array.from({ length: Math.ceil(classes / chunk) }, (_, i) => {
     const chunkStart = i * chunk;
     const chunkSize = Math.min(chunk, classes - chunkStart);
@@ -70,7 +71,7 @@ async function run({ rows, classes, chunk, softcap, epsilon = 0, variant, gap = 
   });
   await runKernels(gpu, [
     ...chunks.flatMap((c, i) => crossEntropyChunkForward(profile, { ...c, state, first: i === 0, variant })),
-    ...crossEntropyFinish(profile, { state, targets: targetsOnGpu, loss, lse, rows, ...smoothing }),
+    ...crossEntropyFinish(profile, { state, targets: targetsOnGpu, loss, lse, correct, rows, ...smoothing }),
     ...chunks.flatMap((c) => crossEntropyChunkBackward(profile, { ...c, lse, dLoss: dLossOnGpu })),
   ]);
   const grad = new Float32Array(rows * classes);
@@ -82,7 +83,12 @@ async function run({ rows, classes, chunk, softcap, epsilon = 0, variant, gap = 
     }
   }
   const expected = crossEntropyReference(z, targets, dLoss, rows, classes, softcap, epsilon);
-  return { loss: await readF32(gpu, loss, rows), lse: await readF32(gpu, lse, rows), grad, expected, targets };
+  return {
+    loss: await readF32(gpu, loss, rows),
+    lse: await readF32(gpu, lse, rows),
+    correct: await readF32(gpu, correct, rows),
+    ...{ grad, expected, targets },
+  };
 }
 
 describe.each<CrossEntropyVariant>(['plain', 'workgroup'])('cross-entropy, %s', (variant) => {
@@ -102,7 +108,8 @@ describe.each<CrossEntropyVariant>(['plain', 'workgroup'])('cross-entropy, %s', 
     { rows: 6, classes: 21, chunk: 8, softcap: 4, gap: 3, epsilon: 0.05 },
     { rows: 130, classes: 12, chunk: 8, softcap: 0, limit: 2048, epsilon: 0.2 },
   ])('$rows rows of $classes classes in chunks of $chunk, cap $softcap, smoothing $epsilon', async (shape) => {
-    const { loss, lse, grad, expected } = await run({ ...shape, variant });
+    const { loss, lse, correct, grad, expected } = await run({ ...shape, variant });
+    expect(Array.from(correct)).toEqual(Array.from(expected.correct));
     expect(relativeError(lse, expected.lse)).toBeLessThan(1e-6);
     expect(relativeError(loss, expected.loss)).toBeLessThan(2e-6);
     expect(relativeError(grad, expected.grad)).toBeLessThan(1e-5);

@@ -84,7 +84,10 @@ export function crossEntropyChunkForward<B>(
   );
 }
 
-/** loss f32 [rows] in nats (0 where ignored) and lse f32 [rows], from the state after the last chunk. */
+/**
+ * From the state after the last chunk: loss f32 [rows] in nats (0 where ignored), lse f32 [rows], and correct f32 [rows], 1 where no
+ * class is likelier than the target.
+ */
 export function crossEntropyFinish<B>(
   profile: DeviceProfile,
   {
@@ -92,6 +95,7 @@ export function crossEntropyFinish<B>(
     targets,
     loss,
     lse,
+    correct,
     rows,
     smoothing,
   }: {
@@ -99,6 +103,7 @@ export function crossEntropyFinish<B>(
     readonly targets: Operand<B>;
     readonly loss: Operand<B>;
     readonly lse: Operand<B>;
+    readonly correct: Operand<B>;
     readonly rows: number;
     readonly smoothing?: LabelSmoothing;
   },
@@ -112,6 +117,7 @@ export function crossEntropyFinish<B>(
         state: bind(state, 'read', count * 16, start * 16),
         loss: bind(loss, 'read_write', count * 4, start * 4),
         lse: bind(lse, 'read_write', count * 4, start * 4),
+        correct: bind(correct, 'read_write', count * 4, start * 4),
       },
       workgroups: foldWorkgroups(Math.ceil(count / 32), profile.limits.maxComputeWorkgroupsPerDimension),
       variant: 'plain',

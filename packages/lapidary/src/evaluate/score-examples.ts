@@ -28,7 +28,7 @@ export async function scoreExamples(
     const forward = ({ rows, targets, ...inputs }: InputsOf<CompletionInputs>) => {
       const { hidden } = model.forward(params, inputs);
       const stream = embedding(reshape(hidden, [-1, model.hiddenSize]), rows);
-      return { outputs: { losses: model.tokenLosses(params, stream, targets) } };
+      return { outputs: { losses: model.tokenLosses(params, stream, targets).losses } };
     };
     const program = await Program.create(gpu, trace(gpu.profile, forward, task.types(shape)).plan);
     try {

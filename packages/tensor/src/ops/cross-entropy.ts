@@ -21,6 +21,14 @@ export interface CrossEntropyOptions {
   readonly labelSmoothing?: number;
 }
 
+/** How well each row's target is predicted. */
+export interface TokenLosses {
+  /** f32 [R], nats; 0 where the target is negative. */
+  readonly losses: Tensor;
+  /** f32 [R]: 1 where no class is likelier than the target, else 0. */
+  readonly correct: Tensor;
+}
+
 /** Most bytes of logits that exist at a time. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
 
@@ -35,8 +43,8 @@ function chunkClasses(rows: number, classes: number, dtype: DType, dim: number):
 /**
  * Cross-entropy of softmax(hidden · weightᵀ), fused with that projection and walked in chunks of classes, so that no tensor of
  * size rows × classes exists, forward or backward. hidden f32 [R, d], weight [V, d] in any storage type, targets i32 [R]
- * (negative: ignored, loss 0) → f32 [R], in nats, as torch.nn.functional.cross_entropy gives it. The idea: Wijmans et al. 2024,
- * arXiv:2411.09009.
+ * (negative: ignored, loss 0) → losses f32 [R], in nats, as torch.nn.functional.cross_entropy gives them, and `correct` f32 [R], 1 where
+ * no class is likelier than the target, else 0, without a gradient. The idea: Wijmans et al. 2024, arXiv:2411.09009.
  * @throws TensorShapeError; RangeError where labelSmoothing is not from 0 to 1
  */
 export function linearCrossEntropy(
@@ -44,7 +52,7 @@ export function linearCrossEntropy(
   weight: Tensor,
   targets: Tensor,
   { softcap = 0, labelSmoothing = 0 }: CrossEntropyOptions = {},
-): Tensor {
+): TokenLosses {
   needF32('linearCrossEntropy', hidden);
   const [rows, dim] = hidden.shape as [number, number];
   const [classes] = weight.shape as [number, number];
@@ -62,14 +70,15 @@ export function linearCrossEntropy(
     chunkStart: i * chunk,
     chunkSize: Math.min(chunk, classes - i * chunk),
   }));
-  const [loss] = addNode({
+  const [losses, , correct] = addNode({
     name: 'linear cross-entropy',
     inputs: [hidden, weight, targets],
     outputs: [
       { shape: [rows], dtype: 'f32' },
       { shape: [rows], dtype: 'f32' },
+      { shape: [rows], dtype: 'f32' },
     ],
-    lower: ({ profile, inputs: [h, w, t], outputs: [lossOut, lse], workspace }) => {
+    lower: ({ profile, inputs: [h, w, t], outputs: [lossOut, lse, correctOut], workspace }) => {
       const logits = workspace(rows * chunk * 4);
       const parts = reuseWorkspace(workspace);
       const state = workspace(rows * 16);
@@ -98,10 +107,12 @@ export function linearCrossEntropy(
           first: i === 0,
         }),
       ]);
-      calls.push(...crossEntropyFinish(profile, { state, targets: t!, loss: lossOut!, lse: lse!, rows, ...smoothing }));
+      const outputs = { loss: lossOut!, lse: lse!, correct: correctOut! };
+      calls.push(...crossEntropyFinish(profile, { state, targets: t!, ...outputs, rows, ...smoothing }));
       return calls;
     },
     vjp: ({ inputs, outputs, grads, needs }) => {
+      if (grads[0] === undefined) return [];
       const types = [
         ...(needs[0] ? [{ shape: hidden.shape, dtype: 'f32' as const }] : []),
         ...(needs[1] ? [{ shape: weight.shape, dtype: 'f32' as const }] : []),
@@ -170,5 +181,5 @@ export function linearCrossEntropy(
       return [needs[0] ? made[0] : undefined, needs[1] ? made.at(-1) : undefined, undefined];
     },
   });
-  return loss!;
+  return { losses: losses!, correct: correct! };
 }

@@ -50,7 +50,7 @@ it('weights and tables may be of any storage type', () => {
   expect(T.layerNorm(x, leaf('bf16', 4), leaf('f16', 4), { eps: 1e-6 }).dtype).toBe('f32');
   expect(T.matmul(f32(2, 32), leaf('q8_0', 5, 32), { transposeB: true }).shape).toEqual([2, 5]);
   expect(T.embedding(leaf('q8_0', 5, 32), i32(3)).shape).toEqual([3, 32]);
-  expect(T.linearCrossEntropy(f32(2, 32), leaf('bf16', 5, 32), i32(2)).shape).toEqual([2]);
+  expect(T.linearCrossEntropy(f32(2, 32), leaf('bf16', 5, 32), i32(2)).losses.shape).toEqual([2]);
 });
 
 it('attention and rope take i32 records, one for each token', () => {

@@ -13,6 +13,7 @@ import {
   scatterRows,
   tanh,
   type Tensor,
+  type TokenLosses,
 } from '@lapidary/tensor';
 import { createProjection, type Projection } from '../../models/projection.js';
 import { isRecomputed } from '../../models/recompute.js';
@@ -142,7 +143,7 @@ export function gemmaTokenLosses(
   rows: Tensor,
   targets: Tensor,
   options: Parameters<Model['tokenLosses']>[3],
-): Tensor {
+): TokenLosses {
   const softcap = config.finalLogitSoftcap ?? 0;
   return linearCrossEntropy(rows, (params.lmHead ?? params.embedTokens).weight, targets, { softcap, ...options });
 }

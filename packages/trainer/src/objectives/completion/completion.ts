@@ -85,14 +85,21 @@ function typesOf({ vision }: Model, { batch, length, targets, patches = 0 }: Com
   };
 }
 
-/** Σ cross-entropy of the targets (nats). Only rows with a target meet the vocabulary. */
+/** Σ cross-entropy of the targets (nats), and while evaluating how many of them are the likeliest token. Only rows with a target meet the vocabulary. */
 function completionLoss(
   { rows, targets, ...inputs }: InputsOf<CompletionInputs>,
   { model, params, options, training }: LossContext,
   { labelSmoothing }: CompletionSettings,
 ): Loss {
   const smoothing = training ? labelSmoothing : 0;
-  return { loss: sumTokenLosses(model, params, inputs, { rows, targets, labelSmoothing: smoothing }, options) };
+  const { loss, correct } = sumTokenLosses(
+    model,
+    params,
+    inputs,
+    { rows, targets, labelSmoothing: smoothing },
+    options,
+  );
+  return training ? { loss } : { loss, metrics: { accuracy: correct } };
 }
 
 async function collateExamples(

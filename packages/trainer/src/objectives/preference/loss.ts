@@ -90,7 +90,7 @@ function logProbabilities(
   params: ParamTree,
 ): Tensor {
   const { hidden } = model.forward(params, inputs, options);
-  const losses = model.tokenLosses(params, embedding(reshape(hidden, [-1, model.hiddenSize]), rows), targets);
+  const { losses } = model.tokenLosses(params, embedding(reshape(hidden, [-1, model.hiddenSize]), rows), targets);
   const [answers, most] = places.shape as [number, number];
   return neg(sum(reshape(embedding(reshape(losses, [-1, 1]), places), [answers, most]), 1));
 }
