@@ -44,3 +44,17 @@ it('streams text that adds up to the whole, never half a character', async () =>
     expect(parts.join('') + stream.flush()).toBe(tokenizer.decode(ids));
   }
 });
+
+it('streams runs of bytes as they are decoded as a whole', async () => {
+  const tokenizer = await load();
+  const bytes = (...values: number[]) =>
+    values.map((value) => tokenizer.tokenId(`<0x${value.toString(16).toUpperCase().padStart(2, '0')}>`)!);
+  const words = tokenizer.encode('The lamp', { addSpecialTokens: false });
+  const runs = [bytes(0x7f, 0x87), bytes(0x41, 0xc3, 0xa9, 0xff), bytes(0xf0, 0x9f, 0x91, 0x8b), bytes(0x0a, 0xe2)];
+  for (const run of runs) {
+    const ids = [...words, ...run, ...words, ...run];
+    const stream = createTextStream(tokenizer);
+    const parts = ids.map((id) => stream.push(id));
+    expect(parts.join('') + stream.flush()).toBe(tokenizer.decode(ids));
+  }
+});

@@ -388,13 +388,13 @@ test('eval: base beside adapters in a table, as JSON, and as a page', async () =
       'rows.jsonl',
     ];
     const page = join(folder, 'new/eval.html');
-    const told = await run([...args, '--batch-size', '2', '--out', page]);
+    const told = await run([...args, '--batch-size', '2', '--prompt-key', 'q', '--split', 'test', '--out', page]);
     expect(told.code).toBe(0);
-    expect(told.evaluations).toEqual([
+    expect(told.evaluations).toMatchObject([
       {
         model: 'm',
         adapters: { tuned: 'runs/tuned/', b: 'runs/tuned' },
-        data: 'rows.jsonl',
+        data: { source: 'rows.jsonl', promptKey: 'q', split: 'test' },
         batchSize: 2,
         maxTokens: 64,
       },

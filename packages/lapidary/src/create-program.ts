@@ -143,7 +143,12 @@ Examples:
     .description('measure a model, and adapters beside it, on rows: perplexity, exact matches, choices')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
-    .option('--data <file>', 'JSON Lines: rows of training, or {prompt, choices, answer}')
+    .option('--data <rows>', 'rows of training in any form that finetune reads, or {prompt, choices, answer}')
+    .option('--prompt-key <key>', 'what rows call their prompt (default: prompt)')
+    .option('--completion-key <key>', 'what rows call their completion (default: completion)')
+    .option('--split <name>', 'the part of a folder or data set that is read (default: valid)')
+    .option('--data-config <name>', 'of a data set of the hub that has several')
+    .option('--data-revision <name>', 'branch, tag or commit of a data set of the hub')
     .option('--batch-size <n>', 'rows that are computed together (default: 4)')
     .option('--max-tokens <n>', 'longest answers; as long as the completion where that is longer (default: 64)')
     .option('--out <page>', 'HTML page with the measures, the answers and the choices')
@@ -151,8 +156,9 @@ Examples:
     .addHelpText(
       'after',
       `
-Perplexity is of all rows but those with choices: of completions with their ends, the model's turns, texts. Rows {prompt, completion} are
-also answered, always with the likeliest token: an exact match is the completion, blanks around it aside. Of {prompt, choices, answer} the
+Perplexity is of all rows but those with choices: of completions with their ends, the model's turns, texts. Rows {prompt, completion} and
+the last turns of conversations are also answered, always with the likeliest token: an exact match is what the row has there, blanks
+around it aside. Of {prompt, choices, answer} the
 most probable choice is taken; answer is its text or its index, from 0. The model by itself always stands beside its adapters.
 
 Examples:

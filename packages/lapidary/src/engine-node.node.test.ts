@@ -171,14 +171,14 @@ test('a model is evaluated beside its adapter, on rows in a file', async () => {
   const adapter = fileURLToPath(new URL('../../../test/fixtures/evaluation/adapter', import.meta.url));
   const quiet = { onNotice: () => undefined, onProgress: () => undefined, signal: new AbortController().signal };
   const request = { model: folder, adapters: { tuned: adapter }, batchSize: 2, maxTokens: 3 };
-  const found = await engine.evaluateModel({ ...request, data: join(folder, 'rows.jsonl') }, quiet);
+  const found = await engine.evaluateModel({ ...request, data: { source: join(folder, 'rows.jsonl') } }, quiet);
   expect(found).toMatchObject({ model: folder, data: join(folder, 'rows.jsonl') });
   expect(found.variants).toMatchObject([
     { name: 'base', perplexity: { rows: 4 }, exactMatch: { right: 0, rows: 4 } },
     { name: 'tuned', perplexity: { rows: 4 }, choiceAccuracy: null },
   ]);
   await writeFile(join(folder, 'wrong.jsonl'), '{"prompt": "a", "choices": ["b", "c"], "answer": 2}\n');
-  const wrong = engine.evaluateModel({ ...request, data: join(folder, 'wrong.jsonl') }, quiet);
+  const wrong = engine.evaluateModel({ ...request, data: { source: join(folder, 'wrong.jsonl') } }, quiet);
   await expect(wrong).rejects.toThrow(/wrong\.jsonl:1: field 'answer'/);
 });
 

@@ -118,8 +118,9 @@ export const engine: Engine = {
     const loader = loaderOf(from);
     const model = await TextModel.open(loader, { adapters, onNotice, signal: others.signal });
     try {
-      const named = { model: loader.description, data: withoutSecrets(data) };
-      return await evaluateModel(model, { source: data, named }, { ...options, ...others });
+      const named = { model: loader.description, data: withoutSecrets(data.source) };
+      const source = await engine.openData(data.source);
+      return await evaluateModel(model, { ...data, source, named }, { ...options, ...others });
     } finally {
       model.destroy();
     }

@@ -14,6 +14,7 @@ import type {
 } from '@lapidary/trainer';
 import type { WeightLoader } from '@lapidary/weights';
 import type { AnswerEnd } from './answer-session.js';
+import type { EvalData } from './evaluate/evaluate-model.js';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -114,8 +115,8 @@ export interface EvaluationRequest {
   readonly model: string;
   /** Folders of PEFT adapters by name, each measured over the one model. */
   readonly adapters: Readonly<Record<string, string>>;
-  /** Path of the rows. */
-  readonly data: string;
+  /** Path of the rows, or what else `openData` knows, and how they are read. */
+  readonly data: Omit<EvalData, 'source'> & { readonly source: string };
   readonly batchSize: number;
   /** Longest answers. */
   readonly maxTokens: number;

@@ -41,6 +41,7 @@ export { parsePreferenceRow, type PreferenceRow } from './objectives/preference/
 export { parseRow, type TextualRow } from './objectives/completion/rows.js';
 export {
   describeTokenised,
+  expectedAnswer,
   promptTokens,
   tokeniseRows,
   type CompletionExample,
@@ -121,7 +122,7 @@ export { ExportError } from './run/export/export-run.js';
 export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';
 export type { MachineMemory } from './run/machine-memory.js';
 export type { UsedKernels } from './run/prepare/choose-kernels.js';
-export { openData } from './run/prepare/open-data.js';
+export { openData, openEvalData } from './run/prepare/open-data.js';
 export { openModel, type OpenModel } from './run/prepare/open-model.js';
 export { countParameters, planModel, type ModelPlan, type StoredTypes } from './run/prepare/plan-model.js';
 export type { StepPrograms, TrainPlan } from './run/prepare/plan-programs.js';

@@ -128,29 +128,29 @@ export async function withChatTemplate(tokenizer: Tokenizer, templates: ChatTemp
   return { ...tokenizer, chatTemplate: templates.default, applyChatTemplate };
 }
 
-/** Tells text as tokens come, holding back bytes of a character that is not complete yet. */
+/** Tells text as tokens come: all together what `decode` makes of them, of each token what no later one can change. */
 export function createTextStream(tokenizer: Tokenizer): { push(id: number): string; flush(): string } {
+  // A run of bytes that is no UTF-8 as a whole is none in any part.
+  const badByte = tokenizer.tokenId('<0xFF>');
   let ids: number[] = [];
-  let told = '';
-  const delta = (text: string) => {
-    const fresh = text.slice(told.length);
-    told = text;
-    return fresh;
-  };
+  let told = 0;
+  const decode = (extra: readonly number[] = []) => tokenizer.decode([...ids, ...extra]);
   return {
     push(id) {
       ids.push(id);
-      const text = tokenizer.decode(ids);
+      const text = decode();
       // U+FFFD at the end: the bytes so far are no whole character.
       if (text.endsWith('\ufffd')) return '';
-      const fresh = delta(text);
+      if (badByte !== undefined && !decode([badByte]).startsWith(text)) return '';
+      const fresh = text.slice(told);
+      told = text.length;
       // Begun anew at line ends, so that a long answer is not decoded over and over.
       if (text.endsWith('\n')) {
         ids = [];
-        told = '';
+        told = 0;
       }
       return fresh;
     },
-    flush: () => delta(tokenizer.decode(ids)),
+    flush: () => decode().slice(told),
   };
 }

@@ -10,6 +10,11 @@ export interface EvalValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
   readonly data?: string;
+  readonly promptKey?: string;
+  readonly completionKey?: string;
+  readonly split?: string;
+  readonly dataConfig?: string;
+  readonly dataRevision?: string;
   readonly batchSize?: string;
   readonly maxTokens?: string;
   readonly out?: string;
@@ -34,9 +39,11 @@ export async function evaluate(values: EvalValues, context: CliContext): Promise
   const batchSize = readNumber(problems, '--batch-size', values.batchSize, countRule) ?? 4;
   const maxTokens = readNumber(problems, '--max-tokens', values.maxTokens, countRule) ?? 64;
   if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
+  const { promptKey, completionKey, split, dataConfig: config, dataRevision: revision } = values;
+  const rows = { source: data!, promptKey, completionKey, split, config, revision };
   const told = new Set<string>();
   const found = await context.engine.evaluateModel(
-    { model: model!, adapters: nameAdapters(values.adapter ?? []), data: data!, batchSize, maxTokens },
+    { model: model!, adapters: nameAdapters(values.adapter ?? []), data: rows, batchSize, maxTokens },
     {
       signal: context.signal,
       onNotice: (notice) => context.err(`Note: ${notice}\n`),

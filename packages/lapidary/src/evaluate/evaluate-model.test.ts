@@ -62,8 +62,8 @@ describe('an evaluation', () => {
         scores[i]!.logProbabilities.forEach((p, c) => expect(p).toBeCloseTo(expected[name].choices[q]![c]!, 3));
     }
     const [base, tuned] = found.variants;
-    expect(base).toMatchObject({ exactMatch: { right: 0, rows: 4 }, choiceAccuracy: { right: 1, rows: 3 } });
-    expect(tuned).toMatchObject({ exactMatch: { right: 3, rows: 4 }, choiceAccuracy: { right: 2, rows: 3 } });
+    expect(base).toMatchObject({ exactMatch: { right: 0, rows: 5 }, choiceAccuracy: { right: 1, rows: 3 } });
+    expect(tuned).toMatchObject({ exactMatch: { right: 3, rows: 5 }, choiceAccuracy: { right: 2, rows: 3 } });
     // By length: base −61/16, −54/12, −18/6; −75/33, −60/14; −21/3, −68/16, −98/36.
     expect(base!.choiceAccuracyByLength).toEqual({ right: 1, rows: 3 });
     expect(found.choices[2]).toMatchObject({ line: 9, answer: 2, scores: [{ chosen: 0 }, { chosen: 1 }] });
@@ -84,6 +84,18 @@ describe('an evaluation', () => {
     expect(page).toContain('&#60;b&#62;bold&#60;/b&#62; &#38; more');
     expect(page).not.toContain('<script>');
     expect(renderEvaluation(choices)).toContain('<h2>Choices</h2>');
+  });
+
+  it('reads rows under names of their own', async () => {
+    const renamed = rows.slice(0, 2).map((row) => {
+      const { prompt, completion } = row as { prompt: string; completion: string };
+      return { question: prompt, reply: completion };
+    });
+    const data = { promptKey: 'question', completionKey: 'reply' };
+    const found = await evaluateModel(model, { source: renamed, ...data, named }, { maxTokens: 8 });
+    expect(found.answers.map(({ expected }) => expected)).toEqual([' smooth and grey', ' A small bead.']);
+    expect(found.variants[1]).toMatchObject({ exactMatch: { right: 2, rows: 2 } });
+    await expect(evaluateModel(model, { source: renamed, named })).rejects.toThrow(DatasetError);
   });
 
   it('ends by its signal, and leaves nothing', async () => {

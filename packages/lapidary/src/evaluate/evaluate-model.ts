@@ -1,7 +1,17 @@
-import { openData, promptTokens, type DataSource, type EvaluatedVariant, type Evaluation } from '@lapidary/trainer';
+import {
+  expectedAnswer,
+  openEvalData,
+  promptTokens,
+  type DataOptions,
+  type EvaluatedVariant,
+  type Evaluation,
+} from '@lapidary/trainer';
 import type { TextModel } from '../text-model.js';
 import { encodeEvalRows, evalTask, parseEvalRow, type EvalExample } from './eval-rows.js';
 import { scoreExamples, type Score } from './score-examples.js';
+
+/** The rows, and how they are read; see `DataOptions`. */
+export type EvalData = Pick<DataOptions, 'source' | 'promptKey' | 'completionKey' | 'split' | 'config' | 'revision'>;
 
 /** How a model is evaluated. */
 export interface EvaluateOptions {
@@ -27,14 +37,14 @@ interface Measured {
  */
 export async function evaluateModel(
   model: TextModel,
-  { source, named }: { readonly source: DataSource; readonly named: { readonly model: string; readonly data: string } },
+  { named, ...rows }: EvalData & { readonly named: { readonly model: string; readonly data: string } },
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { batchSize = 4 } = options;
   const task = evalTask(model.model, model.format, batchSize);
-  const data = { source, format: 'auto', lossOn: 'completion', tooLong: 'error' } as const;
-  const { train: examples, notices } = await openData(
-    { data, evalData: null, evalFraction: 0, seed: 0 },
+  const data = { ...rows, format: 'auto', lossOn: 'completion', tooLong: 'error' } as const;
+  const { train: examples, notices } = await openEvalData(
+    data,
     { parseRow: parseEvalRow },
     { encode: (rows, _none, context) => encodeEvalRows(task, rows, context) },
     model,
@@ -46,13 +56,17 @@ export async function evaluateModel(
     ...named,
     variants: measured.map((each, i) => describe(names[i] ?? 'base', examples, each)),
     answers: examples.flatMap(({ row, example, choice }, i) => {
-      if (choice || !('prompt' in example.row)) return [];
-      const { prompt, completion } = example.row;
+      const expected = choice ? null : expectedAnswer(example.row);
+      if (expected === null) return [];
+      const prompt =
+        'prompt' in example.row
+          ? example.row.prompt
+          : model.tokenizer.decode(promptTokens(example.row, model.tokenizer, model.model));
       const answers = measured.map(({ answers }) => {
         const text = answers.get(i)!;
-        return { text, matches: isMatch(text, completion) };
+        return { text, matches: isMatch(text, expected) };
       });
-      return [{ line: row.line, prompt, expected: completion, answers }];
+      return [{ line: row.line, prompt, expected, answers }];
     }),
     choices: groupChoices(examples).map(({ row, places }) => ({
       line: row.line,
@@ -97,13 +111,13 @@ async function measure(model: TextModel, options: MeasureOptions): Promise<Measu
   return { scores, answers, seconds: (performance.now() - began) / 1000 };
 }
 
-/** The likeliest answers to prompts that have a completion, several at once. */
+/** The likeliest answers to prompts and last turns whose answer is known, several at once. */
 async function answerAll(
   model: TextModel,
   { adapter, examples, batchSize, maxTokens = 64, onProgress, signal }: MeasureOptions,
 ): Promise<Map<number, string>> {
   const asked = examples.flatMap(({ example, choice }, place) => {
-    if (choice || !('prompt' in example.row)) return [];
+    if (choice || expectedAnswer(example.row) === null) return [];
     const tokens = promptTokens(example.row, model.tokenizer, model.model);
     // One more than the completion has: an answer that goes on is none.
     const limit = Math.max(maxTokens, example.length - tokens.length + 1);
@@ -157,8 +171,8 @@ function describe(
   const loss = texts.reduce((sum, score) => sum + score.loss, 0);
   const tokens = texts.reduce((sum, score) => sum + score.tokens, 0);
   const matches = [...answers].filter(([i, text]) => {
-    const { row } = examples[i]!.example;
-    return 'prompt' in row && isMatch(text, row.completion);
+    const expected = expectedAnswer(examples[i]!.example.row);
+    return expected !== null && isMatch(text, expected);
   });
   const questions = groupChoices(examples);
   const utf8 = new TextEncoder();

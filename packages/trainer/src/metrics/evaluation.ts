@@ -6,7 +6,7 @@ export interface Evaluation {
   readonly data: string;
   /** The model by itself first, then with each adapter. */
   readonly variants: readonly EvaluatedVariant[];
-  /** Answers to prompts, in the order of the rows. */
+  /** Answers to prompts and conversations, in the order of the rows. */
   readonly answers: readonly EvaluatedAnswer[];
   /** Choices, in the order of the rows. */
   readonly choices: readonly EvaluatedChoice[];
@@ -27,7 +27,7 @@ export interface EvaluatedVariant {
     readonly tokens: number;
     readonly rows: number;
   } | null;
-  /** Rows {prompt, completion} whose likeliest answer is the completion, blanks around both left out of account. */
+  /** Rows {prompt, completion}, and conversations' last turns, whose likeliest answer is that of the row, blanks around both left out of account. */
   readonly exactMatch: Share | null;
   /** Rows {prompt, choices, answer} whose right choice is the most probable one. */
   readonly choiceAccuracy: Share | null;

@@ -1,4 +1,4 @@
-import { contentText, sumTokenLosses, turnsOfModel, type Model, type WeightFormat } from '@lapidary/gemma';
+import { sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
@@ -22,6 +22,7 @@ import { countPictures, Pictures } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
 import {
   describeTokenised,
+  expectedAnswer,
   promptTokens,
   tokeniseRows,
   type CompletionExample,
@@ -168,14 +169,6 @@ function assumedExamples({ vision }: Model, { maxLength, batchSize }: TaskLimits
   return Array.from({ length: batchSize }, () => example);
 }
 
-/** The answer in the data; null where there is none, or where it is a call. */
-function expectedOf(row: TextualRow): string | null {
-  if ('prompt' in row) return row.completion;
-  if (!('messages' in row)) return null;
-  const last = turnsOfModel(row.messages).at(-1);
-  return last === undefined ? null : contentText(row.messages[last]!, last);
-}
-
 /** Answers to the prompts of the first examples. */
 function planCompletionSamples(
   examples: readonly CompletionExample[],
@@ -189,7 +182,7 @@ function planCompletionSamples(
       id: `line ${row.line}`,
       tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
       patchCount: patches,
-      expected: expectedOf(row),
+      expected: expectedAnswer(row),
       patches: async () => pictures?.patchesOf(row),
       pictures: async () => pictures?.dataUrlsOf(row) ?? [],
     }));

@@ -1,5 +1,6 @@
 import {
   ChatTemplateError,
+  contentText,
   encodeChat,
   encodeChatPrompt,
   IllFormedTextError,
@@ -59,6 +60,14 @@ export function promptTokens(row: TextualRow, tokenizer: Tokenizer, model: Token
   }
   if ('prompt' in row) return model.prompt.encodePrompt(row.prompt, tokenizer);
   return 'text' in row ? encodeText(row.text, tokenizer, model.prompt).tokens.slice(0, 8) : [tokenizer.bosId];
+}
+
+/** The answer in the data; null where there is none, or where it is a call. */
+export function expectedAnswer(row: TextualRow): string | null {
+  if ('prompt' in row) return row.completion;
+  if (!('messages' in row)) return null;
+  const last = turnsOfModel(row.messages).at(-1);
+  return last === undefined ? null : contentText(row.messages[last]!, last);
 }
 
 /** What a row had that was put right; told once a file. */

@@ -51,6 +51,21 @@ export async function openData<R extends Row, E extends Example>(
   return { ...data, notices: [...notices, ...data.notices] };
 }
 
+/** As `openData`, of rows that are only evaluated: of a folder or a data set of several parts the one that is called valid. */
+export async function openEvalData<R extends Row, E extends Example>(
+  data: DataOptions,
+  objective: Pick<Objective<object, R>, 'parseRow'>,
+  task: Pick<Task<BatchShape, InputTypes, E, R>, 'encode'>,
+  { tokenizer }: Pick<OpenModel, 'tokenizer'>,
+): Promise<RunData<E>> {
+  const rows = await readEval(data, objective.parseRow);
+  return task.encode(
+    rows,
+    { ...rows, rows: [] },
+    { tokenizer, readImage: new SeenPictures().noting(readPicture, () => 'evalData') },
+  );
+}
+
 /** Reads the rows of a config. @throws DatasetError, EmptyDatasetError */
 export async function openRows<R extends Row>(
   run: DataConfig,
