@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { cliProgram, runCliProcess } from './support/run-cli-node.js';
 
 const fixtures = fileURLToPath(new URL('./fixtures', import.meta.url));
-const program = fileURLToPath(new URL('../packages/lapidary/src/bin-node.ts', import.meta.url));
 
 let folder = '';
 beforeAll(async () => {
@@ -22,28 +22,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Runs the command line; `onLine` sees what it prints as it does. */
-function lapidary(
-  args: readonly string[],
-  onLine: (line: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
-) {
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), '--conditions=lapidary-source', program, ...args],
-    {
-      cwd: folder,
-    },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      for (const line of text.split('\n')) onLine(line, (signal) => child.kill(signal));
-    });
-  return new Promise<{ code: number | null; output: string }>((resolve) =>
-    child.on('close', (code) => resolve({ code, output })),
-  );
-}
+type OnLine = (line: string, kill: (signal: NodeJS.Signals) => void) => void;
+const lapidary = (args: readonly string[], onLine: OnLine = () => undefined) =>
+  runCliProcess(args, { cwd: folder, onLine });
 
 const finetune = ['finetune', '--model', 'model', '--data', 'rows.jsonl', '--batch-size', '2', '--max-length', '48'];
 
@@ -106,11 +87,10 @@ it('weights of another model than config.json says: the tensor, both shapes, exi
 it.runIf(process.platform === 'linux')('results that a full disk did not take are no success', async () => {
   const full = await open('/dev/full', 'w');
   try {
-    const child = spawn(
-      process.execPath,
-      ['--import', import.meta.resolve('tsx'), '--conditions=lapidary-source', program, 'inspect', 'model', '--json'],
-      { cwd: folder, stdio: ['ignore', full.fd, 'pipe'] },
-    );
+    const child = spawn(process.execPath, [...cliProgram, 'inspect', 'model', '--json'], {
+      cwd: folder,
+      stdio: ['ignore', full.fd, 'pipe'],
+    });
     let said = '';
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
     expect(await new Promise((done) => child.on('close', done)), said).toBe(1);

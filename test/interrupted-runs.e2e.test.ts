@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { loadLatestCheckpoint } from '@lapidary/trainer';
 import { createNodeFileStore } from '@lapidary/trainer/node';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { cliProgram } from './support/run-cli-node.js';
 
 const fixtures = fileURLToPath(new URL('./fixtures', import.meta.url));
-const program = fileURLToPath(new URL('../packages/lapidary/src/bin-node.ts', import.meta.url));
 const kills = Number(process.env['LAPIDARY_KILLS'] ?? 6);
 const signals = Number(process.env['LAPIDARY_SIGNALS'] ?? 3);
 const steps = 60;
@@ -46,8 +46,7 @@ interface Ended {
 
 /** Starts the command line. */
 function start(args: string): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
-  const loader = ['--import', import.meta.resolve('tsx'), '--conditions=lapidary-source'];
-  const child = spawn(process.execPath, [...loader, program, ...args.split(' ')], { cwd: folder });
+  const child = spawn(process.execPath, [...cliProgram, ...args.split(' ')], { cwd: folder });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
