@@ -78,6 +78,22 @@ test('finetune: options become the config', async () => {
   expect((await run([...minimal, '--full'])).configs[0]?.lora).toBeNull();
 });
 
+test('finetune: goes on from an adapter, whose settings no option may change', async () => {
+  const { configs } = await run([...minimal, '--adapter', 'first', '--recipe', 'gemma3-270m-lora']);
+  expect(configs[0]!.adapter).toMatchObject({ description: 'first' });
+  expect(await run([...minimal, '--adapter', 'first', '--rank', '4', '--targets', 'q_proj'])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/--rank: found 4 together.*\n--targets: found .* together with an adapter/) as string,
+  });
+  expect((await run([...minimal, '--adapter', 'first', '--full'])).err).toMatch(/found null together with an adapter/);
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
+  const file = join(folder, 'continued.json');
+  await writeFile(file, JSON.stringify({ adapter: 'second', lora: { alpha: 2 } }));
+  expect((await run([...minimal, '--config', file])).err).toContain('--alpha: found 2');
+  await rm(folder, { recursive: true });
+  expect((await run([...minimal, '--adapter', ''])).err).toContain("--adapter: found ''");
+});
+
 test('finetune: a config file, with options over it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
   const file = join(folder, 'run.json');

@@ -15,7 +15,7 @@ import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
 import { recipes } from './recipes.js';
-import { trainFlags } from './train-flags.js';
+import { trainFlags } from './train-flags/train-flags.js';
 
 /** The command line: what is there, and what it is called. */
 export function createProgram(context: CliContext, version: string): Command {
@@ -41,6 +41,7 @@ Examples:
   $ lapidary finetune --model ./gemma-3-270m --data rows.jsonl --out out/first
   $ lapidary finetune --model google/gemma-3-270m --data rows.jsonl --epochs 3 --rank 16
   $ lapidary finetune --model gemma.gguf --data rows.jsonl --gradient-checkpointing --resume
+  $ lapidary finetune --model google/gemma-3-270m --adapter out/first --data more.jsonl --out out/second
   $ lapidary finetune --model google/gemma-3-270m-it --data pairs.jsonl --objective dpo --beta 0.1 --learning-rate 2e-5
 
 Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,

@@ -265,3 +265,16 @@ test('a released model is planned from its name: PaliGemma 3B at 224 pixels, LoR
   expect(total).toBeGreaterThan(2 * 2_923_335_408);
   expect(total).toBeLessThan(8e9);
 });
+
+test('a run may not write its adapter over the one that it goes on from', async () => {
+  const run = engine.runTraining(
+    resolveTrainConfig({
+      weightLoader: loaderOf(folder),
+      data: { source: join(folder, 'rows.jsonl') },
+      adapter: engine.openAdapter(join(folder, 'first')),
+      outDir: `${folder}/other/../first/`,
+      overwrite: true,
+    }),
+  );
+  await expect(run).rejects.toThrow(/adapter: found '.*; allowed: another folder than the one the run goes into/);
+});

@@ -27,7 +27,9 @@ import { createNodeFileStore } from '@lapidary/trainer/node';
 import {
   bufferSource,
   modelWeightLoader,
+  peftAdapterLoader,
   withoutSecrets,
+  type AdapterLoader,
   type ByteSource,
   type HubOptions,
   type OpenedWeights,
@@ -44,6 +46,7 @@ import { UsageError } from './usage-error.js';
 /** What the commands run on in Node. */
 export const engine: Engine = {
   openModel: async (model) => loaderOf(model),
+  openAdapter: adapterOf,
   openData: async (source) => {
     const id = hubDatasetOf(source) ?? (mayBeHubDataset(source) && !existsSync(source) ? source : undefined);
     if (id === undefined) return source;
@@ -147,6 +150,13 @@ async function exportTo({ run, step, out, model, form }: ExportRequest): Promise
     out: store,
     step: step ?? undefined,
     form,
+    openAdapter: (named) => {
+      if (named !== undefined) return adapterOf(named);
+      throw new UsageError({
+        message: `What adapter the run in ${run} went on from is not known.`,
+        hint: 'It was handed over in code: export the run there.',
+      });
+    },
     openBase: (named) => {
       const base = model ?? named;
       if (base !== undefined) return loaderOf(base);
@@ -207,6 +217,15 @@ export function loaderOf(
   return {
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
     description: withoutSecrets(existsSync(model) ? resolve(model) : model),
+  };
+}
+
+/** Opens what `--adapter` names, in the same way. */
+function adapterOf(adapter: string): AdapterLoader {
+  const token = hubToken();
+  return {
+    ...peftAdapterLoader({ from: adapter, ...(token !== undefined && { token }) }),
+    description: withoutSecrets(existsSync(adapter) ? resolve(adapter) : adapter),
   };
 }
 

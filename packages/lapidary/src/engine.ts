@@ -12,7 +12,7 @@ import type {
   RunTraining,
   tuneTraining,
 } from '@lapidary/trainer';
-import type { WeightLoader } from '@lapidary/weights';
+import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import type { AnswerEnd } from './answer-session.js';
 import type { EvalData } from './evaluate/evaluate-model.js';
 
@@ -146,6 +146,8 @@ export interface Engine {
   openModel(model: string): Promise<WeightLoader>;
   /** Rows by what `--data` names: a data set of the hub with the user's token; a path or URL as it is. Nothing is read yet. */
   openData(source: string): Promise<DataSource>;
+  /** A loader for an adapter in a local folder or on the hub. Nothing is read yet. */
+  openAdapter(adapter: string): AdapterLoader;
   readonly runTraining: RunTraining;
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */
