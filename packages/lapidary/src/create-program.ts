@@ -171,13 +171,18 @@ Examples:
 
   program
     .command('export')
-    .description('make an adapter, a model or a file for llama.cpp of a checkpoint, or of an adapter')
+    .description(
+      'make an adapter, a model or a file for llama.cpp of a checkpoint, or of an adapter; or files of the run for TRL',
+    )
     .argument(
       '<run>',
       "a run's folder, for its newest checkpoint, or one of its checkpoints/step-….json; or the folder of any PEFT adapter",
     )
     .option('--best', 'of the checkpoint with the lowest evaluation loss')
-    .option('--to <form>', 'adapter (of a run with --full: the model), merged, gguf or gguf-lora (default: adapter)')
+    .option(
+      '--to <form>',
+      'adapter (of a run with --full: the model), merged, gguf, gguf-lora, or trl: the run itself, for TRL and PEFT in Python (default: adapter)',
+    )
     .option('--out <path>', 'the folder it goes into; for gguf and gguf-lora the file')
     .option('--model <path or id>', 'the base, where it is no longer where the run had it; of an adapter always')
     .option('--dtype <type>', 'merged: float32, bfloat16 or float16 (default: as the base)')
@@ -194,6 +199,7 @@ Examples:
   $ lapidary export out/first --out adapter
   $ lapidary export out/first --to merged --out model
   $ lapidary export out/first/checkpoints/step-00000200.json --to gguf --quant q8_0 --out model.gguf
+  $ lapidary export out/first --to trl --out trl && cd trl && accelerate launch train.py
   $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf`,
     )
     .action((run: string, values: ExportValues) => exportTo(run, values, context));

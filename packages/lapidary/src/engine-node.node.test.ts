@@ -278,3 +278,37 @@ test('a run may not write its adapter over the one that it goes on from', async 
   );
   await expect(run).rejects.toThrow(/adapter: found '.*; allowed: another folder than the one the run goes into/);
 });
+
+test('a run becomes files for TRL that name its base, with its rows read again', async () => {
+  const run = join(folder, 'for-trl');
+  const data = { source: join(folder, 'rows.jsonl') };
+  await engine.runTraining(
+    resolveTrainConfig({
+      weightLoader: loaderOf(folder),
+      data,
+      steps: 2,
+      saveEvery: 1,
+      batchSize: 2,
+      sampleCount: 0,
+      outDir: run,
+    }),
+  );
+  const request = { run, step: null, model: null, out: join(folder, 'trl'), form: { to: 'trl' } } as const;
+  const { step, files } = await engine.export(request);
+  expect(step).toBe(0);
+  expect(files).toEqual(expect.arrayContaining(['train.py', 'rows.jsonl', 'adapter/adapter_model.safetensors']));
+  const about = JSON.parse(await readFile(join(folder, 'trl', 'run.json'), 'utf8')) as {
+    model: string;
+    steps: unknown[];
+  };
+  expect(about).toMatchObject({ model: folder, rowsOfStep: 2, batchSize: 2 });
+  expect(about.steps).toHaveLength(2);
+  await expect(engine.export(request)).rejects.toThrow(/holds run\.json already/);
+  const rest = await engine.export({ ...request, step: 1, out: join(folder, 'trl-rest') });
+  expect(rest.step).toBe(1);
+  const alone = join(folder, 'alone');
+  await engine.export({ ...request, step: 1, out: alone, form: { to: 'result' } });
+  await expect(engine.export({ ...request, run: alone, out: join(folder, 'x') })).rejects.toThrow(
+    /an adapter, and no run/,
+  );
+});

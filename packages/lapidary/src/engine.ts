@@ -132,8 +132,11 @@ export interface ExportRequest {
   readonly out: string;
   /** The base; null for what the run's file names. */
   readonly model: string | null;
-  readonly form: ExportForm;
+  readonly form: WantedForm;
 }
+
+/** A form of a checkpoint or an adapter; or the run itself, for TRL: from its beginning, or from a checkpoint that is named. */
+export type WantedForm = ExportForm | { readonly to: 'trl' };
 
 /** What was exported: of an adapter's folder there is no step. */
 export interface ExportResult extends Omit<ExportedCheckpoint, 'step'> {

@@ -1,21 +1,38 @@
 import type { AdapterLoader, JsonValue, WeightLoader } from '@lapidary/weights';
 import type { ConfigEcho } from './config-echo.js';
 import { resolveTrainConfig } from './resolve-train-config.js';
+import type { DataSource } from '../data/data-options.js';
 import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
 
 /** What opens the files that an echo only names. */
 export interface EchoLoaders {
   readonly weightLoader: WeightLoader;
+  /** The rows. Default: none, as for what says only what the model is. */
+  readonly source?: DataSource;
   /** Default: as a config's `adapter`. */
   readonly openAdapter?: ((description: string | undefined) => AdapterLoader) | undefined;
 }
 
 /**
- * The config that an echo was made of, as far as that says what the model of a run is: its data is not there.
+ * The config that an echo was made of, as far as that says what the model of a run is, and with rows what it learns.
  * @throws ConfigError for one that was changed by hand into something else
  */
-export function configFromEcho(echo: ConfigEcho, { weightLoader, openAdapter }: EchoLoaders): ResolvedTrainConfig {
-  const { adapter: start, lora, freeze, trainable, allowMissing, paramGroups, ...rest } = echo;
+export function configFromEcho(
+  echo: ConfigEcho,
+  { weightLoader, openAdapter, source }: EchoLoaders,
+): ResolvedTrainConfig {
+  const {
+    adapter: start,
+    lora,
+    freeze,
+    trainable,
+    allowMissing,
+    paramGroups,
+    data,
+    evalData,
+    evalFraction,
+    ...rest
+  } = echo;
   const fields = {
     ...rest,
     adapter: isThere(start) && openAdapter ? openAdapter(typeof start === 'string' ? start : undefined) : start,
@@ -25,9 +42,10 @@ export function configFromEcho(echo: ConfigEcho, { weightLoader, openAdapter }: 
     }),
     lora: isRecord(lora) ? adapter(lora) : lora,
     weightLoader,
-    data: { source: 'none' },
+    data: source === undefined ? { source: 'none' } : { ...(isRecord(data) && data), source },
     evalData: null,
-    evalFraction: 0,
+    // Rows to evaluate on that have a source of their own are not read.
+    evalFraction: source === undefined || (evalData ?? null) !== null ? 0 : evalFraction,
     // What is said of both is of the folder's next run.
     resume: false,
     resumeFrom: null,

@@ -88,13 +88,7 @@ export async function openCheckpoint({
     const paths = resultPaths(plan);
     if (readsBase || paths.some((path) => isOfBase(path, plan) && !found.tensors.has(path)))
       await compareWeights(identity, plan, weights, run.location);
-    const norms = await loadRowNorms(
-      plan,
-      weights,
-      paths.filter((path) => !found.tensors.has(path) && !start?.values.has(path)),
-    );
-    const origin = { plan, weights, stored: found.tensors, seed: config.seed, norms, start };
-    const tensors = new Map(paths.map((path) => [path, tensorOf(path, origin)]));
+    const tensors = await resultTensors({ plan, weights, stored: found.tensors, seed: config.seed, start });
     return { step: found.step, result: { open, plan, run: config, tensors }, notices, close: () => weights.close() };
   } catch (error) {
     await weights.close();
@@ -102,8 +96,17 @@ export async function openCheckpoint({
   }
 }
 
+/** What a run with these tensors in its checkpoint would end with, by path; without any what it begins with. */
+export async function resultTensors(origin: Omit<Origin, 'norms'>): Promise<Map<string, TensorData>> {
+  const { plan, weights, stored, start } = origin;
+  const paths = resultPaths(plan);
+  const fresh = paths.filter((path) => !stored.has(path) && !start?.values.has(path));
+  const norms = await loadRowNorms(plan, weights, fresh);
+  return new Map(paths.map((path) => [path, tensorOf(path, { ...origin, norms })]));
+}
+
 /** The step with the lowest evaluation loss, as the newest checkpoint knows it. @throws ExportError where it knows none */
-async function bestStep(run: FileStore): Promise<number> {
+export async function bestStep(run: FileStore): Promise<number> {
   const best = (await readRunState(run))?.best;
   if (best) return best.step;
   throw new ExportError(
