@@ -64,8 +64,13 @@ export async function exportTrl({ run, out, step: wanted, ...open }: ExportTrlOp
     if (step >= prepared.schedule.totalSteps)
       throw new ExportError(`The run in ${run.location} ends with step ${step}: nothing is left of it to train.`);
     if (step > 0) onNotice(`The optimiser’s moments are not passed on: from step ${step} on they begin anew.`);
-    const weightLoader = config.weightLoader;
-    const name = baseNameOf(weightLoader, prepared.open.weights) ?? localFolder(prepared);
+    if (prepared.config.lora?.dropout)
+      onNotice('Dropout draws other numbers in Python: losses are alike, not the same.');
+    if (prepared.open.weights.format === 'gguf')
+      onNotice(
+        'Python opens the base by its name, with the weights as published, not with those that this GGUF has rounded.',
+      );
+    const name = baseNameOf(config.weightLoader, prepared.open.weights) ?? localFolder(prepared);
     if (name === undefined)
       onNotice('The base has no name that Python can open: train.py must be told it with --model.');
     const about = { ...describe(prepared, step), model: name === undefined ? null : withoutSecrets(name) };
