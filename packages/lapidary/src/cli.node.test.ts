@@ -78,6 +78,22 @@ test('finetune: options become the config', async () => {
   expect((await run([...minimal, '--full'])).configs[0]?.lora).toBeNull();
 });
 
+test('finetune: goes on from an adapter, whose settings no option may change', async () => {
+  const { configs } = await run([...minimal, '--adapter', 'first', '--recipe', 'gemma3-270m-lora']);
+  expect(configs[0]!.adapter).toMatchObject({ description: 'first' });
+  expect(await run([...minimal, '--adapter', 'first', '--rank', '4', '--targets', 'q_proj'])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/--rank: found 4 together.*\n--targets: found .* together with an adapter/) as string,
+  });
+  expect((await run([...minimal, '--adapter', 'first', '--full'])).err).toMatch(/found null together with an adapter/);
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
+  const file = join(folder, 'continued.json');
+  await writeFile(file, JSON.stringify({ adapter: 'second', lora: { alpha: 2 } }));
+  expect((await run([...minimal, '--config', file])).err).toContain('--alpha: found 2');
+  await rm(folder, { recursive: true });
+  expect((await run([...minimal, '--adapter', ''])).err).toContain("--adapter: found ''");
+});
+
 test('finetune: a config file, with options over it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
   const file = join(folder, 'run.json');
@@ -560,6 +576,7 @@ test('export: forms and their options', async () => {
     ],
     [['gguf', '--out', 'a/b/m.gguf'], { out: 'a/b', form: { to: 'gguf', file: 'm.gguf', quant: 'q8_0' } }],
     [['gguf', '--out', 'm.gguf', '--quant', 'q4_0'], { out: '.', form: { to: 'gguf', file: 'm.gguf', quant: 'q4_0' } }],
+    [['gguf', '--out', 'a\\b\\m.gguf'], { out: 'a\\b', form: { to: 'gguf', file: 'm.gguf', quant: 'q8_0' } }],
     [['gguf-lora', '--out', '/m.gguf'], { out: '/', form: { to: 'gguf-lora', file: 'm.gguf', type: 'f32' } }],
   ];
   for (const [flags, expected] of cases) {
@@ -568,7 +585,7 @@ test('export: forms and their options', async () => {
     expect(asked.pop()).toEqual({ ...place, ...expected });
   }
   const refusals: readonly (readonly [readonly string[], RegExp])[] = [
-    [['--to', 'onnx', '--out', 'a'], /--to: found 'onnx'; allowed: adapter, merged, gguf, gguf-lora/],
+    [['--to', 'onnx', '--out', 'a'], /--to: found 'onnx'; allowed: adapter, merged, gguf, gguf-lora, trl/],
     [['--to', 'merged', '--out', 'a', '--dtype', 'int8'], /--dtype: found 'int8'/],
     [['--to', 'merged', '--out', 'a', '--shard-size', '5 apples'], /--shard-size: found '5 apples'/],
     [['--to', 'merged', '--out', 'a', '--quant', 'q8_0'], /--quant: .* only with --to gguf or gguf-lora/],
@@ -576,7 +593,9 @@ test('export: forms and their options', async () => {
     [['--to', 'gguf', '--out', 'folder'], /--out: found 'folder'; allowed: a file that ends in \.gguf/],
     [['--to', 'gguf', '--out', 'm.gguf', '--quant', 'q5_k'], /--quant: found 'q5_k'/],
     [['--to', 'gguf-lora', '--out', 'm.gguf', '--quant', 'q8_0'], /--quant: found 'q8_0'; allowed: f32, f16, bf16/],
+    [['--to', 'trl', '--out', 'a', '--dtype', 'float32'], /--dtype: .* only with --to merged/],
     [['--to', 'gguf'], /--out must be given/],
+    [['--to', 'trl'], /--out must be given/],
   ];
   for (const [flags, message] of refusals) {
     const { code, err } = await run(['export', 'r', ...flags], { export: exported });
@@ -584,6 +603,24 @@ test('export: forms and their options', async () => {
     expect(code).toBe(1);
   }
   expect(asked).toEqual([]);
+});
+
+test('export: a run for TRL, from its beginning or from a checkpoint, and how it is trained there', async () => {
+  const asked: unknown[] = [];
+  const exported: Engine['export'] = async (request) => {
+    asked.push(request);
+    return { step: request.step === 8 ? 8 : 0, files: ['train.py'], notices: [] };
+  };
+  const args = ['--to', 'trl', '--out', 'a'];
+  const whole = await run(['export', 'r', ...args], { export: exported });
+  expect(whole.out).toBe(
+    'The run, from its beginning on, is in a: train.py\nTrain it there with: accelerate launch train.py\n',
+  );
+  expect(asked).toEqual([{ run: 'r', step: null, model: null, out: 'a', form: { to: 'trl' } }]);
+  const rest = await run(['export', 'r/checkpoints/step-00000008.json', ...args], { export: exported });
+  expect(rest.out).toContain('The run, from step 8 on, is in a');
+  const json = await run(['export', 'r', ...args, '--json'], { export: exported });
+  expect(JSON.parse(json.out)).toEqual({ step: 0, files: ['train.py'], out: 'a' });
 });
 
 test('what is secret in an address is in no error, as text or as JSON', async () => {

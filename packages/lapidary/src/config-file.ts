@@ -2,7 +2,7 @@ import { parseJson } from '@lapidary/gemma';
 import { trainConfigJsonSchema } from '@lapidary/trainer';
 import type { CliContext } from './cli-context.js';
 import { recipes } from './recipes.js';
-import { trainFlags } from './train-flags.js';
+import { trainFlags } from './train-flags/train-flags.js';
 import { UsageError } from './usage-error.js';
 
 /** Fields of a config as a file holds them: those of `TrainConfig`, and `model`. */

@@ -15,7 +15,7 @@ import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
 import { recipes } from './recipes.js';
-import { trainFlags } from './train-flags.js';
+import { trainFlags } from './train-flags/train-flags.js';
 
 /** The command line: what is there, and what it is called. */
 export function createProgram(context: CliContext, version: string): Command {
@@ -41,6 +41,7 @@ Examples:
   $ lapidary finetune --model ./gemma-3-270m --data rows.jsonl --out out/first
   $ lapidary finetune --model google/gemma-3-270m --data rows.jsonl --epochs 3 --rank 16
   $ lapidary finetune --model gemma.gguf --data rows.jsonl --gradient-checkpointing --resume
+  $ lapidary finetune --model google/gemma-3-270m --adapter out/first --data more.jsonl --out out/second
   $ lapidary finetune --model google/gemma-3-270m-it --data pairs.jsonl --objective dpo --beta 0.1 --learning-rate 2e-5
 
 Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,
@@ -170,13 +171,18 @@ Examples:
 
   program
     .command('export')
-    .description('make an adapter, a model or a file for llama.cpp of a checkpoint, or of an adapter')
+    .description(
+      'make an adapter, a model or a file for llama.cpp of a checkpoint, or of an adapter; or files of the run for TRL',
+    )
     .argument(
       '<run>',
       "a run's folder, for its newest checkpoint, or one of its checkpoints/step-….json; or the folder of any PEFT adapter",
     )
     .option('--best', 'of the checkpoint with the lowest evaluation loss')
-    .option('--to <form>', 'adapter (of a run with --full: the model), merged, gguf or gguf-lora (default: adapter)')
+    .option(
+      '--to <form>',
+      'adapter (of a run with --full: the model), merged, gguf, gguf-lora, or trl: the run itself, for TRL and PEFT in Python (default: adapter)',
+    )
     .option('--out <path>', 'the folder it goes into; for gguf and gguf-lora the file')
     .option('--model <path or id>', 'the base, where it is no longer where the run had it; of an adapter always')
     .option('--dtype <type>', 'merged: float32, bfloat16 or float16 (default: as the base)')
@@ -193,6 +199,7 @@ Examples:
   $ lapidary export out/first --out adapter
   $ lapidary export out/first --to merged --out model
   $ lapidary export out/first/checkpoints/step-00000200.json --to gguf --quant q8_0 --out model.gguf
+  $ lapidary export out/first --to trl --out trl && cd trl && accelerate launch train.py
   $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf`,
     )
     .action((run: string, values: ExportValues) => exportTo(run, values, context));

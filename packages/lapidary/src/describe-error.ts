@@ -1,6 +1,6 @@
 import { ConfigError, DatasetError } from '@lapidary/trainer';
 import { exitCodes } from './exit-codes.js';
-import { trainFlags } from './train-flags.js';
+import { trainFlags } from './train-flags/train-flags.js';
 
 /** Errors that no user can do anything about: bugs, told with their stack. */
 const bugs = new Set([

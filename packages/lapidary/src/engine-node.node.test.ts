@@ -265,3 +265,50 @@ test('a released model is planned from its name: PaliGemma 3B at 224 pixels, LoR
   expect(total).toBeGreaterThan(2 * 2_923_335_408);
   expect(total).toBeLessThan(8e9);
 });
+
+test('a run may not write its adapter over the one that it goes on from', async () => {
+  const run = engine.runTraining(
+    resolveTrainConfig({
+      weightLoader: loaderOf(folder),
+      data: { source: join(folder, 'rows.jsonl') },
+      adapter: engine.openAdapter(join(folder, 'first')),
+      outDir: `${folder}/other/../first/`,
+      overwrite: true,
+    }),
+  );
+  await expect(run).rejects.toThrow(/adapter: found '.*; allowed: another folder than the one the run goes into/);
+});
+
+test('a run becomes files for TRL that name its base, with its rows read again', async () => {
+  const run = join(folder, 'for-trl');
+  const data = { source: join(folder, 'rows.jsonl') };
+  await engine.runTraining(
+    resolveTrainConfig({
+      weightLoader: loaderOf(folder),
+      data,
+      steps: 2,
+      saveEvery: 1,
+      batchSize: 2,
+      sampleCount: 0,
+      outDir: run,
+    }),
+  );
+  const request = { run, step: null, model: null, out: join(folder, 'trl'), form: { to: 'trl' } } as const;
+  const { step, files } = await engine.export(request);
+  expect(step).toBe(0);
+  expect(files).toEqual(expect.arrayContaining(['train.py', 'rows.jsonl', 'adapter/adapter_model.safetensors']));
+  const about = JSON.parse(await readFile(join(folder, 'trl', 'run.json'), 'utf8')) as {
+    model: string;
+    steps: unknown[];
+  };
+  expect(about).toMatchObject({ model: folder, rowsOfStep: 2, batchSize: 2 });
+  expect(about.steps).toHaveLength(2);
+  await expect(engine.export(request)).rejects.toThrow(/holds run\.json already/);
+  const rest = await engine.export({ ...request, step: 1, out: join(folder, 'trl-rest') });
+  expect(rest.step).toBe(1);
+  const alone = join(folder, 'alone');
+  await engine.export({ ...request, step: 1, out: alone, form: { to: 'result' } });
+  await expect(engine.export({ ...request, run: alone, out: join(folder, 'x') })).rejects.toThrow(
+    /an adapter, and no run/,
+  );
+});

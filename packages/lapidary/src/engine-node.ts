@@ -8,6 +8,7 @@ import {
   createMemoryStore,
   exportAdapter,
   exportCheckpoint,
+  exportTrl,
   finiteSink,
   hubDataset,
   hubDatasetOf,
@@ -21,13 +22,16 @@ import {
   runTraining,
   tryFit,
   tuneTraining,
+  type DataSource,
   type PlannedRun,
 } from '@lapidary/trainer';
 import { createNodeFileStore } from '@lapidary/trainer/node';
 import {
   bufferSource,
   modelWeightLoader,
+  peftAdapterLoader,
   withoutSecrets,
+  type AdapterLoader,
   type ByteSource,
   type HubOptions,
   type OpenedWeights,
@@ -44,12 +48,8 @@ import { UsageError } from './usage-error.js';
 /** What the commands run on in Node. */
 export const engine: Engine = {
   openModel: async (model) => loaderOf(model),
-  openData: async (source) => {
-    const id = hubDatasetOf(source) ?? (mayBeHubDataset(source) && !existsSync(source) ? source : undefined);
-    if (id === undefined) return source;
-    const token = hubToken();
-    return hubDataset(id, token === undefined ? {} : { token });
-  },
+  openAdapter: adapterOf,
+  openData,
   runTraining,
   planTraining: (config) =>
     withAdapter(async (gpu) => {
@@ -130,9 +130,9 @@ export const engine: Engine = {
 async function exportTo({ run, step, out, model, form }: ExportRequest): Promise<ExportResult> {
   const store = createNodeFileStore(out);
   if (step === null && (await isAdapterOnly(run))) {
-    if (form.to === 'result')
+    if (form.to === 'result' || form.to === 'trl')
       throw new UsageError({
-        message: `${run} holds an adapter as it is.`,
+        message: form.to === 'trl' ? `${run} holds an adapter, and no run.` : `${run} holds an adapter as it is.`,
         hint: 'Name another form with --to: merged, gguf, gguf-lora.',
       });
     if (model === null)
@@ -142,20 +142,33 @@ async function exportTo({ run, step, out, model, form }: ExportRequest): Promise
       });
     return { step: null, ...(await exportAdapter({ adapter: run, base: loaderOf(model), out: store, form })) };
   }
-  return exportCheckpoint({
-    run: createNodeFileStore(run),
-    out: store,
-    step: step ?? undefined,
-    form,
-    openBase: (named) => {
+  const from = { run: createNodeFileStore(run), out: store, step: step ?? undefined, ...openedBy(run, model) };
+  return form.to === 'trl' ? exportTrl({ ...from, openRows: openData }) : exportCheckpoint({ ...from, form });
+}
+
+/** How a run's base, and the adapter that it went on from, are opened by what its file says of them. @throws UsageError where it says nothing */
+function openedBy(run: string, model: string | null) {
+  const unknown = (message: string, hint: string) => new UsageError({ message, hint });
+  return {
+    openBase: (named: string | undefined) => {
       const base = model ?? named;
       if (base !== undefined) return loaderOf(base);
-      throw new UsageError({
-        message: `What the run in ${run} was trained on is not known.`,
-        hint: 'Name it with --model.',
-      });
+      throw unknown(`What the run in ${run} was trained on is not known.`, 'Name it with --model.');
     },
-  });
+    openAdapter: (named: string | undefined) => {
+      if (named !== undefined) return adapterOf(named);
+      const hint = 'It was handed over in code: export the run there.';
+      throw unknown(`What adapter the run in ${run} went on from is not known.`, hint);
+    },
+  };
+}
+
+/** Rows by what `--data`, or a run's file, names. */
+async function openData(source: string): Promise<DataSource> {
+  const id = hubDatasetOf(source) ?? (mayBeHubDataset(source) && !existsSync(source) ? source : undefined);
+  if (id === undefined) return source;
+  const token = hubToken();
+  return hubDataset(id, token === undefined ? {} : { token });
 }
 
 /** Whether a folder has an adapter and no checkpoints, whatever else of the run that it came from. */
@@ -207,6 +220,15 @@ export function loaderOf(
   return {
     ...modelWeightLoader({ from: model, ...options, ...(token !== undefined && { token }) }),
     description: withoutSecrets(existsSync(model) ? resolve(model) : model),
+  };
+}
+
+/** Opens what `--adapter` names, in the same way. */
+function adapterOf(adapter: string): AdapterLoader {
+  const token = hubToken();
+  return {
+    ...peftAdapterLoader({ from: adapter, ...(token !== undefined && { token }) }),
+    description: withoutSecrets(existsSync(adapter) ? resolve(adapter) : adapter),
   };
 }
 

@@ -12,7 +12,7 @@ import type {
   RunTraining,
   tuneTraining,
 } from '@lapidary/trainer';
-import type { WeightLoader } from '@lapidary/weights';
+import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import type { AnswerEnd } from './answer-session.js';
 import type { EvalData } from './evaluate/evaluate-model.js';
 
@@ -132,8 +132,11 @@ export interface ExportRequest {
   readonly out: string;
   /** The base; null for what the run's file names. */
   readonly model: string | null;
-  readonly form: ExportForm;
+  readonly form: WantedForm;
 }
+
+/** A form of a checkpoint or an adapter; or the run itself, for TRL: from its beginning, or from a checkpoint that is named. */
+export type WantedForm = ExportForm | { readonly to: 'trl' };
 
 /** What was exported: of an adapter's folder there is no step. */
 export interface ExportResult extends Omit<ExportedCheckpoint, 'step'> {
@@ -146,6 +149,8 @@ export interface Engine {
   openModel(model: string): Promise<WeightLoader>;
   /** Rows by what `--data` names: a data set of the hub with the user's token; a path or URL as it is. Nothing is read yet. */
   openData(source: string): Promise<DataSource>;
+  /** A loader for an adapter in a local folder or on the hub. Nothing is read yet. */
+  openAdapter(adapter: string): AdapterLoader;
   readonly runTraining: RunTraining;
   planTraining(config: ResolvedTrainConfig): Promise<TrainingPlan>;
   /** What a run on a released model would take, from its name alone: nothing is read or downloaded. */

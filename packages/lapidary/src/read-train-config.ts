@@ -8,7 +8,8 @@ import {
 import type { CliContext } from './cli-context.js';
 import { mergeSettings, readSettings, recipeSettings, type Settings } from './config-file.js';
 import { toNumber } from './to-number.js';
-import { trainFlags, type TrainFlag } from './train-flags.js';
+import type { TrainFlag } from './train-flags/train-flag.js';
+import { trainFlags } from './train-flags/train-flags.js';
 import { readBytes } from './read-bytes.js';
 import { UsageError } from './usage-error.js';
 
@@ -16,8 +17,10 @@ export type FlagValues = Readonly<Record<string, unknown>>;
 
 /** The config that the arguments make: a recipe's, the file of `--config` over it, and the flags over both. */
 export async function readTrainConfig(values: FlagValues, context: CliContext): Promise<ResolvedTrainConfig> {
-  const recipe = values['recipe'] === undefined ? {} : recipeSettings(String(values['recipe']));
+  const named = values['recipe'] === undefined ? {} : recipeSettings(String(values['recipe']));
   const file = values['config'] === undefined ? {} : await readSettings(String(values['config']), context);
+  const isContinued = (values['adapter'] ?? file['adapter'] ?? null) !== null;
+  const recipe = isContinued ? withoutLora(named) : named;
   const settings = mergeSettings(recipe, file);
   const model = values['model'] ?? settings['model'];
   if (model !== undefined && (typeof model !== 'string' || model === '')) {
@@ -54,10 +57,17 @@ export async function readTrainConfig(values: FlagValues, context: CliContext): 
   if (typeof evalData === 'object' && evalData?.split !== undefined && evalData.source === undefined)
     settings['evalData'] = { ...(settings['data'] as object), ...evalData };
   for (const field of ['data', 'evalData']) await openSource(settings, field, context);
+  const { adapter } = settings;
+  if (typeof adapter === 'string' && adapter !== '') settings['adapter'] = context.engine.openAdapter(adapter);
   const baseModel = readBaseModel(settings['weightLoader']);
   const loader = await context.engine.openModel(model ?? '');
   const weightLoader = baseModel === undefined ? loader : { ...loader, baseModel };
   return resolveTrainConfig({ ...settings, weightLoader } as unknown as TrainConfig);
+}
+
+/** A recipe for a run that goes on from an adapter: what LoRA that is the adapter says. */
+function withoutLora({ lora: _, ...settings }: Settings): Settings {
+  return settings;
 }
 
 /** Puts what a name stands for in its place; what is no name is left to the config's check. */

@@ -117,6 +117,7 @@ export {
   type ExportedCheckpoint,
 } from './run/export/export-checkpoint.js';
 export { exportAdapter, type ExportAdapterOptions } from './run/export/export-adapter.js';
+export { exportTrl, type ExportTrlOptions, type ExportedTrl } from './run/export/export-trl.js';
 export type { ExportForm, WrittenForm } from './run/export/export-form.js';
 export { ExportError } from './run/export/export-run.js';
 export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';

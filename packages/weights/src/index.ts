@@ -32,7 +32,7 @@ export type {
 export { openNpz } from './npz/open.js';
 export type { NpzFile } from './npz/read.js';
 export { type MergedAdapter, mergedTensors } from './peft/merge.js';
-export { readPeftAdapter } from './peft/open.js';
+export { type AdapterLoader, peftAdapterLoader, readPeftAdapter } from './peft/open.js';
 export type { PeftAdapter } from './peft/read.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';

@@ -1,6 +1,6 @@
-import { ConfigError, describeValue, type ConfigProblem, type ExportForm } from '@lapidary/trainer';
+import { ConfigError, describeValue, type ConfigProblem } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
-import type { ExportRequest } from '../engine.js';
+import type { ExportRequest, WantedForm } from '../engine.js';
 import { readBytes } from '../read-bytes.js';
 import { UsageError } from '../usage-error.js';
 
@@ -32,10 +32,15 @@ export async function exportTo(run: string, values: ExportValues, context: CliCo
     model: values.model ?? null,
     ...readForm(values),
   };
+  const { form } = request;
   const { step: found, files, notices } = await context.engine.export(request);
   const { out } = values;
   for (const notice of notices) context.err(`Note: ${notice}\n`);
   if (values.json) context.out(`${JSON.stringify({ step: found, files, out })}\n`);
+  else if (form.to === 'trl')
+    context.out(
+      `The run, from ${found === 0 ? 'its beginning' : `step ${found}`} on, is in ${out}: ${files.join(', ')}\nTrain it there with: accelerate launch train.py\n`,
+    );
   else
     context.out(
       `${found === null ? `${run} with its base` : `Checkpoint ${found}`} is in ${out}: ${files.join(', ')}\n`,
@@ -49,19 +54,26 @@ function placeOf(run: string): { readonly run: string; readonly step: number | n
   return step === undefined ? { run, step: null } : { run: folder || '.', step: Number(step) };
 }
 
-const dtypes = { float32: 'f32', bfloat16: 'bf16', float16: 'f16' } as const;
+const dtypes = [
+  ['float32', 'f32'],
+  ['bfloat16', 'bf16'],
+  ['float16', 'f16'],
+] as const;
 const quants = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const;
 const loraTypes = ['f32', 'f16', 'bf16'] as const;
 /** As transformers cuts checkpoints. */
 const usualShard = 5e9;
 
 /** Options that only some forms have. */
-const formsOf = {
-  dtype: ['merged'],
-  shardSize: ['merged'],
-  quant: ['gguf', 'gguf-lora'],
-} as const satisfies Partial<Record<keyof ExportValues, readonly ExportForm['to'][]>>;
-const flags = { dtype: '--dtype', shardSize: '--shard-size', quant: '--quant' } as const;
+const someForms = [
+  { name: 'dtype', flag: '--dtype', forms: ['merged'] },
+  { name: 'shardSize', flag: '--shard-size', forms: ['merged'] },
+  { name: 'quant', flag: '--quant', forms: ['gguf', 'gguf-lora'] },
+] as const satisfies readonly {
+  readonly name: keyof ExportValues;
+  readonly flag: string;
+  readonly forms: readonly WantedForm['to'][];
+}[];
 
 /** @throws ConfigError naming every option that is no such option, or has no meaning for this form; UsageError without --out */
 function readForm(values: ExportValues): Pick<ExportRequest, 'out' | 'form'> {
@@ -73,16 +85,21 @@ function readForm(values: ExportValues): Pick<ExportRequest, 'out' | 'form'> {
       problems.push({ path: flag, found: describeValue(text), allowed: all.join(', ') });
     return found;
   };
-  const form = choice('--to', to, ['adapter', 'merged', 'gguf', 'gguf-lora']);
-  for (const [name, forms] of Object.entries(formsOf) as [keyof typeof formsOf, readonly string[]][]) {
+  const form = choice('--to', to, ['adapter', 'merged', 'gguf', 'gguf-lora', 'trl']);
+  for (const { name, flag, forms } of someForms) {
     const value = values[name];
-    if (value === undefined || form === undefined || forms.includes(form)) continue;
-    problems.push({ path: flags[name], found: describeValue(value), allowed: `only with --to ${forms.join(' or ')}` });
+    if (value === undefined || form === undefined || forms.some((each) => each === form)) continue;
+    problems.push({ path: flag, found: describeValue(value), allowed: `only with --to ${forms.join(' or ')}` });
   }
   const shardBytes = shardSize === undefined ? usualShard : readBytes(shardSize);
   if (shardBytes === undefined || shardBytes < 1)
     problems.push({ path: '--shard-size', found: describeValue(shardSize), allowed: 'a size such as 5GB or 500MB' });
-  const named = choice('--dtype', dtype, Object.keys(dtypes) as (keyof typeof dtypes)[]);
+  const named = choice(
+    '--dtype',
+    dtype,
+    dtypes.map(([name]) => name),
+  );
+  const stored = dtypes.find(([name]) => name === named)?.[1];
   const modelQuant = form === 'gguf' ? choice('--quant', quant, quants) : undefined;
   const loraType = form === 'gguf-lora' ? choice('--quant', quant, loraTypes) : undefined;
   const isFile = form === 'gguf' || form === 'gguf-lora';
@@ -94,13 +111,16 @@ function readForm(values: ExportValues): Pick<ExportRequest, 'out' | 'form'> {
       message: '--out must be given.',
       hint: 'It names the folder that the adapter, or the model, is written into; of a GGUF the file.',
     });
+  if (form === 'trl') return { out, form: { to: 'trl' } };
   if (!isFile)
     return {
       out,
-      form: form === 'merged' ? { to: form, dtype: named && dtypes[named], shardBytes } : { to: 'result' },
+      form: form === 'merged' ? { to: form, dtype: stored, shardBytes } : { to: 'result' },
     };
-  const [, folder, file] = /^(?:(.*)[/\\])?([^/\\]+)$/.exec(out) as unknown as [string, string | undefined, string];
-  const place = { out: folder === '' ? '/' : (folder ?? '.') };
+  // Neither is a file without a name: that it ends in .gguf was checked.
+  const at = Math.max(out.lastIndexOf('/'), out.lastIndexOf('\\'));
+  const file = out.slice(at + 1);
+  const place = { out: at < 0 ? '.' : out.slice(0, at) || '/' };
   if (form === 'gguf-lora') return { ...place, form: { to: form, file, type: loraType ?? 'f32' } };
   return { ...place, form: { to: form, file, quant: modelQuant ?? 'q8_0' } };
 }

@@ -25,6 +25,10 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       description: { model },
     }),
     openData: async (source) => source,
+    openAdapter: (adapter) => ({
+      open: () => Promise.reject(new Error('the stand-in opens nothing')),
+      description: adapter,
+    }),
     runTraining: async (config) => {
       configs.push(config);
       return { name: config.name, steps: 3 } as TrainingSummary;

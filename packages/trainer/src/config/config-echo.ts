@@ -4,9 +4,9 @@ import type { ResolvedTrainConfig } from './train-config.js';
 /** A config as JSON. */
 export type ConfigEcho = { readonly [key: string]: JsonValue };
 
-/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves, URLs without secrets. */
-export function echoConfig(config: ResolvedTrainConfig): ConfigEcho {
-  return toJson(config) as ConfigEcho;
+/** The config as JSON for run metadata: RegExps as text, loaders and data objects by what they say of themselves, URLs without secrets. What an adapter says of its LoRA stands in the adapter. */
+export function echoConfig({ lora, ...config }: ResolvedTrainConfig): ConfigEcho {
+  return toJson(config.adapter === null ? { ...config, lora } : config) as ConfigEcho;
 }
 
 /** What was every linear when `lora.targets` was still written down as a list of names. */
@@ -94,6 +94,7 @@ const harmless = new Set([
 
 /** Fields that runs of earlier versions do not name, and what they did. */
 const since: ConfigEcho = {
+  adapter: null,
   matmulPrecision: 'float32',
   objective: { type: 'completion', labelSmoothing: 0 },
   paramGroups: [],

@@ -1,25 +1,51 @@
-import type { JsonValue, WeightLoader } from '@lapidary/weights';
+import type { AdapterLoader, JsonValue, WeightLoader } from '@lapidary/weights';
 import type { ConfigEcho } from './config-echo.js';
 import { resolveTrainConfig } from './resolve-train-config.js';
+import type { DataSource } from '../data/data-options.js';
 import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
 
+/** What opens the files that an echo only names. */
+export interface EchoLoaders {
+  readonly weightLoader: WeightLoader;
+  /** The rows. Default: none, as for what says only what the model is. */
+  readonly source?: DataSource;
+  /** Default: as a config's `adapter`. */
+  readonly openAdapter?: ((description: string | undefined) => AdapterLoader) | undefined;
+}
+
 /**
- * The config that an echo was made of, as far as that says what the model of a run is: its data is not there.
+ * The config that an echo was made of, as far as that says what the model of a run is, and with rows what it learns.
  * @throws ConfigError for one that was changed by hand into something else
  */
-export function configFromEcho(echo: ConfigEcho, weightLoader: WeightLoader): ResolvedTrainConfig {
-  const { lora, freeze, trainable, allowMissing, paramGroups, ...rest } = echo;
+export function configFromEcho(
+  echo: ConfigEcho,
+  { weightLoader, openAdapter, source }: EchoLoaders,
+): ResolvedTrainConfig {
+  const {
+    adapter: start,
+    lora,
+    freeze,
+    trainable,
+    allowMissing,
+    paramGroups,
+    data,
+    evalData,
+    evalFraction,
+    ...rest
+  } = echo;
   const fields = {
     ...rest,
+    adapter: isThere(start) && openAdapter ? openAdapter(typeof start === 'string' ? start : undefined) : start,
     ...patterns({ freeze, trainable, allowMissing }),
     ...(Array.isArray(paramGroups) && {
       paramGroups: paramGroups.map((group) => (isRecord(group) ? patterns(group) : group)),
     }),
     lora: isRecord(lora) ? adapter(lora) : lora,
     weightLoader,
-    data: { source: 'none' },
+    data: source === undefined ? { source: 'none' } : { ...(isRecord(data) && data), source },
     evalData: null,
-    evalFraction: 0,
+    // Rows to evaluate on that have a source of their own are not read.
+    evalFraction: source === undefined || (evalData ?? null) !== null ? 0 : evalFraction,
     // What is said of both is of the folder's next run.
     resume: false,
     resumeFrom: null,
@@ -49,6 +75,8 @@ function regExpOf(value: JsonValue): unknown {
     return value;
   }
 }
+
+const isThere = (value: JsonValue | undefined) => value !== undefined && value !== null;
 
 function isRecord(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

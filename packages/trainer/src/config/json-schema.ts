@@ -18,7 +18,7 @@ interface Parts {
  * `describe` gives the words for a field, by its path: `optimizer.learningRate`.
  */
 export function trainConfigJsonSchema(describe: (path: string) => string | undefined = () => undefined): JsonRule {
-  return jsonOf(trainConfigSchema as unknown as Parts, '', describe) ?? {};
+  return jsonOf(trainConfigSchema, '', describe) ?? {};
 }
 
 function jsonOf(schema: Parts, path: string, describe: (path: string) => string | undefined): JsonRule | undefined {

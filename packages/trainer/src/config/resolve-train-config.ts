@@ -4,8 +4,8 @@ import { ConfigError, type ConfigProblem } from '../errors/errors.js';
 import { objectiveOf } from '../objectives/registry.js';
 import { optimizerOf } from '../optimizers/registry.js';
 import { describeValue, findProblems } from './find-problems.js';
-import { trainConfigSchema } from './train-config-schema.js';
-import type { ResolvedTrainConfig, TrainConfig } from './train-config.js';
+import { loraFields, trainConfigSchema } from './train-config-schema.js';
+import type { LoraConfig, ResolvedTrainConfig, TrainConfig } from './train-config.js';
 
 /**
  * Checks a config and fills in the defaults (openpi's where a laptop can have them).
@@ -59,6 +59,12 @@ function withOwnTargets(input: TrainConfig): TrainConfig {
   return { ...input, lora: { ...input.lora, targets: isAll ? 'all' : own } } as TrainConfig;
 }
 
+/** The settings of a LoRA that were given; null stands for there being none. */
+function givenOf(lora: TrainConfig['lora']): readonly (keyof LoraConfig | null)[] {
+  if (lora === undefined || lora === null) return lora === null ? [null] : [];
+  return loraFields.filter((field) => lora[field] !== undefined);
+}
+
 /** Fields that are right alone but not together. */
 function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigProblem[] {
   const { schedule, optimizer, steps, epochs } = config;
@@ -90,7 +96,20 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
     `${describeValue(config.trainable)} together with a LoRA`,
     '`trainable` with lora: null (--full); or, for modules that are trained whole beside the LoRA, `lora.modulesToSave`',
   );
+  for (const field of config.adapter === null ? [] : givenOf(input.lora))
+    add(
+      true,
+      field === null ? 'lora' : `lora.${field}`,
+      `${describeValue(field === null ? null : input.lora?.[field])} together with an adapter to go on from`,
+      'nothing: the settings of `adapter` are those of its LoRA',
+    );
   const needsReference = objectiveOf(config.objective).needsReference === true;
+  add(
+    needsReference && config.adapter !== null,
+    'adapter',
+    `an adapter to go on from with objective '${config.objective.type}'`,
+    'null: the model would be compared with the base, not with what the adapter made of it. Merge the two first (`lapidary export <adapter> --to merged`), and train on that',
+  );
   add(
     needsReference && config.lora === null,
     'lora',

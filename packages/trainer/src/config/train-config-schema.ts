@@ -1,5 +1,5 @@
 import { imagePresets, loraTargets, towers, type LoraTarget, type Tower } from '@lapidary/gemma';
-import type { WeightLoader } from '@lapidary/weights';
+import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import * as v from 'valibot';
 import { objectiveSchema } from '../objectives/registry.js';
 import { optimizerSchema } from '../optimizers/registry.js';
@@ -94,52 +94,65 @@ function numbersByPattern(number: v.GenericSchema<number>): v.GenericSchema<Read
   return inJson(rule, { type: 'object', additionalProperties: jsonRuleOf(number) ?? {} });
 }
 
+const loraEntries = {
+  rank: withDefault(integer(1, 4096), 8),
+  alpha: withDefault(real({ above: 0 }), 16),
+  rankPattern: withDefault(numbersByPattern(integer(1, 4096)), {}),
+  alphaPattern: withDefault(numbersByPattern(real({ above: 0 })), {}),
+  rslora: withDefault(flag, false),
+  dora: withDefault(flag, false),
+  dropout: withDefault(real({ min: 0, below: 1 }), 0),
+  targets: withDefault(
+    inJson(
+      v.custom<'all' | readonly LoraTarget[] | RegExp>(
+        (value) =>
+          value === 'all' ||
+          value instanceof RegExp ||
+          (Array.isArray(value) &&
+            value.length > 0 &&
+            value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
+        `'all', a RegExp of paths, or a list of ${targetNames}`,
+      ),
+      { anyOf: [{ const: 'all' }, { type: 'array', items: { enum: [...loraTargets] }, minItems: 1 }] },
+    ),
+    'all',
+  ),
+  towers: withDefault(
+    listOf<Tower>((value) => towers.includes(value as Tower), `a list of ${towers.map((t) => `'${t}'`).join(', ')}`, {
+      minLength: 1,
+      items: { enum: [...towers] },
+    }),
+    ['language'],
+  ),
+  layers: orNull(
+    listOf<number>((value) => Number.isSafeInteger(value) && (value as number) >= 0, 'a list of layer numbers from 0', {
+      minLength: 1,
+      items: { type: 'integer', minimum: 0 },
+    }),
+  ),
+  modulesToSave: withDefault(
+    listOf<PathPattern>(isPattern, "a list of patterns of modules: texts such as 'embedTokens', or RegExps", {
+      items: somePath,
+    }),
+    [],
+  ),
+};
+/** The settings of a LoRA by name. */
+export const loraFields = Object.keys(loraEntries) as (keyof typeof loraEntries)[];
+
 const loraSchema = v.object(
-  {
-    rank: withDefault(integer(1, 4096), 8),
-    alpha: withDefault(real({ above: 0 }), 16),
-    rankPattern: withDefault(numbersByPattern(integer(1, 4096)), {}),
-    alphaPattern: withDefault(numbersByPattern(real({ above: 0 })), {}),
-    rslora: withDefault(flag, false),
-    dora: withDefault(flag, false),
-    dropout: withDefault(real({ min: 0, below: 1 }), 0),
-    targets: withDefault(
-      inJson(
-        v.custom<'all' | readonly LoraTarget[] | RegExp>(
-          (value) =>
-            value === 'all' ||
-            value instanceof RegExp ||
-            (Array.isArray(value) &&
-              value.length > 0 &&
-              value.every((name) => (loraTargets as readonly unknown[]).includes(name))),
-          `'all', a RegExp of paths, or a list of ${targetNames}`,
-        ),
-        { anyOf: [{ const: 'all' }, { type: 'array', items: { enum: [...loraTargets] }, minItems: 1 }] },
-      ),
-      'all',
-    ),
-    towers: withDefault(
-      listOf<Tower>((value) => towers.includes(value as Tower), `a list of ${towers.map((t) => `'${t}'`).join(', ')}`, {
-        minLength: 1,
-        items: { enum: [...towers] },
-      }),
-      ['language'],
-    ),
-    layers: orNull(
-      listOf<number>(
-        (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-        'a list of layer numbers from 0',
-        { minLength: 1, items: { type: 'integer', minimum: 0 } },
-      ),
-    ),
-    modulesToSave: withDefault(
-      listOf<PathPattern>(isPattern, "a list of patterns of modules: texts such as 'embedTokens', or RegExps", {
-        items: somePath,
-      }),
-      [],
-    ),
-  },
+  loraEntries,
   'null for full fine-tuning, or an object: { rank, alpha, rankPattern, alphaPattern, rslora, dora, dropout, targets, towers, layers, modulesToSave }',
+);
+
+const adapterSchema = inJson(
+  v.custom<string | AdapterLoader>(
+    (value) =>
+      (typeof value === 'string' && value !== '') ||
+      typeof (value as Partial<AdapterLoader> | null | undefined)?.open === 'function',
+    "a folder, a URL or a hub id of an adapter in PEFT's form, or an object with an open() method",
+  ),
+  somePath,
 );
 
 const earlyStoppingSchema = v.object(
@@ -172,6 +185,7 @@ export const trainConfigSchema = v.object({
   paramGroups: v.optional(v.array(paramGroupSchema, paramGroupsMessage), []),
   emaDecay: orNull(real({ min: 0, below: 1 })),
   schedule: v.optional(scheduleSchema, {}),
+  adapter: orNull(adapterSchema),
   lora: v.optional(v.nullable(loraSchema), {}),
   freeze: withDefault(patterns, []),
   allowMissing: withDefault(patterns, []),

@@ -284,3 +284,25 @@ test('what is evaluated is read as what is learned, unless it is said otherwise'
   expect(evalDataOf({ source: 'b.jsonl', tooLong: undefined })?.tooLong).toBe('skip');
   expect(evalDataOf(null)).toBeNull();
 });
+
+test('a run that goes on from an adapter has no settings of a LoRA of its own', () => {
+  const resolve = (over: Partial<TrainConfig>) => () => resolveTrainConfig({ ...minimal, adapter: 'first', ...over });
+  expect(resolve({ lora: { rank: 8, dora: false } })).toThrow(
+    /lora\.rank: found 8 together with an adapter.*\n.*lora\.dora: found false together with an adapter/,
+  );
+  expect(resolve({ lora: null })).toThrow(/lora: found null together with an adapter/);
+  expect(resolve({ lora: { targets: ['qProj'] } })).toThrow(/lora\.targets: found \["qProj"\]/);
+  expect(resolve({ objective: { type: 'dpo' } })).toThrow(/adapter: found an adapter .*'dpo'.*Merge the two/);
+  expect(resolve({ adapter: '' })).toThrow(/adapter: found ''; allowed: null, or a folder/);
+  expect(resolve({ adapter: 4 as never })).toThrow(/adapter: found 4; allowed: null, or a folder/);
+  expect(resolve({ lora: {} })()).toMatchObject({ adapter: 'first' });
+});
+
+test('what is written down of such a run is where the adapter is, not a LoRA that it does not have', () => {
+  const echo = echoConfig(resolveTrainConfig({ ...minimal, adapter: 'https://hub/first?token=hf_secretsecretsecret' }));
+  expect(echo).not.toHaveProperty('lora');
+  expect(JSON.stringify(echo['adapter'])).not.toContain('secretsecret');
+  // A run of a version that knew of none goes on.
+  const { adapter: _, ...old } = echoConfig(resolveTrainConfig(minimal));
+  expect(diffConfigs(old, echoConfig(resolveTrainConfig(minimal)))).toEqual([]);
+});

@@ -1,6 +1,6 @@
 import type { ImagePreset, LoraTarget, Tower } from '@lapidary/gemma';
 import type { MatmulPrecision } from '@lapidary/gpu';
-import type { WeightLoader } from '@lapidary/weights';
+import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import type { DataOptions, DataSource } from '../data/data-options.js';
 import type { ObjectiveConfig, ObjectiveInput } from '../objectives/registry.js';
 import type { OptimizerConfig, OptimizerInput } from '../optimizers/registry.js';
@@ -108,7 +108,12 @@ export interface ResolvedTrainConfig {
    */
   readonly emaDecay: number | null;
   readonly schedule: ScheduleConfig;
-  /** null: the parameters themselves are trained. */
+  /**
+   * An adapter in PEFT's form, over the same base, that training goes on from: a folder, a URL, a hub id or a loader. Its settings are then
+   * those of `lora`, which may not be given. null: a LoRA begins anew.
+   */
+  readonly adapter: string | AdapterLoader | null;
+  /** null: the parameters themselves are trained. Of a run that goes on from an `adapter` what that says, once it is open. */
   readonly lora: LoraConfig | null;
   /** Parameters that stay as published. */
   readonly freeze: readonly PathPattern[];

@@ -8,6 +8,7 @@ const saved: Identity = {
   tokenizer: 'cc',
   model: { family: 'pebble', sizes: [1, 2], inner: { depth: 3 } },
   weights: 'dd',
+  adapter: null,
 };
 
 test('all that differs is named, with both values', () => {
@@ -15,6 +16,14 @@ test('all that differs is named, with both values', () => {
   const differing = () => compareIdentity(saved, now, 'out');
   expect(differing).toThrow(ResumeMismatchError);
   expect(differing).toThrow(/data: saved "aa", now "ab"\n {2}model\.inner\.depth: saved 3, now 4$/);
+});
+
+test('an adapter to go on from is part of it', () => {
+  const begun = { ...saved, adapter: 'ee' };
+  expect(compareIdentity(begun, begun, 'out')).toEqual([]);
+  expect(() => compareIdentity(begun, { ...begun, adapter: 'ef' }, 'out')).toThrow(/adapter: saved "ee", now "ef"$/);
+  expect(() => compareIdentity(saved, begun, 'out')).toThrow(/adapter: saved null, now "ee"$/);
+  expect(() => compareIdentity(begun, saved, 'out')).toThrow(/adapter: saved "ee", now null$/);
 });
 
 test('what is not known yet is not compared, what cannot be compared is said', () => {

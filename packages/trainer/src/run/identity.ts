@@ -21,19 +21,33 @@ export const identitySchema = v.object({
   model: v.record(v.string(), json),
   /** Every byte of the weights. */
   weights: v.string(),
+  /** The adapter that the run goes on from; null where a LoRA began anew, or there is none. */
+  adapter: v.optional(v.nullable(v.string()), null),
 });
 
 /** See `identitySchema`. */
 export type Identity = Readonly<v.InferOutput<typeof identitySchema>>;
 
-const fields = ['data', 'evalData', 'tokenizer', 'model', 'weights'] as const satisfies readonly (keyof Identity)[];
+const fields = [
+  'data',
+  'evalData',
+  'tokenizer',
+  'model',
+  'weights',
+  'adapter',
+] as const satisfies readonly (keyof Identity)[];
 
 /** What a prepared run is of. The weights are known when they have been loaded. */
-export function identityOf({ data, open }: Pick<PreparedRun, 'data' | 'open'>): Omit<Identity, 'weights'> {
+export function identityOf({
+  data,
+  open,
+  start,
+}: Pick<PreparedRun, 'data' | 'open' | 'start'>): Omit<Identity, 'weights'> {
   return {
     data: fingerprintRows(data.train),
     evalData: fingerprintRows(data.held),
     tokenizer: open.tokenizerFiles,
+    adapter: start?.fingerprint ?? null,
     model: JSON.parse(JSON.stringify(open.weights.config)) as Identity['model'],
   };
 }
@@ -57,7 +71,7 @@ export function compareIdentity(
   for (const name of fields) {
     const [before, value] = [saved[name], now[name]];
     if (value === undefined) continue;
-    if ((before === null) !== (value === null)) unknown.push(name);
+    if (name === 'tokenizer' && (before === null) !== (value === null)) unknown.push(name);
     else changes.push(...diffJson(before, value, name));
   }
   if (changes.length > 0) throw new ResumeMismatchError({ location, changes });

@@ -12,6 +12,11 @@ export function openRunStore(outDir: string): Promise<FileStore> {
   return openOpfsStore(outDir);
 }
 
+/** Whether two names are of one folder: only runs are kept in a page's private file system. */
+export function isSamePlace(_adapter: string, _outDir: string): boolean {
+  return false;
+}
+
 /** A file of rows at a path from the page's address; undefined for a name of the hub's form, such as `owner/name`. @throws DatasetError */
 export async function openRunFiles(
   path: string,

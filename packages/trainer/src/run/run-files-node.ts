@@ -17,6 +17,11 @@ export async function openRunStore(outDir: string): Promise<FileStore> {
   return createNodeFileStore(outDir);
 }
 
+/** Whether two paths are of one folder. */
+export function isSamePlace(a: string, b: string): boolean {
+  return resolve(a) === resolve(b);
+}
+
 /** A file of rows, or the files of a folder; undefined where there is nothing. @throws DatasetError */
 export async function openRunFiles(
   path: string,

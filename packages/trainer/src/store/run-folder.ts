@@ -159,7 +159,7 @@ function formOf(examples: readonly { readonly row: object }[]): RowsForm | undef
 }
 
 /** Whether a setting says only where something is. */
-const isPlace = (path: string) => /^(weightLoader|(data|evalData)\.source)(\.|$)/.test(path);
+const isPlace = (path: string) => /^(weightLoader|adapter|(data|evalData)\.source)(\.|$)/.test(path);
 
 /** Whether a run's checkpoint says what data and weights it began with. */
 async function keepsIdentity(store: FileStore, resumeFrom: number | null): Promise<boolean> {
@@ -180,8 +180,9 @@ async function compareWithSaved(
   const saved = parseRunFile(await readText(store, runFile), store.location);
   // What is at these places is compared itself, where the run kept what it began with.
   const isCompared = await keepsIdentity(store, resumeFrom);
+  const isMoved = ({ path, saved: before, now }: ResumeChange) => isPlace(path) && before !== null && now !== null;
   const changes = diffConfigs(saved.config, config).map((change) =>
-    isCompared && isPlace(change.path) ? { ...change, matters: false } : change,
+    isCompared && isMoved(change) ? { ...change, matters: false } : change,
   );
   const grave = changes.filter((change) => change.matters && !(resumeFrom !== null && isOfRate(change)));
   if (grave.length > 0) throw new ResumeMismatchError({ location: store.location, changes: grave });

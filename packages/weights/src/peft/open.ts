@@ -1,4 +1,5 @@
 import type { Model } from '@lapidary/gemma/model';
+import type { JsonValue } from '../json-value.js';
 import type { ModelLocation, ModelSourceOptions } from '../source/model-source.js';
 import type { PeftAdapter } from './read.js';
 
@@ -14,4 +15,23 @@ export async function readPeftAdapter(
 ): Promise<PeftAdapter> {
   const { readAdapter } = await import('./read.js');
   return readAdapter(from, options);
+}
+
+/** Where an adapter comes from. Nothing is read before `open`. */
+export interface AdapterLoader {
+  /** Reads all of it for this model. @throws what is wrong with it; see `readPeftAdapter` */
+  open(model: Model): Promise<PeftAdapter>;
+  /** What goes into a run's metadata: a folder or hub id. */
+  readonly description?: JsonValue;
+}
+
+/** An adapter in PEFT's form: a folder, a hub id, a URL, or its files. */
+export function peftAdapterLoader({
+  from,
+  ...options
+}: ModelSourceOptions & { readonly from: ModelLocation }): AdapterLoader {
+  return {
+    open: (model) => readPeftAdapter(from, { model, ...options }),
+    ...(typeof from === 'string' && { description: from }),
+  };
 }

@@ -1,4 +1,4 @@
-import type { WeightLoader } from '@lapidary/weights';
+import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import { runFile } from '../../store/file-names.js';
 import type { FileStore } from '../../store/file-store.js';
 import { checkFree, type ExportForm, writeForm } from './export-form.js';
@@ -18,6 +18,8 @@ export interface ExportCheckpointOptions {
   readonly form?: ExportForm | undefined;
   /** Opens the base by what the run's file says of it: a path or a hub id; undefined where it says nothing that can be opened. */
   readonly openBase: (description: string | undefined) => WeightLoader;
+  /** Opens the adapter that the run went on from, where it did. Default: as a config's `adapter`. */
+  readonly openAdapter?: ((description: string | undefined) => AdapterLoader) | undefined;
 }
 
 /** What was exported. */
@@ -39,10 +41,16 @@ export async function exportCheckpoint({
   step,
   form = { to: 'result' },
   openBase,
+  openAdapter,
 }: ExportCheckpointOptions): Promise<ExportedCheckpoint> {
   await checkFree(out, form);
   const readsBase = form.to === 'merged' || form.to === 'gguf';
-  const { result, step: found, notices: told, close } = await openCheckpoint({ run, step, openBase, readsBase });
+  const {
+    result,
+    step: found,
+    notices: told,
+    close,
+  } = await openCheckpoint({ run, step, openBase, openAdapter, readsBase });
   try {
     const notices = [...told];
     const onNotice = (notice: string) => notices.push(notice);

@@ -17,6 +17,7 @@ import type { OpenModel } from '../prepare/open-model.js';
 import { ExportError } from './export-run.js';
 import type { ExportSource } from './export-source.js';
 import { filesBeside } from './files-beside.js';
+import { writeFiles } from './write-files.js';
 
 /** A form that others read, beside what a run ends with. */
 export type WrittenForm =
@@ -79,20 +80,6 @@ export async function writeForm(
       return writeFiles(store, { [form.file]: await ggufLora(source.open.model, source.adapter, { ...form, name }) });
     }
   }
-}
-
-async function writeFiles(store: FileStore, files: Readonly<Record<string, FileContent>>): Promise<string[]> {
-  const written: string[] = [];
-  try {
-    for (const [name, content] of Object.entries(files)) {
-      await store.write(name, content);
-      written.push(name);
-    }
-  } catch (error) {
-    for (const name of written) await store.remove(name).catch(() => undefined);
-    throw error;
-  }
-  return written;
 }
 
 async function mergedFiles(

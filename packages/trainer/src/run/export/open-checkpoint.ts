@@ -1,5 +1,11 @@
 import { isQuantised } from '@lapidary/kernels';
-import { holdsNonFinite, type OpenedWeights, type TensorData, type WeightLoader } from '@lapidary/weights';
+import {
+  holdsNonFinite,
+  type AdapterLoader,
+  type OpenedWeights,
+  type TensorData,
+  type WeightLoader,
+} from '@lapidary/weights';
 import { configFromEcho } from '../../config/config-from-echo.js';
 import { NonFiniteParameterError } from '../../errors/errors.js';
 import { runFile } from '../../store/file-names.js';
@@ -13,6 +19,7 @@ import { compareIdentity, type Identity } from '../identity.js';
 import { openModel } from '../prepare/open-model.js';
 import { planModel, type ModelPlan } from '../prepare/plan-model.js';
 import { bindTask } from '../prepare/prepare-run.js';
+import { openStart, type StartAdapter } from '../prepare/start-adapter.js';
 import type { RowNorms } from '../row-norms.js';
 import { firstLora, rowNormsOf } from '../train/load-model.js';
 import { ExportError, resultPaths, type RunResult } from './export-run.js';
@@ -25,6 +32,8 @@ export interface OpenCheckpointOptions {
   readonly step?: number | 'best' | undefined;
   /** Opens the base by what the run's file says of it: a path or a hub id; undefined where it says nothing that can be opened. */
   readonly openBase: (description: string | undefined) => WeightLoader;
+  /** Opens the adapter that the run went on from, by what the run's file says of it. Default: as a config's `adapter`. */
+  readonly openAdapter?: ((description: string | undefined) => AdapterLoader) | undefined;
   /** Whether all of the base will be read: then its weights must be those of the run. */
   readonly readsBase: boolean;
 }
@@ -43,6 +52,7 @@ export async function openCheckpoint({
   run,
   step: wanted,
   openBase,
+  openAdapter,
   readsBase,
 }: OpenCheckpointOptions): Promise<OpenCheckpoint> {
   const about = await readRunFile(run);
@@ -57,29 +67,28 @@ export async function openCheckpoint({
   const { weightLoader: base } = about.config;
   const opened = openBase(typeof base === 'string' ? base : undefined);
   const weightLoader = about.baseModel === undefined ? opened : { ...opened, baseModel: about.baseModel };
-  const config = configFromEcho(about.config, weightLoader);
+  const given = configFromEcho(about.config, { weightLoader, openAdapter });
   const open = await openModel(weightLoader);
   const { weights } = open;
   try {
+    const { run: config, start } = await openStart(given, open);
     const found = await loadLatestCheckpoint(run, { atMost: step });
     if (found === null || (step !== undefined && found.step !== step))
       throw new ExportError(`The checkpoint of step ${step} in ${run.location} is damaged.`);
     const { identity } = parseState(run, found);
     const notices = [
       ...found.rejected.map(({ file, reason }) => `${file} cannot be used and was passed over: it ${reason}.`),
-      ...compareIdentity(identity, { model: JSON.parse(JSON.stringify(weights.config)) }, run.location),
+      ...compareIdentity(
+        identity,
+        { adapter: start?.fingerprint ?? null, model: JSON.parse(JSON.stringify(weights.config)) },
+        run.location,
+      ),
     ];
     const plan = planModel(weights.model, weights.entries, config, bindTask(config, weights.model, weights.format));
     const paths = resultPaths(plan);
     if (readsBase || paths.some((path) => isOfBase(path, plan) && !found.tensors.has(path)))
       await compareWeights(identity, plan, weights, run.location);
-    const norms = await loadRowNorms(
-      plan,
-      weights,
-      paths.filter((path) => !found.tensors.has(path)),
-    );
-    const origin = { plan, weights, stored: found.tensors, seed: config.seed, norms };
-    const tensors = new Map(paths.map((path) => [path, tensorOf(path, origin)]));
+    const tensors = await resultTensors({ plan, weights, stored: found.tensors, seed: config.seed, start });
     return { step: found.step, result: { open, plan, run: config, tensors }, notices, close: () => weights.close() };
   } catch (error) {
     await weights.close();
@@ -87,8 +96,17 @@ export async function openCheckpoint({
   }
 }
 
+/** What a run with these tensors in its checkpoint would end with, by path; without any what it begins with. */
+export async function resultTensors(origin: Omit<Origin, 'norms'>): Promise<Map<string, TensorData>> {
+  const { plan, weights, stored, start } = origin;
+  const paths = resultPaths(plan);
+  const fresh = paths.filter((path) => !stored.has(path) && !start?.values.has(path));
+  const norms = await loadRowNorms(plan, weights, fresh);
+  return new Map(paths.map((path) => [path, tensorOf(path, { ...origin, norms })]));
+}
+
 /** The step with the lowest evaluation loss, as the newest checkpoint knows it. @throws ExportError where it knows none */
-async function bestStep(run: FileStore): Promise<number> {
+export async function bestStep(run: FileStore): Promise<number> {
   const best = (await readRunState(run))?.best;
   if (best) return best.step;
   throw new ExportError(
@@ -131,23 +149,22 @@ interface Origin {
   readonly stored: ReadonlyMap<string, CheckpointTensor>;
   readonly seed: number;
   readonly norms: RowNorms;
+  readonly start: StartAdapter | null;
 }
 
 /** A tensor of the result: from the checkpoint what was trained, else as the run began with it. */
-function tensorOf(path: string, { plan, weights, stored, seed, norms }: Origin): TensorData {
+function tensorOf(path: string, { plan, weights, stored, seed, norms, start }: Origin): TensorData {
   const found = stored.get(`${path}/average`) ?? stored.get(path);
   if (found !== undefined) {
     const { dtype, shape, read } = found;
     return { dtype, shape, bytes: () => finite(path, dtype, read) };
   }
   const lora = plan.lora.get(path);
-  if (lora !== undefined) {
-    const values = firstLora(path, lora, seed, () => norms.of(`${lora.linear}.weight`));
-    return {
-      dtype: 'f32',
-      shape: lora.shape,
-      bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    };
+  const begun = start?.values.get(path);
+  if (lora !== undefined || begun !== undefined) {
+    const { shape } = lora ?? plan.base.get(path)!;
+    const values = begun ?? firstLora(path, lora!, seed, () => norms.of(`${lora!.linear}.weight`));
+    return { dtype: 'f32', shape, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
   }
   const { shape, dtype: kept } = plan.base.get(path)!;
   const dtype = isQuantised(kept) ? 'f32' : kept;

@@ -63,15 +63,16 @@ export type StoredTypes = ReadonlyMap<string, { readonly dtype: DType }>;
  */
 export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrainConfig, task: Task): ModelPlan {
   const isTrained = createTrainableFilter(run);
+  const isSaved = createSavedFilter(run.lora);
   const base = new Map<string, BaseParam>();
   for (const spec of model.params) {
     const trained = isTrained(spec.path);
-    // What the file lacks is f32: whether it may be missing is the load's to say.
-    const dtype = trained ? 'f32' : (entries.get(spec.path)?.dtype ?? 'f32');
+    // What the file lacks is f32: whether it may be missing is the load's to say. So is what an adapter holds whole.
+    const dtype = trained || isSaved(spec.path) ? 'f32' : (entries.get(spec.path)?.dtype ?? 'f32');
     base.set(spec.path, { spec, shape: spec.shape, dtype, category: trained ? 'trainable' : 'weights' });
   }
   const { lora, updates } = planLora(model, run);
-  const saved = [...base.keys()].filter(createSavedFilter(run.lora));
+  const saved = [...base.keys()].filter(isSaved);
   const plans = new Map<string, ParamPlan>(base);
   for (const [path, { shape, kind }] of lora) {
     const category = isTrained(path, kind) ? 'trainable' : 'weights';

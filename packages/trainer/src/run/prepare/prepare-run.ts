@@ -17,6 +17,7 @@ import { measuredRows } from './measured-rows.js';
 import { openModel, type OpenModel } from './open-model.js';
 import { planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
 import { programsOf } from './plan-programs.js';
+import { openStart, type StartAdapter } from './start-adapter.js';
 import { describeBudget, planWithinBudget, type RunPlan } from './plan-within-budget.js';
 
 /** What a run would take: planned, nothing allocated. */
@@ -31,6 +32,8 @@ export interface PlannedRun {
 /** A run whose model and data are open, with everything decided: what is trained, in which programs, with which kernels. */
 export interface PreparedRun extends PlannedRun {
   readonly open: OpenModel;
+  /** What the run goes on from; null: a LoRA begins anew, or there is none. */
+  readonly start: StartAdapter | null;
   readonly task: Task;
   readonly data: RunData;
   readonly schedule: RunSchedule;
@@ -80,7 +83,9 @@ export async function prepareRun(
   const open = await openModel(given.weightLoader, { identify: true });
   try {
     const pictures = new SeenPictures(options.seenBefore);
-    const { run: config, task, data } = await openRows(given, open, pictures, logger);
+    const { run: adopted, start } = await openStart(given, open);
+    for (const notice of start?.notices ?? []) await logger?.onNotice?.(notice);
+    const { run: config, task, data } = await openRows(adopted, open, pictures, logger);
     checkEvaluated(config, data);
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
@@ -93,7 +98,7 @@ export async function prepareRun(
     for (const notice of budgetNotices) await logger?.onNotice?.(notice);
     const schedule = planRun(config, data.train.length);
     const close = () => open.weights.close();
-    return { config, open, task, data, pictures, model, schedule, ...chosen, budgetNotices, close };
+    return { config, open, start, task, data, pictures, model, schedule, ...chosen, budgetNotices, close };
   } catch (error) {
     await open.weights.close();
     throw error;
@@ -147,13 +152,17 @@ async function openRows(
 /**
  * What a run on a model would take, from its configuration alone: nothing is read or downloaded. Rows are taken to be as long as
  * `maxLength` allows, all of it learned, with one picture each where the model sees pictures. Weights are of `dtype`, bf16 as published.
- * @throws ConfigError, RunTooLargeError as `prepareRun`
+ * @throws ConfigError, also for an adapter to go on from, which would be read; RunTooLargeError as `prepareRun`
  */
 export function planRelease(
   modelConfig: ModelConfig,
   given: ResolvedTrainConfig,
   { profile = baselineProfile, dtype = 'bf16' }: { readonly profile?: DeviceProfile; readonly dtype?: DType } = {},
 ): PlannedRun {
+  if (given.adapter !== null) {
+    const allowed = 'null: of a model by its name alone nothing is read. Name the files of the model';
+    throw new ConfigError({ problems: [{ path: 'adapter', found: 'an adapter to go on from', allowed }] });
+  }
   const released = modelOf(modelConfig);
   const maxLength = shorterMaxLength(given, released, released.vision?.tokensPerImage ?? 0) ?? given.maxLength;
   const config = { ...given, maxLength };

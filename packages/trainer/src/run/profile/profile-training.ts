@@ -103,14 +103,14 @@ async function measureSteps(
   batches: readonly Batch[],
   { runs, clock, logger, signal }: Measuring & { readonly clock: ProfileClock },
 ): Promise<{ stepMs: number; profiledStepMs: number; dispatches: readonly DispatchTime[] }> {
-  const { config, open, model, schedule } = prepared;
+  const { config, open, start, model, schedule } = prepared;
   const plan = { ...prepared.plan, training: onlyFor(prepared.plan.training, batches), evals: new Map() };
   let trainer: Trainer | undefined;
   try {
     const onProgress = (done: number, total: number) =>
       void logger?.onPhase?.({ name: 'Loading weights', done, total });
     const compiling = Trainer.prepare(gpu, plan);
-    await loadModel(gpu, open.weights, model, config, { onProgress, compiling, ...(signal && { signal }) });
+    await loadModel(gpu, open.weights, model, config, { start, onProgress, compiling, ...(signal && { signal }) });
     await logger?.onPhase?.({ name: 'Compiling' });
     await untilAborted(compiling, signal);
     trainer = await Trainer.create(gpu, plan, config);

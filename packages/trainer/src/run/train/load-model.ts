@@ -8,11 +8,14 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { createDeviceSink } from '../device-sink.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
+import type { StartAdapter } from '../prepare/start-adapter.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { finiteSink } from '../finite-sink.js';
 import { RowNorms, rowNormSink } from '../row-norms.js';
 
 export interface LoadModelOptions {
+  /** What adapters begin with, in place of a LoRA that changes nothing. */
+  readonly start?: StartAdapter | null;
   /** Loading ends with the error of one that fails. */
   readonly onProgress?: (done: number, total: number) => void | Promise<void>;
   readonly signal?: AbortSignal;
@@ -26,7 +29,7 @@ export async function loadModel(
   weights: OpenedWeights,
   plan: ModelPlan,
   { seed, allowMissing }: Pick<ResolvedTrainConfig, 'seed' | 'allowMissing'>,
-  { onProgress, signal, compiling }: LoadModelOptions = {},
+  { start = null, onProgress, signal, compiling }: LoadModelOptions = {},
 ): Promise<LoadReport & { readonly fingerprint: string }> {
   const stop = new AbortController();
   compiling?.catch((error: unknown) => stop.abort(error));
@@ -64,7 +67,11 @@ export async function loadModel(
   });
   for (const [path, spec] of plan.lora) {
     const weightNorm = () => norms.of(`${spec.linear}.weight`);
-    plan.variables.get(path)!.write(firstLora(path, spec, seed, weightNorm));
+    plan.variables.get(path)!.write(start?.values.get(path) ?? firstLora(path, spec, seed, weightNorm));
+  }
+  for (const path of plan.saved) {
+    const values = start?.values.get(path);
+    if (values) plan.variables.get(path)!.write(values);
   }
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();

@@ -1,10 +1,11 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import type { LoadReport } from '@lapidary/weights';
-import { openRunStore } from '#run-files';
+import { isSamePlace, openRunStore } from '#run-files';
 import { echoConfig } from '../../config/config-echo.js';
 import type { RunTraining, TrainingOptions } from '../../config/run-types.js';
+import { describeValue } from '../../config/find-problems.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
-import { ResumeMismatchError, TrainingInterruptedError } from '../../errors/errors.js';
+import { ConfigError, ResumeMismatchError, TrainingInterruptedError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
 import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
@@ -34,6 +35,7 @@ export const runTraining: RunTraining = async (config, options = {}) => {
   const began = performance.now();
   const startedAt = new Date().toISOString();
   if (options.signal?.aborted) throw new TrainingInterruptedError({ step: 0, checkpoint: null });
+  if (options.store === undefined) refuseOwnAdapter(config);
   const store = options.store ?? (await openRunStore(config.outDir));
   const unlock = await store.lock?.();
   try {
@@ -42,6 +44,15 @@ export const runTraining: RunTraining = async (config, options = {}) => {
     await unlock?.();
   }
 };
+
+/** @throws ConfigError where the run would write its adapter over the one that it goes on from, and could never be resumed */
+function refuseOwnAdapter({ adapter, outDir }: ResolvedTrainConfig): void {
+  const place = typeof adapter === 'string' ? adapter : adapter?.description;
+  if (typeof place !== 'string' || !isSamePlace(place, outDir)) return;
+  const allowed =
+    'another folder than the one the run goes into (`outDir`): it would write its own adapter over this one';
+  throw new ConfigError({ problems: [{ path: 'adapter', found: describeValue(place), allowed }] });
+}
 
 async function runInFolder(
   config: ResolvedTrainConfig,
@@ -133,6 +144,7 @@ async function trainPrepared(
   const compilingSamples = plan.samples?.prepare(gpu) ?? Promise.resolve();
   const compiling = Promise.all([compilingSamples, Trainer.prepare(gpu, plan)]);
   const report = await loadModel(gpu, open.weights, model, config, {
+    start: prepared.start,
     onProgress: (done, total) => logger.onPhase({ name: 'Loading weights', done, total }),
     // What is awaited later (samples, then the first step) is then made, or on its way.
     compiling,

@@ -1,0 +1,82 @@
+import { group } from './train-flag.js';
+
+export const optimizerFlags = group('Optimizer', [
+  {
+    name: '--optimizer',
+    value: '<type>',
+    path: 'optimizer.type',
+    kind: 'text',
+    help: 'adamw, sgd, lion or adafactor (default: adamw)',
+  },
+  {
+    name: '--learning-rate',
+    alias: '--lr',
+    value: '<x>',
+    path: 'optimizer.learningRate',
+    kind: 'number',
+    help: 'at its peak (default: as suits the optimizer; of adamw 2e-4 with LoRA, 2.5e-5 with --full)',
+  },
+  {
+    name: '--schedule',
+    value: '<type>',
+    path: 'schedule.type',
+    kind: 'text',
+    help: 'cosine, linear, constant or rsqrt (default: cosine)',
+  },
+  {
+    name: '--warmup-steps',
+    value: '<n>',
+    path: 'schedule.warmupSteps',
+    kind: 'number',
+    help: 'default: a thirtieth of the run, at most 1000',
+  },
+  {
+    name: '--warmup-rule',
+    value: '<rule>',
+    path: 'schedule.warmupRule',
+    kind: 'text',
+    help: 'openpi, zero or ramp (default: openpi)',
+  },
+  {
+    name: '--decay-steps',
+    value: '<n>',
+    path: 'schedule.decaySteps',
+    kind: 'number',
+    help: 'when the end is reached, warm-up included (default: the whole run)',
+  },
+  {
+    name: '--end-learning-rate',
+    value: '<x>',
+    path: 'schedule.endLearningRate',
+    kind: 'number',
+    help: 'default: a tenth of the peak',
+  },
+  {
+    name: '--weight-decay',
+    value: '<x>',
+    path: 'optimizer.weightDecay',
+    kind: 'number',
+    help: 'default: as suits the optimizer; of adamw 1e-10',
+  },
+  {
+    name: '--clip',
+    value: '<norm>',
+    path: 'optimizer.clipGradNorm',
+    kind: 'number',
+    help: 'largest gradient norm (default: 1)',
+  },
+  {
+    name: '--momentum',
+    value: '<x>',
+    path: 'optimizer.momentum',
+    kind: 'number',
+    help: 'of sgd (default: 0.9)',
+  },
+  {
+    name: '--ema-decay',
+    value: '<x>',
+    path: 'emaDecay',
+    kind: 'number',
+    help: 'such as 0.999: evaluate and export an average of what is trained, of which each step keeps this much',
+  },
+]);
