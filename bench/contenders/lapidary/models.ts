@@ -116,7 +116,7 @@ export const modelOps = (gpu: Gpu): Record<string, Op> => {
             h = add(h, matmul(reshape(attended, [count, width]), b.wo.tensor));
             h = add(h, matmul(gelu(matmul(norm(h, b.norm2), b.w1.tensor)), b.w2.tensor));
           }
-          const loss = mean(linearCrossEntropy(norm(h, finalNorm), table.tensor, targets!));
+          const loss = mean(linearCrossEntropy(norm(h, finalNorm), table.tensor, targets!).losses);
           const grads = gradients(
             loss,
             trained.map((w) => w.tensor),
