@@ -136,3 +136,99 @@ describe('what cannot be right is refused with its place', () => {
     }
   });
 });
+
+describe('damaged files of tables', () => {
+  const change = async (name: string, alter: (bytes: Uint8Array, view: DataView) => Uint8Array | undefined) => {
+    const bytes = (await fixtureBytes(`rows/${name}`)).slice();
+    return bufferSource(name, alter(bytes, new DataView(bytes.buffer)) ?? bytes);
+  };
+  const joined = (...parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+  /** Where bytes stand for the `nth` time. */
+  const find = (bytes: Uint8Array, wanted: readonly number[], nth = 1): number => {
+    const at = bytes.findIndex((_, i) => wanted.every((byte, j) => bytes[i + j] === byte) && --nth === 0);
+    if (at < 0) throw new Error('no such bytes');
+    return at;
+  };
+  const codes = (text: string) => [...new TextEncoder().encode(text)];
+
+  it.each<[string, string, Parameters<typeof change>[1], RegExp]>([
+    ['no end', 'kinds.arrow', (b) => b.slice(0, -8), /it was cut short, or its writer was not closed/],
+    ['two streams', 'kinds.arrow', (b) => joined(b, b), /\d+ bytes follow its end/],
+    ['metadata longer than the file', 'kinds.arrow', (_, v) => v.setInt32(4, 1e6, true) as undefined, /states 1000000/],
+    ['metadata of less than nothing', 'kinds.arrow', (_, v) => v.setInt32(4, -8, true) as undefined, /states -8 bytes/],
+    [
+      'a message of before 0.15',
+      'kinds.feather',
+      (_, v) => v.setInt32(8, 512, true) as undefined,
+      /no message of Arrow 0\.15/,
+    ],
+    ['no magic at the end', 'kinds.feather', (b) => b.slice(0, -1), /does not end as such a file/],
+    [
+      'a footer longer than the file',
+      'kinds.feather',
+      (b, v) => v.setInt32(b.length - 10, 1e6, true) as undefined,
+      /its footer states/,
+    ],
+    [
+      'a second schema',
+      'kinds.arrow',
+      (b, v) => joined(b.slice(0, 8 + v.getInt32(4, true)), b),
+      /message 1 is another schema/,
+    ],
+    [
+      'a text that is no UTF-8',
+      'kinds.arrow',
+      (b) => void b.set([0xff], find(b, codes('Grüße'), 2)),
+      /column 'text' has a text that is no UTF-8/,
+    ],
+    [
+      'two columns of one name',
+      'kinds.arrow',
+      (b) => void b.set(codes('share'), find(b, codes('count'))),
+      /two columns are called 'share'/,
+    ],
+    [
+      'a run of more values than the page has',
+      'pairs-none.parquet',
+      (b) => void b.set([0xfe, 0x7f], find(b, [2, 0, 0, 0, 8, 1]) + 4),
+      /a page of column 'prompt' states more values than it holds/,
+    ],
+    [
+      'a column that the schema does not have',
+      'pairs-none.parquet',
+      (b) => void b.set(codes('promqt'), find(b, codes('prompt'), 2)),
+      /prom[pq]t/,
+    ],
+  ])('%s: %s', async (_, name, alter, message) => {
+    const reading = allOf(await change(name, alter));
+    await expect(reading).rejects.toBeInstanceOf(DatasetError);
+    await expect(reading).rejects.toThrow(message);
+    await expect(reading).rejects.toThrow(name);
+  });
+
+  it('a number of rows or values that cannot be, wherever an Arrow file states one', async () => {
+    const bytes = await fixtureBytes('rows/kinds.arrow');
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    // Behind the schema and a dictionary.
+    const batch = 1064;
+    const metadata = view.getInt32(batch + 4, true);
+    let refused = 0;
+    for (let at = batch + 8; at + 8 <= batch + 8 + metadata; at += 4) {
+      if (view.getBigInt64(at, true) !== 2n) continue;
+      const source = await change('kinds.arrow', (_, v) => v.setBigInt64(at, 2n ** 40n, true) as undefined);
+      await expect(allOf(source), String(at)).rejects.toBeInstanceOf(DatasetError);
+      refused++;
+    }
+    // The batch's, and those of its columns.
+    expect(refused).toBeGreaterThan(10);
+  });
+
+  it('any one byte of a Parquet file: read or refused, with no promise left behind', async () => {
+    const bytes = await fixtureBytes('rows/pairs-gzip.parquet');
+    for (let at = 4; at < bytes.length; at += 3)
+      await allOf(await change('pairs-gzip.parquet', (b) => void b.set([(b[at] ?? 0) ^ 0x5d], at))).catch((error) =>
+        expect(error).toBeInstanceOf(DatasetError),
+      );
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+});

@@ -96,6 +96,20 @@ function readNumber(view: DataView, at: number, size: number, big: boolean): big
   return value;
 }
 
+/** Bytes in which some numbers, wherever there may be some, are others: for files that a library wrote. */
+export function brokenNumbers(bytes: Uint8Array, dice: Dice): Uint8Array {
+  const broken = bytes.slice();
+  const view = new DataView(broken.buffer);
+  for (let i = dice.pick([0, 0, 1, 1, 2, 4, 9]); i > 0 && broken.length >= 8; i--) {
+    const size = dice.pick([2, 4, 4, 8] as const);
+    const at = Math.floor(dice.below(broken.length - 7) / size) * size;
+    const was = readNumber(view, at, size, false);
+    const now = dice.chance(0.6) ? dice.pick(edges) : was + dice.pick([-8n, -1n, 1n, 2n, 8n, 32n, was]);
+    for (let j = 0; j < size; j++) broken[at + j] = Number((BigInt.asUintN(64, now) >> BigInt(8 * j)) & 255n);
+  }
+  return broken;
+}
+
 /** Any bytes: most often as they are, else cut, flipped, doubled or with others in between. */
 export function brokenBytes(bytes: Uint8Array, dice: Dice): Uint8Array {
   const at = dice.below(bytes.length + 1);

@@ -1,4 +1,5 @@
 // Reads inputs in a process of its own, which can be ended when one does not end, and may die of one.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { openSync, writeSync } from 'node:fs';
 import { type Finding, fuzzOne, type Verdict } from './fuzz.js';
 import { readers } from './readers.js';
@@ -27,12 +28,23 @@ process.once('message', async ({ name, seed: first, count, mostMs, progress, kee
   const state = new Float64Array(2);
   const file = openSync(progress, 'r+');
   const reader = await readers[name]!();
+  // A promise that nobody waits for would end the process that a user has, and here blame the input after.
+  let unhandled: unknown;
+  process.on('unhandledRejection', (reason) => {
+    unhandled ??= reason;
+  });
   for (let i = 0; i < count; i++) {
     state[0] = i + 1;
     writeSync(file, state, 0, 16, 0);
     const seed = first + i;
     const began = process.cpuUsage();
-    const verdict = await fuzzOne(reader, seed);
+    unhandled = undefined;
+    const read = await fuzzOne(reader, seed);
+    await nextTurn();
+    const verdict: Verdict =
+      unhandled === undefined
+        ? read
+        : { ...read, kind: 'finding', problem: `left a promise behind: ${(unhandled as Error).stack ?? unhandled}` };
     const { kind, problem, files } = verdict;
     const { user, system } = process.cpuUsage(began);
     const ms = (user + system) / 1000;

@@ -7,6 +7,7 @@ import { ggufReader } from './readers/gguf.js';
 import { npzReader } from './readers/npz.js';
 import { pictureReader } from './readers/picture.js';
 import { rowFilesReader } from './readers/row-files.js';
+import { rowFoldersReader } from './readers/row-folders.js';
 import { rowsReader } from './readers/rows.js';
 import { runFilesReader } from './readers/run-files.js';
 import { safetensorsReader } from './readers/safetensors.js';
@@ -28,6 +29,7 @@ export const readers: Readonly<Record<string, () => FuzzReader | Promise<FuzzRea
   'chat-template': () => chatTemplateReader,
   rows: rowsReader,
   'row-files': rowFilesReader,
+  'row-folders': () => rowFoldersReader,
   picture: pictureReader,
   'run-files': () => runFilesReader,
 };

@@ -1,3 +1,5 @@
+import { distance } from 'fastest-levenshtein';
+
 type Modules = Readonly<Record<string, string>>;
 
 const known = new WeakMap<Modules, Map<string, readonly string[]>>();
@@ -34,17 +36,6 @@ function collect(root: string, modules: Modules): readonly string[] {
 
 /** Of some names the one that is spelt most like `name`. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
-  const distances = names.map((other) => ({ other, distance: editDistance(name, other) }));
-  return distances.sort((a, b) => a.distance - b.distance)[0]?.other;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + Number(a[i - 1] !== b[j - 1])));
-    row = next;
-  }
-  return row[b.length]!;
+  const others = names.map((other) => ({ other, away: distance(name, other) }));
+  return others.sort((a, b) => a.away - b.away)[0]?.other;
 }

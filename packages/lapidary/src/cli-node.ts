@@ -13,6 +13,9 @@ import { exitCodes } from './exit-codes.js';
 
 export { abortOnSignals } from './abort-on-signals-node.js';
 
+/** Bytes of a file that is read whole: above any config or run record. */
+const largestText = 64 * 2 ** 20;
+
 export interface CliOptions {
   readonly engine: Engine;
   readonly version: string;
@@ -54,6 +57,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
       const found = await stat(path);
       // A pipe may never end.
       if (!found.isFile() && !found.isDirectory()) throw new Error('it is a pipe or a device, not a file');
+      if (found.size > largestText) throw new Error(`it has ${found.size} bytes; at most ${largestText} are read`);
       return readFile(path, 'utf8');
     },
     writeFile: async (path: string, content: string) => {

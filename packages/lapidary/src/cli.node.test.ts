@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -117,6 +117,11 @@ test('finetune: a config file, with options over it', async () => {
   expect(await run(['finetune', '--config', file])).toMatchObject({
     code: 1,
     err: expect.stringContaining('run.json is not JSON') as string,
+  });
+  await truncate(file, 6e8);
+  expect(await run(['finetune', '--config', file])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/run\.json cannot be read: it has 600000000 bytes; at most 67108864 are read/) as string,
   });
   await rm(folder, { recursive: true });
   expect(await run(['finetune', '--config', file])).toMatchObject({

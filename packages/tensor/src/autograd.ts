@@ -1,5 +1,8 @@
 import {
   addNode,
+  needFunctions,
+  needTensorLists,
+  needTensors,
   Tensor,
   TensorShapeError,
   withoutRegion,
@@ -22,6 +25,8 @@ export class NotDifferentiableError extends Error {
  * depend on gets undefined.
  */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] {
+  needTensors('gradients', { loss });
+  needTensorLists('gradients', { wrt });
   if (loss.size !== 1)
     throw new TensorShapeError('gradients', `the loss must be one number, not of shape [${loss.shape.join(', ')}]`);
   return withoutRegion(() => backward(loss, wrt));
@@ -110,6 +115,7 @@ export function nodesBelow(...roots: GraphNode[]): GraphNode[] {
  * computed again there. The result is bit for bit the same.
  */
 export function checkpoint<A extends unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  needFunctions('checkpoint', { fn });
   return (...args) => withRegion(() => fn(...args));
 }
 
@@ -121,6 +127,7 @@ export function valueAndGrad<P extends Tree<Tensor>, A extends unknown[], R exte
   fn: (params: P, ...rest: A) => R,
   trainable: (path: string) => boolean = () => true,
 ): (params: P, ...rest: A) => { value: R; grads: Tree<Tensor> } {
+  needFunctions('valueAndGrad', { fn, trainable });
   return (params, ...rest) => {
     const value = fn(params, ...rest);
     const leaves = treeEntries<Tensor>(params).filter(([path]) => trainable(path));

@@ -177,10 +177,83 @@ export class TensorShapeError extends Error {
   }
 }
 
+/** What an operation is given by name. */
+type Arguments = Readonly<Record<string, unknown>>;
+
+/**
+ * Callers without types may hand over anything: each operation of the package begins by asking this, or one of the functions below, for
+ * what it reads. @throws TensorShapeError naming the first argument that is no tensor
+ */
+export function needTensors(operation: string, given: Arguments): void {
+  for (const [name, value] of Object.entries(given))
+    if (!(value instanceof Tensor))
+      throw new TensorShapeError(operation, `${name} must be a tensor, not ${kindOf(value)}`);
+}
+
 /** For operations whose kernels read nothing else. @throws TensorShapeError naming the first that is not f32 */
-export function needF32(operation: string, ...tensors: readonly Tensor[]): void {
-  const other = tensors.find(({ dtype }) => dtype !== 'f32');
+export function needF32(operation: string, given: Readonly<Record<string, Tensor>>): void {
+  needTensors(operation, given);
+  const other = Object.values(given).find(({ dtype }) => dtype !== 'f32');
   if (other !== undefined) throw new TensorShapeError(operation, `${formatType(other)} must be cast to f32 first`);
+}
+
+/** @throws TensorShapeError naming the first argument that is no record of settings or tensors */
+export function needRecords(operation: string, given: Arguments): void {
+  for (const [name, value] of Object.entries(given))
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Tensor)
+      throw new TensorShapeError(operation, `${name} must be an object, not ${kindOf(value)}`);
+}
+
+/** @throws TensorShapeError naming the first argument that is no list */
+export function needLists(operation: string, given: Arguments): void {
+  for (const [name, value] of Object.entries(given))
+    if (!Array.isArray(value)) throw new TensorShapeError(operation, `${name} must be a list, not ${kindOf(value)}`);
+}
+
+/** @throws TensorShapeError naming the first argument that is no list of tensors */
+export function needTensorLists(operation: string, given: Readonly<Record<string, readonly unknown[]>>): void {
+  needLists(operation, given);
+  for (const [name, list] of Object.entries(given))
+    needTensors(operation, Object.fromEntries(list.map((each, i) => [`${name}[${i}]`, each])));
+}
+
+/** @throws TensorShapeError naming the first argument that is no number */
+export function needNumbers(operation: string, given: Arguments): void {
+  for (const [name, value] of Object.entries(given))
+    if (typeof value !== 'number')
+      throw new TensorShapeError(operation, `${name} must be a number, not ${kindOf(value)}`);
+}
+
+/** @throws TensorShapeError naming the first argument that is no function */
+export function needFunctions(operation: string, given: Arguments): void {
+  for (const [name, value] of Object.entries(given))
+    if (typeof value !== 'function')
+      throw new TensorShapeError(operation, `${name} must be a function, not ${kindOf(value)}`);
+}
+
+/** What `openGpu` gives, or the profile of a device. @throws TensorShapeError naming what is none */
+export function needDevice(operation: string, given: Arguments): void {
+  for (const [name, value] of Object.entries(given))
+    if (typeof value !== 'object' || value === null || !('limits' in value || 'profile' in value))
+      throw new TensorShapeError(operation, `${name} must be a device's, as openGpu gives it, not ${kindOf(value)}`);
+}
+
+/** @throws TensorShapeError where `shape` is no list of whole numbers */
+export function needShape(operation: string, shape: unknown): void {
+  needLists(operation, { shape });
+  const sizes = shape as readonly unknown[];
+  if (!sizes.every((size) => Number.isSafeInteger(size) && Number(size) >= 0))
+    throw new TensorShapeError(
+      operation,
+      `its shape must be a list of whole numbers, not [${sizes.map(String).join(', ')}]`,
+    );
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined || typeof value === 'number') return String(value);
+  if (value instanceof Tensor) return 'a tensor';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 export function formatType({ shape, dtype }: TensorType): string {

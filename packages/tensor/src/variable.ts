@@ -24,7 +24,7 @@ export class Variable {
   #buffer: GPUBuffer | undefined;
 
   constructor(name: string, type: TensorType, category: VariableCategory) {
-    checkType(name, type);
+    checkType(`variable '${String(name)}'`, type);
     this.name = name;
     this.type = type;
     this.category = category;
@@ -88,18 +88,19 @@ export class Variable {
 }
 
 /** @throws VariableError for what is no shape or no dtype, also from callers without types */
-function checkType(name: string, { shape, dtype }: TensorType): void {
+export function checkType(what: string, type: TensorType): void {
+  if (typeof type !== 'object' || type === null)
+    throw new VariableError(`${what}: its type must be an object of shape and dtype, not ${String(type)}`);
+  const { shape, dtype } = type;
   if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0))
-    throw new VariableError(`variable '${name}': its shape must be a list of whole numbers, not ${String(shape)}`);
+    throw new VariableError(`${what}: its shape must be a list of whole numbers, not ${String(shape)}`);
   if (!Object.hasOwn(dtypeInfo, dtype))
     throw new VariableError(
-      `variable '${name}': there is no dtype ${String(dtype)}; there are ${Object.keys(dtypeInfo).join(', ')}`,
+      `${what}: there is no dtype ${String(dtype)}; there are ${Object.keys(dtypeInfo).join(', ')}`,
     );
   const { blockSize } = dtypeInfo[dtype];
   if (!Number.isSafeInteger(sizeOf(shape)) || sizeOf(shape) % blockSize !== 0)
-    throw new VariableError(
-      `variable '${name}': ${formatType({ shape, dtype })} has no whole number of blocks of ${blockSize}`,
-    );
+    throw new VariableError(`${what}: ${formatType({ shape, dtype })} has no whole number of blocks of ${blockSize}`);
 }
 
 /** What arrays of numbers hold; bytes (Uint8Array and others) are taken to be the dtype's own. */
@@ -132,14 +133,15 @@ export function variableFrom(
   gpu: Gpu,
   data: ArrayBufferView,
   shape: readonly number[],
-  {
-    dtype = 'f32',
-    name = 'variable',
-    category = 'weights',
-  }: { dtype?: DType; name?: string; category?: VariableCategory } = {},
+  options: { dtype?: DType; name?: string; category?: VariableCategory } = {},
 ): Variable {
+  if (typeof options !== 'object' || options === null)
+    throw new VariableError(`variableFrom: options must be an object, not ${String(options)}`);
+  const { dtype = 'f32', name = 'variable', category = 'weights' } = options;
   const variable = new Variable(name, { shape, dtype }, category);
   checkData(name, data, variable.type);
+  if (typeof gpu?.createBuffer !== 'function')
+    throw new VariableError(`variable '${name}': gpu must be what openGpu gives, not ${String(gpu)}`);
   variable.allocate(gpu).write(data);
   return variable;
 }

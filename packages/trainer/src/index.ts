@@ -106,7 +106,8 @@ export {
 export { DatasetError, EmptyDatasetError } from './data/errors.js';
 export type { FoundRow } from './data/formats/found-row.js';
 export { epochOrder, splitRows } from './data/order.js';
-export { readJsonl, rowsOf, type RowParser } from './data/read-jsonl.js';
+export { readJsonl } from './data/read-jsonl.js';
+export { rowsOf, type RowParser } from './data/rows-of.js';
 export { isRowsFile, readRows } from './data/read-rows.js';
 export type { Split } from './data/splits.js';
 

@@ -1,11 +1,11 @@
 import { readRows } from '@lapidary/trainer';
 import { bufferSource } from '@lapidary/weights';
 import { fixtureBytes } from '../../support/safetensors-fixture.js';
-import { brokenBytes } from '../byte-writer.js';
+import { brokenBytes, brokenNumbers } from '../byte-writer.js';
 import type { Dice } from '../dice.js';
 import { type FuzzReader, mustHold } from '../reader.js';
 
-/** What pandas, pyarrow, fastparquet and datasets wrote. Not Arrow: its library takes counts of a damaged schema as they stand. */
+/** What pandas, pyarrow, fastparquet and datasets wrote. */
 const written = [
   'pairs.csv',
   'pairs-crlf.csv',
@@ -23,6 +23,10 @@ const written = [
   'pairs-fastparquet.parquet',
   'chats.parquet',
   'pictures.parquet',
+  'pairs.feather',
+  'kinds.arrow',
+  'kinds.feather',
+  'saved/train/data-00000-of-00002.arrow',
 ];
 
 /** Files of rows in the formats of tables, up to their values. */
@@ -34,7 +38,7 @@ export async function rowFilesReader(): Promise<FuzzReader> {
     name: 'row-files',
     make(dice: Dice) {
       const { name, bytes } = dice.pick(files);
-      return { [name]: brokenBytes(bytes.slice(), dice) };
+      return { [name]: brokenBytes(brokenNumbers(bytes, dice), dice) };
     },
     async read(given) {
       const [name = '', bytes = new Uint8Array()] = Object.entries(given)[0] ?? [];

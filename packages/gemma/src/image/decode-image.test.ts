@@ -4,7 +4,7 @@ import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import { decodeImage } from './decode-image.js';
 import { ImageError, type ImageProblem } from './image-error.js';
 import { orientImage } from './orient-image.js';
-import { joined, pngOf, withWebpOrientation } from './testing/made-up-pictures.js';
+import { animatedWebp, joined, jpegOfSize, pngOf, withWebpOrientation } from './testing/made-up-pictures.js';
 
 /** 24 × 16 of noise: no row or column is like another. */
 const [width, height] = [24, 16];
@@ -57,11 +57,37 @@ it.each<[string, ImageProblem, RegExp, () => Uint8Array | Promise<Uint8Array>]>(
   ['a size of 0', 'corrupt', /0×5 pixels/, () => pngOf(2, 8, [], { width: 0, height: 5 })],
   ['a long side', 'too-large', /16385×1 pixels/, () => pngOf(2, 8, [], { width: 16385, height: 1 })],
   ['a bomb', 'too-large', /16000×16000 pixels/, () => pngOf(2, 8, [], { width: 16000, height: 16000 })],
+  [
+    'a bomb of a JPEG',
+    'too-large',
+    /60000×60000 pixels/,
+    async () => jpegOfSize(await fixtureBytes('images/photo.jpg'), 60_000),
+  ],
+  [
+    'a bomb of a WebP',
+    'too-large',
+    /60000×60000 pixels/,
+    async () => animatedWebp(await fixtureBytes('images/lossless.webp'), { width: 60_000, height: 60_000, frames: 1 }),
+  ],
+  [
+    'a bomb of a GIF',
+    'not-a-picture',
+    /it is a GIF/,
+    () => joined('GIF89a', [0x60, 0xea, 0x60, 0xea, 0, 0, 0], '\x3b'),
+  ],
   ['too few rows', 'corrupt', /damaged/, () => pngOf(2, 8, [[1, 2, 3, 4, 5, 6]], { width: 2, height: 9 })],
 ])('refuses %s', async (_, problem, message, bytes) => {
   const error = await problemOf(await bytes());
   expect(error).toMatchObject({ problem, file: 'cat.jpg' });
   expect(error.message).toMatch(message);
+});
+
+it('takes the first of ten thousand frames, and no memory for the others', async () => {
+  const still = await fixtureBytes('images/lossless.webp');
+  const picture = await decodeImage(still);
+  const found = await decodeImage(animatedWebp(still.subarray(0), { ...picture, frames: 10_000 }));
+  expect([found.width, found.height]).toEqual([picture.width, picture.height]);
+  expect(sameBytes(found.data, picture.data)).toBe(true);
 });
 
 it.each(['rgb.png', 'photo.jpg', 'progressive.jpg', 'lossless.webp', 'lossy.webp'])(

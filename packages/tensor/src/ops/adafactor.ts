@@ -1,5 +1,5 @@
 import { adafactor as adafactorKernel } from '@lapidary/kernels';
-import { addNode, type Tensor } from '../graph.js';
+import { addNode, needRecords, needShape, needTensors, type Tensor } from '../graph.js';
 import { checkUpdate } from './check-update.js';
 
 /** Second moments that Adafactor keeps of a parameter: by rows and columns, or of each element. */
@@ -25,6 +25,7 @@ export interface AdafactorArgs {
  * axes, as in PyTorch.
  */
 export function adafactorMoments(shape: readonly number[]): AdafactorMoments<readonly number[]> {
+  needShape('adafactorMoments', shape);
   if (shape.length < 2) return { v: shape };
   return { row: shape.with(-1, 1), col: shape.with(-2, 1) };
 }
@@ -35,15 +36,11 @@ export function adafactorMoments(shape: readonly number[]): AdafactorMoments<rea
  * the rows at a time; it is a 32nd of the parameter, or the size of `col` where that is more.
  * @throws TensorShapeError
  */
-export function adafactor({
-  param,
-  grad,
-  moments,
-  hyper,
-  gradNormSquared,
-  learningRateScale = 1,
-  weightDecayScale = 1,
-}: AdafactorArgs): { param: Tensor; moments: AdafactorMoments<Tensor> } {
+export function adafactor(args: AdafactorArgs): { param: Tensor; moments: AdafactorMoments<Tensor> } {
+  needRecords('adafactor', { args });
+  const { param, grad, moments, hyper, gradNormSquared, learningRateScale = 1, weightDecayScale = 1 } = args;
+  needTensors('adafactor', { param });
+  needRecords('adafactor', { moments });
   const { shape, size: n } = param;
   const given: Readonly<Record<string, Tensor | undefined>> = { ...moments };
   const kept = Object.entries<readonly number[]>(adafactorMoments(shape)).map(

@@ -1,5 +1,5 @@
 import { adamw as adamwKernel } from '@lapidary/kernels';
-import { addNode, type Tensor } from '../graph.js';
+import { addNode, needRecords, needTensors, type Tensor } from '../graph.js';
 import { checkUpdate } from './check-update.js';
 
 export interface AdamWArgs {
@@ -25,16 +25,10 @@ export interface AdamWArgs {
  * One AdamW update (Loshchilov & Hutter 2017, arXiv:1711.05101; PyTorch's form) → new [param, m, v], in place where possible.
  * @throws TensorShapeError
  */
-export function adamw({
-  param,
-  grad,
-  m,
-  v,
-  hyper,
-  gradNormSquared,
-  weightDecayScale = 1,
-  learningRateScale = 1,
-}: AdamWArgs): [Tensor, Tensor, Tensor] {
+export function adamw(args: AdamWArgs): [Tensor, Tensor, Tensor] {
+  needRecords('adamw', { args });
+  const { param, grad, m, v, hyper, gradNormSquared, weightDecayScale = 1, learningRateScale = 1 } = args;
+  needTensors('adamw', { param });
   checkUpdate('adamw', { param, grad, hyper, gradNormSquared }, 10, [
     ['m', m, param.shape],
     ['v', v, param.shape],

@@ -5,7 +5,17 @@ import {
   attentionWorkspaceBytes,
   rope as ropeKernel,
 } from '@lapidary/kernels';
-import { addNode, formatType, needF32, resolveAlias, TensorShapeError, type Tensor } from '../graph.js';
+import {
+  addNode,
+  formatType,
+  needF32,
+  needNumbers,
+  needRecords,
+  needTensors,
+  resolveAlias,
+  TensorShapeError,
+  type Tensor,
+} from '../graph.js';
 import { constant } from './elementwise.js';
 import { concat, slice } from './shape.js';
 
@@ -36,7 +46,10 @@ export function attention(
   keyInfo: Tensor,
   options: AttentionOptions,
 ): Tensor {
-  needF32('attention', q, k, v);
+  needF32('attention', { q, k, v });
+  needTensors('attention', { queryInfo, keyInfo });
+  needRecords('attention', { options });
+  needNumbers('attention', { scale: options.scale });
   const [batch, queries, heads, headDim] = q.shape as [number, number, number, number];
   const [, keys, kvHeads] = k.shape as [number, number, number, number];
   if (
@@ -52,8 +65,8 @@ export function attention(
       `q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)} do not fit together`,
     );
   }
-  needRecords('attention', queryInfo, batch * queries);
-  needRecords('attention', keyInfo, batch * keys);
+  needTokenRecords('attention', queryInfo, batch * queries);
+  needTokenRecords('attention', keyInfo, batch * keys);
   const spare = (HEAD_DIM_STEP - (headDim % HEAD_DIM_STEP)) % HEAD_DIM_STEP;
   if (spare > 0) {
     // Zeros change no score, and stay zeros in the result.
@@ -122,7 +135,7 @@ function isSameMemory(a: Tensor, b: Tensor): boolean {
 }
 
 /** @throws TensorShapeError where they are not i32 records of so many tokens */
-function needRecords(operation: string, info: Tensor, tokens: number): void {
+function needTokenRecords(operation: string, info: Tensor, tokens: number): void {
   if (info.dtype !== 'i32' || info.size !== tokens * 4)
     throw new TensorShapeError(operation, `${formatType(info)} where there are i32 [${tokens}, 4] records of tokens`);
 }
@@ -138,15 +151,19 @@ export interface RopeOptions {
  * [B, T, 4] with the position third.
  * @throws TensorShapeError
  */
-export function rope(x: Tensor, tokenInfo: Tensor, { theta, scalingFactor = 1 }: RopeOptions): Tensor {
+export function rope(x: Tensor, tokenInfo: Tensor, options: RopeOptions): Tensor {
+  needF32('rope', { x });
+  needTensors('rope', { tokenInfo });
+  needRecords('rope', { options });
+  const { theta, scalingFactor = 1 } = options;
+  needNumbers('rope', { theta, scalingFactor });
   return rotate(x, tokenInfo, { theta, scalingFactor }, false);
 }
 
 function rotate(x: Tensor, tokenInfo: Tensor, options: Required<RopeOptions>, inverse: boolean): Tensor {
   const [batch, length, heads, headDim] = x.shape as [number, number, number, number];
-  needF32('rope', x);
   if (x.shape.length !== 4) throw new TensorShapeError('rope', `x is ${formatType(x)}, not f32 [B, T, H, D]`);
-  needRecords('rope', tokenInfo, batch * length);
+  needTokenRecords('rope', tokenInfo, batch * length);
   return addNode({
     name: 'rope',
     inputs: [x, tokenInfo],

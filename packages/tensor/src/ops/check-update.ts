@@ -1,4 +1,4 @@
-import { formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { formatType, needTensors, TensorShapeError, type Tensor } from '../graph.js';
 
 /** What every optimiser's update is given. */
 interface UpdateOperands {
@@ -19,6 +19,7 @@ export function checkUpdate(
   numbers: number,
   kept: readonly (readonly [name: string, given: Tensor | undefined, shape: readonly number[]])[],
 ): void {
+  needTensors(operation, { param, grad, hyper, gradNormSquared });
   const need = (name: string, found: Tensor | undefined, shape: readonly number[]) => {
     if (found?.dtype === 'f32' && found.shape.join() === shape.join()) return;
     const type = formatType({ shape, dtype: 'f32' });
@@ -29,7 +30,10 @@ export function checkUpdate(
   };
   need('param', param, param.shape);
   need('grad', grad, param.shape);
-  for (const [name, given, shape] of kept) need(name, given, shape);
+  for (const [name, given, shape] of kept) {
+    if (given !== undefined) needTensors(operation, { [name]: given });
+    need(name, given, shape);
+  }
   need('hyper', hyper, [numbers]);
   // A scalar, or a list of one.
   need('gradNormSquared', gradNormSquared, gradNormSquared.size === 1 ? gradNormSquared.shape : []);

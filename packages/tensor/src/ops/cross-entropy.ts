@@ -9,7 +9,17 @@ import {
   type DType,
   type KernelCall,
 } from '@lapidary/kernels';
-import { addNode, formatType, needF32, TensorShapeError, type StorageId, type Tensor } from '../graph.js';
+import {
+  addNode,
+  formatType,
+  needF32,
+  needNumbers,
+  needRecords,
+  needTensors,
+  TensorShapeError,
+  type StorageId,
+  type Tensor,
+} from '../graph.js';
 
 export interface CrossEntropyOptions {
   /** Logits become cap · tanh(logit / cap); 0 or left out: no cap. */
@@ -51,9 +61,13 @@ export function linearCrossEntropy(
   hidden: Tensor,
   weight: Tensor,
   targets: Tensor,
-  { softcap = 0, labelSmoothing = 0 }: CrossEntropyOptions = {},
+  options: CrossEntropyOptions = {},
 ): TokenLosses {
-  needF32('linearCrossEntropy', hidden);
+  needF32('linearCrossEntropy', { hidden });
+  needTensors('linearCrossEntropy', { weight, targets });
+  needRecords('linearCrossEntropy', { options });
+  const { softcap = 0, labelSmoothing = 0 } = options;
+  needNumbers('linearCrossEntropy', { softcap, labelSmoothing });
   const [rows, dim] = hidden.shape as [number, number];
   const [classes] = weight.shape as [number, number];
   if (hidden.shape.length !== 2 || weight.shape[1] !== dim || targets.size !== rows || targets.dtype !== 'i32') {

@@ -1,4 +1,4 @@
-import type { Tensor } from '../graph.js';
+import { needRecords, needTensors, type Tensor } from '../graph.js';
 import { add, maximum, mul, rsqrt, square } from './elementwise.js';
 import { matmul } from './matmul.js';
 import { sum } from './reduce.js';
@@ -26,7 +26,10 @@ const leastSquare = 1e-30;
  * W + scale · b·a, which counts as constant for gradients (Liu et al. 2024, arXiv:2402.09353, section 4.3). The length comes from those
  * of the parts, |w + s·b·a|² = |w|² + s · b·(2·a·w + s·a·aᵀ·bᵀ), so that no matrix of W's size is made.
  */
-export function doraRowScale(weight: Tensor, { a, b, scale = 1, magnitude, weightNorm }: DoraParams): Tensor {
+export function doraRowScale(weight: Tensor, params: DoraParams): Tensor {
+  needRecords('doraRowScale', { params });
+  const { a, b, scale = 1, magnitude, weightNorm } = params;
+  needTensors('doraRowScale', { weight, a, b, magnitude, weightNorm });
   const ofWeight = transpose(matmul(a, weight, { transposeB: true, alpha: 2 }));
   const ofUpdate = matmul(b, matmul(a, a, { transposeB: true, alpha: scale }));
   const squared = add(square(weightNorm), mul(sum(mul(b, add(ofWeight, ofUpdate)), 1), scale));

@@ -1,5 +1,14 @@
 import type { ElementwiseOp } from '@lapidary/kernels';
-import { addNode, formatType, TensorShapeError, type Tensor, type VjpContext } from '../graph.js';
+import {
+  addNode,
+  formatType,
+  needNumbers,
+  needShape,
+  needTensors,
+  TensorShapeError,
+  type Tensor,
+  type VjpContext,
+} from '../graph.js';
 
 /** A tensor, or a number that broadcasts to any shape. */
 export type Operand = Tensor | number;
@@ -25,10 +34,11 @@ function node(
   value?: number,
   shape?: readonly number[],
 ): Tensor {
-  for (const input of inputs) {
+  inputs.forEach((input, i) => {
+    needTensors(op, { [`operand ${i + 1}`]: input });
     if (!['f32', 'bf16', 'f16', 'i32'].includes(input.dtype))
       throw new TensorShapeError(op, `cannot read ${formatType(input)}; cast it first`);
-  }
+  });
   const out = shape ?? inputs.map((t) => t.shape).reduce((a, b) => broadcastShapes(op, a, b));
   return addNode({
     name: op,
@@ -47,6 +57,8 @@ function node(
 
 /** One number, of any shape. */
 export function constant(value: number, shape: readonly number[] = []): Tensor {
+  needNumbers('constant', { value });
+  needShape('constant', shape);
   return node('constant', [], undefined, value, shape);
 }
 
@@ -143,11 +155,15 @@ export const gelu = (x: Operand): Tensor =>
  * Uniform random numbers in [0, 1), a pure function of the seed (i32 scalar tensor), the stream number and the element's
  * place: the same again when recomputed.
  */
-export const randomUniform = (seed: Tensor, stream: number, shape: readonly number[]): Tensor =>
-  node('uniform', [seed, constant(stream)], noGradient, undefined, shape);
+export const randomUniform = (seed: Tensor, stream: number, shape: readonly number[]): Tensor => {
+  needShape('randomUniform', shape);
+  return node('uniform', [seed, constant(stream)], noGradient, undefined, shape);
+};
 
 /** Inverted dropout: zeroes a share `rate` of x and scales the rest by 1/(1 − rate). */
 export function dropout(x: Tensor, rate: number, seed: Tensor, stream: number): Tensor {
+  needTensors('dropout', { x });
+  needNumbers('dropout', { rate });
   if (rate === 0) return x;
   return mul(x, mul(greaterEqual(randomUniform(seed, stream, x.shape), rate), 1 / (1 - rate)));
 }

@@ -1,8 +1,11 @@
 import { embeddingGather, embeddingScatterAdd, fill, scatterRows as scatterRowsKernel } from '@lapidary/kernels';
-import { addNode, formatType, needF32, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, formatType, needF32, needRecords, needTensors, TensorShapeError, type Tensor } from '../graph.js';
 
 /** scale · table[ids]: table [V, d] in any storage type, ids i32 of any shape → f32 […ids, d]. An id outside the table gives zeros. */
-export function embedding(table: Tensor, ids: Tensor, { scale = 1 }: { scale?: number } = {}): Tensor {
+export function embedding(table: Tensor, ids: Tensor, options: { readonly scale?: number } = {}): Tensor {
+  needTensors('embedding', { table, ids });
+  needRecords('embedding', { options });
+  const { scale = 1 } = options;
   const [vocab, dim] = table.shape as [number, number];
   if (table.shape.length !== 2 || ids.dtype !== 'i32')
     throw new TensorShapeError('embedding', `table ${formatType(table)}, ids ${formatType(ids)}`);
@@ -30,7 +33,8 @@ export function embedding(table: Tensor, ids: Tensor, { scale = 1 }: { scale?: n
 
 /** A copy of `target` f32 [R, d] with row ids[i] replaced by rows[i] (ids i32 [n], rows f32 [n, d]); in place where possible. No gradient. */
 export function scatterRows(target: Tensor, ids: Tensor, rows: Tensor): Tensor {
-  needF32('scatterRows', target, rows);
+  needF32('scatterRows', { target, rows });
+  needTensors('scatterRows', { ids });
   const [targetRows, dim] = target.shape as [number, number];
   const count = ids.size;
   if (target.shape.length !== 2 || rows.size !== count * dim || ids.dtype !== 'i32') {

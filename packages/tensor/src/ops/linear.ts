@@ -1,4 +1,4 @@
-import { addNode, formatType, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, formatType, needRecords, needTensors, TensorShapeError, type Tensor } from '../graph.js';
 import { doraRowScale } from './dora.js';
 import { mul } from './elementwise.js';
 import { matmul } from './matmul.js';
@@ -28,11 +28,15 @@ export interface LinearParams {
 }
 
 /** y = (x·Wᵀ (+ scale · loraInput·aᵀ·bᵀ)) (· rowScale) (+ bias). x: f32 […, in] → […, out]. `loraInput`: x as the update sees it. */
-export function linear(
-  x: Tensor,
-  { weight, bias, lora }: LinearParams,
-  { loraInput = x }: { readonly loraInput?: Tensor } = {},
-): Tensor {
+export function linear(x: Tensor, params: LinearParams, options: { readonly loraInput?: Tensor } = {}): Tensor {
+  needRecords('linear', { params, options });
+  const { weight, bias, lora } = params;
+  const { loraInput = x } = options;
+  needTensors('linear', { x, weight, loraInput, ...(bias && { bias }) });
+  if (lora !== undefined) {
+    needRecords('linear', { lora });
+    needTensors('linear', { 'lora.a': lora.a, 'lora.b': lora.b });
+  }
   let y = matmul(x, weight, { transposeB: true });
   const { magnitude, weightNorm } = lora ?? {};
   const rowScale =

@@ -1,5 +1,5 @@
 import { lion as lionKernel } from '@lapidary/kernels';
-import { addNode, type Tensor } from '../graph.js';
+import { addNode, needRecords, needTensors, type Tensor } from '../graph.js';
 import { checkUpdate } from './check-update.js';
 
 export interface LionArgs {
@@ -20,15 +20,10 @@ export interface LionArgs {
  * One Lion update (Chen et al. 2023, arXiv:2302.06675; as optax.lion) → new [param, m], in place where possible. One kernel.
  * @throws TensorShapeError
  */
-export function lion({
-  param,
-  grad,
-  m,
-  hyper,
-  gradNormSquared,
-  learningRateScale = 1,
-  weightDecayScale = 1,
-}: LionArgs): [Tensor, Tensor] {
+export function lion(args: LionArgs): [Tensor, Tensor] {
+  needRecords('lion', { args });
+  const { param, grad, m, hyper, gradNormSquared, learningRateScale = 1, weightDecayScale = 1 } = args;
+  needTensors('lion', { param });
   checkUpdate('lion', { param, grad, hyper, gradNormSquared }, 5, [['m', m, param.shape]]);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };

@@ -1,5 +1,15 @@
 import { matmul as matmulKernel } from '@lapidary/kernels';
-import { addedTo, addNode, formatType, needF32, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import {
+  addedTo,
+  addNode,
+  formatType,
+  needF32,
+  needRecords,
+  needTensors,
+  sizeOf,
+  TensorShapeError,
+  type Tensor,
+} from '../graph.js';
 import { reshape } from './shape.js';
 
 export interface MatmulOptions {
@@ -17,8 +27,10 @@ export interface MatmulOptions {
  * transposed). b in any storage type (only f32 gets a gradient). f32 accumulation.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  needRecords('matmul', { options });
   const { transposeA = false, transposeB = false, alpha = 1, residual } = options;
-  needF32('matmul', a, ...(residual ? [residual] : []));
+  needF32('matmul', { a, ...(residual && { residual }) });
+  needTensors('matmul', { b });
   if (
     a.shape.length > 3 &&
     a.shape.length === b.shape.length &&

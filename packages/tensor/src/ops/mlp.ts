@@ -3,7 +3,7 @@ import { addNode, formatType, needF32, TensorShapeError, type Tensor } from '../
 
 /** gelu_tanh(gate) · up (Shazeer 2020, arXiv:2002.05202), in one pass. f32, same shapes. */
 export function geglu(gate: Tensor, up: Tensor): Tensor {
-  needF32('geglu', gate, up);
+  needF32('geglu', { gate, up });
   if (gate.shape.join() !== up.shape.join())
     throw new TensorShapeError('geglu', `gate ${formatType(gate)} and up ${formatType(up)}`);
   const n = gate.size;

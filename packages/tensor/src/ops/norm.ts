@@ -6,7 +6,17 @@ import {
   rmsNormBackward,
   rmsNormWeightGrad,
 } from '@lapidary/kernels';
-import { addedTo, addNode, formatType, needF32, TensorShapeError, type Tensor } from '../graph.js';
+import {
+  addedTo,
+  addNode,
+  formatType,
+  needF32,
+  needNumbers,
+  needRecords,
+  needTensors,
+  TensorShapeError,
+  type Tensor,
+} from '../graph.js';
 import { cast } from './shape.js';
 
 export interface RmsNormOptions {
@@ -16,8 +26,12 @@ export interface RmsNormOptions {
 }
 
 /** x · rsqrt(mean(x²) + eps) · (w + offset) over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x f32 […, d], weight any float [d]. */
-export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: RmsNormOptions): Tensor {
-  needF32('rmsNorm', x);
+export function rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor {
+  needF32('rmsNorm', { x });
+  needTensors('rmsNorm', { weight });
+  needRecords('rmsNorm', { options });
+  const { eps, weightOffset = 0 } = options;
+  needNumbers('rmsNorm', { eps, weightOffset });
   const dim = x.shape.at(-1)!;
   if (weight.size !== dim) throw new TensorShapeError('rmsNorm', `weight ${formatType(weight)} for rows of ${dim}`);
   const rows = x.size / dim;
@@ -67,8 +81,12 @@ export function rmsNorm(x: Tensor, weight: Tensor, { eps, weightOffset = 0 }: Rm
 }
 
 /** (x − mean)/√(var + eps) · w + b over the last axis (Ba et al. 2016, arXiv:1607.06450). x f32 […, d]; weight, bias any float [d]. */
-export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps }: { readonly eps: number }): Tensor {
-  needF32('layerNorm', x);
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, options: { readonly eps: number }): Tensor {
+  needTensors('layerNorm', { x, weight, bias });
+  needRecords('layerNorm', { options });
+  const { eps } = options;
+  needNumbers('layerNorm', { eps });
+  needF32('layerNorm', { x });
   return layerNormF32(x, cast(weight, 'f32'), cast(bias, 'f32'), eps);
 }
 

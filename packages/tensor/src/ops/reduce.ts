@@ -6,19 +6,20 @@ import {
   sumOfSquares as sumOfSquaresKernel,
   sumOfSquaresWorkspaceElements,
 } from '@lapidary/kernels';
-import { addNode, needF32, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import { addNode, needF32, needLists, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
 import { constant, div, equal, mul } from './elementwise.js';
 import { reshape, transpose } from './shape.js';
 
 type ReduceOp = 'sum' | 'mean' | 'max' | 'min';
 
 function reduceAxes(x: Tensor, axes: readonly number[] | number | undefined, keepDims: boolean, op: ReduceOp): Tensor {
-  needF32(op, x);
+  needF32(op, { x });
+  if (axes !== undefined && typeof axes !== 'number') needLists(op, { axes });
   const rank = x.shape.length;
   const list = (axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes)
     .map((a) => (a < 0 ? a + rank : a))
     .sort((a, b) => a - b);
-  if (list.some((a) => a < 0 || a >= rank) || new Set(list).size !== list.length)
+  if (list.some((a) => !Number.isInteger(a) || a < 0 || a >= rank) || new Set(list).size !== list.length)
     throw new TensorShapeError(op, `axes [${list.join(', ')}] of a tensor of ${rank} dimensions`);
   const kept = x.shape.map((_, i) => i).filter((i) => !list.includes(i));
   const keptShape = x.shape.map((d, i) => (list.includes(i) ? 1 : d));
@@ -83,7 +84,8 @@ export const min = (x: Tensor, axes?: readonly number[] | number, keepDims = fal
 
 /** Softmax of f32 over the last axis. @throws TensorShapeError */
 export function softmax(x: Tensor): Tensor {
-  needF32('softmax', x);
+  needF32('softmax', { x });
+  if (x.shape.length === 0) throw new TensorShapeError('softmax', 'x has no axis');
   const dim = x.shape.at(-1)!;
   const rows = x.size / dim;
   return addNode({
@@ -104,8 +106,9 @@ export function softmax(x: Tensor): Tensor {
 
 /** Σ x² over every element of every f32 tensor, as one f32: the squared global norm. NaN and infinity go through. @throws TensorShapeError */
 export function sumOfSquares(xs: readonly Tensor[]): Tensor {
+  needLists('sumOfSquares', { xs });
   if (xs.length === 0) return constant(0);
-  needF32('sumOfSquares', ...xs);
+  needF32('sumOfSquares', Object.fromEntries(xs.map((x, i) => [`xs[${i}]`, x])));
   const ns = xs.map((x) => x.size);
   return addNode({
     name: 'sum of squares',

@@ -1,5 +1,5 @@
 import { sgd as sgdKernel } from '@lapidary/kernels';
-import { addNode, type Tensor } from '../graph.js';
+import { addNode, needRecords, needTensors, type Tensor } from '../graph.js';
 import { checkUpdate } from './check-update.js';
 
 export interface SgdArgs {
@@ -24,16 +24,19 @@ export interface SgdArgs {
  * gradient, no dampening) → new [param] or [param, m], in place where possible. One kernel.
  * @throws TensorShapeError
  */
-export function sgd({
-  param,
-  grad,
-  m,
-  hyper,
-  gradNormSquared,
-  nesterov = false,
-  learningRateScale = 1,
-  weightDecayScale = 1,
-}: SgdArgs): [Tensor, ...Tensor[]] {
+export function sgd(args: SgdArgs): [Tensor, ...Tensor[]] {
+  needRecords('sgd', { args });
+  const {
+    param,
+    grad,
+    m,
+    hyper,
+    gradNormSquared,
+    nesterov = false,
+    learningRateScale = 1,
+    weightDecayScale = 1,
+  } = args;
+  needTensors('sgd', { param });
   checkUpdate('sgd', { param, grad, hyper, gradNormSquared }, 4, m ? [['m', m, param.shape]] : []);
   const n = param.size;
   const type = { shape: param.shape, dtype: 'f32' as const };

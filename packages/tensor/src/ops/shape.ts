@@ -1,8 +1,28 @@
-import { convert, dequantise, fill, isQuantised, stridedCopy, stridesOf, type DType } from '@lapidary/kernels';
-import { addNode, formatType, sizeOf, TensorShapeError, type Tensor } from '../graph.js';
+import {
+  convert,
+  dequantise,
+  dtypeInfo,
+  fill,
+  isQuantised,
+  stridedCopy,
+  stridesOf,
+  type DType,
+} from '@lapidary/kernels';
+import {
+  addNode,
+  formatType,
+  needLists,
+  needNumbers,
+  needShape,
+  needTensors,
+  sizeOf,
+  TensorShapeError,
+  type Tensor,
+} from '../graph.js';
 import { constant } from './elementwise.js';
 
 function axisOf(operation: string, axis: number, rank: number): number {
+  needNumbers(operation, { axis });
   const at = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(at) || at < 0 || at >= rank)
     throw new TensorShapeError(operation, `axis ${axis} of a tensor of ${rank} dimensions`);
@@ -10,12 +30,15 @@ function axisOf(operation: string, axis: number, rank: number): number {
 }
 
 function need4Bytes(operation: string, x: Tensor): void {
+  needTensors(operation, { x });
   if (!['f32', 'i32', 'u32'].includes(x.dtype))
     throw new TensorShapeError(operation, `${formatType(x)} must be cast to f32 first`);
 }
 
 /** The same values under another shape; shares memory. One dimension may be −1. */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  needTensors('reshape', { x });
+  needLists('reshape', { shape });
   const known = shape.filter((d) => d !== -1);
   const out = shape.map((d) => (d === -1 ? x.size / sizeOf(known) : d));
   if (sizeOf(out) !== x.size || out.some((d) => !Number.isInteger(d))) {
@@ -32,6 +55,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 
 /** The same values, which count as constant for gradients; shares memory. */
 export function stopGradient(x: Tensor): Tensor {
+  needTensors('stopGradient', { x });
   return addNode({
     name: 'stopGradient',
     inputs: [x],
@@ -41,14 +65,13 @@ export function stopGradient(x: Tensor): Tensor {
   })[0]!;
 }
 
-/** Reorders dimensions: `permutation[i]` is the dimension of `x` that becomes dimension i. Default: reverses them. */
-export function transpose(
-  x: Tensor,
-  permutation: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i),
-): Tensor {
+/** Reorders dimensions: `order[i]` is the dimension of `x` that becomes dimension i. Default: reverses them. */
+export function transpose(x: Tensor, order?: readonly number[]): Tensor {
   need4Bytes('transpose', x);
+  const permutation = order ?? x.shape.map((_, i) => x.shape.length - 1 - i);
+  needLists('transpose', { permutation });
   const axes = permutation.map((a) => axisOf('transpose', a, x.shape.length));
-  if (new Set(axes).size !== x.shape.length)
+  if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
     throw new TensorShapeError(
       'transpose',
       `[${permutation.join(', ')}] is no permutation of ${x.shape.length} dimensions`,
@@ -81,8 +104,9 @@ export function transpose(
 /** Elements `start` … `end − 1` along one axis. */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   need4Bytes('slice', x);
+  needNumbers('slice', { start, end });
   const at = axisOf('slice', axis, x.shape.length);
-  if (start < 0 || end > x.shape[at]! || start >= end)
+  if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && end <= x.shape[at]! && start < end))
     throw new TensorShapeError('slice', `[${start}, ${end}) of axis ${axis} of ${formatType(x)}`);
   const shape = x.shape.map((d, i) => (i === at ? end - start : d));
   const strides = stridesOf(x.shape);
@@ -119,6 +143,7 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
 
 /** Tensors one after another along an axis. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
+  needLists('concat', { parts });
   const first = parts[0];
   if (first === undefined) throw new TensorShapeError('concat', 'nothing to concatenate');
   for (const part of parts) need4Bytes('concat', part);
@@ -163,7 +188,9 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
 
 /** The values in another storage type; quantised blocks can only be read (to f32). */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  needTensors('cast', { x });
   if (x.dtype === dtype) return x;
+  if (!Object.hasOwn(dtypeInfo, dtype)) throw new TensorShapeError('cast', `there is no dtype ${String(dtype)}`);
   if (isQuantised(dtype)) throw new TensorShapeError('cast', `cannot quantise to ${dtype}`);
   const n = x.size;
   const from = x.dtype;
@@ -181,6 +208,8 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 
 /** One whole number, i32 of any shape. For f32 see `constant`. */
 export function constantI32(value: number, shape: readonly number[]): Tensor {
+  needNumbers('constantI32', { value });
+  needShape('constantI32', shape);
   return addNode({
     name: 'constant i32',
     inputs: [],

@@ -1,6 +1,15 @@
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType } from '@lapidary/kernels';
-import { addNode, type Tensor, type TensorType } from '../graph.js';
+import {
+  addNode,
+  needDevice,
+  needFunctions,
+  needRecords,
+  needTensorLists,
+  type Tensor,
+  type TensorType,
+} from '../graph.js';
+import { checkType, VariableError } from '../variable.js';
 import { treeEntries, type Tree } from '../tree.js';
 import { planProgram, type InputTypes, type ProgramPlan, type Update } from './plan.js';
 import { overwritten, Program, type HostData } from './program.js';
@@ -19,8 +28,10 @@ export interface Traced<O extends Tree<Tensor>> {
   readonly updates?: readonly Update[];
 }
 
-/** A leaf of the graph that the host writes before each run. */
+/** A leaf of the graph that the host writes before each run. @throws VariableError for what is no name, shape or dtype */
 export function input(name: string, type: TensorType): Tensor {
+  if (typeof name !== 'string') throw new VariableError(`an input's name must be a text, not ${String(name)}`);
+  checkType(`input '${name}'`, type);
   return addNode({ name: `input ${name}`, inputs: [], outputs: [type], input: { name } })[0]!;
 }
 
@@ -43,6 +54,9 @@ export function trace<T extends InputTypes, O extends Tree<Tensor>>(
   fn: (inputs: InputsOf<T>) => Traced<O>,
   types: T,
 ): { plan: ProgramPlan<T, OutputNames<O>> } {
+  needDevice('trace', { profile });
+  needFunctions('trace', { fn });
+  needRecords('trace', { types });
   const leaves = Object.entries(types).flatMap(([name, type]) => (type ? [[name, input(name, type)] as const] : []));
   const { outputs, updates = [] } = fn(Object.fromEntries(leaves) as InputsOf<T>);
   const named = treeEntries<Tensor>(outputs);
@@ -102,6 +116,8 @@ export function compile<O extends Tree<Tensor>>(
   gpu: Gpu,
   fn: (inputs: Record<string, Tensor>) => Traced<O>,
 ): CompiledFunction {
+  needDevice('compile', { gpu });
+  needFunctions('compile', { fn });
   const programs = new Map<string, Promise<Program>>();
   const get = (types: Readonly<Record<string, TensorLike>>) => {
     const key = Object.entries(types)
@@ -143,6 +159,8 @@ export function compile<O extends Tree<Tensor>>(
 
 /** Computes tensors once and reads them: the same path as a compiled program, for tests, tools and first steps. */
 export async function evaluate(gpu: Gpu, tensors: readonly Tensor[]): Promise<Float32Array[]> {
+  needDevice('evaluate', { gpu });
+  needTensorLists('evaluate', { tensors });
   await checkKernels(gpu);
   const program = await Program.create(gpu, planProgram(gpu.profile, tensors, []));
   try {

@@ -1,7 +1,18 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { elementwise, stridedCopy, stridesOf, type KernelCall, type Operand } from '@lapidary/kernels';
 import { nodesBelow } from '../autograd.js';
-import { formatType, resolveAlias, Tensor, type GraphNode, type StorageId, type TensorType } from '../graph.js';
+import {
+  formatType,
+  needDevice,
+  needLists,
+  needRecords,
+  needTensorLists,
+  resolveAlias,
+  Tensor,
+  type GraphNode,
+  type StorageId,
+  type TensorType,
+} from '../graph.js';
 import type { Variable, VariableCategory } from '../variable.js';
 import { fuse, type FusedGroup } from './fuse.js';
 import { fuseEpilogues, type FusedEpilogue } from './fuse-epilogue.js';
@@ -87,6 +98,12 @@ export function planProgram(
   outputs: readonly Tensor[],
   updates: readonly Update[],
 ): ProgramPlan {
+  needDevice('planProgram', { profile });
+  needTensorLists('planProgram', { outputs });
+  needLists('planProgram', { updates });
+  updates.forEach((update, i) => {
+    needRecords('planProgram', { [`updates[${i}]`]: update });
+  });
   const roots = [...outputs, ...updates.map((u) => u.value)];
   const order = nodesBelow(...roots.map((t) => t.node));
   const kept = new Set(roots.map((t) => resolveAlias(t).node));

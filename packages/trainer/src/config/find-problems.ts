@@ -1,3 +1,4 @@
+import { distance } from 'fastest-levenshtein';
 import * as v from 'valibot';
 import type { ConfigProblem } from '../errors/errors.js';
 import { otherNames } from './other-names.js';
@@ -124,22 +125,9 @@ function unwrap(schema: unknown, input: unknown): SchemaParts | undefined {
 export function closest(word: string, candidates: readonly string[]): string | null {
   const scored = candidates.map((candidate) => ({
     candidate,
-    distance: editDistance(word.toLowerCase(), candidate.toLowerCase()),
+    away: distance(word.toLowerCase(), candidate.toLowerCase()),
   }));
-  scored.sort((a, b) => a.distance - b.distance);
+  scored.sort((a, b) => a.away - b.away);
   const best = scored[0];
-  return best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : null;
-}
-
-/** Levenshtein's. */
-export function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  return best && best.away <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : null;
 }

@@ -1,6 +1,6 @@
-import type { ConfigProblem } from '../errors/errors.js';
-import { editDistance } from './find-problems.js';
 import { linearOf } from '@lapidary/gemma';
+import { distance } from 'fastest-levenshtein';
+import type { ConfigProblem } from '../errors/errors.js';
 import {
   compileLinearPattern,
   compilePathPattern,
@@ -89,14 +89,14 @@ function nearestPaths(pattern: PathPattern, paths: readonly string[]): string[] 
   const wanted = general(text).replace(/\*\*/g, '');
   const shown = new Map<string, string>();
   for (const path of paths) if (!shown.has(general(path))) shown.set(general(path), path);
-  const distance = (path: string) => {
+  const awayOf = (path: string) => {
     // A pattern that ends in ** names the beginning of paths.
     const parts = path.split('.');
-    return Math.min(...parts.map((_, i) => editDistance(wanted, parts.slice(0, i + 1).join('.'))));
+    return Math.min(...parts.map((_, i) => distance(wanted, parts.slice(0, i + 1).join('.'))));
   };
   return [...shown]
-    .map(([path, example]) => ({ example, distance: distance(path) }))
-    .sort((a, b) => a.distance - b.distance)
+    .map(([path, example]) => ({ example, away: awayOf(path) }))
+    .sort((a, b) => a.away - b.away)
     .slice(0, 3)
     .map(({ example }) => example);
 }

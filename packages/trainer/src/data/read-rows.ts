@@ -1,11 +1,11 @@
 import { blobSource, type ByteSource } from '@lapidary/weights';
 import { DatasetError } from './errors.js';
-import { readArrowRows } from './formats/arrow.js';
+import { readArrowRows } from './formats/arrow/arrow.js';
 import { readTable } from './formats/csv.js';
 import type { FoundRow, RowReader } from './formats/found-row.js';
 import { readJsonRows } from './formats/json.js';
 import { readJsonlRows } from './formats/jsonl.js';
-import { readParquetRows } from './formats/parquet.js';
+import { readParquetRows } from './formats/parquet/parquet.js';
 
 /** Readers by what names of files end with. */
 const readers: Readonly<Record<string, RowReader>> = {

@@ -2,7 +2,7 @@ import { bufferSource, fetchBytes } from '@lapidary/weights';
 import { mayBeHubDataset, type OpenDataFiles } from '../data/data-files.js';
 import { largestText } from '../data/decode-text.js';
 import { DatasetError } from '../data/errors.js';
-import { fetchImage } from '../data/fetch-image.js';
+import { fetchImage, imageUrlOf } from '../data/fetch-image.js';
 import type { FileStore } from '../store/file-store.js';
 import { openOpfsStore } from '../store/opfs-store.js';
 import type { MachineMemory } from './machine-memory.js';
@@ -37,6 +37,10 @@ export function machineMemory(): MachineMemory | null {
 }
 
 /** The bytes of a picture that a row of `dataFile` names: a URL, from the data's if that is one. @throws DatasetError */
-export function openRunImage(path: string, dataFile: string): Promise<Uint8Array> {
-  return fetchImage(new URL(path, new URL(dataFile, globalThis.location.href)).href);
+export async function openRunImage(path: string, dataFile: string): Promise<Uint8Array> {
+  const file = URL.canParse(dataFile) ? dataFile : new URL(dataFile, globalThis.location.href).href;
+  const url = imageUrlOf(path, file);
+  if (url === undefined)
+    throw new DatasetError({ file, message: `the picture '${path}' is no URL, nor a path from one` });
+  return fetchImage(url);
 }

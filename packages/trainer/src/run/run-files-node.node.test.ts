@@ -58,9 +58,11 @@ it('refuses what is too large, before it is read', async () => {
   await sparse('large.jsonl', 3e9);
   await sparse('large.json', 3e9);
   await sparse('large.png', 3e9);
+  await sparse('one.json', 6e8);
   await expect(valuesOf(join(folder, 'large.json'))).rejects.toThrow(
     /has 3000000000 bytes; of JSON .* at most 500000000/,
   );
+  await expect(valuesOf(join(folder, 'one.json'))).rejects.toThrow(/has 600000000 bytes; of JSON .*JSONL/);
   await expect(valuesOf(join(folder, 'large.jsonl'))).rejects.toThrow(
     /large\.jsonl:1: this line has more than 134217728 bytes/,
   );
@@ -68,6 +70,37 @@ it('refuses what is too large, before it is read', async () => {
     /this picture has 3000000000 bytes/,
   );
 });
+
+it('takes pictures by paths from the data, where the data are of this machine', async () => {
+  await mkdir(join(folder, 'set', 'rows'), { recursive: true });
+  await writeFile(join(folder, 'set', 'cat.png'), 'cat');
+  const text = async (path: string, file: string) => new TextDecoder().decode(await openRunImage(path, file));
+  const rows = join(folder, 'set', 'rows', 'train.jsonl');
+  expect(await text('../cat.png', rows)).toBe('cat');
+  expect(await text(join(folder, 'set', 'cat.png'), rows)).toBe('cat');
+});
+
+it.each([
+  [
+    '../../../../../../etc/passwd',
+    'hf:owner/name/train.parquet',
+    /^hf:owner\/name\/train\.parquet: .*pictures are bytes or URLs/,
+  ],
+  ['/etc/passwd', 'hf:owner/name/train.parquet', /pictures are bytes or URLs/],
+  ['file:///etc/passwd', 'hf:owner/name/train.parquet', /pictures are bytes or URLs/],
+  ['file:///etc/passwd', 'http://127.0.0.1:9/a/train.jsonl', /neither a URL nor a path/],
+  ['../../../etc/passwd', 'http://127.0.0.1:9/a/train.jsonl?token=sesame', /^http:\/\/127\.0\.0\.1:9\/etc\/passwd: /],
+  ['//', 'http://127.0.0.1:9/a/train.jsonl', /neither a URL nor a path/],
+])(
+  'takes no file of this machine for others: %s in %s',
+  async (path, file, message) => {
+    const reading = Promise.resolve().then(() => openRunImage(path, file));
+    await expect(reading).rejects.toBeInstanceOf(DatasetError);
+    await expect(reading).rejects.toThrow(message);
+    await expect(reading).rejects.not.toThrow(/sesame/);
+  },
+  60_000,
+);
 
 it.skipIf(process.platform === 'win32')('refuses pipes and devices', async () => {
   execFileSync('mkfifo', [join(folder, 'pipe.jsonl')]);

@@ -5,7 +5,7 @@ import type { ByteSource } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
 import type { OpenDataFiles } from '../data/data-files.js';
 import { DatasetError } from '../data/errors.js';
-import { fetchImage, largestImage } from '../data/fetch-image.js';
+import { fetchImage, imageUrlOf, largestImage } from '../data/fetch-image.js';
 import { listSplits } from '../data/splits.js';
 import { createNodeFileStore, removeUnfinishedFiles } from '../store/file-store-node.js';
 import type { FileStore } from '../store/file-store.js';
@@ -67,9 +67,14 @@ export function machineMemory(): MachineMemory | null {
   return { total, free: Math.min(availableMemory(), total) };
 }
 
-/** The bytes of a picture that a row of `dataFile` names: a path from that file's folder, or a URL. @throws DatasetError */
+/**
+ * The bytes of a picture that a row of `dataFile` names: a path from that file's folder (of a URL, on that server), or a URL. Data of this
+ * machine may name any file of it; others' may not.
+ * @throws DatasetError
+ */
 export async function openRunImage(path: string, dataFile: string): Promise<Uint8Array> {
-  if (/^(https?|data):/.test(path)) return fetchImage(path);
+  const url = imageUrlOf(path, dataFile);
+  if (url !== undefined) return fetchImage(url);
   return readFile(resolve(dirname(dataFile), path), { what: 'picture', most: largestImage });
 }
 

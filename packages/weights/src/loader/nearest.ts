@@ -1,3 +1,5 @@
+import { distance } from 'fastest-levenshtein';
+
 /** Up to ten names, each with the most similar of the others where one is close. */
 export function listWithNearest(names: readonly string[], others: readonly string[]): string {
   const lines = names.slice(0, 10).map((name) => {
@@ -16,21 +18,8 @@ function nearest(name: string, others: readonly string[]): string | undefined {
   let least = Math.max(3, Math.floor(name.length / 3));
   for (const other of others.slice(0, mostCompared)) {
     if (Math.abs(other.length - name.length) >= least) continue;
-    const distance = editDistance(name, other);
-    if (distance < least) [best, least] = [other, distance];
+    const away = distance(name, other);
+    if (away < least) [best, least] = [other, away];
   }
   return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

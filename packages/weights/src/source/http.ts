@@ -1,6 +1,6 @@
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import { type ByteSource, checkRange, largestWhole, utf8Text } from './byte-source.js';
-import { bodyBytes, watchedResponse } from './watched-response.js';
+import { bodyBytes, Patience, watchedResponse } from './watched-response.js';
 
 /** How a URL is read. */
 export interface HttpOptions {
@@ -10,7 +10,10 @@ export interface HttpOptions {
   readonly retries?: number;
   /** Wait before the first retry, doubled with each one. Default 500 ms. */
   readonly retryDelayMs?: number;
-  /** A server that sends nothing, or next to nothing (64 KiB), for so long is given up. Default 60,000 ms. */
+  /**
+   * A server that sends nothing, or next to nothing (less than 64 KiB in half of this: 2 kB a second), for so long is given up, whatever
+   * `retries` says: it is asked once more after half of it. Default 60,000 ms.
+   */
   readonly idleMs?: number;
   readonly fetch?: typeof fetch;
 }
@@ -28,8 +31,9 @@ const longestWaitMs = 30_000;
 
 /** `fetch` with retries where a retry can help. @throws {WeightSourceError} */
 export async function fetchWithRetries(url: string, init: RequestInit, options: HttpOptions = {}): Promise<Response> {
-  const { retries = 4, retryDelayMs = 500, idleMs = 60_000, signal } = options;
+  const { retries = 4, retryDelayMs = 500, signal } = options;
   const request = options.fetch ?? fetch;
+  const patience = patienceOf(options);
   for (let attempt = 0; ; attempt++) {
     const last = attempt >= retries;
     let pause = retryDelayMs * 2 ** attempt;
@@ -37,7 +41,7 @@ export async function fetchWithRetries(url: string, init: RequestInit, options: 
       const headers = { ...options.headers, ...(init.headers as Record<string, string> | undefined) };
       const response = await watchedResponse(
         (stop) => request(url, { ...init, headers, signal: stop }),
-        idleMs,
+        patience.attemptMs,
         signal,
       );
       if (response.status < 400) return response;
@@ -50,10 +54,16 @@ export async function fetchWithRetries(url: string, init: RequestInit, options: 
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof WeightSourceError) throw error;
-      if (last) throw new WeightSourceError(url, `could not be fetched: ${reason(error)}`, { cause: error });
+      const stalled = patience.verdict(error);
+      if (last || stalled !== undefined)
+        throw new WeightSourceError(url, `could not be fetched: ${reason(stalled ?? error)}`, { cause: error });
     }
     await sleep(Math.min(pause, longestWaitMs), signal);
   }
+}
+
+export function patienceOf({ idleMs = 60_000 }: HttpOptions): Patience {
+  return new Patience(idleMs);
 }
 
 export function reason(error: unknown): string {
@@ -186,6 +196,7 @@ export async function fetchRange(
   init: RequestInit = {},
 ): Promise<RangeAnswer> {
   const { retries = 4 } = options;
+  const patience = patienceOf(options);
   for (let attempt = 0; ; attempt++) {
     const range = { Range: `bytes=${offset}-${offset + length - 1}` };
     const response = await fetchWithRetries(url, { ...init, headers: range }, options);
@@ -218,7 +229,9 @@ export async function fetchRange(
     } catch (error) {
       options.signal?.throwIfAborted();
       if (error instanceof WeightFileError) throw error;
-      if (attempt >= retries) throw new WeightSourceError(url, `broke off: ${reason(error)}`, { cause: error });
+      const stalled = patience.verdict(error);
+      if (attempt >= retries || stalled !== undefined)
+        throw new WeightSourceError(url, `broke off: ${reason(stalled ?? error)}`, { cause: error });
     }
     await sleep(Math.min((options.retryDelayMs ?? 500) * 2 ** attempt, longestWaitMs), options.signal);
   }

@@ -7,7 +7,7 @@ import { parseJson } from '@lapidary/gemma/model';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
 import { fileSource } from './file-node.js';
-import { fetchWithRetries, type HttpOptions, isUnreachable, reason } from './http.js';
+import { fetchWithRetries, type HttpOptions, isUnreachable, patienceOf, reason } from './http.js';
 import { fetchHubListing, type HubListing, parseHubListing } from './hub-listing.js';
 import type { HubFile, HubPlace } from './platform.js';
 
@@ -125,16 +125,20 @@ async function download(url: string, path: string, etag: string | undefined, opt
   if (etag === undefined || startedFrom !== etag) await rm(partial, { force: true });
   if (etag !== undefined) await writeFile(label, etag);
 
+  const patience = patienceOf(options);
   for (let attempt = 0; ; attempt++) {
     try {
       await fetchRest(url, partial, options);
       break;
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (error instanceof WeightSourceError || attempt >= retries || isDiskError(error)) {
-        if (error instanceof WeightSourceError) throw error;
+      if (error instanceof WeightSourceError) throw error;
+      const stalled = patience.verdict(error);
+      if (attempt >= retries || stalled !== undefined || isDiskError(error)) {
         const kept = 'What has arrived is kept: the next attempt goes on from there.';
-        throw new WeightSourceError(url, `the download broke off: ${reason(error)}. ${kept}`, { cause: error });
+        throw new WeightSourceError(url, `the download broke off: ${reason(stalled ?? error)}. ${kept}`, {
+          cause: error,
+        });
       }
     }
   }

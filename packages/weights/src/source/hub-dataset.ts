@@ -34,7 +34,8 @@ export async function openHubDataset(id: string, options: HubOptions = {}): Prom
       const source = await open(file);
       if (source === undefined) throw new WeightSourceError(`${name}/${file}`, 'is no longer on the hub.');
       opened.push(source);
-      return source;
+      // Its path on this machine, where it has one, is nothing that rows may start from.
+      return { ...source, name: `${name}/${file}` };
     },
     close: () => closeAll(opened.splice(0)),
   };

@@ -87,6 +87,36 @@ it('loads a model by its hub id, once', async () => {
   await expect(never.open('never-asked-for.json')).rejects.toBeInstanceOf(WeightSourceError);
 });
 
+it('sends its token to no other host, and tells neither it nor a signature', async () => {
+  const heard: (string | undefined)[] = [];
+  const storage = createServer(({ headers }, response) => {
+    heard.push(headers.authorization);
+    response.writeHead(heard.length === 1 ? 403 : 404).end();
+  });
+  await new Promise<void>((resolve) => storage.listen(0, '127.0.0.1', resolve));
+  const { port } = storage.address() as AddressInfo;
+  before = ({ url = '', method }, response) => {
+    if (method !== 'GET' || !url.endsWith('safetensors')) return false;
+    response.writeHead(302, { Location: `http://localhost:${port}/blob?X-Amz-Signature=sesame` }).end();
+    return true;
+  };
+  try {
+    const source = await openModelSource('owner/name', { ...hub(), token: 'hf_abcdefghijklmnop' });
+    for (const status of ['403', '404']) {
+      const error = await source.open('model.safetensors').catch((reason: unknown) => reason);
+      if (status === '403') expect(error).toBeInstanceOf(WeightSourceError);
+      expect(`${String(error)} ${JSON.stringify(error)} ${(error as Error | undefined)?.stack}`).not.toMatch(
+        /abcdefgh|sesame/,
+      );
+    }
+  } finally {
+    storage.closeAllConnections();
+    storage.close();
+  }
+  expect(heard).toEqual([undefined, undefined]);
+  expect(gets().map(({ token }) => token)).toEqual(Array(2).fill('Bearer hf_abcdefghijklmnop'));
+});
+
 it('goes on where a download broke off', async () => {
   const half = Math.floor(weights.length / 2);
   let broken = 0;

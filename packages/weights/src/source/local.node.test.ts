@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,11 +6,12 @@ import { gemmaConfigFromHf, modelOf } from '@lapidary/gemma';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { adapterSources, fixtureSources, modelSources } from '../../../../test/support/fixture-sources.js';
 import { fixtureBytes, fixtureJson } from '../../../../test/support/safetensors-fixture.js';
+import { WeightFileError } from '../errors.js';
 import { gemmaWeightLoader } from '../registry.js';
 import { modelWeightLoader } from '../loader/model-weight-loader.js';
 import { readPeftAdapter } from '../peft/open.js';
 import { memorySink } from '../testing/memory-sink.js';
-import type { ModelLocation } from './model-source.js';
+import { openModelSource, type ModelLocation } from './model-source.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -25,6 +26,22 @@ beforeAll(async () => {
   await writeFile(join(folder, 'bad', 'config.json'), '{');
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+it('reads nothing of a configuration or tokenizer of 600 MB', async () => {
+  for (const name of ['config.json', 'tokenizer.json', 'model.safetensors.index.json']) {
+    await mkdir(join(folder, 'large'), { recursive: true });
+    const file = await open(join(folder, 'large', name), 'w');
+    await file.truncate(6e8);
+    await file.close();
+    const source = await openModelSource(join(folder, 'large'));
+    const before = process.memoryUsage();
+    const reading = source.readText(name);
+    await expect(reading).rejects.toBeInstanceOf(WeightFileError);
+    await expect(reading).rejects.toThrow(new RegExp(`${name}: has 600000000 bytes; at most 67108864 are read`));
+    const { arrayBuffers, heapUsed } = process.memoryUsage();
+    expect(arrayBuffers + heapUsed - before.arrayBuffers - before.heapUsed).toBeLessThan(64e6);
+  }
+});
 
 const fixture = (path: string) => fileURLToPath(new URL(`../../../../test/fixtures/${path}`, import.meta.url));
 

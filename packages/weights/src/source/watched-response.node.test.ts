@@ -39,6 +39,12 @@ const answers: Record<string, (response: ServerResponse) => unknown> = {
     response.on('drain', more);
     more();
   },
+  'stopped-range': (response) => response.writeHead(206, { 'Content-Range': 'bytes 0-999/1000' }).write('x'),
+  'dripping-range': (response) => {
+    response.writeHead(206, { 'Content-Range': 'bytes 0-999/1000' });
+    const timer = setInterval(() => response.write('x'), 20);
+    response.on('close', () => clearInterval(timer));
+  },
   'endless-range': (response) => {
     response.writeHead(206, { 'Content-Range': 'bytes 0-9/100' });
     response.on('drain', () => response.write(block));
@@ -69,11 +75,30 @@ describe.each(['silent', 'stopped', 'dripping'])('a server that is %s', (name) =
     };
     const reading = fetchText(`${base}/${name}`, { ...options, fetch: counted });
     await expect(reading).rejects.toThrow(
-      `${base}/${name}: could not be fetched: the server sent nothing, or next to nothing, for 0.3 s`,
+      `${base}/${name}: could not be fetched: the server sent nothing, or next to nothing, for ${name === 'silent' ? 0.3 : 0.15} s`,
     );
     await expect(reading).rejects.toBeInstanceOf(WeightSourceError);
     // Once its answer has begun, a small file is not asked for again.
     expect(requests).toBe(name === 'silent' ? 2 : 1);
+  });
+
+  it('is given up after two attempts, however many it may have, by an error without secrets', async () => {
+    let requests = 0;
+    const counted: typeof fetch = (...request) => {
+      requests++;
+      return fetch(...request);
+    };
+    const url = `${base.replace('//', '//me:sesame@')}/${name}.gguf?X-Signature=open`;
+    // Node's fetch takes no URL with a password in it.
+    const plain: typeof fetch = (_, init) => counted(`${base}/${name === 'silent' ? name : `${name}-range`}`, init);
+    const error = await fetchRange(url, { offset: 0, length: 1000 }, { ...options, retries: 20, fetch: plain }).catch(
+      (error: unknown) => error,
+    );
+    expect(error).toBeInstanceOf(WeightSourceError);
+    expect(String(error)).toMatch(/next to nothing, for 0\.3 s/);
+    expect(String(error)).toContain(`${base}/${name}.gguf`);
+    expect(String(error)).not.toMatch(/sesame|open/);
+    expect(requests).toBe(2);
   });
 
   it('hears of a signal first', async () => {

@@ -1,10 +1,42 @@
-/** A connection that brings less than this in the time that is waited for it is given up: some 1 kB a second. */
+/** A connection that brings less than this in the time that is waited for it is given up: in 30 s some 2 kB a second. */
 const leastBytes = 64 * 1024;
+
+/** A server that sends nothing, or next to nothing. */
+export class StalledError extends Error {
+  override readonly name = 'StalledError';
+  /** How long it was waited for. */
+  readonly ms: number;
+  constructor(ms: number) {
+    super(`the server sent nothing, or next to nothing, for ${ms / 1000} s`);
+    this.ms = ms;
+  }
+}
+
+/** How long is waited for a server in all: each attempt takes half of it, so that a connection that was lost is tried once more. */
+export class Patience {
+  readonly #mostMs: number;
+  #waitedMs = 0;
+
+  constructor(mostMs: number) {
+    this.#mostMs = mostMs;
+  }
+
+  get attemptMs(): number {
+    return this.#mostMs / 2;
+  }
+
+  /** What is left to say of an error: undefined where there is patience for another attempt. */
+  verdict(error: unknown): unknown {
+    if (!(error instanceof StalledError)) return undefined;
+    this.#waitedMs += error.ms;
+    return this.#waitedMs < this.#mostMs ? undefined : new StalledError(this.#waitedMs);
+  }
+}
 
 /**
  * A request's answer whose body ends with an error where the server sends nothing, or next to nothing, for `idleMs`. Only time that is
  * spent waiting for it counts. `request` must give its signal to `fetch`.
- * @throws Error saying so, where the answer itself does not come
+ * @throws StalledError where the answer itself does not come
  */
 export async function watchedResponse(
   request: (signal: AbortSignal) => Promise<Response>,
@@ -13,7 +45,7 @@ export async function watchedResponse(
 ): Promise<Response> {
   const stop = new AbortController();
   const within = async <T>(ms: number, wait: () => Promise<T>): Promise<T> => {
-    const silent = new Error(`the server sent nothing, or next to nothing, for ${idleMs / 1000} s`);
+    const silent = new StalledError(idleMs);
     const timer = setTimeout(() => stop.abort(silent), Math.max(0, ms));
     try {
       return await wait();

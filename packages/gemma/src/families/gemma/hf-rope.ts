@@ -12,14 +12,13 @@ const layerTypes = ['full_attention', 'sliding_attention'] as const;
 
 /**
  * Old files: rope_theta, rope_local_base_freq, rope_scaling. New ones: rope_parameters, by layer type where types turn differently. A file
- * that says both must say the same: transformers of one age reads this, of another that.
+ * that says both must say the same, and in words that no age of transformers reads as something else: one reads this, another that.
  * @throws ConfigError naming the field
  */
 export function readRope(text: Fields, { name, theta, localTheta, hasLocalLayers }: GemmaTraits) {
-  const parameters = byLayerType(text, 'rope_parameters', localTheta !== null);
-  const scaling = byLayerType(text, 'rope_scaling', false);
-  const full = agreed(parameters.full, scaling.full);
-  const sliding = agreed(parameters.sliding, scaling.sliding);
+  const hasLocalBase = localTheta !== null;
+  const { full, sliding } = readParameters(text['rope_parameters'], hasLocalBase);
+  const scaling = readScaling(text['rope_scaling'], hasLocalBase && full.factor === undefined);
   if (![undefined, null, 1].includes(text['partial_rotary_factor'] as never))
     throw new ConfigError(
       'partial_rotary_factor',
@@ -28,8 +27,10 @@ export function readRope(text: Fields, { name, theta, localTheta, hasLocalLayers
     );
 
   const ropeTheta = one('rope_theta', full.theta, stated(text, 'rope_theta')) ?? theta;
-  const ropeScalingFactor = full.factor ?? 1;
-  if (localTheta === null) {
+  // transformers has read a base in there since version 5 only.
+  one('rope_scaling.rope_theta', scaling.theta, ropeTheta);
+  const ropeScalingFactor = one('rope_parameters.factor', full.factor, scaling.factor) ?? 1;
+  if (!hasLocalBase) {
     if (hasLocalLayers && ropeScalingFactor !== 1)
       throw new ConfigError(
         'rope_scaling',
@@ -48,15 +49,14 @@ export function readRope(text: Fields, { name, theta, localTheta, hasLocalLayers
   return { ropeTheta, ropeLocalTheta, ropeScalingFactor };
 }
 
-/** A field that is one object for all layers, or one for each layer type; only the latter where it `mustBeNested`. */
-function byLayerType(text: Fields, field: string, mustBeNested: boolean): { full: Rope; sliding: Rope } {
-  const nothing: Rope = { theta: undefined, factor: undefined };
-  const value = text[field];
+const nothing: Rope = { theta: undefined, factor: undefined };
+
+/** One object for all layers, or one for each layer type where these have bases of their own. */
+function readParameters(value: unknown, isByLayerType: boolean): { full: Rope; sliding: Rope } {
+  const field = 'rope_parameters';
   if (value === undefined || value === null) return { full: nothing, sliding: nothing };
   if (!isFields(value)) throw new ConfigError(field, value, 'not an object');
-  const nested = layerTypes.map((type) => value[type]);
-  const isNested = nested.some((entry) => entry !== undefined);
-  if (!isNested && !mustBeNested) return { full: readOne(value, field), sliding: nothing };
+  if (!isByLayerType) return { full: readOne(value, field), sliding: nothing };
   for (const key of Object.keys(value)) {
     if (!layerTypes.includes(key as never))
       throw new ConfigError(`${field}.${key}`, value[key], 'but full_attention and sliding_attention are wanted');
@@ -70,10 +70,24 @@ function byLayerType(text: Fields, field: string, mustBeNested: boolean): { full
   return { full, sliding };
 }
 
+/** @param mustBeNew where transformers takes `type` for no scaling, or for an error, so that only `rope_type` will do */
+function readScaling(value: unknown, mustBeNew: boolean): Rope {
+  const field = 'rope_scaling';
+  if (value === undefined || value === null) return nothing;
+  if (!isFields(value)) throw new ConfigError(field, value, 'not an object');
+  const { rope_type: type, type: oldType = 'default' } = value;
+  if (mustBeNew && type === undefined && oldType !== 'default')
+    throw new ConfigError(`${field}.type`, oldType, 'which transformers does not read here: call the field rope_type');
+  return readOne(value, field);
+}
+
 function readOne(rope: Fields, where: string): Rope {
-  const type = rope['rope_type'] ?? rope['type'];
+  const { rope_type: newType, type: oldType } = rope;
+  const type = newType === undefined ? oldType : newType;
   if (type !== undefined && type !== 'default' && type !== 'linear')
     throw new ConfigError(`${where}.rope_type`, type, 'neither default nor linear');
+  if (oldType !== undefined && oldType !== type)
+    throw new ConfigError(`${where}.type`, oldType, `but rope_type is ${type}`);
   // Only other types ask for what a model's longest text was before.
   const known = ['rope_type', 'type', 'rope_theta', 'factor', 'original_max_position_embeddings'];
   for (const [key, value] of Object.entries(rope)) {
@@ -81,18 +95,13 @@ function readOne(rope: Fields, where: string): Rope {
     if (!known.includes(key) && !isWhole && value !== null)
       throw new ConfigError(`${where}.${key}`, value, 'but what it says of positions is not supported');
   }
+  if (type === undefined && (rope['factor'] ?? 1) !== 1)
+    throw new ConfigError(`${where}.factor`, rope['factor'], 'but no rope_type says what it does');
   if (type === 'linear' && typeof rope['factor'] !== 'number')
     throw new ConfigError(`${where}.factor`, rope['factor'], 'no number to divide positions by');
   return {
     theta: stated(rope, 'rope_theta'),
     factor: type === undefined ? undefined : type === 'linear' ? readNumber(rope, 'factor', 1) : 1,
-  };
-}
-
-function agreed(first: Rope, second: Rope): Rope {
-  return {
-    theta: one('rope_parameters.rope_theta', first.theta, second.theta),
-    factor: one('rope_parameters.factor', first.factor, second.factor),
   };
 }
 

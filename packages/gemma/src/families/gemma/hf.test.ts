@@ -131,6 +131,85 @@ describe('gemmaConfigFromHf beside transformers', () => {
   });
 });
 
+interface RopeCase {
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  /** By version of transformers, the newest last; null where it can make no model. */
+  readonly read: Readonly<Record<string, { readonly full: Turning; readonly sliding: Turning } | null>>;
+}
+interface Turning {
+  readonly theta: number;
+  readonly factor: number;
+}
+
+const ropeCases = await fixtureJson<readonly RopeCase[]>('configs/rope.json');
+/** Read as the newest transformers does; all others are refused. */
+const accepted = [
+  ...['nothing', 'null', 'empty', 'scaling, default', 'scaling, old default', 'scaling, default with a factor'],
+  'old bases',
+];
+const acceptedOf: Readonly<Record<string, readonly string[]>> = {
+  'gemma 1': [
+    ...accepted,
+    ...['scaling, rope_type', 'scaling, type', 'scaling, both names', 'scaling and base', 'both the same, flat'],
+    ...['parameters, rope_type', 'parameters, type', 'parameters, base only'],
+  ],
+  'gemma 2': [...accepted, 'parameters, base only'],
+  'gemma 3': [
+    ...accepted,
+    ...['scaling, rope_type', 'scaling, both names', 'scaling and base', 'both the same', 'both the same, type'],
+    ...['rope_type', 'type', 'bases', 'one null'].map((name) => `parameters by layer type, ${name}`),
+    'parameters beside null',
+  ],
+};
+
+describe('spellings of positions beside transformers', () => {
+  it.each(ropeCases.map((one): [string, RopeCase] => [one.name, one]))('%s', (title, { config, read }) => {
+    const [model = '', spelling = ''] = title.split(': ');
+    const newest = Object.values(read).at(-1);
+    const told: string[] = [];
+    const gemma = () => gemmaConfigFromHf(config, (notice) => told.push(notice));
+    const isOutside = model.endsWith('said outside');
+    if (!isOutside && !acceptedOf[model.replace(' with a tower', '')]?.includes(spelling)) {
+      expect(gemma).toThrow(ConfigError);
+      expect(gemma).toThrow(/rope_/);
+      return;
+    }
+    const { ropeTheta, ropeLocalTheta, ropeScalingFactor } = gemma();
+    expect({
+      full: { theta: ropeTheta, factor: ropeScalingFactor },
+      sliding: { theta: ropeLocalTheta, factor: model === 'gemma 1' ? ropeScalingFactor : 1 },
+    }).toEqual(newest);
+    // Where nobody reads them, that is told.
+    const isUnread = isOutside || (spelling === 'old bases' && !model.startsWith('gemma 3'));
+    expect(told).toEqual(isUnread ? [expect.stringMatching(/rope_.*as by transformers/)] : []);
+  });
+
+  it('has what is refused by name', () => {
+    const refuse = (fields: object) => () => gemmaConfigFromHf({ model_type: 'gemma3_text', ...fields });
+    expect(refuse({ rope_scaling: { type: 'linear', factor: 8 } })).toThrow(
+      /rope_scaling\.type is "linear".*call the field rope_type/,
+    );
+    expect(refuse({ rope_scaling: { factor: 8 } })).toThrow(/rope_scaling\.factor is 8, but no rope_type/);
+    expect(refuse({ rope_scaling: { rope_type: 'linear', type: 'default', factor: 8 } })).toThrow(/rope_scaling\.type/);
+    expect(refuse({ rope_scaling: { full_attention: { rope_type: 'linear', factor: 8 } } })).toThrow(
+      /rope_scaling\.full_attention/,
+    );
+    expect(refuse({ rope_scaling: { rope_type: null, factor: 8 } })).toThrow(/rope_scaling\.rope_type is null/);
+    expect(refuse({ rope_theta: 5, rope_scaling: { rope_theta: 6 } })).toThrow(/rope_scaling\.rope_theta is 6/);
+    expect(
+      refuse({ model_type: 'gemma', rope_parameters: { full_attention: { rope_type: 'linear', factor: 8 } } }),
+    ).toThrow(/rope_parameters\.full_attention/);
+  });
+
+  it.each(['gemma-2b', 'gemma-3-4b'] as const)('are written so that all ages read the same: %s scaled', (preset) => {
+    const config = { ...gemmaPresets[preset], ropeScalingFactor: 4 };
+    const written = gemmaConfigToHf(config);
+    expect(written).toMatchObject({ rope_scaling: { rope_type: 'linear', factor: 4 } });
+    expect(gemmaConfigFromHf(written)).toEqual(config);
+  });
+});
+
 describe('fields that are not known', () => {
   const told = (fields: object) => {
     const notices: string[] = [];

@@ -219,7 +219,7 @@ function textConfigToHf(config: GemmaConfig): Record<string, unknown> {
             sliding_attention: { rope_type: 'default', rope_theta: config.ropeLocalTheta },
           },
         }
-      : { rope_parameters: rope }),
+      : { ...(scaling && { rope_scaling: scaling }), rope_parameters: rope }),
     pad_token_id: config.padTokenId,
     bos_token_id: config.bosTokenId,
     eos_token_id: config.eosTokenIds.length === 1 ? onlyEos : [...config.eosTokenIds],

@@ -52,3 +52,29 @@ export function withWebpOrientation(
   const body = joined('WEBP', chunk('VP8X', [8, 0, 0, 0, ...size]), webp.subarray(12), chunk('EXIF', [...exif]));
   return joined('RIFF', littleEndian(body.length), body);
 }
+
+/** A JPEG whose frame says that it has other sides. */
+export function jpegOfSize(jpeg: Uint8Array, side: number): Uint8Array<ArrayBuffer> {
+  const at = jpeg.findIndex((byte, i) => byte === 0xff && [0xc0, 0xc1, 0xc2].includes(jpeg[i + 1] ?? 0));
+  const sides = [side >> 8, side & 255, side >> 8, side & 255];
+  return joined(jpeg.subarray(0, at + 5), sides, jpeg.subarray(at + 9));
+}
+
+/** A WebP animation of one picture, again and again, on a canvas of these sides. */
+export function animatedWebp(
+  webp: Uint8Array,
+  { width, height, frames }: { width: number; height: number; frames: number },
+): Uint8Array<ArrayBuffer> {
+  const chunk = (type: string, content: readonly number[]) => joined(type, littleEndian(content.length), content);
+  const size = [...littleEndian(width - 1, 3), ...littleEndian(height - 1, 3)];
+  const still = [...webp.subarray(12)];
+  const frame = chunk('ANMF', [...littleEndian(0, 6), ...size, ...littleEndian(9, 3), 0, ...still]);
+  const head = joined('WEBP', chunk('VP8X', [2, 0, 0, 0, ...size]), chunk('ANIM', littleEndian(0, 6)));
+  const body = new Uint8Array(head.length + frames * frame.length);
+  body.set(head);
+  for (let i = 0; i < frames; i++) body.set(frame, head.length + i * frame.length);
+  const whole = new Uint8Array(8 + body.length);
+  whole.set(joined('RIFF', littleEndian(body.length)));
+  whole.set(body, 8);
+  return whole;
+}

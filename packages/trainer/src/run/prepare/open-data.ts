@@ -7,7 +7,7 @@ import type { DataOptions } from '../../data/data-options.js';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
 import { withOurKeys } from '../../data/keys.js';
 import { splitRows } from '../../data/order.js';
-import { rowsOf, type RowParser } from '../../data/read-jsonl.js';
+import { rowsOf, type RowParser } from '../../data/rows-of.js';
 import { readRows } from '../../data/read-rows.js';
 import { chooseEvalSplit, chooseSplits, type Split } from '../../data/splits.js';
 import type {

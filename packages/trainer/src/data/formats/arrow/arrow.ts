@@ -1,16 +1,16 @@
 import type { ByteSource } from '@lapidary/weights';
-import type { RecordBatch } from 'apache-arrow';
-import { DatasetError } from '../errors.js';
-import type { FoundRow } from './found-row.js';
-import { plainValue } from './plain-value.js';
+import type { Data, RecordBatch } from 'apache-arrow';
+import { DatasetError } from '../../errors.js';
+import type { FoundRow } from '../found-row.js';
+import { plainValue } from '../plain-value.js';
+import { checkColumns } from './check-columns.js';
+import { arrowMessages } from './messages.js';
 
-/** Bytes read at once. */
-const pieceBytes = 4 * 2 ** 20;
-
-/** Apache Arrow's stream, as `datasets.save_to_disk` writes it, one batch in memory at a time; or its file format (Feather 2). */
+/** Apache Arrow's stream, as `datasets.save_to_disk` writes it, one batch in memory at a time; or its file format
+ * (Feather 2). */
 export async function* readArrowRows(source: ByteSource): AsyncGenerator<FoundRow> {
   const { name: file } = source;
-  const { RecordBatchReader } = await import('apache-arrow');
+  const { Message, RecordBatchReader, Type } = await import('apache-arrow');
   let line = 1;
   const named = async <T>(read: () => Promise<T>): Promise<T> => {
     try {
@@ -23,21 +23,18 @@ export async function* readArrowRows(source: ByteSource): AsyncGenerator<FoundRo
       throw new DatasetError({ file, message: `this Arrow file cannot be read: ${why}` }, { cause });
     }
   };
-  const batches = await named(async () => (await RecordBatchReader.from(piecesOf(source))).open());
+  const batches = await named(async () => (await RecordBatchReader.from(arrowMessages(source, Message.decode))).open());
+  const checked = new WeakSet<Data>();
   for (;;) {
     const values = await named(async () => {
-      // A file's batches come at once, a stream's when they are there.
       const { done, value } = await batches.next();
-      return done === true ? undefined : rowsOf(value);
+      if (done === true) return undefined;
+      if (value.numRows > 0) checkColumns(value, { Type }, checked);
+      return rowsOf(value);
     });
     if (values === undefined) return;
     for (const value of values) yield { value, line: line++ };
   }
-}
-
-async function* piecesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < source.size; offset += pieceBytes)
-    yield await source.read(offset, Math.min(pieceBytes, source.size - offset));
 }
 
 function rowsOf(batch: RecordBatch): object[] {
