@@ -107,6 +107,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       },
       close: () => undefined,
     }),
+    openAnswerer: async () => Promise.reject(new Error('the stand-in serves nothing')),
     evaluateModel: async (request, { onProgress, onNotice }) => {
       evaluations.push(request);
       onNotice('config.json says sinks, which is not known.');
