@@ -4,6 +4,7 @@ import type { CliContext } from './cli-context.js';
 import { addAnswerFlags, collect } from './commands/answer-flags.js';
 import { chat, type ChatValues } from './commands/chat.js';
 import { data } from './commands/data.js';
+import { doctor, type DoctorValues } from './commands/doctor.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportTo, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
@@ -248,6 +249,22 @@ Examples:
     .option('--tensors', 'list every tensor')
     .option('--json', 'print one JSON object')
     .action((model: string, values: InspectValues) => inspect(model, values, context));
+
+  program
+    .command('doctor')
+    .description('tell what this machine has for training, and what to do where something is amiss')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Node, the adapter with its features and limits, a self-test of the kernels, memory, the cache folder, the hub, and whether there is an access
+token (never which). Ends with exit code 1 where training cannot work.
+
+Examples:
+  $ lapidary doctor
+  $ lapidary doctor --json`,
+    )
+    .action((values: DoctorValues) => doctor(values, context));
 
   return program;
 }

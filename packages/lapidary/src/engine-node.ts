@@ -114,6 +114,7 @@ export const engine: Engine = {
       close: () => model.destroy(),
     };
   },
+  diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
   openAnswerer: async ({ model: from, adapters, rows, maxLength }, options) => {
     const model = await TextModel.open(loaderOf(from), { adapters, ...options });
     if (model.chatTemplateFrom === 'family')

@@ -110,6 +110,16 @@ export interface Chat {
   close(): void;
 }
 
+/** One thing that a machine has, or lacks, for training. */
+export interface Finding {
+  readonly name: string;
+  /** `slow`: training works, not as well as it could; `broken`: it cannot work. */
+  readonly state: 'fine' | 'slow' | 'broken';
+  readonly found: string;
+  /** What to do; null where nothing needs to be done. */
+  readonly advice: string | null;
+}
+
 /** A question that was put into tokens: it can be answered, more than once. */
 export interface AskedQuestion {
   /** Those of pictures included. */
@@ -193,6 +203,8 @@ export interface Engine {
     request: Pick<EvaluationRequest, 'model' | 'adapters'>,
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
   ): Promise<Chat>;
+  /** What this machine has. */
+  diagnose(signal: AbortSignal): Promise<readonly Finding[]>;
   openAnswerer(
     request: Pick<EvaluationRequest, 'model' | 'adapters'> & {
       /** Answers that are made at once; further ones wait. */

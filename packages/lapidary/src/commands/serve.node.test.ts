@@ -1,11 +1,12 @@
 // The official client of OpenAI's API asks a tiny model; what comes back is what `generate` says.
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pictureNamingFiles } from '../../../../test/support/picture-naming.js';
 import { runCli } from '../cli-node.js';
 import { engine } from '../engine-node.js';
 import type { GenerateRequest } from '../engine.js';
@@ -25,13 +26,17 @@ interface Served {
 }
 
 /** Runs `lapidary serve` until it is stopped. */
-async function start(...args: string[]): Promise<Served> {
+function start(...args: string[]): Promise<Served> {
+  return startModel(folder, ...args);
+}
+
+async function startModel(model: string, ...args: string[]): Promise<Served> {
   const stop = new AbortController();
   let told = '';
   let resolve: (text: string) => void = () => undefined;
   let reject: (error: Error) => void = () => undefined;
   const listening = new Promise<string>((...both) => ([resolve, reject] = both));
-  const running = runCli(['serve', folder, '--name', 'tiny', '--port', '0', '--json', ...args], {
+  const running = runCli(['serve', model, '--name', 'tiny', '--port', '0', '--json', ...args], {
     engine,
     version: '0',
     out: (text) => resolve(text),
@@ -351,4 +356,36 @@ test('a host that others reach needs a key; names may not clash', async () => {
   expect(await told('--api-key', ' ')).toMatch(/^1: .*key is empty/);
   expect(await told('--name', 'adapter', '--adapter', adapter)).toMatch(/^1: .*both called adapter/);
   expect(await told('--cors', 'localhost', '--port', '70000')).toMatch(/^1: .*--port.*\n.*--cors/);
+});
+
+test('PaliGemma is asked about pictures, which are data: URLs', async () => {
+  const model = await mkdtemp(join(tmpdir(), 'lapidary-serve-'));
+  for (const source of await pictureNamingFiles())
+    await writeFile(join(model, source.name), await source.read(0, source.size));
+  const seeing = await startModel(model);
+  try {
+    const image = join(fixtures, 'images/grey.png');
+    const how = { model, prompt: 'name\n', images: [image], maxTokens: 6 };
+    const quiet = { onText: () => undefined, onNotice: () => undefined, signal: new AbortController().signal };
+    const settings = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [], seed: 1 };
+    const asked = { ...how, ...settings, adapter: null, best: false, chat: true };
+    const expected = await engine.generate(asked, quiet);
+    const url = `data:image/png;base64,${(await readFile(image)).toString('base64')}`;
+    const content = [
+      { type: 'image_url' as const, image_url: { url } },
+      { type: 'text' as const, text: 'name\n' },
+    ];
+    const messages = [{ role: 'user' as const, content }];
+    const create = (over: object = {}) =>
+      clientOf(seeing).chat.completions.create({ model: 'tiny', temperature: 0, max_tokens: 6, messages, ...over });
+    const { choices, usage } = await create();
+    expect(choices[0]!.message.content).toBe(expected.text);
+    expect(usage!.prompt_tokens).toBe(expected.promptTokens);
+    await expect(create({ messages: ask('name') })).rejects.toThrow(/400 .*about a picture/);
+    const broken = [{ role: 'user', content: [{ type: 'image_url', image_url: { url: `${url.slice(0, 60)}AAAA` } }] }];
+    await expect(create({ messages: broken })).rejects.toMatchObject({ status: 400, code: 'invalid_image' });
+  } finally {
+    expect(await seeing.stop()).toBe(0);
+    await rm(model, { recursive: true });
+  }
 });
