@@ -32,6 +32,15 @@ export interface AnswerEnd {
   readonly stoppedBy: 'stop' | 'length';
 }
 
+/** A question in tokens. */
+export interface EncodedQuestion {
+  readonly prompt: ModelPrompt;
+  /** Those of pictures included. */
+  readonly promptTokens: number;
+  /** What ends an answer. */
+  readonly stopTokens: readonly number[];
+}
+
 /** Sizes of a session. */
 export interface SessionSize {
   /** Answers that are made at once; further ones wait. Default 1. */
@@ -62,8 +71,14 @@ export class AnswerSession {
   async *answer(question: Question, options: AnswerOptions = {}): AsyncGenerator<string, AnswerEnd, void> {
     const { images = [], ...others } = options;
     options.signal?.throwIfAborted();
+    const { prompt, stopTokens } = await this.encode(question, images);
+    return yield* this.answerPrompt(prompt, { ...others, stopTokens });
+  }
+
+  /** A question as `answerPrompt` takes it, for several answers to it. @throws ChatTemplateError, ImageError, PromptImagesError */
+  async encode(question: Question, images: readonly (Uint8Array | Blob)[] = []): Promise<EncodedQuestion> {
     const prompt = await encodeQuestion(this.#asked, question, images);
-    return yield* this.answerPrompt(prompt, { ...others, stopTokens: endsOf(this.#asked, question) });
+    return { prompt, promptTokens: lengthOf(prompt, this.#asked), stopTokens: endsOf(this.#asked, question) };
   }
 
   /** The answer to what is encoded already; it ends with any of `stopTokens`, by default those that end a text. */

@@ -4,6 +4,7 @@ import type { CliContext } from './cli-context.js';
 import { addAnswerFlags, collect } from './commands/answer-flags.js';
 import { chat, type ChatValues } from './commands/chat.js';
 import { data } from './commands/data.js';
+import { doctor, type DoctorValues } from './commands/doctor.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportTo, type ExportValues } from './commands/export.js';
 import { finetune } from './commands/finetune.js';
@@ -12,6 +13,7 @@ import { inspect, type InspectValues } from './commands/inspect.js';
 import { plan } from './commands/plan.js';
 import { profile } from './commands/profile.js';
 import { printRecipes, type RecipesValues } from './commands/recipes.js';
+import { serve, type ServeValues } from './commands/serve.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
 import { recipes } from './recipes.js';
@@ -140,6 +142,33 @@ Examples:
     .action((values: ChatValues) => chat(values, context));
 
   program
+    .command('serve')
+    .description("answer over HTTP, as OpenAI's API does: chat completions and completions, streamed or whole")
+    .argument('<model>', 'a folder, a .gguf or .npz file, or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--name <name>', 'what clients call the model by itself (default: its hub id, or the name of its folder)')
+    .option('--port <n>', 'where it listens; 0 for any free port (default: 8000)')
+    .option('--host <address>', 'of this machine; any but localhost needs an API key (default: 127.0.0.1)')
+    .option('--api-key <key>', 'what clients must send (default: LAPIDARY_API_KEY, which others cannot see)')
+    .option('--cors <origin>', 'pages of this origin may ask, too; may be given more than once', collect)
+    .option('--rows <n>', 'answers that are made at once, for each adapter; more wait (default: 4)')
+    .option('--context <n>', 'most tokens of a prompt and its answer; memory is taken for so many (default: 4096)')
+    .option('--max-body <size>', 'largest request (default: 20MiB)')
+    .option('--json', 'print address and models as one JSON object when it listens')
+    .addHelpText(
+      'after',
+      `
+Clients choose an adapter by its name as the model; GET /v1/models lists them. Ctrl-C lets answers end, for 10 seconds.
+
+Examples:
+  $ lapidary serve ./gemma-3-270m-it
+  $ lapidary serve ./gemma-3-270m-it --adapter formal=run1 --adapter short=run2 --port 9000
+  $ curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' \\
+      -d '{"model": "gemma-3-270m-it", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'`,
+    )
+    .action((model: string, values: ServeValues) => serve(model, values, context));
+
+  program
     .command('eval')
     .description('measure a model, and adapters beside it, on rows: perplexity, exact matches, choices')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
@@ -227,6 +256,22 @@ Examples:
     .option('--tensors', 'list every tensor')
     .option('--json', 'print one JSON object')
     .action((model: string, values: InspectValues) => inspect(model, values, context));
+
+  program
+    .command('doctor')
+    .description('tell what this machine has for training, and what to do where something is amiss')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Node, the adapter with its features and limits, a self-test of the kernels, memory, the cache folder, the hub, and whether there is an access
+token (never which). Ends with exit code 1 where training cannot work.
+
+Examples:
+  $ lapidary doctor
+  $ lapidary doctor --json`,
+    )
+    .action((values: DoctorValues) => doctor(values, context));
 
   return program;
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { modelPresets } from '@lapidary/gemma';
+import { ContextLengthError, modelPresets } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
@@ -38,7 +38,7 @@ import {
   type WeightLoader,
 } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
-import type { AnswerOptions } from './answer-session.js';
+import type { AnswerOptions, AnswerSession } from './answer-session.js';
 import type { AnswerSettings, Engine, ExportRequest, ExportResult, GenerateRequest, TrainingPlan } from './engine.js';
 import { evaluateModel } from './evaluate/evaluate-model.js';
 import { hubToken } from './hub-token-node.js';
@@ -112,6 +112,40 @@ export const engine: Engine = {
       answer: (messages, { adapter, images, signal, ...settings }) =>
         model.answer(messages, { ...answerOptionsOf(settings), adapter, images, signal }),
       close: () => model.destroy(),
+    };
+  },
+  diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
+  openAnswerer: async ({ model: from, adapters, rows, maxLength }, options) => {
+    const model = await TextModel.open(loaderOf(from), { adapters, ...options });
+    if (model.chatTemplateFrom === 'family')
+      options.onNotice('The model came without a chat template: the turns of its family are used.');
+    const size = { rows, maxLength: Math.min(maxLength, model.model.maxPositionEmbeddings) };
+    const sessions = new Map<string | null, AnswerSession>();
+    const sessionOf = (adapter: string | null) => {
+      const session = sessions.get(adapter) ?? model.openSession({ adapter, ...size });
+      sessions.set(adapter, session);
+      return session;
+    };
+    return {
+      adapters: model.adapters,
+      maxLength: size.maxLength,
+      ask: async (question, { adapter, images }) => {
+        const session = sessionOf(adapter);
+        const { prompt, promptTokens, stopTokens } = await session.encode(question, images);
+        if (promptTokens >= size.maxLength)
+          throw new ContextLengthError(
+            `the prompt has ${promptTokens} tokens, which leaves no room for an answer in ${size.maxLength}; shorten it, or serve with a larger --context`,
+          );
+        return {
+          promptTokens,
+          answer: ({ signal, ...settings }) =>
+            session.answerPrompt(prompt, { ...answerOptionsOf(settings), stopTokens, signal }),
+        };
+      },
+      close: async () => {
+        for (const session of sessions.values()) await session.destroy();
+        model.destroy();
+      },
     };
   },
   evaluateModel: async ({ model: from, adapters, data, ...options }, { onNotice, ...others }) => {

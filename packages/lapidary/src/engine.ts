@@ -110,6 +110,41 @@ export interface Chat {
   close(): void;
 }
 
+/** One thing that a machine has, or lacks, for training. */
+export interface Finding {
+  readonly name: string;
+  /** `slow`: training works, not as well as it could; `broken`: it cannot work. */
+  readonly state: 'fine' | 'slow' | 'broken';
+  readonly found: string;
+  /** What to do; null where nothing needs to be done. */
+  readonly advice: string | null;
+}
+
+/** A question that was put into tokens: it can be answered, more than once. */
+export interface AskedQuestion {
+  /** Those of pictures included. */
+  readonly promptTokens: number;
+  /** The answer in pieces. A signal ends it with its reason. */
+  answer(settings: AnswerSettings & { readonly signal: AbortSignal }): AsyncGenerator<string, AnswerEnd, void>;
+}
+
+/** A model that answers many at once. */
+export interface Answerer {
+  readonly adapters: readonly string[];
+  /** Most tokens of a prompt and its answer together. */
+  readonly maxLength: number;
+  /** @throws ChatTemplateError, ContextLengthError, ImageError, PromptImagesError */
+  ask(
+    question: string | readonly ChatMessage[],
+    options: {
+      /** A name of `adapters`; null for the model by itself. */
+      readonly adapter: string | null;
+      readonly images: readonly Uint8Array[];
+    },
+  ): Promise<AskedQuestion>;
+  close(): Promise<void>;
+}
+
 /** What is measured on what. */
 export interface EvaluationRequest {
   readonly model: string;
@@ -173,6 +208,17 @@ export interface Engine {
     request: Pick<EvaluationRequest, 'model' | 'adapters'>,
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
   ): Promise<Chat>;
+  /** What this machine has. */
+  diagnose(signal: AbortSignal): Promise<readonly Finding[]>;
+  openAnswerer(
+    request: Pick<EvaluationRequest, 'model' | 'adapters'> & {
+      /** Answers that are made at once; further ones wait. */
+      readonly rows: number;
+      /** Most tokens of a prompt and its answer together; the model's context at most. */
+      readonly maxLength: number;
+    },
+    options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
+  ): Promise<Answerer>;
   evaluateModel(
     request: EvaluationRequest,
     options: {

@@ -1,6 +1,6 @@
 // Configuration of a run
 export { diffConfigs, echoConfig, type ConfigChange, type ConfigEcho } from './config/config-echo.js';
-export { closest, describeValue } from './config/find-problems.js';
+export { closest, describeValue, findProblems } from './config/find-problems.js';
 export { trainConfigJsonSchema } from './config/json-schema.js';
 export { planRun, type RunSchedule } from './config/plan-run.js';
 export { resolveTrainConfig } from './config/resolve-train-config.js';

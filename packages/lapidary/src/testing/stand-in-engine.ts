@@ -111,6 +111,11 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       },
       close: () => undefined,
     }),
+    diagnose: async () => [
+      { name: 'Node', state: 'fine', found: '22.1.0', advice: null },
+      { name: 'Adapter', state: 'slow', found: 'llvmpipe', advice: 'Install a driver.' },
+    ],
+    openAnswerer: async () => Promise.reject(new Error('the stand-in serves nothing')),
     evaluateModel: async (request, { onProgress, onNotice }) => {
       evaluations.push(request);
       onNotice('config.json says sinks, which is not known.');

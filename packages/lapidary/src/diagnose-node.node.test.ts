@@ -1,0 +1,110 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NoAdapterError } from '@lapidary/gpu';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runCli } from './cli-node.js';
+import { diagnose, type Surroundings } from './diagnose-node.js';
+import type { Finding } from './engine.js';
+import { createStandInEngine } from './testing/stand-in-engine.js';
+
+let folder: string;
+const server = createServer((_, response) => void response.end());
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lapidary-doctor-'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
+afterAll(async () => {
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+const none = () => Promise.reject(new NoAdapterError({ reason: 'no driver', advice: 'Install mesa-vulkan-drivers.' }));
+const hub = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+/** By name, without a device unless one is asked for. */
+async function found(around: Surroundings = {}): Promise<Record<string, Finding>> {
+  const findings = await diagnose({ openGpu: none, cacheFolder: join(folder, 'cache'), hub: hub(), ...around });
+  return Object.fromEntries(findings.map((finding) => [finding.name, finding]));
+}
+
+test('this machine is told of, and its kernels are tried', async () => {
+  const findings = await diagnose({ cacheFolder: join(folder, 'new/cache'), hub: hub(), token: undefined });
+  expect(findings.filter(({ state }) => state === 'broken')).toEqual([]);
+  const told = Object.fromEntries(findings.map(({ name, found }) => [name, found]));
+  expect(told).toMatchObject({
+    Node: process.versions.node,
+    Adapter: expect.stringMatching(/on the CPU|on a GPU/) as string,
+    Features: expect.stringMatching(/f16.*subgroups.*matrices/) as string,
+    Limits: expect.stringMatching(/buffers of .*B, bindings of .*B/) as string,
+    Kernels: expect.stringMatching(/^\d\d kernels compute what they should/) as string,
+    Memory: expect.stringMatching(/free of/) as string,
+    Hub: expect.stringContaining('answers') as string,
+    'Access token': expect.stringMatching(/^none/) as string,
+  });
+  expect(await readdir(join(folder, 'new/cache'))).toEqual([]);
+});
+
+test('no adapter, or an old Node: training cannot work, and it says what to do', async () => {
+  expect((await found())['Adapter']).toEqual({
+    name: 'Adapter',
+    state: 'broken',
+    found: 'none: no driver',
+    advice: 'Install mesa-vulkan-drivers.',
+  });
+  for (const [nodeVersion, state] of [
+    ['18.20.0', 'broken'],
+    ['20.2.9', 'broken'],
+    ['20.3.0', 'fine'],
+    ['24.0.1', 'fine'],
+  ] as const)
+    expect((await found({ nodeVersion }))['Node']!.state).toBe(state);
+});
+
+test('a hub that cannot be reached and a cache that cannot be written are notes', async () => {
+  const away = (await found({ hub: 'http://127.0.0.1:9' }))['Hub']!;
+  expect(away).toMatchObject({ state: 'slow', found: expect.stringContaining('cannot be reached') as string });
+  await writeFile(join(folder, 'file'), '');
+  const cache = (await found({ cacheFolder: join(folder, 'file/cache') }))['Cache folder']!;
+  expect(cache).toMatchObject({ state: 'slow', found: expect.stringContaining('cannot be written') as string });
+  expect(cache.advice).toContain('XDG_CACHE_HOME');
+});
+
+test('of a token is told only that there is one', async () => {
+  const all = JSON.stringify(await found({ token: 'hf_secret' }));
+  expect(all).toContain('there is one');
+  expect(all).not.toContain('secret');
+});
+
+async function doctor(args: readonly string[], broken = false): Promise<{ code: number; out: string; err: string }> {
+  let out = '';
+  let err = '';
+  const finding = { name: 'Adapter', state: 'broken', found: 'none', advice: 'Install one.' } as const;
+  const { engine } = createStandInEngine(broken ? { diagnose: async () => [finding] } : {});
+  const code = await runCli(['doctor', ...args], {
+    engine,
+    version: '0',
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+  });
+  return { code, out, err };
+}
+
+test('the command prints a table with advice, or JSON, and fails where training cannot work', async () => {
+  const fine = await doctor([]);
+  expect(fine).toMatchObject({ code: 0, err: '' });
+  expect(fine.out).toMatch(/ok +Node +22\.1\.0\nnote +Adapter +llvmpipe\n\nAdapter: Install a driver\.\n$/);
+  const { code, out } = await doctor(['--json']);
+  expect([code, JSON.parse(out)]).toMatchObject([
+    0,
+    { canTrain: true, findings: [{ name: 'Node' }, { state: 'slow' }] },
+  ]);
+  const broken = await doctor([], true);
+  expect(broken.code).toBe(1);
+  expect(broken.out).toMatch(/PROBLEM +Adapter +none/);
+  expect(broken.err).toMatch(/Training cannot work here: Adapter\.\nInstall one\./);
+  const [first] = (await doctor(['--json'], true)).out.split('\n');
+  expect(JSON.parse(first!)).toMatchObject({ canTrain: false });
+});
