@@ -61,6 +61,7 @@ function tokenText(value: unknown, field: string): string | undefined {
 export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
   // Loaded here: what needs no texts need not load them.
   const { checkTokenizerJson } = await import('./check-tokenizer-json.js');
+  const { encodeByWords } = await import('./encode-words.js');
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   const checked = checkTokenizerJson(tokenizerJson, (problem) => {
     throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
@@ -96,6 +97,7 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   const templates = chatTemplatesOf(config.chat_template);
   const added = library.get_added_tokens_decoder();
   const withByteRuns = byteRunDecoder(tokenizerJson as object, (id) => added.get(id)?.special === true);
+  const encodeText = encodeByWords(checked, (text) => library.encode(text, { add_special_tokens: false }).ids);
   const tokenizer: Tokenizer = {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
@@ -103,7 +105,7 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     vocabSize: library.get_vocab(true).size,
     encode: (text, { addSpecialTokens = true } = {}) => {
       if (halfPair.test(text)) throw new IllFormedTextError(text);
-      const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
+      const ids = text === '' ? [] : encodeText(text);
       return addSpecialTokens ? [bosId, ...ids] : ids;
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
