@@ -13,10 +13,12 @@ type Encode = (text: string) => readonly number[];
  * Encodes texts word by word, remembering the words: the ids are those of the whole text, many times faster. A word begins with a space, and a
  * merge reaches over its border only into a word of the vocabulary that has that border within it; where one has, texts are not parted.
  * @param tokenizer what `checkTokenizerJson` let through
+ * @returns gives the ids of a text, after `first` where that is given
  */
-export function encodeByWords(tokenizer: Fields, encode: Encode): (text: string) => number[] {
+export function encodeByWords(tokenizer: Fields, encode: Encode): (text: string, first?: number) => number[] {
   const joins = joinsOf(tokenizer);
-  if (joins === undefined) return (text) => [...encode(text)];
+  const begin = (first: number | undefined) => (first === undefined ? [] : [first]);
+  if (joins === undefined) return (text, first) => [...begin(first), ...encode(text)];
   const kept = new Map<string, readonly number[]>();
   const encodeWord = (word: string): readonly number[] => {
     const before = kept.get(word);
@@ -27,15 +29,19 @@ export function encodeByWords(tokenizer: Fields, encode: Encode): (text: string)
     kept.set(word, ids);
     return ids;
   };
-  return (text) => {
-    const ids: number[] = [];
+  return (text, first) => {
+    const ids: number[] = begin(first);
+    const add = (word: string) => {
+      const found = encodeWord(word);
+      for (let i = 0; i < found.length; i++) ids.push(found[i]!);
+    };
     let from = 0;
     for (let at = text.indexOf(' ', 1); at > 0; at = text.indexOf(' ', at + 1)) {
       if (joins.has(text.charCodeAt(at - 1))) continue;
-      for (const id of encodeWord(text.slice(from, at))) ids.push(id);
+      add(text.slice(from, at));
       from = at;
     }
-    for (const id of encodeWord(text.slice(from))) ids.push(id);
+    add(text.slice(from));
     return ids;
   };
 }

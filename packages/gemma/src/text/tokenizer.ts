@@ -23,9 +23,22 @@ export interface Tokenizer {
 }
 
 /** The texts of special tokens, as templates take them. */
-export function specialTexts(tokenizer: Tokenizer): { readonly bosToken: string; readonly eosToken: string } {
+export interface SpecialTexts {
+  readonly bosToken: string;
+  readonly eosToken: string;
+}
+
+/** Asked for at every row. */
+const specialTextsOf = new WeakMap<Tokenizer, SpecialTexts>();
+
+/** The texts of a tokenizer's special tokens. */
+export function specialTexts(tokenizer: Tokenizer): SpecialTexts {
+  const before = specialTextsOf.get(tokenizer);
+  if (before !== undefined) return before;
   const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
-  return { bosToken: textOf(tokenizer.bosId), eosToken: textOf(tokenizer.eosId) };
+  const texts = { bosToken: textOf(tokenizer.bosId), eosToken: textOf(tokenizer.eosId) };
+  specialTextsOf.set(tokenizer, texts);
+  return texts;
 }
 
 /** A tokenizer file that cannot be used: what is wrong with it. */
@@ -105,8 +118,9 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     vocabSize: library.get_vocab(true).size,
     encode: (text, { addSpecialTokens = true } = {}) => {
       if (halfPair.test(text)) throw new IllFormedTextError(text);
-      const ids = text === '' ? [] : encodeText(text);
-      return addSpecialTokens ? [bosId, ...ids] : ids;
+      const first = addSpecialTokens ? bosId : undefined;
+      if (text === '') return first === undefined ? [] : [first];
+      return encodeText(text, first);
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
       // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.
