@@ -1,5 +1,5 @@
 // The README's commands come through here: installs what is missing, then runs them. Needs only Node and npm.
-//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | pack [folder] | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]
+//   node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | pack [folder] | bench [peers | kernels | rows | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -35,7 +35,7 @@ async function install() {
   writeFileSync(stamp, key);
 }
 
-/** `peers`: once, what to compare with is installed. `kernels`: each package's own benchmarks. Else the suite in bench/. */
+/** `peers`: once, what to compare with is installed. `kernels`: each package's own benchmarks. `rows`: runs on many rows. Else the suite in bench/. */
 async function bench([first, ...rest]) {
   if (first === 'kernels') {
     const files = readdirSync(join(root, 'packages'), { recursive: true })
@@ -48,6 +48,7 @@ async function bench([first, ...rest]) {
     return 0;
   }
   const folder = join(root, 'bench');
+  if (first === 'rows') return run(process.execPath, [...source, join(folder, 'rows/main.ts'), ...rest]);
   if (first === 'pack') return run(process.execPath, [...source, join(folder, 'pack.ts'), ...rest]);
   if (first === 'peers' && !existsSync(join(folder, 'node_modules'))) {
     const code = await run('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: folder });
@@ -94,7 +95,7 @@ if (command === 'test') {
   process.exitCode = await run(process.execPath, [...source, join(root, 'test', 'fuzz', 'main-node.ts'), ...args]);
 } else {
   console.error(
-    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | pack [folder] | bench [peers | kernels | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]',
+    'usage: node scripts/bootstrap.mjs test [step …] | check [part of a path …] | build | pack [folder] | bench [peers | kernels | rows | pack] [part of a name …] | fuzz [reader …] [option …] | example <name> [argument …]',
   );
   process.exitCode = 2;
 }

@@ -59,6 +59,7 @@ export {
   createTextStream,
   IllFormedTextError,
   TokenizerError,
+  specialTexts,
   tokenizerFromJson,
   withChatTemplate,
   type Tokenizer,

@@ -23,9 +23,22 @@ export interface Tokenizer {
 }
 
 /** The texts of special tokens, as templates take them. */
-export function specialTexts(tokenizer: Tokenizer): { readonly bosToken: string; readonly eosToken: string } {
+export interface SpecialTexts {
+  readonly bosToken: string;
+  readonly eosToken: string;
+}
+
+/** Asked for at every row. */
+const specialTextsOf = new WeakMap<Tokenizer, SpecialTexts>();
+
+/** The texts of a tokenizer's special tokens. */
+export function specialTexts(tokenizer: Tokenizer): SpecialTexts {
+  const before = specialTextsOf.get(tokenizer);
+  if (before !== undefined) return before;
   const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
-  return { bosToken: textOf(tokenizer.bosId), eosToken: textOf(tokenizer.eosId) };
+  const texts = { bosToken: textOf(tokenizer.bosId), eosToken: textOf(tokenizer.eosId) };
+  specialTextsOf.set(tokenizer, texts);
+  return texts;
 }
 
 /** A tokenizer file that cannot be used: what is wrong with it. */
@@ -61,6 +74,7 @@ function tokenText(value: unknown, field: string): string | undefined {
 export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Promise<Tokenizer> {
   // Loaded here: what needs no texts need not load them.
   const { checkTokenizerJson } = await import('./check-tokenizer-json.js');
+  const { encodeByWords } = await import('./encode-words.js');
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
   const checked = checkTokenizerJson(tokenizerJson, (problem) => {
     throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
@@ -96,6 +110,7 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   const templates = chatTemplatesOf(config.chat_template);
   const added = library.get_added_tokens_decoder();
   const withByteRuns = byteRunDecoder(tokenizerJson as object, (id) => added.get(id)?.special === true);
+  const encodeText = encodeByWords(checked, (text) => library.encode(text, { add_special_tokens: false }).ids);
   const tokenizer: Tokenizer = {
     bosId,
     eosId: special('eos_token', ['<eos>', '</s>']),
@@ -103,8 +118,9 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     vocabSize: library.get_vocab(true).size,
     encode: (text, { addSpecialTokens = true } = {}) => {
       if (halfPair.test(text)) throw new IllFormedTextError(text);
-      const ids = text === '' ? [] : library.encode(text, { add_special_tokens: false }).ids;
-      return addSpecialTokens ? [bosId, ...ids] : ids;
+      const first = addSpecialTokens ? bosId : undefined;
+      if (text === '') return first === undefined ? [] : [first];
+      return encodeText(text, first);
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
       // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.

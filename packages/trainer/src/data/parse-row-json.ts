@@ -22,3 +22,16 @@ function floatsOf(value: unknown, key: string): unknown {
   if (typeof float === 'number') return key === 'weight' ? float : new JsonFloat(float);
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, floatsOf(each, name)]));
 }
+
+/** A row of JSON values as a text that `rowFromJson` reads: floats stay such. */
+export function rowToJson(row: object): string {
+  // Rows without lists within them have none.
+  if (!Object.values(row).some((value) => typeof value === 'object' && value !== null)) return JSON.stringify(row);
+  return JSON.stringify(row, function (this: Record<string, unknown>, key: string, value: unknown) {
+    const given = this[key];
+    return given instanceof JsonFloat ? { [floatKey]: given.value } : value;
+  });
+}
+
+/** A row of `rowToJson`. */
+export const rowFromJson = (text: string): unknown => floatsOf(JSON.parse(text), '');

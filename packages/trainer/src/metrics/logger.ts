@@ -1,13 +1,20 @@
 import { withoutSecrets } from '@lapidary/weights';
 import type { EvalRecord, RunStart, SampleRecord, StepRecord, TrainingSummary } from './run-records.js';
 
+/** What is being prepared: `Loading weights`, `Compiling`; `done` and `total` in any unit where known, and more in words. */
+export interface Phase {
+  readonly name: string;
+  readonly done?: number;
+  readonly total?: number;
+  readonly detail?: string;
+}
+
 /**
  * Hears what happens in a run. The loop waits for what a method returns. For a step: `onEval` and `onSample` of that step come
  * before its `onStep`, which carries the evaluation's loss too.
  */
 export interface RunLogger {
-  /** Something is being prepared: `Loading weights`, `Compiling`; `done` and `total` in any unit where known. */
-  onPhase?(phase: { readonly name: string; readonly done?: number; readonly total?: number }): void | Promise<void>;
+  onPhase?(phase: Phase): void | Promise<void>;
   onStart?(start: RunStart): void | Promise<void>;
   onStep?(record: StepRecord): void | Promise<void>;
   onEval?(record: EvalRecord): void | Promise<void>;

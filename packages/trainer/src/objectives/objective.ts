@@ -2,7 +2,8 @@ import type { ForwardOptions, Model, ParamTree, Tokenizer, WeightFormat } from '
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import type { HostInputs, InputsOf, InputTypes, Tensor } from '@lapidary/tensor';
 import type { ObjectEntries } from 'valibot';
-import type { DataOptions } from '../data/data-options.js';
+import type { ByteStore } from '../data/byte-store.js';
+import type { DataOptions, RowFormat } from '../data/data-options.js';
 import type { RunLogger } from '../metrics/logger.js';
 
 /** A row as it was read, and the line it stands on (or its number in a list). */
@@ -21,6 +22,8 @@ export interface Example {
   readonly patches: number;
   /** The rows that it is made of, where several are packed into one sequence; `row` is the first one's. */
   readonly documents?: readonly Example[];
+  /** What is known of its row where that is not in memory: `row` then only says where it stands. */
+  readonly stored?: { readonly form: RowFormat; readonly fingerprint: string };
 }
 
 /** Examples of one row each: what packed ones are made of, and the others. */
@@ -108,6 +111,30 @@ export interface EncodeContext {
   readonly readImage: (image: string | Blob, place: PicturePlace) => Promise<Uint8Array>;
 }
 
+/** Where rows become examples that are not kept in memory. */
+export interface StreamContext extends EncodeContext {
+  /** Keeps what examples hold. */
+  readonly store: ByteStore;
+  /** What tells an example from others. */
+  readonly fingerprint: (example: Example) => string;
+}
+
+/** Examples of one side of a run, as they came, and of how many rows they are. */
+export interface StreamedPart<E extends Example = Example> {
+  readonly examples: readonly E[];
+  readonly rows: number;
+  /** As in `RowSource`. */
+  readonly file: string;
+}
+
+/** Makes examples of rows that come one by one. */
+export interface RowStream<R extends Row = Row, E extends Example = Example> {
+  /** The example of a row; undefined where it is left out. @throws DatasetError naming file and line */
+  add(row: R, source: Pick<RowSource, 'file' | 'options'>): E | undefined;
+  /** What a run has of all that came; the side held out may be without rows. @throws EmptyDatasetError */
+  finish(train: StreamedPart<E>, held: StreamedPart<E>): Promise<RunData<E>>;
+}
+
 /** The rows of a run as examples. */
 export interface RunData<E extends Example = Example> {
   readonly train: readonly E[];
@@ -163,6 +190,8 @@ export interface Task<
 > {
   /** Rows as examples; `held` may be empty. @throws DatasetError naming file and line */
   encode(train: RowSource<R>, held: RowSource<R>, context: EncodeContext): Promise<RunData<E>>;
+  /** As `encode`, of rows that need not all be in memory; left out where they must be. */
+  stream?(context: StreamContext): RowStream<R, E>;
   /** Rows as they are encoded, for people to look at; left out where there is no such view. @throws DatasetError naming file and line */
   inspect?(source: RowSource<R>, tokenizer: Tokenizer): Iterable<InspectedRow>;
   /** The largest batch of examples that a run may meet: what is planned with where there are no rows. */

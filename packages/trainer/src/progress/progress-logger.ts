@@ -29,6 +29,7 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
   let lastStepAt: number | null = null;
   let msPerStep: number | null = null;
   let lastLogAt = -Infinity;
+  let lastDetailAt = -Infinity;
 
   const draw = (line: string) => {
     live = line;
@@ -63,11 +64,16 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
   }
 
   return {
-    onPhase({ name, done, total }) {
+    onPhase({ name, done, total, detail }) {
       const amount =
         done === undefined || total === undefined || total === 0 ? '' : ` ${Math.floor((100 * done) / total)}%`;
-      if (isInteractive) draw(`${name} …${amount}`.slice(0, terminal.columns() - 1));
-      else if (done === undefined || done === 0) print(`${name} …`);
+      const line = `${name} …${amount}${detail === undefined ? '' : ` (${detail})`}`;
+      if (isInteractive) draw(line.slice(0, terminal.columns() - 1));
+      else if (detail !== undefined) {
+        if (terminal.now() - lastDetailAt < logIntervalMs) return;
+        lastDetailAt = terminal.now();
+        print(line);
+      } else if (done === undefined || done === 0) print(`${name} …`);
     },
     onStart(runStart) {
       start = runStart;

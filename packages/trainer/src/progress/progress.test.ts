@@ -116,3 +116,22 @@ test('the time left comes from the steps after the first', () => {
   }
   expect(shown.lines().at(-1)).toContain('3 min 17 s left');
 });
+
+test('how far reading is: drawn again in a terminal, now and then in a log', () => {
+  const told = (isInteractive: boolean) => {
+    const shown = screen(isInteractive);
+    for (let done = 0; done <= 100; done++) {
+      const detail = `${done * 10} rows`;
+      void shown.logger.onPhase?.({ name: 'Reading rows', done, total: 100, detail });
+      shown.pass(200);
+    }
+    return shown.lines();
+  };
+  expect(told(true)).toEqual(['Reading rows … 100% (1000 rows)']);
+  expect(told(false)).toEqual([
+    'Reading rows … 0% (0 rows)',
+    'Reading rows … 50% (500 rows)',
+    'Reading rows … 100% (1000 rows)',
+    '',
+  ]);
+});

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { fingerprintWeights, mixWords } from './fingerprint.js';
+import { mixWords } from '../data/mix-words.js';
+import { fingerprintWeights } from './fingerprint.js';
 
 const weights = (): Record<string, Uint8Array> => ({
   first: Uint8Array.from({ length: 4000 }, (_, i) => (i * 7) % 251),

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { ResumeMismatchError } from '../errors/errors.js';
-import { compareIdentity, type Identity } from './identity.js';
+import { compareIdentity, fingerprintExample, type Identity } from './identity.js';
 
 const saved: Identity = {
   data: 'aa',
   evalData: 'bb',
+  byRow: true,
   tokenizer: 'cc',
   model: { family: 'pebble', sizes: [1, 2], inner: { depth: 3 } },
   weights: 'dd',
@@ -32,4 +33,23 @@ test('what is not known yet is not compared, what cannot be compared is said', (
   expect(compareIdentity(saved, { tokenizer: null }, 'out').join()).toMatch(/Whether the tokenizer .* is not known/);
   expect(compareIdentity({ ...saved, tokenizer: null }, saved, 'out')).toHaveLength(1);
   expect(compareIdentity(undefined, saved, 'out').join()).toMatch(/earlier version/);
+});
+
+test('rows that an earlier version told apart in another way are not compared, and that is said', () => {
+  const { byRow: _, ...earlier } = saved;
+  expect(compareIdentity(earlier, { ...saved, data: 'ab' }, 'out').join()).toMatch(/earlier version.* rows/);
+  expect(compareIdentity(earlier, { weights: 'dd' }, 'out')).toEqual([]);
+  expect(() => compareIdentity(earlier, { ...saved, weights: 'de' }, 'out')).toThrow(/weights: saved "dd"/);
+});
+
+test('a row is told from others by all of it but its place', () => {
+  const example = { row: { line: 1, text: 'a' }, length: 2, patches: 0, tokens: Int32Array.of(2, 5) };
+  const same = { ...example, row: { line: 7, file: 'other.jsonl', text: 'a' } };
+  expect(fingerprintExample(same)).toBe(fingerprintExample(example));
+  for (const other of [
+    { ...example, row: { line: 1, text: 'b' } },
+    { ...example, length: 3 },
+    { ...example, tokens: Int32Array.of(2, 6) },
+  ])
+    expect(fingerprintExample(other)).not.toBe(fingerprintExample(example));
 });

@@ -15,6 +15,8 @@ export const identitySchema = v.object({
   data: v.string(),
   /** Those held out. */
   evalData: v.string(),
+  /** Whether those two are made row by row; absent: of all rows at once, as earlier versions made them. */
+  byRow: v.optional(v.literal(true)),
   /** What the tokenizer's files say, however they are spelled; null where it was handed over in code: then the rows alone tell. */
   tokenizer: v.nullable(v.string()),
   /** The model's configuration itself. */
@@ -46,6 +48,7 @@ export function identityOf({
   return {
     data: fingerprintRows(data.train),
     evalData: fingerprintRows(data.held),
+    byRow: true,
     tokenizer: open.tokenizerFiles,
     adapter: start?.fingerprint ?? null,
     model: JSON.parse(JSON.stringify(open.weights.config)) as Identity['model'],
@@ -68,22 +71,43 @@ export function compareIdentity(
     ];
   const changes: ResumeChange[] = [];
   const unknown: string[] = [];
+  let isEarlier = false;
   for (const name of fields) {
     const [before, value] = [saved[name], now[name]];
     if (value === undefined) continue;
-    if (name === 'tokenizer' && (before === null) !== (value === null)) unknown.push(name);
+    if ((name === 'data' || name === 'evalData') && saved.byRow !== now.byRow) isEarlier = true;
+    else if (name === 'tokenizer' && (before === null) !== (value === null)) unknown.push(name);
     else changes.push(...diffJson(before, value, name));
   }
   if (changes.length > 0) throw new ResumeMismatchError({ location, changes });
-  return unknown.map(
-    (name) => `Whether the ${name} is the one that this run began with is not known: one of the two came from no file.`,
-  );
+  return [
+    ...unknown.map(
+      (name) =>
+        `Whether the ${name} is the one that this run began with is not known: one of the two came from no file.`,
+    ),
+    ...(isEarlier
+      ? [
+          'This run was begun by an earlier version, which told rows apart in another way: whether they are the same is not known.',
+        ]
+      : []),
+  ];
 }
 
-const fingerprintRows = (examples: readonly Example[]): string => fingerprintAll(examples.map(withoutPlace));
+/** Packed or not: how rows are packed, settings tell. */
+function fingerprintRows(examples: readonly Example[]): string {
+  return fingerprintAll(fingerprintsOf(examples));
+}
+
+function* fingerprintsOf(examples: readonly Example[]): Generator<string> {
+  for (const example of examples)
+    for (const document of example.documents ?? [example])
+      yield document.stored?.fingerprint ?? fingerprintExample(document);
+}
+
+/** What tells an example from others. */
+export const fingerprintExample = (example: Example): string => fingerprintAll([withoutPlace(example)]);
 
 /** Where a row stands in its file says nothing. */
-function withoutPlace({ row, documents, ...example }: Example): object {
-  const content = { ...row, line: 0, file: undefined };
-  return { ...example, row: content, ...(documents && { documents: documents.map(withoutPlace) }) };
+function withoutPlace({ row, ...example }: Example): object {
+  return { ...example, row: { ...row, line: 0, file: undefined } };
 }

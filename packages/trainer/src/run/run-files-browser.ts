@@ -1,4 +1,5 @@
 import { bufferSource, fetchBytes } from '@lapidary/weights';
+import type { Spill } from '../data/byte-store.js';
 import { mayBeHubDataset, type OpenDataFiles } from '../data/data-files.js';
 import { largestText } from '../data/decode-text.js';
 import { DatasetError } from '../data/errors.js';
@@ -34,6 +35,28 @@ export async function openRunFiles(
 /** A page is not told how much memory there is. */
 export function machineMemory(): MachineMemory | null {
   return null;
+}
+
+/** Blobs, which browsers keep on disk where they are large. */
+export async function openSpill(): Promise<Spill> {
+  const parts: { readonly from: number; readonly blob: Blob }[] = [];
+  let size = 0;
+  return {
+    append: async (bytes) => {
+      parts.push({ from: size, blob: new Blob([bytes.slice()]) });
+      size += bytes.length;
+    },
+    read: async (offset, length) => {
+      const wanted = parts.flatMap(({ from, blob }) => {
+        const [start, end] = [Math.max(0, offset - from), Math.min(blob.size, offset + length - from)];
+        return start < end ? [blob.slice(start, end)] : [];
+      });
+      return new Uint8Array(await new Blob(wanted).arrayBuffer());
+    },
+    close: async () => {
+      parts.length = 0;
+    },
+  };
 }
 
 /** The bytes of a picture that a row of `dataFile` names: a URL, from the data's if that is one. @throws DatasetError */

@@ -1,8 +1,10 @@
-import { readdir, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { freemem, totalmem } from 'node:os';
+import { freemem, tmpdir, totalmem } from 'node:os';
 import type { ByteSource } from '@lapidary/weights';
 import { fileSource } from '@lapidary/weights/node';
+import type { Spill } from '../data/byte-store.js';
 import type { OpenDataFiles } from '../data/data-files.js';
 import { DatasetError } from '../data/errors.js';
 import { fetchImage, imageUrlOf, largestImage } from '../data/fetch-image.js';
@@ -65,6 +67,51 @@ export function machineMemory(): MachineMemory | null {
   // `availableMemory` came with Node 20.13.
   const { availableMemory = freemem } = process as { availableMemory?: () => number };
   return { total, free: Math.min(availableMemory(), total) };
+}
+
+/** A file in the folder for temporary ones, which has no name as soon as it is open: nothing is left of it, however the process ends. */
+export async function openSpill(): Promise<Spill> {
+  const path = join(tmpdir(), `lapidary-${randomUUID()}`);
+  const named = async <T>(what: Promise<T>): Promise<T> => {
+    try {
+      return await what;
+    } catch (cause) {
+      throw new DatasetError(
+        {
+          file: path,
+          message: `rows cannot be kept there (${(cause as Error).message}). Name a folder with more room by TMPDIR.`,
+        },
+        { cause },
+      );
+    }
+  };
+  const file = await named(open(path, 'wx+', 0o600));
+  // Where a file that is open cannot be removed it goes when it is closed.
+  const remove = () => rm(path, { force: true });
+  await remove().catch(() => undefined);
+  let size = 0;
+  return {
+    append: async (bytes) => {
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesWritten } = await named(file.write(bytes, at, bytes.length - at, size));
+        at += bytesWritten;
+        size += bytesWritten;
+      }
+    },
+    read: async (offset, length) => {
+      const bytes = new Uint8Array(length);
+      for (let at = 0; at < length; ) {
+        const { bytesRead } = await named(file.read(bytes, at, length - at, offset + at));
+        if (bytesRead === 0) throw new DatasetError({ file: path, message: 'rows that were kept there are gone' });
+        at += bytesRead;
+      }
+      return bytes;
+    },
+    close: async () => {
+      await file.close();
+      await remove();
+    },
+  };
 }
 
 /**

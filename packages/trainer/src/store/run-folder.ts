@@ -9,7 +9,7 @@ import {
   RunFolderExistsError,
   type ResumeChange,
 } from '../errors/errors.js';
-import { rowFormats } from '../data/data-options.js';
+import { rowFormats, type RowFormat } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
 import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
@@ -76,7 +76,7 @@ export interface RunFolder {
    * Writes down what the run is, and what form its rows have; what it overwrites goes. Call it when nothing of its model and data is
    * refused any more: until then nothing in the folder is changed.
    */
-  begin(examples: readonly { readonly row: object }[]): Promise<void>;
+  begin(examples: readonly Begun[]): Promise<void>;
 }
 
 /**
@@ -127,7 +127,7 @@ export async function prepareRunFolder(
     }
   }
   const about = { format: 'lapidary-run-1', config, baseModel: baseModel && withoutSecrets(baseModel) };
-  const begin = async (examples: readonly { readonly row: object }[]) => {
+  const begin = async (examples: readonly Begun[]) => {
     if (overwrite) await removeRun(store, entries);
     await store.write(runFile, `${JSON.stringify({ ...about, rows: formOf(examples) }, null, 2)}\n`);
   };
@@ -151,9 +151,12 @@ function noSuchStep(found: number, steps: readonly number[], location: string): 
 /** How the rows of a run were written: what a prompt must look like to the model that comes out of it. */
 export type RowsForm = (typeof rowsForms)[number];
 
+/** A row that a run learns from, or what is known of it. */
+type Begun = { readonly row: object; readonly stored?: { readonly form: RowFormat } };
+
 /** Undefined for rows of another form. */
-function formOf(examples: readonly { readonly row: object }[]): RowsForm | undefined {
-  const forms = new Set(examples.map(({ row }) => rowsForms.find((form) => form in row)));
+function formOf(examples: readonly Begun[]): RowsForm | undefined {
+  const forms = new Set(examples.map(({ row, stored }) => stored?.form ?? rowsForms.find((form) => form in row)));
   const [only] = forms;
   return forms.size === 1 ? only : 'mixed';
 }

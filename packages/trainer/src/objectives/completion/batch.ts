@@ -37,45 +37,68 @@ export function bucketLength(length: number, limit: number): number {
 /** What a batch has of an example. */
 export type Sequence = Pick<CompletionExample, 'length' | 'tokens' | 'lossMask' | 'prefix' | 'documents'>;
 
+/** The same of several rows, or what a batch has of these. */
+export type Sequences = Sequence | (Pick<Sequence, 'length'> & { readonly documents: readonly Sequence[] });
+
 /** Tokens that are to be predicted. */
-export const countTargets = ({ lossMask }: Pick<Sequence, 'lossMask'>): number =>
-  lossMask.subarray(1).reduce((n, l) => n + l, 0);
+export function countTargets({ lossMask }: Pick<Sequence, 'lossMask'>): number {
+  let count = 0;
+  for (let i = 1; i < lossMask.length; i++) count += lossMask[i]!;
+  return count;
+}
 
 /**
  * One shape for every length that batches of `rows` examples can have: so few that all their programs can be planned before
  * training begins. Places for targets suffice for the `rows` examples with the most of them.
  */
 export function batchShapes(
-  examples: readonly CompletionExample[],
+  examples: readonly (Pick<CompletionExample, 'length' | 'patches' | 'lossMask'> | StoredSize)[],
   rows: number,
   maxLength: number,
 ): CompletionShape[] {
-  const sizes = examples.map((example) => ({
-    length: example.length,
-    patches: example.patches,
-    targets: countTargets(example),
-  }));
-  return shapesOf(sizes, rows, maxLength);
+  return shapesOf(sizesOf(examples), rows, maxLength);
+}
+
+/** What is known of an example whose tokens are not in memory. */
+export type StoredSize = Required<Pick<CompletionShape, 'length' | 'patches' | 'targets'>>;
+
+function* sizesOf(examples: Parameters<typeof batchShapes>[0]): Generator<StoredSize> {
+  for (const example of examples)
+    yield 'targets' in example
+      ? example
+      : { length: example.length, patches: example.patches, targets: countTargets(example) };
 }
 
 /** The same from sizes alone: the length of each example, and its targets. */
-export function shapesOf(
-  sizes: readonly Required<Pick<CompletionShape, 'length' | 'patches' | 'targets'>>[],
-  rows: number,
-  maxLength: number,
-): CompletionShape[] {
-  const patches = sizes[0]?.patches ?? 0;
-  const lengths = [...new Set(sizes.map((size) => bucketLength(size.length, maxLength)))].sort((a, b) => a - b);
+export function shapesOf(sizes: Iterable<StoredSize>, rows: number, maxLength: number): CompletionShape[] {
+  let patches: number | undefined;
+  /** By length of a shape, the most targets of its examples. */
+  const mostOf = new Map<number, number[]>();
+  for (const size of sizes) {
+    patches ??= size.patches;
+    const length = bucketLength(size.length, maxLength);
+    const most = mostOf.get(length) ?? [];
+    mostOf.set(length, most);
+    insertLargest(most, size.targets, rows);
+  }
+  const lengths = [...mostOf.keys()].sort((a, b) => a - b);
+  const most: number[] = [];
   return lengths.map((length) => {
-    const most = sizes
-      .filter((size) => size.length <= length)
-      .map(({ targets }) => targets)
-      .sort((a, b) => b - a)
-      .slice(0, rows);
+    // Shorter examples may stand in it too.
+    for (const targets of mostOf.get(length)!) insertLargest(most, targets, rows);
     const sum = most.reduce((a, b) => a + b, 0);
     const targets = Math.min(bucketLength(sum, rows * length), rows * length);
-    return { batch: rows, length, targets, ...(patches > 0 && { patches }) };
+    return { batch: rows, length, targets, ...(patches !== undefined && patches > 0 && { patches }) };
   });
+}
+
+/** Keeps the `count` largest values, the largest first. */
+function insertLargest(values: number[], value: number, count: number): void {
+  if (values.length === count && value <= values[count - 1]!) return;
+  let at = values.length;
+  while (at > 0 && values[at - 1]! < value) at--;
+  values.splice(at, 0, value);
+  if (values.length > count) values.pop();
 }
 
 /**
@@ -83,7 +106,7 @@ export function shapesOf(
  * @throws RangeError where no shape holds the rows, or the shape not their targets
  */
 export function makeBatch<S extends CompletionShape>(
-  examples: readonly Sequence[],
+  examples: readonly Sequences[],
   shapes: readonly S[],
   pictures: readonly Float32Array[] = [],
 ): Batch<S, CompletionInputs> {
@@ -100,7 +123,7 @@ export function makeBatch<S extends CompletionShape>(
   let numTargets = 0;
   let numTokens = 0;
   examples.forEach((example, b) => {
-    const { documents = [example] } = example;
+    const documents: readonly Sequence[] = 'tokens' in example ? (example.documents ?? [example]) : example.documents;
     let from = 0;
     documents.forEach(({ tokens, lossMask, prefix }, d) => {
       // A prefix, pictures and all, is one block that sees itself in both directions.

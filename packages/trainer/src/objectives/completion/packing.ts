@@ -15,21 +15,27 @@ export interface PackOptions {
  * Rows as documents of as few sequences as can be had quickly: in windows of rows shuffled by `seed`, the longest first, each into the
  * first sequence with room for it (first-fit decreasing). Depends on nothing but its arguments.
  */
-export function packExamples(
-  examples: readonly CompletionExample[],
+export function packExamples(examples: readonly CompletionExample[], options: PackOptions): CompletionExample[] {
+  return packInto(joined, examples, options);
+}
+
+/** The same of examples of whatever kind; `join` makes a sequence of them. */
+export function packInto<E extends Pick<CompletionExample, 'length'>, P>(
+  join: (documents: readonly E[]) => P,
+  examples: readonly E[],
   { maxLength, seed }: PackOptions,
-): CompletionExample[] {
+): P[] {
   const order = epochOrder(examples.length, seed, -2);
-  const packed: CompletionExample[] = [];
+  const packed: P[] = [];
   for (let from = 0; from < order.length; from += windowRows) {
     const rows = [...order.subarray(from, from + windowRows)].map((n) => examples[n]!);
-    packed.push(...packWindow(rows, maxLength).map(joined));
+    packed.push(...packWindow(rows, maxLength).map(join));
   }
   return packed;
 }
 
-function packWindow(rows: readonly CompletionExample[], maxLength: number): CompletionExample[][] {
-  const sequences: { room: number; readonly documents: CompletionExample[] }[] = [];
+function packWindow<E extends Pick<CompletionExample, 'length'>>(rows: readonly E[], maxLength: number): E[][] {
+  const sequences: { room: number; readonly documents: E[] }[] = [];
   // Sorting is stable: rows of a length stay as they were shuffled.
   for (const row of [...rows].sort((a, b) => b.length - a.length)) {
     let sequence = sequences.find(({ room }) => room >= row.length);
@@ -65,7 +71,7 @@ export interface Padding {
 
 /** How much of the first epoch's batches is padding. */
 export function paddingOf(
-  examples: readonly CompletionExample[],
+  examples: readonly Pick<CompletionExample, 'length'>[],
   { maxLength, seed, batchSize }: PackOptions & { readonly batchSize: number },
 ): Padding {
   const order = epochOrder(examples.length, seed, 0);
@@ -81,8 +87,8 @@ export function paddingOf(
 
 /** What packing saves, in a sentence. */
 export function describePacking(
-  rows: readonly CompletionExample[],
-  packed: readonly CompletionExample[],
+  rows: readonly Pick<CompletionExample, 'length'>[],
+  packed: readonly Pick<CompletionExample, 'length'>[],
   options: PackOptions & { readonly batchSize: number },
 ): string {
   const [before, after] = [paddingOf(rows, options), paddingOf(packed, options)];

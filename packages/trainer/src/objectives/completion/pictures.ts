@@ -84,29 +84,47 @@ export class Pictures {
   }
 }
 
-/**
- * How many pictures every row has. @throws DatasetError naming the first row that has another number, or that has some where the
- * model sees none, or none where its prompts need one.
- */
+/** How many pictures every row has. */
+export class PictureCount {
+  readonly #model: Pick<Model, 'vision' | 'prompt'>;
+  #count: number | undefined;
+
+  constructor(model: Pick<Model, 'vision' | 'prompt'>) {
+    this.#model = model;
+  }
+
+  /** Of the rows so far; 0 where there were none. */
+  get count(): number {
+    return this.#count ?? 0;
+  }
+
+  /**
+   * @throws DatasetError for a row that has another number than those before it, or that has some where the model sees none, or none
+   * where its prompts need one.
+   */
+  check(row: TextualRow, file: string): void {
+    const { vision, prompt } = this.#model;
+    const found = imagesOf(row).length;
+    this.#count ??= found;
+    const refuse = (message: string): never => {
+      throw new DatasetError({ file: row.file ?? file, line: row.line, message });
+    };
+    if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
+    if (found === 0 && prompt.needsPictures)
+      refuse(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
+    if (found !== this.#count)
+      refuse(`this row has ${found} pictures, the first row ${this.#count}; every row of a data set must have as many`);
+  }
+}
+
+/** How many pictures every row has. @throws DatasetError as `PictureCount.check` */
 export function countPictures(
   sources: readonly Pick<RowSource<TextualRow>, 'rows' | 'file'>[],
-  { vision, prompt }: Pick<Model, 'vision' | 'prompt'>,
+  model: Pick<Model, 'vision' | 'prompt'>,
 ): number {
-  let count: number | undefined;
-  for (const { rows, file } of sources)
-    for (const row of rows) {
-      const found = imagesOf(row).length;
-      count ??= found;
-      const refuse = (message: string): never => {
-        throw new DatasetError({ file: row.file ?? file, line: row.line, message });
-      };
-      if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
-      if (found === 0 && prompt.needsPictures)
-        refuse(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
-      if (found !== count)
-        refuse(`this row has ${found} pictures, the first row ${count}; every row of a data set must have as many`);
-    }
-  return count ?? 0;
+  const counted = new PictureCount(model);
+  for (const { rows, file } of sources) for (const row of rows) counted.check(row, file);
+  return counted.count;
 }
 
 /** A PNG, JPEG or WebP as a URL that holds it. */

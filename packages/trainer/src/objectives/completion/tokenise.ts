@@ -7,6 +7,7 @@ import {
   type Model,
   type PromptForm,
   PromptImagesError,
+  specialTexts,
   stopTokensOf,
   type Tokenizer,
   turnsOfModel,
@@ -118,11 +119,9 @@ function withLastAlone(messages: MessagesRow['messages']): MessagesRow['messages
 /** BOS, the text, EOS: once each. */
 function encodeText(text: string, tokenizer: Tokenizer, form: PromptForm): { tokens: number[]; marks: boolean } {
   const opened = withoutOpening(text, form.opening(tokenizer));
-  const ended = withoutEnding(opened.text, eosOf(tokenizer));
+  const ended = withoutEnding(opened.text, specialTexts(tokenizer).eosToken);
   return { tokens: [...tokenizer.encode(ended.text), tokenizer.eosId], marks: opened.found + ended.found > 0 };
 }
-
-const eosOf = (tokenizer: Tokenizer) => tokenizer.decode([tokenizer.eosId], { skipSpecialTokens: false });
 
 function encodeCompletion(
   row: Pick<CompletionRow, 'prompt' | 'completion'>,
@@ -131,9 +130,9 @@ function encodeCompletion(
   lossOn: TokeniseOptions['lossOn'],
 ): EncodedRow {
   const prompt = form.encodePrompt(row.prompt, tokenizer);
-  const { text, found } = withoutEnding(row.completion, eosOf(tokenizer));
+  const { text, found } = withoutEnding(row.completion, specialTexts(tokenizer).eosToken);
   // Encoded by itself, so that its tokens do not depend on how the prompt ends.
-  const tokens = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false }), tokenizer.eosId];
+  const tokens = prompt.concat(tokenizer.encode(text, { addSpecialTokens: false }), tokenizer.eosId);
   // What sees all of the prefix cannot learn to predict it.
   const isAll = lossOn === 'all' && !form.isPrefixBidirectional;
   return {
@@ -163,6 +162,70 @@ export function encodeTextualRow(row: TextualRow, tokenizer: Tokenizer, options:
   return encoded;
 }
 
+/** Makes examples of rows, and counts of how many something was put right, left out or cut. */
+export class Tokenising {
+  readonly #counts = { ...noCounts };
+  readonly #tokenizer: Tokenizer;
+  readonly #options: TokeniseOptions;
+
+  constructor(tokenizer: Tokenizer, options: TokeniseOptions) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
+  }
+
+  get counts(): TokeniseCounts {
+    return this.#counts;
+  }
+
+  /** A row as an example without pictures; undefined where it is left out. @throws DatasetError naming file and line */
+  add(row: TextualRow): CompletionExample | undefined {
+    const { maxLength, tooLong, file } = this.#options;
+    const counts = this.#counts;
+    const fail = (message: string): never => {
+      throw new DatasetError({ file: row.file ?? file, line: row.line, message });
+    };
+    const encoded = encodeTextualRow(row, this.#tokenizer, this.#options);
+    const length = Math.min(encoded.tokens.length, maxLength);
+    const isLong = encoded.tokens.length > maxLength;
+    if (isLong) {
+      if (tooLong === 'error') {
+        fail(
+          `this row has ${encoded.tokens.length} tokens, but maxLength is ${maxLength}. Raise maxLength, shorten the row, or set tooLong to 'truncate' or 'skip'.`,
+        );
+      }
+      if (tooLong === 'skip') {
+        counts.tooLong++;
+        return undefined;
+      }
+    }
+    const tokens = new Int32Array(length);
+    const lossMask = new Uint8Array(length);
+    let isLearned = false;
+    for (let i = 0; i < length; i++) {
+      tokens[i] = encoded.tokens[i]!;
+      if (!encoded.learned[i]) continue;
+      lossMask[i] = 1;
+      isLearned ||= i > 0;
+    }
+    if (!isLearned) {
+      if (!isLong) fail('there is nothing to learn in this row');
+      counts.emptied++;
+      return undefined;
+    }
+    if (isLong) counts.cut++;
+    if (encoded.putRight.marks) counts.marks++;
+    if (encoded.putRight.system) counts.system++;
+    if ('messages' in row && this.#tokenizer.applyChatTemplate === undefined) counts.ownTemplate++;
+    return { row, length, patches: 0, tokens, lossMask, prefix: encoded.prefix, pictures: undefined };
+  }
+}
+
+/** @throws EmptyDatasetError where nothing is left of rows */
+export function checkNotEmpty(examples: readonly Example[], rows: number, file: string, maxLength: number): void {
+  if (examples.length === 0)
+    throw new EmptyDatasetError({ file, message: `none of the ${rows} rows fits into maxLength ${maxLength}` });
+}
+
 /**
  * Every row as an example without pictures, and of how many something was put right, left out or cut.
  * @throws DatasetError naming file and line; EmptyDatasetError
@@ -172,51 +235,10 @@ export function tokeniseRows(
   tokenizer: Tokenizer,
   options: TokeniseOptions,
 ): { examples: CompletionExample[]; counts: TokeniseCounts } {
-  const { maxLength, tooLong, file } = options;
-  const examples: CompletionExample[] = [];
-  const counts = { ...noCounts };
-  for (const row of rows) {
-    const fail = (message: string): never => {
-      throw new DatasetError({ file: row.file ?? file, line: row.line, message });
-    };
-    const encoded = encodeTextualRow(row, tokenizer, options);
-    let { tokens, learned } = encoded;
-    const isLong = tokens.length > maxLength;
-    if (isLong) {
-      if (tooLong === 'error') {
-        fail(
-          `this row has ${tokens.length} tokens, but maxLength is ${maxLength}. Raise maxLength, shorten the row, or set tooLong to 'truncate' or 'skip'.`,
-        );
-      }
-      if (tooLong === 'skip') {
-        counts.tooLong++;
-        continue;
-      }
-      tokens = tokens.slice(0, maxLength);
-      learned = learned.slice(0, maxLength);
-    }
-    if (!learned.some((l, i) => l && i > 0)) {
-      if (!isLong) fail('there is nothing to learn in this row');
-      counts.emptied++;
-      continue;
-    }
-    if (isLong) counts.cut++;
-    if (encoded.putRight.marks) counts.marks++;
-    if (encoded.putRight.system) counts.system++;
-    if ('messages' in row && tokenizer.applyChatTemplate === undefined) counts.ownTemplate++;
-    examples.push({
-      row,
-      length: tokens.length,
-      patches: 0,
-      tokens: Int32Array.from(tokens),
-      lossMask: Uint8Array.from(learned, Number),
-      prefix: encoded.prefix,
-      pictures: undefined,
-    });
-  }
-  if (examples.length === 0)
-    throw new EmptyDatasetError({ file, message: `none of the ${rows.length} rows fits into maxLength ${maxLength}` });
-  return { examples, counts };
+  const tokenising = new Tokenising(tokenizer, options);
+  const examples = rows.flatMap((row) => tokenising.add(row) ?? []);
+  checkNotEmpty(examples, rows.length, options.file, options.maxLength);
+  return { examples, counts: tokenising.counts };
 }
 
 /** Errors of a conversation or a prompt with the row's place. */

@@ -1,7 +1,7 @@
 import { quantileSorted } from 'd3-array';
 import type { DataPart } from '../../metrics/data-inspection.js';
 import type { InspectedRow } from '../../objectives/objective.js';
-import { mixWords } from '../fingerprint.js';
+import { mixWords } from '../../data/mix-words.js';
 
 /** Counts rows as they come. */
 export class RowCounter {

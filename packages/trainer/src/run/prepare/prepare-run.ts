@@ -1,18 +1,20 @@
 import { modelOf, type Model, type ModelConfig, type WeightFormat } from '@lapidary/gemma';
 import { baselineProfile, deriveProfile, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType, type KernelTuning } from '@lapidary/kernels';
+import { withoutSecrets } from '@lapidary/weights';
 import { planRun, type RunSchedule } from '../../config/plan-run.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { ConfigError } from '../../errors/errors.js';
 import { objectiveOf } from '../../objectives/registry.js';
 import type { Example, RunData, Task } from '../../objectives/objective.js';
-import type { RunLogger } from '../../metrics/logger.js';
+import { formatBytes } from '../../format/format.js';
+import type { Phase, RunLogger } from '../../metrics/logger.js';
 import { SeenPictures, type SeenBefore } from '../seen-pictures.js';
 import { checkContext } from './check-context.js';
 import { checkFit } from './check-fit.js';
 import { chooseKernels, type ChooseKernelsOptions, type UsedKernels } from './choose-kernels.js';
 import { patchesOf, shorterMaxLength, smallerBatch } from './fit-settings.js';
-import { openData } from './open-data.js';
+import { openData, type OpenedData, type ReadProgress } from './open-data.js';
 import { measuredRows } from './measured-rows.js';
 import { openModel, type OpenModel } from './open-model.js';
 import { planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
@@ -81,11 +83,17 @@ export async function prepareRun(
   }
   await logger?.onPhase?.({ name: 'Opening model and data' });
   const open = await openModel(given.weightLoader, { identify: true });
+  let closeData = async () => {};
+  const close = async () => {
+    await closeData();
+    await open.weights.close();
+  };
   try {
     const pictures = new SeenPictures(options.seenBefore);
     const { run: adopted, start } = await openStart(given, open);
     for (const notice of start?.notices ?? []) await logger?.onNotice?.(notice);
-    const { run: config, task, data } = await openRows(adopted, open, pictures, logger);
+    const { run: config, task, data } = await openRows(adopted, open, pictures, options);
+    closeData = data.close;
     checkEvaluated(config, data);
     const model = planModel(open.model, open.weights.entries, config, task);
     const make = planner(config, model, task, data, open);
@@ -97,10 +105,9 @@ export async function prepareRun(
     }
     for (const notice of budgetNotices) await logger?.onNotice?.(notice);
     const schedule = planRun(config, data.train.length);
-    const close = () => open.weights.close();
     return { config, open, start, task, data, pictures, model, schedule, ...chosen, budgetNotices, close };
   } catch (error) {
-    await open.weights.close();
+    await close();
     throw error;
   }
 }
@@ -121,18 +128,21 @@ async function openRows(
   given: ResolvedTrainConfig,
   open: OpenModel,
   pictures: SeenPictures,
-  logger: PrepareRunOptions['logger'],
-): Promise<{ run: ResolvedTrainConfig; task: Task; data: RunData }> {
+  { logger, signal }: PrepareRunOptions,
+): Promise<{ run: ResolvedTrainConfig; task: Task; data: OpenedData }> {
   const objective = objectiveOf(given.objective);
   const read = async (run: ResolvedTrainConfig) => {
     const task = bindTask(run, open.model, open.weights.format);
-    return { run, task, data: await openData(run, objective, task, open, pictures) };
+    const reading = { onProgress: (progress: ReadProgress) => logger?.onPhase?.(readingPhase(progress)) };
+    const data = await openData(run, objective, task, open, pictures, { ...reading, ...(signal && { signal }) });
+    return { run, task, data };
   };
   let found = await read(given);
   const notices: string[] = [];
   const patches = patchesOf(found.data);
   const maxLength = shorterMaxLength(given, open.model, patches);
   if (maxLength !== null) {
+    await found.data.close();
     found = await read({ ...given, maxLength });
     const beside = patches === 0 ? '' : ` beside ${patches} places of pictures`;
     notices.push(`Rows may have ${maxLength} tokens: the model's context has no room for more${beside}.`);
@@ -175,6 +185,13 @@ export function planRelease(
   const { matmulPrecision } = config;
   const plan = planner(config, model, task, data)(deriveProfile(profile, { matmulPrecision }));
   return { config, model, plan, budgetNotices: describeBudget(plan, config) };
+}
+
+/** How far reading is, as a phase. */
+function readingPhase({ file, rows, tokens, bytes, totalBytes }: ReadProgress): Phase {
+  const count = (value: number) => value.toLocaleString('en');
+  const detail = `${count(rows)} rows, ${count(tokens)} tokens, ${formatBytes(bytes)} of ${formatBytes(totalBytes)} of ${withoutSecrets(file)}`;
+  return { name: 'Reading rows', done: bytes, total: totalBytes, detail };
 }
 
 /** The objective of a config for a model. */

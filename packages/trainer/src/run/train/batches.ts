@@ -1,5 +1,5 @@
 import { epochOrder } from '../../data/order.js';
-import type { Batch, BatchShape } from '../../objectives/objective.js';
+import type { Batch, BatchShape, Example } from '../../objectives/objective.js';
 import { measuredRows } from '../prepare/measured-rows.js';
 import type { PreparedRun } from '../prepare/prepare-run.js';
 
@@ -14,13 +14,25 @@ export async function batchesOfStep(
   const { batchSize, gradientAccumulation, seed } = config;
   const epoch = Math.floor(step / stepsPerEpoch);
   const first = (step % stepsPerEpoch) * batchSize * gradientAccumulation;
-  const order = epochOrder(train.length, seed, epoch);
+  const order = orderOf(train, seed, epoch);
   const batches: Batch[] = [];
   for (let i = 0; i < gradientAccumulation; i++) {
     const chosen = [...order.subarray(first + i * batchSize, first + (i + 1) * batchSize)].map((n) => train[n]!);
     if (chosen.length > 0) batches.push(await task.collate(chosen, shapes));
   }
   return batches;
+}
+
+/** The last order of each run's rows: of a million rows it takes as long as a small step. */
+const lastOrders = new WeakMap<readonly Example[], { readonly key: string; readonly order: Uint32Array }>();
+
+function orderOf(examples: readonly Example[], seed: number, epoch: number): Uint32Array {
+  const key = `${seed} ${epoch}`;
+  const last = lastOrders.get(examples);
+  if (last?.key === key) return last.order;
+  const order = epochOrder(examples.length, seed, epoch);
+  lastOrders.set(examples, { key, order });
+  return order;
 }
 
 /** The rows that losses are measured on, a batch at a time. */
