@@ -48,6 +48,8 @@ export function SettingsPanel() {
                 min={min}
                 value={settings.value[name] ?? ''}
                 required
+                // At once: a plan that comes meanwhile draws the field anew, and would take back what is being typed.
+                onInput={({ currentTarget: input }) => input.checkValidity() && set({ [name]: input.valueAsNumber })}
                 onChange={({ currentTarget: input }) => {
                   // What is no number of this kind is said by the browser, and the last good one stays.
                   if (input.reportValidity()) set({ [name]: input.valueAsNumber });
