@@ -29,7 +29,8 @@ const small: typeof defaults = [
   ['--alpha', '32'],
   ['--max-length', '64'],
   ['--eval-every', '20'],
-  ['--sample-count', '4'],
+  // All held-out rows are answered, before and after, and counted.
+  ['--sample-count', '24'],
   ['--sample-tokens', '16'],
 ];
 const args = [...defaults, ...(isDefault ? small : [])].filter(([flag]) => !has(flag)).flat();

@@ -1,5 +1,5 @@
 // Makes the small base model that the example fine-tunes: Gemma 3's architecture, trained from random weights by this trainer on
-// the `fortunes` of Debian. See README.md here.
+// the `fortunes` of Debian and on made-up exercises. See README.md here.
 //
 // usage: tsx --conditions=lapidary-source pretrain.ts FORTUNES_DIR TOKENIZER_DIR OUT_DIR [STEPS]
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -8,8 +8,9 @@ import { createRandom, gemmaConfigFromHf, modelOf } from '@lapidary/gemma';
 import { resolveTrainConfig, runTraining } from '@lapidary/trainer';
 import { createTerminalProgress } from '@lapidary/trainer/node';
 import { encodeFloats, gemmaWeightLoader, hfModelFiles } from '@lapidary/weights';
+import { madeUpTexts, namesOrdered, wordsOf } from './made-up-texts.js';
 
-const [fortunes, tokenizer, out, steps = '300'] = process.argv.slice(2) as [string, string, string, string?];
+const [fortunes, tokenizer, out, steps = '1800'] = process.argv.slice(2) as [string, string, string, string?];
 const files = [
   'literature',
   'wisdom',
@@ -83,27 +84,33 @@ const texts = (await Promise.all(files.map((file) => readFile(join(fortunes, fil
       .replace(/\n /g, '\n')
       .trim(),
   )
-  .filter((text) => text.length > 40 && /^[\x20-\x7e\n]+$/.test(text));
-console.log(`${texts.length} texts, ${texts.reduce((n, t) => n + t.length, 0)} characters`);
+  .filter((text) => text.length > 40 && /^[\x20-\x7e\n]+$/.test(text) && !namesOrdered(text));
+const chance = createRandom(1);
+const madeUp = madeUpTexts(wordsOf(texts), 2);
+const rows = Array.from({ length: 60_000 }, () => ({
+  text: chance() < 0.7 ? madeUp() : texts[Math.floor(chance() * texts.length)]!,
+}));
+console.log(`${texts.length} texts, ${texts.reduce((n, t) => n + t.length, 0)} characters; ${rows.length} rows`);
 
 await randomModel(join(out, 'random'));
 await runTraining(
   resolveTrainConfig({
     name: 'base',
     weightLoader: gemmaWeightLoader({ from: join(out, 'random') }),
-    data: { source: texts.map((text) => ({ text })), tooLong: 'truncate' },
-    evalFraction: 0.02,
+    data: { source: rows, tooLong: 'truncate' },
+    evalFraction: 0.002,
+    packing: true,
     maxLength: 128,
-    batchSize: 16,
+    batchSize: 8,
     steps: Number(steps),
     lora: null,
     seed: 1,
     outDir: join(out, 'run'),
     overwrite: true,
-    optimizer: { learningRate: 4e-3, weightDecay: 0.05 },
-    schedule: { type: 'cosine', warmupSteps: 20, endLearningRate: 2e-4 },
-    evalEvery: 50,
-    saveEvery: 50,
+    optimizer: { learningRate: 3e-3, betas: [0.9, 0.95], weightDecay: 0.05 },
+    schedule: { type: 'cosine', warmupSteps: 50, endLearningRate: 1e-4 },
+    evalEvery: 100,
+    saveEvery: 100,
     sampleCount: 3,
     sampleTokens: 30,
   }),

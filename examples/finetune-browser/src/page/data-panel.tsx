@@ -88,13 +88,27 @@ function Preview() {
         </tr>
       </thead>
       <tbody>
-        {rows.value.map(({ given, answer }, i) => (
+        {rows.value.map(({ given, pictures, answer }, i) => (
           <tr key={i}>
-            <td class="text">{given}</td>
+            <td class="text">
+              {pictures.map((picture, k) => (
+                <Thumbnail key={k} picture={picture} />
+              ))}
+              {given}
+            </td>
             <td class="text">{answer.trim()}</td>
           </tr>
         ))}
       </tbody>
     </table>
   );
+}
+
+function Thumbnail({ picture }: { picture: File }) {
+  const url = useSignal('');
+  useEffect(() => {
+    url.value = URL.createObjectURL(picture);
+    return () => URL.revokeObjectURL(url.value);
+  }, [picture]);
+  return url.value === '' ? null : <img class="thumbnail" src={url.value} alt={picture.name} />;
 }

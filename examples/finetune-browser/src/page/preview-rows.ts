@@ -4,18 +4,21 @@ import type { DataChoice } from '../session/protocol.js';
 /** A row as one can read it. */
 export interface PreviewedRow {
   readonly given: string;
+  /** Those of its pictures that were chosen with the rows. */
+  readonly pictures: readonly File[];
   readonly answer: string;
 }
 
 /** The first rows, for a look at what was chosen; none where they cannot be read: the plan says why. */
 export async function previewRows(
-  { name, rows }: Pick<DataChoice, 'name' | 'rows'>,
+  { name, rows, pictures }: DataChoice,
   count: number,
 ): Promise<readonly PreviewedRow[]> {
   const found: PreviewedRow[] = [];
+  const byName = new Map(pictures.map((picture) => [picture.name, picture]));
   try {
     for await (const { value, line } of readRows(rows, name)) {
-      found.push(preview(parseRow(value, name, line)));
+      found.push(preview(parseRow(value, name, line), byName));
       if (found.length === count) break;
     }
     return found;
@@ -24,15 +27,21 @@ export async function previewRows(
   }
 }
 
-function preview(row: TextualRow): PreviewedRow {
+function preview(row: TextualRow, byName: ReadonlyMap<string, File>): PreviewedRow {
   if ('messages' in row) {
     const contents = row.messages.map(({ content }) =>
       typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('\n'),
     );
-    return { given: contents.slice(0, -1).join('\n'), answer: contents.at(-1) ?? '' };
+    return { given: contents.slice(0, -1).join('\n'), pictures: [], answer: contents.at(-1) ?? '' };
   }
-  if ('text' in row) return { given: '', answer: row.text };
+  if ('text' in row) return { given: '', pictures: [], answer: row.text };
   const images = [...(row.image ? [row.image] : []), ...(row.images ?? [])];
-  const names = images.map((image) => `[${typeof image === 'string' ? image : 'picture'}] `).join('');
-  return { given: `${names}${row.prompt}`, answer: row.completion };
+  // Files come without their folders.
+  const fileOf = (image: unknown) => (typeof image === 'string' ? byName.get(image.split('/').pop()!) : undefined);
+  const names = images.map((image) => (fileOf(image) ? '' : `[${typeof image === 'string' ? image : 'picture'}] `));
+  return {
+    given: `${names.join('')}${row.prompt}`,
+    pictures: images.flatMap((image) => fileOf(image) ?? []),
+    answer: row.completion,
+  };
 }

@@ -83,8 +83,9 @@ function Figures({ view: { steps, evals, totalSteps, status, summary } }: { view
   const stepMs = recent.reduce((sum, step) => sum + step.stepMs, 0) / recent.length;
   const left = ((totalSteps - last.step) * stepMs) / 1000;
   const [first, latest] = [evals[0], evals.at(-1)];
+  const accuracy = latest?.metrics?.['accuracy'];
   const figures: [string, string, string?][] = [
-    ['Loss', formatNumber(last.loss)],
+    ['Loss (less is better)', formatNumber(last.loss)],
     ...(latest && first
       ? [
           [
@@ -92,8 +93,17 @@ function Figures({ view: { steps, evals, totalSteps, status, summary } }: { view
             formatNumber(latest.loss),
             latest === first ? undefined : `from ${formatNumber(first.loss)}`,
           ] as [string, string, string?],
+          // e to the power of the loss: among how many tokens the model is torn.
+          [
+            'Perplexity (1 is certain)',
+            formatNumber(Math.exp(latest.loss)),
+            latest === first ? undefined : `from ${formatNumber(Math.exp(first.loss))}`,
+          ] as [string, string, string?],
         ]
       : []),
+    ...(accuracy === undefined
+      ? []
+      : [['Tokens guessed right', `${(100 * accuracy).toFixed(1)} %`] as [string, string]]),
     ['Speed', `${Math.round(last.tokensPerSecond).toLocaleString('en')} tokens/s`],
     status === 'finished' && summary
       ? ['Took', formatSeconds(summary.seconds)]

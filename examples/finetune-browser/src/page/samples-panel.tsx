@@ -1,5 +1,8 @@
 import type { SampleRecord } from '@lapidary/trainer';
 
+/** At most so many rows are shown; all are counted. */
+const mostShown = 4;
+
 /** What the model answers to rows that it has not learned from, before and after. */
 export function SamplesPanel({ samples }: { samples: readonly SampleRecord[] }) {
   if (samples.length === 0) return null;
@@ -8,7 +11,8 @@ export function SamplesPanel({ samples }: { samples: readonly SampleRecord[] }) 
   return (
     <section class="card" aria-labelledby="samples-title">
       <h2 id="samples-title">Answers to rows it has not learned from</h2>
-      {[...byRow].map(([id, ofRow]) => {
+      <Count samples={samples} />
+      {[...byRow].slice(0, mostShown).map(([id, ofRow]) => {
         const before = ofRow.find(({ step }) => step === 0);
         const after = ofRow.findLast(({ step }) => step > 0);
         const { prompt, expected, pictures = [] } = ofRow[0]!;
@@ -27,6 +31,28 @@ export function SamplesPanel({ samples }: { samples: readonly SampleRecord[] }) 
         );
       })}
     </section>
+  );
+}
+
+/** How many answers are right to the letter, before and after. */
+function Count({ samples }: { samples: readonly SampleRecord[] }) {
+  const known = samples.filter(({ expected }) => expected !== null);
+  const last = known.at(-1)?.step;
+  if (last === undefined) return null;
+  const rightAt = (step: number) => {
+    const ofStep = known.filter((sample) => sample.step === step);
+    return `${ofStep.filter(({ answer, expected }) => answer === expected).length} of ${ofStep.length}`;
+  };
+  return (
+    <p data-testid="right-answers">
+      Right to the letter: {rightAt(0)} before
+      {last > 0 && (
+        <>
+          , <strong>{rightAt(last)}</strong> after {last} steps
+        </>
+      )}
+      .
+    </p>
   );
 }
 

@@ -11,7 +11,20 @@ const fields: readonly { name: Field; label: string; help: string; step: string;
   { name: 'learningRate', label: 'Learning rate', help: 'How much each time', step: 'any', min: '0' },
   { name: 'batchSize', label: 'Rows a step', help: 'More are steadier, and take memory', step: '1', min: '1' },
   { name: 'maxLength', label: 'Longest row', help: 'Tokens: about ¾ of a word each', step: '1', min: '2' },
-  { name: 'rank', label: 'LoRA rank', help: 'Size of what is learned', step: '1', min: '1' },
+  {
+    name: 'rank',
+    label: 'LoRA rank',
+    help: 'Size of the adapter: of what is learned beside the model',
+    step: '1',
+    min: '1',
+  },
+  {
+    name: 'answers',
+    label: 'Answers to check',
+    help: 'Held-out rows that it answers before and after',
+    step: '1',
+    min: '0',
+  },
   { name: 'seed', label: 'Seed', help: 'The same seed, the same run', step: '1', min: '0' },
 ];
 
@@ -33,8 +46,10 @@ export function SettingsPanel() {
                 name={name}
                 step={step}
                 min={min}
-                value={settings.value[name]}
+                value={settings.value[name] ?? ''}
                 required
+                // At once: a plan that comes meanwhile draws the field anew, and would take back what is being typed.
+                onInput={({ currentTarget: input }) => input.checkValidity() && set({ [name]: input.valueAsNumber })}
                 onChange={({ currentTarget: input }) => {
                   // What is no number of this kind is said by the browser, and the last good one stays.
                   if (input.reportValidity()) set({ [name]: input.valueAsNumber });

@@ -23,7 +23,7 @@ export const session = startSession((problem) => {
   if (isBusy.value) update({ status: 'failed', phase: null, problem });
 });
 
-/** What suits the small model; large ones want gentler settings and longer rows. */
+/** What suits models of a few million parameters; large ones want gentler settings and longer rows. */
 const smallSettings: Settings = {
   steps: 60,
   learningRate: 0.01,
@@ -31,6 +31,7 @@ const smallSettings: Settings = {
   batchSize: 8,
   maxLength: 64,
   gradientCheckpointing: false,
+  answers: 24,
   seed: 42,
 };
 const largeSettings: Settings = {
@@ -40,8 +41,17 @@ const largeSettings: Settings = {
   batchSize: 1,
   maxLength: 256,
   gradientCheckpointing: true,
+  answers: 4,
   seed: 42,
 };
+/** Parameters. */
+const fewParameters = 2e7;
+
+/** What a model is trained with unless the user says otherwise; rows no longer than it has room for. */
+function settingsFor({ parameters, room }: Pick<ModelReport, 'parameters' | 'room'>): Settings {
+  const suited = parameters < fewParameters ? smallSettings : largeSettings;
+  return { ...suited, maxLength: Math.min(suited.maxLength, room) };
+}
 
 // What was chosen
 export const device = signal<DeviceReport | Problem | null>(null);
@@ -126,12 +136,14 @@ export const exampleName = 'orders.jsonl';
 let modelRequest = 0;
 export async function chooseModel(choice: ModelChoice): Promise<void> {
   const request = ++modelRequest;
-  const wasSmall = model.value.kind === 'small';
   modelReport.value = 'reading';
   model.value = choice;
-  if (wasSmall !== (choice.kind === 'small')) settings.value = choice.kind === 'small' ? smallSettings : largeSettings;
+  const before = settings.value;
   const report = await orProblem(session.inspect(choice));
-  if (request === modelRequest) modelReport.value = report;
+  if (request !== modelRequest) return;
+  // What the user changed meanwhile stays.
+  if (!(report instanceof Problem) && settings.value === before) settings.value = settingsFor(report);
+  modelReport.value = report;
 }
 
 /** Another kind of model is to be chosen: what was there is no longer meant. */
@@ -325,7 +337,10 @@ async function train(): Promise<void> {
     await session.train(id, choice, proxy(hear));
     draw();
     const { records } = await session.readRun(id);
-    update({ ...records, status: 'finished', phase: null });
+    // What was told meanwhile knows more than what is kept: the share of tokens that were guessed right.
+    const told = new Map(run.value?.evals.map((record) => [record.step, record]));
+    const evals = records.evals.map((record) => told.get(record.step) ?? record);
+    update({ ...records, evals, status: 'finished', phase: null });
   } catch (error) {
     draw();
     const problem = problemOf(error);

@@ -41,6 +41,8 @@ export interface Settings {
   /** Tokens of the longest row. */
   readonly maxLength: number;
   readonly gradientCheckpointing: boolean;
+  /** Held-out rows that are answered before and after, to count the right ones. Runs of earlier versions have none here. */
+  readonly answers?: number;
   readonly seed: number;
 }
 
@@ -67,6 +69,8 @@ export interface ModelReport {
   readonly layers: number;
   readonly hiddenSize: number;
   readonly seesPictures: boolean;
+  /** Tokens of text that it has room for beside a picture. */
+  readonly room: number;
 }
 
 /** What a run takes, known before a weight is loaded. */

@@ -3,6 +3,9 @@ import type { WeightLoader } from '@lapidary/weights';
 import { Problem } from './problem.js';
 import type { DataChoice, RunRequest } from './protocol.js';
 
+/** Tokens of a held-out answer: a quarter of the longest row, within these. */
+const leastAnswered = 12;
+const mostAnswered = 48;
 /** Losses are measured, and checkpoints written, about so many times in a run. */
 const evaluations = 10;
 const checkpoints = 20;
@@ -56,7 +59,7 @@ export async function trainConfigOf(
   weightLoader: WeightLoader,
   { resume = false }: { readonly resume?: boolean } = {},
 ): Promise<ResolvedTrainConfig> {
-  const { steps, learningRate, rank, batchSize, maxLength, gradientCheckpointing, seed } = settings;
+  const { steps, learningRate, rank, batchSize, maxLength, gradientCheckpointing, answers = 4, seed } = settings;
   return resolveTrainConfig({
     weightLoader,
     data: { source: await rowsOf(data) },
@@ -69,8 +72,8 @@ export async function trainConfigOf(
     lora: { rank, alpha: 2 * rank },
     evalEvery: Math.max(1, Math.round(steps / evaluations)),
     saveEvery: Math.max(1, Math.min(mostUnsaved, Math.round(steps / checkpoints))),
-    sampleCount: 4,
-    sampleTokens: 48,
+    sampleCount: answers,
+    sampleTokens: Math.min(mostAnswered, Math.max(leastAnswered, Math.round(maxLength / 4))),
     resume,
   });
 }

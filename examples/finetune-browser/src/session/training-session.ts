@@ -104,6 +104,7 @@ export class TrainingSession {
         layers: open.model.layers.length,
         hiddenSize: open.model.hiddenSize,
         seesPictures: open.model.vision !== undefined,
+        room: open.model.maxPositionEmbeddings - (open.model.vision?.tokensPerImage ?? 0),
       };
     });
   }

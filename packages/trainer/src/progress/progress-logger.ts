@@ -18,7 +18,16 @@ export interface ProgressTerminal {
 const logIntervalMs = 10_000;
 /** Weight of the newest step in the mean that the time left is told from. */
 const smoothing = 0.1;
+/** At most so many answers of a step are shown; all are counted, and in `samples.jsonl`. */
+const mostShown = 4;
 const eraseLine = '\r\x1b[2K';
+
+/** Answers to held-out rows at a step; `rows` are those whose answer the data know. */
+interface Answered {
+  readonly shown: number;
+  readonly rows: number;
+  readonly right: number;
+}
 
 /** Shows a run in a terminal: one line that is drawn again, or in a log a line every so often. */
 export function createProgressLogger(terminal: ProgressTerminal, { showSamples = true } = {}): RunLogger {
@@ -30,6 +39,7 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
   let msPerStep: number | null = null;
   let lastLogAt = -Infinity;
   let lastDetailAt = -Infinity;
+  const answered = new Map<number, Answered>();
 
   const draw = (line: string) => {
     live = line;
@@ -89,7 +99,15 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       else if (more.length > 0) print(`After step ${step}: eval loss ${formatNumber(loss)}, ${more.join(', ')}`);
     },
     onSample(sample) {
-      if (showSamples) print(describeSample(sample, terminal.columns()));
+      const { step, answer, expected } = sample;
+      const { shown, rows, right } = answered.get(step) ?? { shown: 0, rows: 0, right: 0 };
+      answered.set(step, {
+        shown: shown + 1,
+        rows: rows + (expected === null ? 0 : 1),
+        right: right + (answer === expected ? 1 : 0),
+      });
+      if (!showSamples || shown > mostShown) return;
+      print(shown < mostShown ? describeSample(sample, terminal.columns()) : '  … more are in samples.jsonl');
     },
     onCheckpoint({ step, name }) {
       if (!isInteractive) print(`Saved ${name} after step ${step}`);
@@ -103,6 +121,12 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
         print(
           `Eval loss ${formatNumber(baseEvalLoss)} → ${formatNumber(finalEvalLoss)} (${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(0)}%)`,
         );
+      }
+      const counts = [...answered.values()].filter(({ rows }) => rows > 0);
+      if (counts.length > 0) {
+        const [first, last] = [counts[0]!, counts.at(-1)!];
+        const of = ({ right, rows }: Answered) => `${right} of ${rows}`;
+        print(`Held-out answers right to the letter: ${first === last ? '' : `${of(first)} → `}${of(last)}`);
       }
       if (best !== null) print(describeBest(best, { steps, exportedStep, outDir }));
       print(`Wrote ${[...exported, 'report.html', 'metrics.jsonl', 'summary.json'].join(', ')} to ${outDir}`);

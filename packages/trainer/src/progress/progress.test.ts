@@ -83,6 +83,41 @@ test.each([
   expect(shown.lines()).toContain(line);
 });
 
+/** Answers of some steps, each of as many rows as there are letters: r right, w wrong, u unknown to the data. */
+function answer(steps: Readonly<Record<number, string>>): string[] {
+  const shown = screen(false);
+  for (const [step, rows] of Object.entries(steps))
+    for (const [i, row] of [...rows].entries()) {
+      const sample = { step: Number(step), id: `line ${i}`, prompt: `asked ${i}`, answer: row === 'w' ? 'no' : ' yes' };
+      void shown.logger.onSample?.({ ...sample, expected: row === 'u' ? null : ' yes' });
+    }
+  void shown.logger.onEnd?.(run.summary);
+  return shown.lines();
+}
+
+test.each([
+  ['0 of 3 → 2 of 3', { 0: 'www', 60: 'rrw' }],
+  ['1 of 2 → 2 of 2', { 0: 'rw', 20: 'ww', 40: 'rr' }],
+  ['0 of 2 → 1 of 2', { 0: 'wwu', 60: 'urw' }],
+  // A run that goes on has no answers from before.
+  ['2 of 2', { 60: 'rr' }],
+])('counts the answers that are right to the letter: %s', (counts, steps) => {
+  expect(answer(steps)).toContain(`Held-out answers right to the letter: ${counts}`);
+});
+
+test('counts no answers where the data know none', () => {
+  expect(answer({ 0: 'uu', 60: 'uu' }).join()).not.toContain('right to the letter');
+  expect(answer({}).join()).not.toContain('right to the letter');
+});
+
+test('shows four answers of a step, and says where the others are', () => {
+  const lines = answer({ 0: 'w'.repeat(24), 60: 'r'.repeat(24) });
+  expect(lines.filter((line) => line.includes('│ asked'))).toHaveLength(8);
+  expect(lines.filter((line) => line === '  … more are in samples.jsonl')).toHaveLength(2);
+  expect(lines).toContain('Held-out answers right to the letter: 0 of 24 → 24 of 24');
+  expect(answer({ 0: 'wwww' }).join()).not.toContain('more are in');
+});
+
 test('a terminal shows one living line, with what stays above it', () => {
   const lines = play(true, 500);
   expect(lines.filter((line) => line.startsWith('step ')).length).toBe(1);
