@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ChatTemplateError, type ChatMessage } from './chat-message.js';
-import { compileChatTemplate } from './chat-template.js';
+import { ChatTemplateError, type ChatMessage } from '../chat-message.js';
+import { compileChatTemplate } from '../chat-template.js';
 
 const options = { bosToken: '<bos>', eosToken: '<eos>', addGenerationPrompt: true };
 const turns: ChatMessage[] = [
@@ -53,8 +53,8 @@ describe('what templates may not do', () => {
     `{% set ns = namespace(a='x') %}{% for i in range(${times}) %}{% set ns.a = ${value} %}{% endfor %}`;
   it.each([
     ['count to 10^12', '{% for i in range(10 ** 12) %}x{% endfor %}', /counts 1000000000000 numbers/],
-    ['count down for ever', '{{ range(0, 10 ** 15, 0) }}', /counts Infinity numbers/],
-    ['count to what is no number', "{{ range('x') }}", /counts NaN numbers/],
+    ['count down for ever', '{{ range(0, 10 ** 15, 0) }}', /in steps of 0/],
+    ['count to what is no number', "{{ range('x') }}", /counts to x, no whole number/],
     ['loop in loops', '{% for i in range(1000) %}'.repeat(4) + '{% endfor %}'.repeat(4), /too much work/],
     ['call itself', '{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}', /nests deeper/],
     ['call itself twice', '{% macro m(a) %}{{ m(a) }}{{ m(a) }}{% endmacro %}{{ m(1) }}', /nests deeper/],
@@ -63,7 +63,7 @@ describe('what templates may not do', () => {
     [
       'double a list in namespaces',
       `${doubling('[namespace(b=ns.a), namespace(b=ns.a)]')}{{ ns.a }}`,
-      /more than 4194304 values/,
+      /prints a namespace/,
     ],
     ['indent by a million', "{{ 'a\nb' | indent(1000000) }}", /indents by 1000000/],
     ['indent by what is computed', "{{ 'a\nb' | indent(width=1000 * 1000) }}", /indents by 1000000/],
