@@ -62,6 +62,13 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
   };
 }
 
+/** Where templates stand beside a model: the usual one, the one that is taken in its place, and the one for conversations with tools. */
+export const chatTemplateFiles = [
+  'chat_template.jinja',
+  'additional_chat_templates/default.jinja',
+  'additional_chat_templates/tool_use.jinja',
+] as const;
+
 /** Jinja sources of a model that has one template, or another for conversations with tools. */
 export interface ChatTemplates {
   readonly default: string;

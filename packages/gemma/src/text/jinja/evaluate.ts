@@ -22,6 +22,7 @@ import {
   orElse,
   str,
   Tuple,
+  typeName,
   Undefined,
   type Value,
   weightOf,
@@ -111,7 +112,7 @@ export class Evaluator {
       }
       case 'filter block': {
         const text = this.#textOf(statement.body, new Scope(scope));
-        this.#write(output, this.#printed(this.#filtered(text, statement.filters, scope)));
+        this.#write(output, this.#written(this.#filtered(text, statement.filters, scope)));
         return undefined;
       }
       case 'with': {
@@ -124,7 +125,7 @@ export class Evaluator {
         return undefined;
       case 'call block': {
         const caller = this.#macro(statement.caller, scope);
-        this.#write(output, this.#printed(this.#call(statement.call, scope, caller)));
+        this.#write(output, this.#written(this.#call(statement.call, scope, caller)));
         return undefined;
       }
       case 'generation':
@@ -139,6 +140,12 @@ export class Evaluator {
     const text = str(value);
     this.#spend(text.length / charactersPerValue);
     return text;
+  }
+
+  /** What a block comes to, which must be a text. */
+  #written(value: Value): string {
+    if (typeof value === 'string' || value instanceof Markup) return this.#printed(value);
+    throw new Error(`it writes a block that comes to a ${typeName(value)}, not to a text`);
   }
 
   /** As a macro of its own, whose text is written where it stands. */

@@ -65,7 +65,10 @@ export function tokensOf(source: string): Token[] {
   const next = (begin: number): Token => {
     const found = (type: 'name' | 'string' | 'operator', value: string) => ({ type, value, at: begin });
     let value = match(float)?.[0];
-    if (value !== undefined) return { type: 'number', value: Number(value.replaceAll('_', '')), at: begin };
+    if (value !== undefined) {
+      const number = Number(value.replaceAll('_', ''));
+      return Number.isFinite(number) ? { type: 'number', value: number, at: begin } : fail(`${value} is too large`);
+    }
     value = match(integer)?.[0];
     if (value !== undefined) {
       if (value.length > mostDigits) fail(`a number has more than ${mostDigits} digits`);

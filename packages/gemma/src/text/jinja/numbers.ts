@@ -1,4 +1,4 @@
-import { float } from './operators.js';
+import { arithmetic, float } from './operators.js';
 import { strip } from './text.js';
 import { int, isNumber, numberOf, type Value } from './values.js';
 
@@ -72,7 +72,7 @@ export function round(value: Value, precision: number, method: string): Value {
   if (method !== 'common') {
     const factor = 10n ** BigInt(precision);
     const towards = method === 'ceil' ? Math.ceil : Math.floor;
-    if (typeof number === 'bigint') return float(number * factor) / float(factor);
+    if (typeof number === 'bigint') return arithmetic('/', number * factor, factor);
     const scaled = number * float(factor);
     if (!Number.isSafeInteger(Math.trunc(scaled)) || precision > 15)
       throw new Error('it rounds a number that is too large, which is not supported');

@@ -44,7 +44,7 @@ function floatFloorDivision(a: number, b: number): [quotient: number, rest: numb
       quotient -= 1;
     }
   } else rest = b < 0 ? -0 : 0;
-  if (quotient === 0) return [a / b < 0 ? -0 : 0, rest];
+  if (quotient === 0) return [a / b < 0 || Object.is(a / b, -0) ? -0 : 0, rest];
   const floor = Math.floor(quotient);
   return [quotient - floor > 0.5 ? floor + 1 : floor, rest];
 }
@@ -97,6 +97,12 @@ function ofFloats(operator: ArithmeticOperator, a: number, b: number): number {
   }
 }
 
+/** What is computed while a template is read cannot be infinite in Jinja, and so nothing is here. */
+function finite(value: number): number {
+  if (!Number.isFinite(value)) throw new Error('it computes a number that is infinite');
+  return value;
+}
+
 function repeated(value: Value, times: bigint | boolean): Value | undefined {
   const count = Math.max(0, Number(times));
   if (typeof value === 'string') {
@@ -117,7 +123,7 @@ export function arithmetic(operator: ArithmeticOperator, a: Value, b: Value): Va
   if (isNumber(a) && isNumber(b)) {
     const [x, y] = [numberOf(a), numberOf(b)];
     if (typeof x === 'bigint' && typeof y === 'bigint') return ofInts(operator, x, y);
-    return ofFloats(operator, float(x), float(y));
+    return finite(ofFloats(operator, float(x), float(y)));
   }
   if (operator === '+') {
     if (typeof a === 'string' && typeof b === 'string') return a + b;

@@ -4,7 +4,19 @@ import type { Body } from './nodes.js';
 import { parseTemplate } from './parser.js';
 import { Scope } from './scope.js';
 import { strftime } from './strftime.js';
-import { bind, Callable, Dict, type Given, itemsOf, List, Namespace, Range, str, type Value } from './values.js';
+import {
+  bind,
+  Callable,
+  Dict,
+  type Given,
+  itemsOf,
+  List,
+  Namespace,
+  Range,
+  str,
+  Undefined,
+  type Value,
+} from './values.js';
 
 /** Jinja source of more characters is not read; real templates have some thousands. */
 const longestSource = 2 ** 20;
@@ -65,6 +77,7 @@ function pythonValue(value: unknown): Value {
 /** `dict(…)`: of an object or of pairs, and of what is named. */
 function dictOf({ args, named }: Given): Dict {
   const [from] = bind({ args, named: new Map() }, ['(from)']);
+  if (from instanceof Undefined) throw new Error(`it makes an object of ${from.what}, which is not defined`);
   const pairs = from instanceof Dict ? from.entries() : from === undefined ? [] : itemsOf(from).map(pairOf);
   return new Dict([...pairs, ...named]);
 }

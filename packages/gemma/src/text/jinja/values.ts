@@ -93,7 +93,11 @@ export class Dict {
 }
 export class Range {
   readonly items: readonly bigint[];
-  constructor(start: bigint, stop: bigint, step: bigint) {
+  constructor(
+    readonly start: bigint,
+    readonly stop: bigint,
+    readonly step: bigint,
+  ) {
     if (step === 0n) throw new Error('it counts in steps of 0');
     const past = step > 0n ? stop - start + step - 1n : start - stop - step - 1n;
     const length = past > 0n ? past / (step > 0n ? step : -step) : 0n;
@@ -246,6 +250,8 @@ export function str(value: Value): string {
       .entries()
       .map(([key, entry]) => `${repr(key)}: ${repr(entry)}`)
       .join(', ')}}`;
+  if (value instanceof Range)
+    return `range(${value.start}, ${value.stop}${value.step === 1n ? '' : `, ${value.step}`})`;
   throw new Error(`it prints a ${typeName(value)}`);
 }
 
@@ -277,8 +283,8 @@ export function isEqual(a: Value, b: Value): boolean {
       return other !== undefined && isEqual(each, other);
     });
   }
-  if (a instanceof View || b instanceof View || a instanceof Range || b instanceof Range)
-    throw new Error(`it compares a ${typeName(a)} with a ${typeName(b)}`);
+  if ((a instanceof View && b instanceof View) || (a instanceof Range && b instanceof Range))
+    throw new Error(`it compares a ${typeName(a)} with a ${typeName(b)}, which is not supported`);
   if (a instanceof Sequence && b instanceof Sequence)
     return (
       a.kind === b.kind && a.items.length === b.items.length && a.items.every((each, i) => isEqual(each, b.items[i]!))
@@ -318,6 +324,10 @@ export function contains(container: Value, value: Value): boolean {
       if (isEqual(item, value)) return true;
     return false;
   }
+  // What is looked up as a key must be one.
+  if (container instanceof View && container.kind === 'dict_keys') hashOf(value);
+  if (container instanceof View && container.kind === 'dict_items' && value instanceof Tuple)
+    hashOf(value.items[0] ?? null);
   return itemsOf(container).some((item) => isEqual(item, value));
 }
 
