@@ -84,6 +84,17 @@ it.each(
   expect(renderChat(await withTemplate(source), messages, options)).toBe(text);
 });
 
+it.each(
+  (await fixtureJson<{ readonly reasoned: readonly PythonCase[] }>('chat/python.json')).reasoned.map(
+    (each) => [each.source, Object.keys(each.messages[1]!).at(-1), each] as const,
+  ),
+)('what was thought has the names that it has in Python: %s, %s', async (_, field, { source, messages, text }) => {
+  const tokenizer = await withTemplate(source);
+  if (text.includes('why')) expect(renderChat(tokenizer, messages, options)).toBe(text);
+  // Python leaves it out.
+  else expect(() => renderChat(tokenizer, messages, options)).toThrow(`message 2 has '${field}'`);
+});
+
 describe('without a template', () => {
   it("a conversation is written in the family's turns", () => {
     const messages = [user('  The lamp\n'), model(' by the river '), user('Why?')];

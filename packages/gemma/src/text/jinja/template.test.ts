@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { fixtureJson } from '../../../../../test/support/safetensors-fixture.js';
 import { ChatTemplateError, type ChatMessage } from '../chat-message.js';
 import { compileChatTemplate } from '../chat-template.js';
 
@@ -48,6 +49,71 @@ describe('what templates do', () => {
   });
 });
 
+describe('what is not supported is refused by name', () => {
+  it.each([
+    // What Python writes is another with each run.
+    ['{{ range }}', /prints a function/],
+    ['{{ bos_token.upper }}', /prints a function/],
+    ["{{ [1] | map('string') }}", /prints a generator/],
+    ['{{ namespace(a=1) }}', /prints a namespace/],
+    // What depends on Python's version, or on a library below it.
+    ['{{ 2.0 ** 0.5 }}', /raises a float to a power/],
+    ['{{ 2 ** -1 }}', /a negative power/],
+    ['{{ [0.1, 0.2] | sum }}', /adds up floats/],
+    ["{{ 1 is sameas 1 }}{{ 'a' is sameas 'a' }}", /the same object/],
+    ["{{ 'ß' | capitalize }}", /capitalises "ß"/],
+    ["{{ 'ΑΣ' | capitalize }}", /'Σ'/],
+    ["{{ 'x²'.isdigit() }}", /of digits/],
+    ["{{ '٣' | int }}", /digits beyond 0 to 9/],
+    // What Jinja has, and is not here.
+    ["{{ 'a' | urlencode }}", /the filter 'urlencode' is not supported/],
+    ["{{ '%s' % 1 }}", /computes str % int/],
+    ["{{ '{}'.format(1) }}", /takes 'format' of a str/],
+    ['{{ [1].append(2) }}', /takes 'append' of a list/],
+    ["{{ ''.__class__ }}", /takes '__class__' of a str/],
+    ['{{ self }}{{ lipsum }}', /reads 'self'/],
+    ["{% include 'a' %}", /line 1: 'include' is not supported/],
+    ['{% for x in [1] recursive %}{% endfor %}', /'recursive' is not supported/],
+    ['{{ range(*[1]) }}', /spread/],
+    ['{{ 123456789012345678901 / 3 }}', /more than 2\^53/],
+    ['{{ 10 ** 5000 }}', /more than 4300 digits/],
+    ['{{ 1e300 * 1e300 }}', /infinite/],
+    ["{{ '\\N{DASH}' }}", /line 1: the escape/],
+    // What Python refuses too.
+    ['{{ 1 / 0 }}', /divides by zero/],
+    ["{{ 'a' + 1 }}", /computes str \+ int/],
+    ["{{ 1 < 'a' }}", /neither less nor more/],
+    ['{{ a.b.c }}', /'a' is not defined/],
+    ['\n\n{{ 1 | nofilter }}', /line 3: 'nofilter' is no filter/],
+    ['{% if true %}\n{% endfor %}', /line 2: 'endfor' is no tag/],
+    ['{% break %}', /break outside of a loop/],
+    ['{% set loop = 1 %}', /assigns to 'loop'/],
+    ['{% set a.b = 1 %}', /'a', which is no namespace/],
+  ])('%s', async (source, message) => {
+    await expect(render(source)).rejects.toThrow(message);
+    await expect(render(source)).rejects.toBeInstanceOf(ChatTemplateError);
+  });
+
+  it.each([
+    [
+      'a number that JavaScript rounds',
+      2 ** 53,
+      /whole number 9007199254740992, which JavaScript does not hold exactly/,
+    ],
+    ['fields whose order is lost', { b: 1, 2: 1 }, /'2': the order of such is not kept/],
+    ['a value that is no JSON', () => 1, /a function, which is no JSON/],
+  ])('%s', async (_, x, message) => {
+    const given = [{ role: 'user', content: 'a', x }] as unknown as ChatMessage[];
+    await expect(render('{{ messages[0].x }}', given)).rejects.toThrow(message);
+  });
+
+  it('fields by number can be read, where their order does not matter', async () => {
+    const given = [{ role: 'user', content: 'a', x: { b: 1, 2: 'two' } }] as unknown as ChatMessage[];
+    const source = "{{ messages[0].x['2'] }}{{ messages[0].x | dictsort }}{{ messages[0].x | tojson(sort_keys=true) }}";
+    expect(await render(source, given)).toBe(`two[('2', 'two'), ('b', 1)]{"2": "two", "b": 1}`);
+  });
+});
+
 describe('what templates may not do', () => {
   const doubling = (value: string, times = 60) =>
     `{% set ns = namespace(a='x') %}{% for i in range(${times}) %}{% set ns.a = ${value} %}{% endfor %}`;
@@ -77,5 +143,19 @@ describe('what templates may not do', () => {
     const failed = expect(render(source)).rejects;
     await failed.toBeInstanceOf(ChatTemplateError);
     await expect(render(source)).rejects.toThrow(message);
+  });
+});
+
+describe('the time', () => {
+  afterEach(() => void vi.useRealTimers());
+  it('is written as in Python', async () => {
+    const { times } = await fixtureJson<{
+      readonly times: readonly { readonly time: string; readonly format: string; readonly text: string }[];
+    }>('chat/python.json');
+    for (const { time, format, text } of times) {
+      vi.useFakeTimers({ now: new Date(time), toFake: ['Date'] });
+      expect(await render(`{{ strftime_now('${format}') }}`), `${time} ${format}`).toBe(text);
+    }
+    await expect(render("{{ strftime_now('%U') }}")).rejects.toThrow(/'%U', which is not supported/);
   });
 });
