@@ -1,4 +1,4 @@
-import { capitalize, lines, split, strip, titleMethod } from './text.js';
+import { capitalize, isLower, isUpper, lines, split, strip, titleMethod } from './text.js';
 import {
   bind,
   Callable,
@@ -157,8 +157,8 @@ const textMethods: Methods<string> = {
     if (/\p{No}/u.test(self)) throw new Error('it asks whether a text is of digits, which is not supported for some');
     return /^\p{Nd}+$/u.test(self);
   }),
-  isupper: ofText((self) => /\p{Uppercase}/u.test(self) && !/[\p{Lowercase}\p{Lt}]/u.test(self)),
-  islower: ofText((self) => /\p{Lowercase}/u.test(self) && !/[\p{Uppercase}\p{Lt}]/u.test(self)),
+  isupper: ofText(isUpper),
+  islower: ofText(isLower),
 };
 
 const ofDict =

@@ -3,9 +3,9 @@ import { filter } from './filters.js';
 import { loopOver } from './loop.js';
 import type { Body, CallArguments, Expression, MacroDefinition, NamedCall, Statement, Target } from './nodes.js';
 import { arithmetic, compares, signed } from './operators.js';
-import { deepest } from './parser.js';
 import { Scope } from './scope.js';
 import { test } from './tests.js';
+import { deepest } from './token-reader.js';
 import {
   bind,
   Callable,

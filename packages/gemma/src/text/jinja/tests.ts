@@ -1,5 +1,6 @@
 import type { Comparison } from './nodes.js';
 import { arithmetic, compares } from './operators.js';
+import { isLower, isUpper } from './text.js';
 import {
   bind,
   Callable,
@@ -36,9 +37,6 @@ const rest = (value: Value, by: Value) => {
   return isNumber(found) ? Number(found) : Number.NaN;
 };
 const isText = (value: Value) => typeof value === 'string' || value instanceof Markup;
-/** Whether a text has letters, and none of the other case. */
-const isOfCase = (value: Value, some: RegExp, none: RegExp) => some.test(str(value)) && !none.test(str(value));
-
 const isSequence = (value: Value) =>
   isText(value) ||
   value instanceof List ||
@@ -63,8 +61,8 @@ const tests: Readonly<Record<string, Test>> = {
   sequence: plain(isSequence),
   iterable: plain((value) => isSequence(value) || value instanceof View || value instanceof Lazy),
   callable: plain((value) => value instanceof Callable || value instanceof Undefined),
-  lower: plain((value) => isOfCase(value, /\p{Lowercase}/u, /[\p{Uppercase}\p{Lt}]/u)),
-  upper: plain((value) => isOfCase(value, /\p{Uppercase}/u, /[\p{Lowercase}\p{Lt}]/u)),
+  lower: plain((value) => isLower(str(value))),
+  upper: plain((value) => isUpper(str(value))),
   odd: plain((value) => rest(value, 2n) === 1),
   even: plain((value) => rest(value, 2n) === 0),
   divisibleby: (value, given) => rest(value, bind(given, ['num'], 1)[0]!) === 0,

@@ -106,6 +106,10 @@ export function floatText(value: number): string {
   return sign + (Number.isInteger(value) ? value.toFixed(1) : String(value));
 }
 
+/** Whether a text has letters, and none of the other case. */
+export const isUpper = (text: string) => /\p{Uppercase}/u.test(text) && !/[\p{Lowercase}\p{Lt}]/u.test(text);
+export const isLower = (text: string) => /\p{Lowercase}/u.test(text) && !/[\p{Uppercase}\p{Lt}]/u.test(text);
+
 /** Order by code points, as in Python. */
 export function compareTexts(a: string, b: string): number {
   let i = 0;
