@@ -84,6 +84,17 @@ it.each(
   expect(renderChat(await withTemplate(source), messages, options)).toBe(text);
 });
 
+it.each(
+  (await fixtureJson<{ readonly reasoned: readonly PythonCase[] }>('chat/python.json')).reasoned.map(
+    (each) => [each.source, Object.keys(each.messages[1]!).at(-1), each] as const,
+  ),
+)('what was thought has the names that it has in Python: %s, %s', async (_, field, { source, messages, text }) => {
+  const tokenizer = await withTemplate(source);
+  if (text.includes('why')) expect(renderChat(tokenizer, messages, options)).toBe(text);
+  // Python leaves it out.
+  else expect(() => renderChat(tokenizer, messages, options)).toThrow(`message 2 has '${field}'`);
+});
+
 describe('without a template', () => {
   it("a conversation is written in the family's turns", () => {
     const messages = [user('  The lamp\n'), model(' by the river '), user('Why?')];
@@ -181,13 +192,20 @@ describe('what a template does not say', () => {
       expect(() => encodeChat(tokenizer, [user(content), model('y')], options)).toThrow(message);
     };
     const marked = '{% generation %} {{ messages[1].content }} {% endgeneration %}';
-    // The marks would be trimmed, or counted.
-    await refused(`{% filter trim %}${marked}{% endfilter %}`, 'x', /changes the text that it marks/);
-    await refused(`{% set a %}${marked}{% endset %}{{ a | length }}`, 'x', /changes the text|does not begin|begins a/);
-    await refused(`{{ messages[0].content }}${marked}`, 'a \u{10fffc} b', /the character U\+10FFFC/);
-    await refused('{{ messages[0].content }}', 'a \u{10fffd} b', /the character U\+10FFFD/);
-    await refused('{{ messages[0].content[0] }}', '👋', /half a character/);
-    await refused('{{ pad_token }}{{ messages[0].content }}', 'x', /pad_token; only bos_token and eos_token/);
+    // Where it stands in the whole text is not told.
+    for (const source of [
+      `{% filter trim %}${marked}{% endfilter %}`,
+      `{% set a %}${marked}{% endset %}{{ a | length }}`,
+      `{% macro m() %}${marked}{% endmacro %}{{ m() }}`,
+      `{% generation %}${marked}{% endgeneration %}`,
+    ])
+      await refused(source, 'x', /has \{% generation %\} within a macro/);
+    await refused('{{ messages[0].content }}', '\ud83d', /half a character/);
+    await refused(
+      '{{ pad_token }}{{ messages[0].content }}',
+      'x',
+      /'pad_token', which is not supported; of special tokens only bos_token and eos_token/,
+    );
     await refused('{{ messages }}{{ range }}', 'x', /prints a function/);
     await refused("{{ messages[0].content.strip('x', 1) }}", 'x', /not known/);
   });
@@ -196,7 +214,7 @@ describe('what a template does not say', () => {
     const tokenizer = await withTemplate('{% for message in %}');
     expect(() => encodeChat(tokenizer, [user('x'), model('y')], options)).toThrow(ChatTemplateError);
     const unended = await withTemplate('{% generation %}{{ messages[0].content }}');
-    expect(() => encodeChat(unended, [user('x'), model('y')], options)).toThrow(/does not end/);
+    expect(() => encodeChat(unended, [user('x'), model('y')], options)).toThrow(/'endgeneration' is missing/);
   });
 });
 

@@ -64,7 +64,7 @@ export {
   withChatTemplate,
   type Tokenizer,
 } from './text/tokenizer.js';
-export { chatTemplatesOf, type ChatTemplates } from './text/chat-template.js';
+export { chatTemplateFiles, chatTemplatesOf, type ChatTemplates } from './text/chat-template.js';
 export { tokenizerFilesFromGguf, tokenizerFromGguf } from './text/tokenizer-gguf.js';
 export type { TokenizerFiles } from './text/tokenizer-pieces.js';
 export { tokenizerToGguf, type GgufTokenizerOptions, type TokenizerOrigin } from './text/tokenizer-to-gguf.js';

@@ -43,7 +43,9 @@ export class ChatTemplateError extends Error {
 }
 
 /** A field that says what was said, so that a template which passes over it would leave it out without a word. */
-const meaningful = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking', 'audio'] as const;
+const meaningful = ['tool_calls', 'function_call', 'reasoning', 'audio'] as const;
+/** What was thought, by the names that it has: transformers hands it over by the first and the second. */
+const reasoningFields = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
 const isModel = ({ role }: ChatMessage) => role === 'assistant' || role === 'model';
 
@@ -81,12 +83,12 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
     const fail = (problem: string): never => {
       throw new ChatTemplateError(i, `message ${i + 1} ${problem}`);
     };
-    const { weight: _weight, ...rest } = message;
+    const { weight: _weight, ...rest } = withReasoning(message);
     for (const name of meaningful) {
-      const value = (rest as Readonly<Record<string, unknown>>)[name];
-      if (value === undefined || value === null || (Array.isArray(value) && value.length === 0) || knows(name))
-        continue;
-      fail(`has '${name}', of which the model's chat template knows nothing: it would be left out`);
+      const names: readonly string[] = name === 'reasoning' ? reasoningFields : [name];
+      const own = names.find((each) => hasContent(fieldsOf(message)[each]));
+      if (own !== undefined && !names.some((each) => hasContent(fieldsOf(rest)[each]) && knows(each)))
+        fail(`has '${own}', of which the model's chat template knows nothing: it would be left out`);
     }
     const text = contentText(message, i);
     if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
@@ -100,6 +102,24 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
       ...(Array.isArray(message.content) && !readsParts && { content: text }),
     };
   });
+}
+
+const hasContent = (value: unknown) =>
+  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
+
+/** Further fields may be there too. */
+const fieldsOf = (message: object): Readonly<Record<string, unknown>> => ({ ...message });
+
+function withReasoning(message: ChatMessage): ChatMessage {
+  const fields = fieldsOf(message);
+  const said = reasoningFields.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
+  if (said === undefined) return message;
+  return {
+    ...{ thinking: said },
+    ...message,
+    ...(fields['thinking'] === null && { thinking: said }),
+    ...{ reasoning_content: said },
+  };
 }
 
 /** @throws ChatTemplateError for tools of which the template's source says nothing */

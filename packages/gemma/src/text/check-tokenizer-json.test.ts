@@ -30,10 +30,7 @@ describe('tokenizer.json', () => {
       'with a normaliser in steps',
       { normalizer: { type: 'Sequence', normalizers: [whole.normalizer, { type: 'Prepend', prepend: '▁' }] } },
     ],
-    [
-      'with what changes nothing here',
-      { post_processor: { type: 'TemplateProcessing' }, truncation: { max_length: 4 }, padding: null },
-    ],
+    ['with what changes nothing here', { truncation: { max_length: 4 }, padding: null }],
     [
       'with words after the vocabulary',
       { added_tokens: [...whole.added_tokens, { id: 8, content: '<image>', special: true }] },
@@ -55,6 +52,28 @@ describe('tokenizer.json', () => {
       'the same in a step',
       { normalizer: { type: 'Sequence', normalizers: [{ type: 'Replace', pattern: regex, content: '' }] } },
       /normalizer\.normalizers\[0\]\.pattern/,
+    ],
+    [
+      'a post_processor of another kind',
+      { post_processor: { type: 'ByteLevel' } },
+      /post_processor is .*TemplateProcessing/,
+    ],
+    [
+      'a post_processor with another token',
+      {
+        post_processor: {
+          type: 'TemplateProcessing',
+          single: [{ SpecialToken: { id: '<eos>' } }, { Sequence: { id: 'A' } }],
+        },
+      },
+      /post_processor puts "<eos>"/,
+    ],
+    [
+      'a post_processor with the text twice',
+      {
+        post_processor: { type: 'TemplateProcessing', single: [{ Sequence: { id: 'A' } }, { Sequence: { id: 'B' } }] },
+      },
+      /post_processor\.single/,
     ],
     ['the same in the decoder', { decoder: { type: 'Replace', pattern: regex, content: '' } }, /decoder\.pattern/],
     [
@@ -168,9 +187,11 @@ describe('tokenizer.json', () => {
 describe('tokenizer_config.json', () => {
   it.each([
     [{ bos_token: 5 }, /bos_token is 5/],
-    [{ bos_token: '<begin>' }, /bos_token is "<begin>", which is no token of tokenizer\.json/],
-    [{ eos_token: { content: '<end>' } }, /eos_token is "<end>", which is no token/],
+    [{ bos_token: '<begin>' }, /bos_token names "<begin>", which is none of the added_tokens of tokenizer\.json/],
+    [{ eos_token: { content: '<end>' } }, /eos_token names "<end>", which is none/],
     [{ eos_token: { content: [] } }, /eos_token is/],
+    [{ image_token: 'ab' }, /image_token names "ab", which is none of the added_tokens/],
+    [{ extra_special_tokens: { image: '<image>' } }, /extra_special_tokens names "<image>", which is none/],
     [{ additional_special_tokens: 'x' }, /additional_special_tokens is "x", not a list/],
     [[], /holds \[\], not an object/],
     [null, /holds null/],

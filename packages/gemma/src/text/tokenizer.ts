@@ -1,12 +1,12 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
-import { isFields } from '../config/fields.js';
+import { type Fields, isFields } from '../config/fields.js';
 import { showValue } from '../config/json.js';
 import { byteRunDecoder } from './byte-runs.js';
 import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
-  /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first. */
+  /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first, where the tokenizer puts one there. */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
   /** Special tokens are left out unless `skipSpecialTokens` is false; ids that are no words always. */
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
@@ -66,6 +66,23 @@ function tokenText(value: unknown, field: string): string | undefined {
   throw new TokenizerError(`tokenizer_config.json: ${field} is ${showValue(value)}, not the text of a token`);
 }
 
+/** @throws TokenizerError for a token of the configuration that transformers would add to those of tokenizer.json */
+function checkNamedTokens(config: Fields, added: ReadonlySet<string>): void {
+  for (const [field, value] of Object.entries(config)) {
+    const isList = field === 'additional_special_tokens' || field === 'extra_special_tokens';
+    // What stands for padding is masked: any will do.
+    if (!isList && (!field.endsWith('_token') || field === 'pad_token' || typeof value === 'boolean')) continue;
+    const named: readonly unknown[] = !isList ? [value] : Object.values(value ?? {});
+    for (const each of named) {
+      const text = tokenText(each, field);
+      if (text !== undefined && !added.has(text))
+        throw new TokenizerError(
+          `tokenizer_config.json: ${field} names ${showValue(text)}, which is none of the added_tokens of tokenizer.json: transformers would add it. Are the files of two models?`,
+        );
+    }
+  }
+}
+
 /**
  * A tokenizer from what `tokenizer.json` and, if there is one, `tokenizer_config.json` hold, parsed: a BPE model with texts replaced by
  * texts around it, as all Gemma's are.
@@ -76,9 +93,11 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   const { checkTokenizerJson } = await import('./check-tokenizer-json.js');
   const { encodeByWords } = await import('./encode-words.js');
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
-  const checked = checkTokenizerJson(tokenizerJson, (problem) => {
+  const { putsBosFirst } = await import('./post-processor.js');
+  const refuse = (problem: string): never => {
     throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
-  });
+  };
+  const checked = checkTokenizerJson(tokenizerJson, refuse);
   if (!isFields(tokenizerConfigJson))
     throw new TokenizerError(`tokenizer_config.json holds ${showValue(tokenizerConfigJson)}, not an object`);
   const config = tokenizerConfigJson;
@@ -95,11 +114,6 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   }
   const special = (key: string, names: readonly string[]): number => {
     const named = tokenText(config[key], key);
-    // What stands for padding is masked: any will do.
-    if (named !== undefined && key !== 'pad_token' && library.token_to_id(named) === undefined)
-      throw new TokenizerError(
-        `tokenizer_config.json: ${key} is ${showValue(named)}, which is no token of tokenizer.json. Are the files of two models?`,
-      );
     for (const name of [named, ...names]) {
       const id = name === undefined ? undefined : library.token_to_id(name);
       if (id !== undefined) return id;
@@ -107,8 +121,11 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     throw new TokenizerError(`tokenizer.json has no ${key.replace('_', ' ')} (looked for ${names.join(', ')})`);
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
+  const { post_processor: postProcessor } = tokenizerJson as Fields;
+  const first = putsBosFirst(postProcessor, { id: bosId, text: library.id_to_token(bosId) }, refuse) ? [bosId] : [];
   const templates = chatTemplatesOf(config.chat_template);
   const added = library.get_added_tokens_decoder();
+  checkNamedTokens(config, new Set([...added.values()].map(({ content }) => content)));
   const withByteRuns = byteRunDecoder(tokenizerJson as object, (id) => added.get(id)?.special === true);
   const encodeText = encodeByWords(checked, (text) => library.encode(text, { add_special_tokens: false }).ids);
   const tokenizer: Tokenizer = {
@@ -118,9 +135,8 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     vocabSize: library.get_vocab(true).size,
     encode: (text, { addSpecialTokens = true } = {}) => {
       if (halfPair.test(text)) throw new IllFormedTextError(text);
-      const first = addSpecialTokens ? bosId : undefined;
-      if (text === '') return first === undefined ? [] : [first];
-      return encodeText(text, first);
+      const begins = addSpecialTokens ? first : [];
+      return text === '' ? [...begins] : encodeText(text, begins[0]);
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
       // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.
@@ -140,7 +156,7 @@ export async function withChatTemplate(tokenizer: Tokenizer, templates: ChatTemp
   const plain = await compileChatTemplate(templates.default);
   const withTools = templates.toolUse === undefined ? plain : await compileChatTemplate(templates.toolUse);
   const applyChatTemplate: ChatTemplate = (messages, options) =>
-    ((options.tools?.length ?? 0) > 0 ? withTools : plain)(messages, options);
+    (options.tools === undefined ? plain : withTools)(messages, options);
   return { ...tokenizer, chatTemplate: templates.default, applyChatTemplate };
 }
 

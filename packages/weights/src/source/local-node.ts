@@ -6,6 +6,20 @@ import { closeAll } from './close-all.js';
 import { fileSource } from './file-node.js';
 import type { ModelSource } from './model-source.js';
 
+/** The one folder within a model's whose files are read too. */
+const templateFolder = 'additional_chat_templates';
+
+async function filesIn(folder: string, within?: string): Promise<string[]> {
+  const entries = await readdir(within === undefined ? folder : join(folder, within), { withFileTypes: true }).catch(
+    (error: unknown) => {
+      if (within === undefined) throw error;
+      return [];
+    },
+  );
+  const names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  return within === undefined ? names : names.map((name) => `${within}/${name}`);
+}
+
 /** A folder with a model, or one weights file whose neighbours may say more about it; undefined where there is nothing. */
 export async function openLocal(path: string): Promise<ModelSource | undefined> {
   const found = await stat(path).catch(() => undefined);
@@ -17,9 +31,7 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
   // Says at once what it is, where it is neither.
   if (!found.isDirectory() && !found.isFile()) await fileSource(path);
   const folder = found.isDirectory() ? path : dirname(path);
-  const files = (await readdir(folder, { withFileTypes: true }))
-    .filter((entry) => !entry.isDirectory())
-    .map(({ name }) => name);
+  const files = [...(await filesIn(folder)), ...(await filesIn(folder, templateFolder))];
   const present = new Set(files);
   // As the path was given, for messages.
   const start = found.isDirectory() ? path.replace(/[/\\]*$/, sep) : path.slice(0, path.length - basename(path).length);

@@ -11,7 +11,7 @@ import { gemmaWeightLoader } from '../registry.js';
 import { modelWeightLoader } from '../loader/model-weight-loader.js';
 import { readPeftAdapter } from '../peft/open.js';
 import { memorySink } from '../testing/memory-sink.js';
-import { openModelSource, type ModelLocation } from './model-source.js';
+import { type ModelLocation, openModelSource } from './model-source.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -70,6 +70,18 @@ it('an adapter on disk is what it is in memory', async () => {
   const model = modelOf(gemmaConfigFromHf(await fixtureJson('models/gemma3-tiny/config.json')));
   const [disk, memory] = [fixture(folder), await adapterSources(folder)];
   expect(await readPeftAdapter(disk, { model })).toEqual(await readPeftAdapter(memory, { model }));
+});
+
+it('reads the folder of chat templates within that of a model, and no other', async () => {
+  for (const name of ['additional_chat_templates', 'other']) {
+    await mkdir(join(folder, name));
+    await writeFile(join(folder, name, 'tool_use.jinja'), name);
+  }
+  const source = await openModelSource(folder);
+  expect(await source.readText('additional_chat_templates/tool_use.jinja')).toBe('additional_chat_templates');
+  expect(await source.readText('additional_chat_templates/default.jinja')).toBeUndefined();
+  expect(await source.readText('other/tool_use.jinja')).toBeUndefined();
+  expect(await source.readText('additional_chat_templates/../other/tool_use.jinja')).toBeUndefined();
 });
 
 it('errors name a file as the user wrote its path', async () => {

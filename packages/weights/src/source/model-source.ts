@@ -83,8 +83,9 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
     name: main?.name ?? `${sources.length} files`,
     ...(main && { main: baseName(main.name) }),
     files: [...byName.keys()],
-    open: async (file) => byName.get(file),
-    readText: (file) => readSourceText(byName.get(file)),
+    // Files of a page are in no folder.
+    open: async (file) => byName.get(baseName(file)),
+    readText: (file) => readSourceText(byName.get(baseName(file))),
     close: () => closeAll(sources),
   };
 }

@@ -1,6 +1,6 @@
 import { checkTools, checkTurns, messagesForTemplate } from '../../text/chat-message.js';
 import type { ChatTemplate } from '../../text/chat-template.js';
-import { strip } from '../../text/python-values.js';
+import { strip } from '../../text/jinja/text.js';
 import { withoutOpening } from '../../text/markers.js';
 import { specialTexts } from '../../text/tokenizer.js';
 import type { PromptForm } from '../family.js';

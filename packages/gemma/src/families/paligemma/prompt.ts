@@ -19,7 +19,8 @@ export function paliGemmaPrompt(prompt: string, tokenizer: Tokenizer): number[] 
     throw new PromptImagesError(
       `the prompt has ${imageMark} within it, but pictures come before its text: leave the mark out, or put it first`,
     );
-  return [...tokenizer.encode(text), ...tokenizer.encode('\n', { addSpecialTokens: false })];
+  const encode = (part: string) => tokenizer.encode(part, { addSpecialTokens: false });
+  return [tokenizer.bosId, ...encode(text), ...encode('\n')];
 }
 
 /** One prompt about pictures, one answer: there is no chat. */

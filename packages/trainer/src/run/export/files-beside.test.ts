@@ -87,6 +87,7 @@ describe('a folder', async () => {
       'special_tokens_map.json': '{"bos_token": "<bos>"}',
       'added_tokens.json': '{}',
       'chat_template.jinja': '{{ messages }}',
+      'additional_chat_templates/tool_use.jinja': '{{ tools }}',
       'chat_template.json': '{"chat_template": "x"}',
       'preprocessor_config.json': '{"size": 4}',
       'processor_config.json': '{"a": 1}',

@@ -1,4 +1,5 @@
 import {
+  chatTemplateFiles,
   parseJson,
   tokenizerFilesFromGguf,
   tokenizerFilesFromSentencePiece,
@@ -15,7 +16,7 @@ const passedOn = [
   'tokenizer_config.json',
   'special_tokens_map.json',
   'added_tokens.json',
-  'chat_template.jinja',
+  ...chatTemplateFiles,
   'chat_template.json',
   'preprocessor_config.json',
   'processor_config.json',

@@ -1,4 +1,7 @@
 import {
+  ChatTemplateError,
+  chatTemplateFiles,
+  type ChatTemplates,
   chatTemplatesOf,
   parseJson,
   TokenizerError,
@@ -70,12 +73,33 @@ function recorded(weights: OpenedWeights): TokenizerSource & { readonly read: un
 }
 
 async function openTokenizer(weights: TokenizerSource): Promise<Tokenizer> {
-  const config = (await weights.readJson('tokenizer_config.json')) ?? {};
+  const config = await tokenizerConfigOf(weights);
   const tokenizer = await tokenizerOf(weights, config);
-  // As transformers: a file of its own wins over what is in the configuration.
-  const file = await weights.readText('chat_template.jinja');
-  const templates = file === undefined ? chatTemplatesOf(config['chat_template']) : { default: file };
+  const templates = (await templateFiles(weights)) ?? chatTemplatesOf(config['chat_template']);
   return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
+}
+
+/** As transformers: where tokenizer_config.json does not list the added tokens, special_tokens_map.json names the special ones. */
+async function tokenizerConfigOf(weights: TokenizerSource): Promise<Readonly<Record<string, unknown>>> {
+  const config = (await weights.readJson('tokenizer_config.json')) ?? {};
+  if ('added_tokens_decoder' in config) return config;
+  return { ...config, ...(await weights.readJson('special_tokens_map.json')) };
+}
+
+/** As transformers: files of their own win over what is in the configuration. @throws ChatTemplateError for one that lacks another */
+async function templateFiles(weights: TokenizerSource): Promise<ChatTemplates | undefined> {
+  const [usual, other, tools] = chatTemplateFiles;
+  // One after the other: what was read is told by its order.
+  const file = await weights.readText(usual);
+  const instead = await weights.readText(other);
+  const toolUse = await weights.readText(tools);
+  const source = instead ?? file;
+  if (source !== undefined) return { default: source, ...(toolUse !== undefined && { toolUse }) };
+  if (toolUse === undefined) return undefined;
+  throw new ChatTemplateError(
+    -1,
+    'additional_chat_templates/tool_use.jinja is there without a chat_template.jinja, so that transformers has no template for conversations without tools: put one beside it',
+  );
 }
 
 async function tokenizerOf(weights: TokenizerSource, config: object): Promise<Tokenizer> {
