@@ -63,11 +63,12 @@ export {
 export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './format/format.js';
 export { combineLoggers, type RunLogger } from './metrics/logger.js';
 export type { DataInspection, DataPart, LengthSummary, ShownPiece, ShownRow } from './metrics/data-inspection.js';
-export { createMetricsLogger, readMetrics, readSamples } from './metrics/metrics-file.js';
+export { createMetricsLogger, readEvals, readMetrics, readSamples } from './metrics/metrics-file.js';
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
 export type * from './metrics/evaluation.js';
 export type { TrainingProfile } from './metrics/training-profile.js';
+export { createTensorBoardLogger } from './metrics/tensorboard/tensorboard-logger.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
 export { createReportLogger } from './report/report-logger.js';
 

@@ -9,6 +9,18 @@ export function echoConfig({ lora, ...config }: ResolvedTrainConfig): ConfigEcho
   return toJson(config.adapter === null ? { ...config, lora } : config) as ConfigEcho;
 }
 
+/** Every setting as text, by its path: `lora.rank`, `8`. */
+export function settingsOf(value: JsonValue, path = ''): [path: string, text: string][] {
+  if (isRecord(value))
+    return Object.entries(value).flatMap(([key, inner]) => settingsOf(inner, path ? `${path}.${key}` : key));
+  const text = Array.isArray(value)
+    ? value.map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part))).join(', ') || 'none'
+    : value === null
+      ? '–'
+      : String(value);
+  return [[path, text]];
+}
+
 /** What was every linear when `lora.targets` was still written down as a list of names. */
 const onceAll = 'qProj,kProj,vProj,oProj,gateProj,upProj,downProj,outProj,fc1,fc2,projector'.split(',');
 
@@ -82,6 +94,7 @@ const harmless = new Set([
   'sampleEvery',
   'sampleCount',
   'sampleTokens',
+  'tensorboard',
   'outDir',
   'resume',
   'resumeFrom',
@@ -102,6 +115,7 @@ const since: ConfigEcho = {
   packing: false,
   keepBest: 'checkpoint',
   earlyStopping: null,
+  tensorboard: false,
 };
 
 /** Every field in which two echoes differ, by path. */

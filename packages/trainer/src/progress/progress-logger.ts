@@ -26,6 +26,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
   let live = '';
   let start: RunStart | null = null;
   let evalLoss: number | null = null;
+  /** Step of the evaluation that a line of its own told of. */
+  let evalToldAt: number | null = null;
+  let phase: string | null = null;
+  let peakBytes: number | null = null;
+  const notices = new Set<string>();
   let lastStepAt: number | null = null;
   let msPerStep: number | null = null;
   let lastLogAt = -Infinity;
@@ -49,6 +54,7 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
     if (lastStepAt !== null)
       msPerStep = msPerStep === null ? now - lastStepAt : msPerStep + smoothing * (now - lastStepAt - msPerStep);
     lastStepAt = now;
+    phase = null;
     evalLoss = record.evalLoss ?? evalLoss;
     const totalSteps = start?.totalSteps ?? record.step;
     const secondsLeft = msPerStep === null ? null : ((totalSteps - record.step) * msPerStep) / 1000;
@@ -58,7 +64,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       const isFirst = record.step === (start?.startStep ?? 0) + 1;
       if (!isFirst && record.step !== totalSteps && record.evalLoss === null && now - lastLogAt < logIntervalMs) return;
       lastLogAt = now;
-      print(formatLogLine(state));
+      // Only what earlier lines have not said.
+      const isToldAlready = record.evalLoss === null || evalToldAt === record.step;
+      const showMemory = record.peakBytes !== peakBytes;
+      peakBytes = record.peakBytes;
+      print(formatLogLine({ ...state, evalLoss: isToldAlready ? null : evalLoss }, { showMemory }));
     }
   }
 
@@ -67,7 +77,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       const amount =
         done === undefined || total === undefined || total === 0 ? '' : ` ${Math.floor((100 * done) / total)}%`;
       if (isInteractive) draw(`${name} …${amount}`.slice(0, terminal.columns() - 1));
-      else if (done === undefined || done === 0) print(`${name} …`);
+      else if (name !== phase) print(`${name} …`);
+      else if (amount !== '' && terminal.now() - lastLogAt >= logIntervalMs) print(`${name} …${amount}`);
+      else return;
+      phase = name;
+      lastLogAt = terminal.now();
     },
     onStart(runStart) {
       start = runStart;
@@ -81,6 +95,8 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       const more = Object.entries(metrics).map(([name, value]) => `${name} ${formatNumber(value)}`);
       if (step === 0) print([`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`, ...more].join(', '));
       else if (more.length > 0) print(`After step ${step}: eval loss ${formatNumber(loss)}, ${more.join(', ')}`);
+      else return;
+      evalToldAt = step;
     },
     onSample(sample) {
       if (showSamples) print(describeSample(sample, terminal.columns()));
@@ -88,7 +104,10 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
     onCheckpoint({ step, name }) {
       if (!isInteractive) print(`Saved ${name} after step ${step}`);
     },
-    onNotice: (message) => print(`Note: ${message}`),
+    onNotice(message) {
+      if (!notices.has(message)) print(`Note: ${message}`);
+      notices.add(message);
+    },
     onEnd({ steps, seconds, baseEvalLoss, finalEvalLoss, best, outDir, exported, exportedStep }) {
       finishLine();
       print(`Done: ${steps} steps in ${formatSeconds(seconds)}`);

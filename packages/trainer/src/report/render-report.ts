@@ -1,8 +1,8 @@
 import { boxesToSvg, parseBoxes } from '@lapidary/gemma';
+import { settingsOf } from '../config/config-echo.js';
 import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { RunRecording } from '../metrics/record-run.js';
 import type { SampleRecord } from '../metrics/run-records.js';
-import type { JsonValue } from '@lapidary/weights';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
 import { renderLossChart } from './loss-chart.js';
@@ -34,7 +34,7 @@ ${renderSamples(data.samples)}
 <h2>Run</h2>
 <div class="columns">
 <div class="columns" style="grid-template-columns:minmax(0,1fr)">${renderMemory(data)}${renderLoad(data)}${renderMachine(data)}</div>
-${start && html`<section class="card"><h3>Configuration</h3>${renderTable(flatten(start.config))}</section>`}
+${start && html`<section class="card"><h3>Configuration</h3>${renderTable(settingsOf(start.config))}</section>`}
 </div>
 ${notices.length > 0 && html`<h2>Notes</h2><ul class="card notes">${notices.map((notice) => html`<li>${notice}</li>`)}</ul>`}
 <footer>Made by Lapidary. The numbers are in metrics.jsonl and summary.json beside this file.</footer>
@@ -177,19 +177,6 @@ function deviceName({ summary, start }: ReportData): string | undefined {
 
 function renderTable(rows: readonly (readonly [string, string])[]): Markup {
   return html`<table><tbody>${rows.map(([key, value]) => html`<tr><th>${key}</th><td>${value}</td></tr>`)}</tbody></table>`;
-}
-
-/** Nested settings as rows `lora.rank`, `8`. */
-function flatten(value: JsonValue, path = ''): [string, string][] {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return Object.entries(value).flatMap(([key, inner]) => flatten(inner as JsonValue, path ? `${path}.${key}` : key));
-  }
-  const text = Array.isArray(value)
-    ? value.map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part))).join(', ') || 'none'
-    : value === null
-      ? '–'
-      : String(value);
-  return [[path, text]];
 }
 
 /** Coordinates of the drawing over a picture, which is stretched over it. */

@@ -9,6 +9,7 @@ import { ConfigError, ResumeMismatchError, TrainingInterruptedError } from '../.
 import { formatBytes } from '../../format/format.js';
 import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
+import { createTensorBoardLogger } from '../../metrics/tensorboard/tensorboard-logger.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
 import { documentsOf } from '../../objectives/objective.js';
@@ -72,6 +73,7 @@ async function runInFolder(
   const logger = combineLoggers(
     await createReportLogger(store, { resumes }),
     createMetricsLogger(store),
+    ...(config.tensorboard ? [createTensorBoardLogger(store)] : []),
     ...(options.logger ? [options.logger] : []),
   );
   for (const notice of folder.notices) await logger.onNotice(notice);
