@@ -7,6 +7,7 @@ import { data } from './commands/data.js';
 import { doctor, type DoctorValues } from './commands/doctor.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportTo, type ExportValues } from './commands/export.js';
+import { findLr } from './commands/find-lr.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
@@ -96,6 +97,24 @@ The options are those of finetune; no weight is loaded. On GPUs runs do it by th
 kept with --kernel-tuning always.`,
     )
     .action((values: FlagValues) => tune(values, context));
+
+  addTrainFlags(program.command('find-lr'), { writesRun: false })
+    .description(
+      'find a learning rate: train while it grows, until the loss goes away, and tell where it fell most steeply',
+    )
+    .option('--from <x>', 'the first rate (default: 1e-7)')
+    .option('--to <x>', 'the last rate (default: 1)')
+    .option('--out <page>', 'an HTML page with the losses')
+    .addHelpText(
+      'after',
+      `
+The options are those of finetune; --steps counts the rates that are tried (default: 100, at least 20). Nothing that is trained stays.
+
+Examples:
+  $ lapidary find-lr --model ./gemma-3-270m --data rows.jsonl --out lr.html
+  $ lapidary find-lr --model google/gemma-3-270m --data rows.jsonl --full --from 1e-8 --to 1e-2 --json`,
+    )
+    .action((values: FlagValues) => findLr(values, context));
 
   addAnswerFlags(program.command('generate'))
     .description('answer a prompt')

@@ -67,6 +67,7 @@ export { createMetricsLogger, readEvals, readMetrics, readSamples } from './metr
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
 export type * from './metrics/evaluation.js';
+export type { RatePoint, RateSearch } from './metrics/rate-search.js';
 export type { TrainingProfile } from './metrics/training-profile.js';
 export { createTensorBoardLogger } from './metrics/tensorboard/tensorboard-logger.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
@@ -154,6 +155,7 @@ export {
   type Trained,
   type UpdatePlan,
 } from './run/prepare/programs.js';
+export { findLearningRate, type FindLearningRateOptions } from './run/find-rate/find-learning-rate.js';
 export { inspectData, type InspectDataOptions } from './run/inspect/inspect-data.js';
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
 export { createDeviceSink } from './run/device-sink.js';

@@ -49,7 +49,8 @@ test('overwrite removes what a run wrote and nothing else', async () => {
   await prepareRunFolder(store, neither);
   await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
   const own = ['start.json', 'evals.jsonl', 'tensorboard/events.out.tfevents.1.lapidary'];
-  for (const name of ['thesis.docx', 'metrics.jsonl', 'adapter_model.safetensors', ...own]) await store.write(name, 'x');
+  for (const name of ['thesis.docx', 'metrics.jsonl', 'adapter_model.safetensors', ...own])
+    await store.write(name, 'x');
   expect(await prepareRunFolder(store, { ...neither, overwrite: true })).toMatchObject({ resumes: false });
   expect((await store.list()).map(({ name }) => name)).toEqual(['run.json', 'thesis.docx']);
 });
