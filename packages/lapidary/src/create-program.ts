@@ -15,6 +15,7 @@ import { plan } from './commands/plan.js';
 import { profile } from './commands/profile.js';
 import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { serve, type ServeValues } from './commands/serve.js';
+import { report, type ReportValues } from './commands/report.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
 import { recipes } from './recipes.js';
@@ -251,6 +252,24 @@ Examples:
   $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf`,
     )
     .action((run: string, values: ExportValues) => exportTo(run, values, context));
+
+  program
+    .command('report')
+    .description('make the report of a run anew from its files, or put several runs side by side')
+    .argument('<runs...>', 'folders of runs')
+    .option('--out <page>', 'the HTML page; without it only numbers, and settings that differ, are printed')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Of several runs the page has their curves over each other, the settings that differ, their numbers, and their answers to the same rows.
+
+Examples:
+  $ lapidary report run1 --out report.html
+  $ lapidary report run1 run2 run3 --out runs.html
+  $ lapidary report run1 run2 --json`,
+    )
+    .action((runs: string[], values: ReportValues) => report(runs, values, context));
 
   program
     .command('recipes')

@@ -120,8 +120,11 @@ const since: ConfigEcho = {
 
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
-  const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
-  return diffJson(withLoraNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
+  const named = (echo: ConfigEcho, other: ConfigEcho) => {
+    const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in other));
+    return withLoraNamed({ ...unnamed, ...echo });
+  };
+  return diffJson(named(saved, now), named(now, saved), '').map((change) => ({
     ...change,
     matters: matters(change.path, now),
   }));

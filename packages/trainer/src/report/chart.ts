@@ -6,7 +6,7 @@ import { thin, type Point } from './thin.js';
 export interface Series {
   readonly name: string;
   /** Names a colour of the stylesheet: `--a`, `--b` … */
-  readonly colour: 'a' | 'b' | 'c' | 'd';
+  readonly colour: 'a' | 'b' | 'c' | 'd' | 'e' | 'f';
   readonly points: readonly Point[];
   /** A dot at each point, for few of them. */
   readonly dots?: boolean;

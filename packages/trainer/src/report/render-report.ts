@@ -2,12 +2,13 @@ import { boxesToSvg, parseBoxes } from '@lapidary/gemma';
 import { settingsOf } from '../config/config-echo.js';
 import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { RunRecording } from '../metrics/record-run.js';
-import type { SampleRecord } from '../metrics/run-records.js';
+import type { EvalRecord, SampleRecord, StepRecord } from '../metrics/run-records.js';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
 import { renderLossChart } from './loss-chart.js';
 import { chartScript } from './follow-pointer.js';
 import { style } from './style.js';
+import { smoothed, type Point } from './thin.js';
 
 /** Everything the report shows; a recording of the run as it is. Missing parts are left out. */
 export type ReportData = Pick<RunRecording, 'start' | 'steps' | 'evals' | 'samples' | 'notices' | 'summary'>;
@@ -57,6 +58,13 @@ function renderCards({ summary, steps, start }: ReportData): Markup {
       tone: change < 0 ? 'good' : 'bad',
     });
   } else if (last) cards.push({ label: 'Loss', value: formatNumber(last.loss) });
+  const [perplexity, perplexityBefore] = [after, before].map((loss) => (loss === null ? null : Math.exp(loss)));
+  if (start?.lossIsCrossEntropy && perplexity != null)
+    cards.push({
+      label: 'Perplexity',
+      value: formatNumber(perplexity),
+      more: perplexityBefore == null ? undefined : `from ${formatNumber(perplexityBefore)}`,
+    });
   if (summary?.best && summary.best.step !== summary.steps)
     cards.push({
       label: 'Lowest eval loss',
@@ -108,7 +116,28 @@ function renderCharts(data: ReportData): Markup[] {
       fromZero: true,
       series: [{ name: 'last', colour: 'd', points: steps.map((record) => [record.step, record.gradNorm]) }],
     }),
+    ...renderMetrics(data),
   ];
+}
+
+/** What the objective measures beside the loss, a chart each. */
+function renderMetrics({ steps, evals }: ReportData): Markup[] {
+  const pointsOf = (records: readonly (StepRecord | EvalRecord)[], name: string) =>
+    records.flatMap(({ step, metrics }): Point[] => {
+      const value = metrics?.[name];
+      return value === undefined ? [] : [[step, value]];
+    });
+  const names = new Set([...evals, ...steps].flatMap(({ metrics = {} }) => Object.keys(metrics)));
+  return [...names].map((name) => {
+    const training = smoothed(pointsOf(steps, name));
+    return renderChart({
+      title: name,
+      series: [
+        { name: 'training', colour: 'a', points: training },
+        { name: 'evaluation', colour: 'b', dots: true, points: pointsOf(evals, name) },
+      ],
+    });
+  });
 }
 
 function renderSamples(samples: readonly SampleRecord[]): Markup | null {

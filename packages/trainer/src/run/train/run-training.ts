@@ -13,6 +13,7 @@ import { createTensorBoardLogger } from '../../metrics/tensorboard/tensorboard-l
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
 import { documentsOf } from '../../objectives/objective.js';
+import { objectiveOf } from '../../objectives/registry.js';
 import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
@@ -242,6 +243,7 @@ function startOf(session: Session, report: LoadReport, restored: RunState | null
     evalRows: data.held.length,
     adapter: adapterOf(gpu),
     memory: plan.memory,
+    lossIsCrossEntropy: objectiveOf(config.objective).lossIsCrossEntropy ?? false,
     startedAt,
     load: {
       source: nameOfModel(config.weightLoader),
