@@ -41,10 +41,12 @@ it('Ctrl-C saves and ends with 130; --resume finishes', async () => {
   expect(checkpoints.filter((name) => name.endsWith('.json'))).toEqual([`step-${String(step).padStart(8, '0')}.json`]);
   expect((await readdir(out)).sort()).toEqual([
     'checkpoints',
+    'evals.jsonl',
     'metrics.jsonl',
     'report.html',
     'run.json',
     'samples.jsonl',
+    'start.json',
   ]);
   expect(checkpoints).toHaveLength(2);
 

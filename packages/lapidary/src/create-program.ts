@@ -7,6 +7,7 @@ import { data } from './commands/data.js';
 import { doctor, type DoctorValues } from './commands/doctor.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportTo, type ExportValues } from './commands/export.js';
+import { findLr } from './commands/find-lr.js';
 import { finetune } from './commands/finetune.js';
 import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
@@ -14,6 +15,7 @@ import { plan } from './commands/plan.js';
 import { profile } from './commands/profile.js';
 import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { serve, type ServeValues } from './commands/serve.js';
+import { report, type ReportValues } from './commands/report.js';
 import { tune } from './commands/tune.js';
 import type { FlagValues } from './read-train-config.js';
 import { recipes } from './recipes.js';
@@ -96,6 +98,24 @@ The options are those of finetune; no weight is loaded. On GPUs runs do it by th
 kept with --kernel-tuning always.`,
     )
     .action((values: FlagValues) => tune(values, context));
+
+  addTrainFlags(program.command('find-lr'), { writesRun: false })
+    .description(
+      'find a learning rate: train while it grows, until the loss goes away, and tell where it fell most steeply',
+    )
+    .option('--from <x>', 'the first rate (default: 1e-7)')
+    .option('--to <x>', 'the last rate (default: 1)')
+    .option('--out <page>', 'an HTML page with the losses')
+    .addHelpText(
+      'after',
+      `
+The options are those of finetune; --steps counts the rates that are tried (default: 100, at least 20). Nothing that is trained stays.
+
+Examples:
+  $ lapidary find-lr --model ./gemma-3-270m --data rows.jsonl --out lr.html
+  $ lapidary find-lr --model google/gemma-3-270m --data rows.jsonl --full --from 1e-8 --to 1e-2 --json`,
+    )
+    .action((values: FlagValues) => findLr(values, context));
 
   addAnswerFlags(program.command('generate'))
     .description('answer a prompt')
@@ -232,6 +252,24 @@ Examples:
   $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf`,
     )
     .action((run: string, values: ExportValues) => exportTo(run, values, context));
+
+  program
+    .command('report')
+    .description('make the report of a run anew from its files, or put several runs side by side')
+    .argument('<runs...>', 'folders of runs')
+    .option('--out <page>', 'the HTML page; without it only numbers, and settings that differ, are printed')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Of several runs the page has their curves over each other, the settings that differ, their numbers, and their answers to the same rows.
+
+Examples:
+  $ lapidary report run1 --out report.html
+  $ lapidary report run1 run2 run3 --out runs.html
+  $ lapidary report run1 run2 --json`,
+    )
+    .action((runs: string[], values: ReportValues) => report(runs, values, context));
 
   program
     .command('recipes')

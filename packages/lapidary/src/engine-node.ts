@@ -9,6 +9,7 @@ import {
   exportAdapter,
   exportCheckpoint,
   exportTrl,
+  findLearningRate,
   finiteSink,
   hubDataset,
   hubDatasetOf,
@@ -68,6 +69,7 @@ export const engine: Engine = {
   inspectData,
   profileTraining,
   tuneTraining,
+  findLearningRate,
   export: exportTo,
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();

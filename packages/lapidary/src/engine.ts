@@ -4,6 +4,7 @@ import type {
   Evaluation,
   ExportedCheckpoint,
   ExportForm,
+  findLearningRate,
   Fit,
   inspectData,
   MemoryEntry,
@@ -193,6 +194,7 @@ export interface Engine {
   readonly inspectData: typeof inspectData;
   readonly profileTraining: typeof profileTraining;
   readonly tuneTraining: typeof tuneTraining;
+  readonly findLearningRate: typeof findLearningRate;
   export(request: ExportRequest): Promise<ExportResult>;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(

@@ -63,11 +63,13 @@ export {
 export { formatAdapter, formatBytes, formatNumber, formatSeconds } from './format/format.js';
 export { combineLoggers, type RunLogger } from './metrics/logger.js';
 export type { DataInspection, DataPart, LengthSummary, ShownPiece, ShownRow } from './metrics/data-inspection.js';
-export { createMetricsLogger, readMetrics, readSamples } from './metrics/metrics-file.js';
+export { createMetricsLogger, readEvals, readMetrics, readSamples } from './metrics/metrics-file.js';
 export { createRunRecorder, type RunRecording } from './metrics/record-run.js';
 export type * from './metrics/run-records.js';
 export type * from './metrics/evaluation.js';
+export type { RatePoint, RateSearch } from './metrics/rate-search.js';
 export type { TrainingProfile } from './metrics/training-profile.js';
+export { createTensorBoardLogger } from './metrics/tensorboard/tensorboard-logger.js';
 export { createProgressLogger, type ProgressTerminal } from './progress/progress-logger.js';
 export { createReportLogger } from './report/report-logger.js';
 
@@ -153,6 +155,7 @@ export {
   type Trained,
   type UpdatePlan,
 } from './run/prepare/programs.js';
+export { findLearningRate, type FindLearningRateOptions } from './run/find-rate/find-learning-rate.js';
 export { inspectData, type InspectDataOptions } from './run/inspect/inspect-data.js';
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
 export { createDeviceSink } from './run/device-sink.js';

@@ -71,6 +71,23 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Choosing kernels', done, total: 2 });
       return standInTuning;
     },
+    findLearningRate: async (config, { from = 1, to = 1, steps = 0, logger } = {}) => {
+      configs.push(config);
+      for (const done of [0, 1]) await logger?.onPhase?.({ name: 'Trying rates', done, total: 2 });
+      const points = Array.from({ length: steps }, (_, i) => ({
+        rate: from * (to / from) ** (i / (steps - 1)),
+        loss: 3 - i / steps,
+        smoothed: 3 - i / steps,
+      }));
+      return {
+        model: 'gemma',
+        adapter: { vendor: 'mesa', architecture: 'software', backend: 'vulkan', device: 'llvmpipe' },
+        optimizer: config.optimizer.type,
+        diverged: false,
+        points,
+        suggested: points[10]!.rate,
+      };
+    },
     export: async ({ step }) => ({
       step: step === 'best' ? 8 : (step ?? 12),
       files: ['adapter_config.json', 'adapter_model.safetensors'],

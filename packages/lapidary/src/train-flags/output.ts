@@ -89,4 +89,10 @@ export const outputFlags = group('Output', [
     kind: 'number',
     help: 'longest answer (default: 64)',
   },
+  {
+    name: '--tensorboard',
+    path: 'tensorboard',
+    kind: 'switch',
+    help: "write files for TensorBoard too, into tensorboard in the run's folder",
+  },
 ]);

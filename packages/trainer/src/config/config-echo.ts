@@ -9,6 +9,18 @@ export function echoConfig({ lora, ...config }: ResolvedTrainConfig): ConfigEcho
   return toJson(config.adapter === null ? { ...config, lora } : config) as ConfigEcho;
 }
 
+/** Every setting as text, by its path: `lora.rank`, `8`. */
+export function settingsOf(value: JsonValue, path = ''): [path: string, text: string][] {
+  if (isRecord(value))
+    return Object.entries(value).flatMap(([key, inner]) => settingsOf(inner, path ? `${path}.${key}` : key));
+  const text = Array.isArray(value)
+    ? value.map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part))).join(', ') || 'none'
+    : value === null
+      ? '–'
+      : String(value);
+  return [[path, text]];
+}
+
 /** What was every linear when `lora.targets` was still written down as a list of names. */
 const onceAll = 'qProj,kProj,vProj,oProj,gateProj,upProj,downProj,outProj,fc1,fc2,projector'.split(',');
 
@@ -82,6 +94,7 @@ const harmless = new Set([
   'sampleEvery',
   'sampleCount',
   'sampleTokens',
+  'tensorboard',
   'outDir',
   'resume',
   'resumeFrom',
@@ -102,12 +115,16 @@ const since: ConfigEcho = {
   packing: false,
   keepBest: 'checkpoint',
   earlyStopping: null,
+  tensorboard: false,
 };
 
 /** Every field in which two echoes differ, by path. */
 export function diffConfigs(saved: ConfigEcho, now: ConfigEcho): readonly ConfigChange[] {
-  const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in now));
-  return diffJson(withLoraNamed({ ...unnamed, ...saved }), now, '').map((change) => ({
+  const named = (echo: ConfigEcho, other: ConfigEcho) => {
+    const unnamed = Object.fromEntries(Object.entries(since).filter(([field]) => field in other));
+    return withLoraNamed({ ...unnamed, ...echo });
+  };
+  return diffJson(named(saved, now), named(now, saved), '').map((change) => ({
     ...change,
     matters: matters(change.path, now),
   }));

@@ -203,6 +203,7 @@ export const trainConfigSchema = v.object({
   sampleEvery: orNull(integer(1)),
   sampleCount: withDefault(integer(0), 4),
   sampleTokens: withDefault(integer(1), 64),
+  tensorboard: withDefault(flag, false),
   outDir: withDefault(text(), 'out'),
   resume: withDefault(flag, false),
   resumeFrom: orNull(integer(1)),

@@ -156,6 +156,8 @@ export interface ResolvedTrainConfig {
   readonly sampleCount: number;
   /** Longest answer in tokens. */
   readonly sampleTokens: number;
+  /** Whether files for TensorBoard are written too, into `tensorboard` in the run's folder. */
+  readonly tensorboard: boolean;
   readonly outDir: string;
   readonly resume: boolean;
   /**

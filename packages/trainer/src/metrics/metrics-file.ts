@@ -1,30 +1,35 @@
 import { parseJson } from '@lapidary/gemma';
 import * as v from 'valibot';
 import { RunRecordsError } from '../errors/errors.js';
-import { metricsFile, samplesFile, summaryFile } from '../store/file-names.js';
+import { evalsFile, metricsFile, samplesFile, startFile, summaryFile } from '../store/file-names.js';
 import { readText, type FileStore } from '../store/file-store.js';
 import type { RunLogger } from './logger.js';
-import type { SampleRecord, StepRecord } from './run-records.js';
+import type { EvalRecord, SampleRecord, StepRecord } from './run-records.js';
 
 const lineOf = (record: object) => `${JSON.stringify(record)}\n`;
 
 /**
- * Writes `metrics.jsonl` and `samples.jsonl`, a line a step and a sample as they happen, and `summary.json` at the end. A run
+ * Writes `start.json`, then `metrics.jsonl`, `evals.jsonl` and `samples.jsonl`, a line a step, an evaluation and a sample as they happen,
+ * and `summary.json` at the end. A run
  * that starts after step s first cuts the files back to that step: steps that were done after the last checkpoint are done,
  * and written, again.
  */
 export function createMetricsLogger(store: FileStore): RunLogger {
   return {
-    async onStart({ startStep }) {
+    async onStart(start) {
+      const { startStep } = start;
       const cut = async (file: string, records: readonly { readonly step: number }[]) => {
         const kept = startStep > 0 ? records.filter(({ step }) => step <= startStep) : [];
         await store.write(file, kept.map(lineOf).join(''));
       };
       await cut(metricsFile, await readMetrics(store));
+      await cut(evalsFile, await readEvals(store));
       await cut(samplesFile, await readSamples(store));
+      await store.write(startFile, `${JSON.stringify(start, null, 2)}\n`);
       await store.remove(summaryFile);
     },
     onStep: (record) => store.append(metricsFile, lineOf(record)),
+    onEval: (record) => store.append(evalsFile, lineOf(record)),
     onSample: (record) => store.append(samplesFile, lineOf(record)),
     onEnd: (summary) => store.write(summaryFile, `${JSON.stringify(summary, null, 2)}\n`),
   };
@@ -45,6 +50,13 @@ const stepSchema = v.looseObject({
   peakBytes: measured,
   metrics: v.optional(v.record(v.string(), measured)),
 });
+const evalSchema = v.looseObject({
+  step: count,
+  loss: measured,
+  rows: count,
+  seconds: measured,
+  metrics: v.optional(v.record(v.string(), measured)),
+});
 const sampleSchema = v.looseObject({
   step: count,
   id: v.string(),
@@ -59,6 +71,12 @@ const sampleSchema = v.looseObject({
  * @throws RunRecordsError naming a line that is no step
  */
 export const readMetrics = (store: FileStore) => readLines<StepRecord>(store, metricsFile, stepSchema);
+
+/**
+ * The evaluations in `evals.jsonl`; none where the file is missing. A last line that was cut short is left out.
+ * @throws RunRecordsError naming a line that is no evaluation
+ */
+export const readEvals = (store: FileStore) => readLines<EvalRecord>(store, evalsFile, evalSchema);
 
 /**
  * The answers in `samples.jsonl`; none where the file is missing. A last line that was cut short is left out.

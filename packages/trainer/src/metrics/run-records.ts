@@ -91,6 +91,8 @@ export interface RunStart {
   readonly adapter: AdapterInfo;
   readonly memory: readonly MemoryEntry[];
   readonly load: LoadSummary | null;
+  /** Whether evaluations tell the mean cross-entropy of a token in nats: e to its power is the perplexity. */
+  readonly lossIsCrossEntropy?: boolean;
   /** What else is known of the machine, label → value: `Processor`, `Runtime` … */
   readonly machine?: Readonly<Record<string, string>>;
   /** ISO 8601. */

@@ -216,6 +216,8 @@ export interface Objective<C extends object = object, R extends Row = Row> {
   readonly settings: ObjectEntries;
   /** Whether it packs several rows into a sequence where a run asks for it (`TaskLimits.packing`). Default false. */
   readonly packs?: boolean;
+  /** Whether evaluations tell the mean cross-entropy of a token in nats, so that e to its power is a perplexity. Default false. */
+  readonly lossIsCrossEntropy?: boolean;
   /** Whether its loss needs `LossContext.reference`: a config without a LoRA, or with modules trained whole, is then refused. Default false. */
   readonly needsReference?: boolean;
   /** A value of a data set as a row. @throws DatasetError naming file, line and field */

@@ -35,20 +35,23 @@ export function formatProgressLine(state: ProgressState, columns: number): strin
 }
 
 /** The same facts without a bar, for logs. */
-export function formatLogLine(state: ProgressState): string {
+export function formatLogLine(state: ProgressState, { showMemory = true } = {}): string {
   const { record, totalSteps } = state;
-  return [`step ${record.step}/${totalSteps}`, ...factsOf(state).map(({ text }) => text)].join('  ');
+  return [`step ${record.step}/${totalSteps}`, ...factsOf(state, showMemory).map(({ text }) => text)].join('  ');
 }
 
 /** In the order they are shown; those of the highest rank are dropped first. */
-function factsOf({ record, evalLoss, secondsLeft, totalSteps }: ProgressState): { text: string; rank: number }[] {
+function factsOf(
+  { record, evalLoss, secondsLeft, totalSteps }: ProgressState,
+  showMemory = true,
+): { text: string; rank: number }[] {
   const facts = [
     { text: `loss ${formatNumber(record.loss)}`, rank: 0 },
     { text: evalLoss === null ? '' : `eval ${formatNumber(evalLoss)}`, rank: 1 },
     { text: `lr ${formatNumber(record.learningRate)}`, rank: 5 },
     { text: `grad ${formatNumber(record.gradNorm)}`, rank: 6 },
     { text: `${Math.round(record.tokensPerSecond)} tok/s`, rank: 3 },
-    { text: formatBytes(record.peakBytes), rank: 4 },
+    { text: showMemory ? formatBytes(record.peakBytes) : '', rank: 4 },
     { text: secondsLeft === null || record.step >= totalSteps ? '' : `${formatSeconds(secondsLeft)} left`, rank: 2 },
   ];
   return facts.filter(({ text }) => text !== '');

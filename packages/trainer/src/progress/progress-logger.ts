@@ -35,10 +35,14 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
   let live = '';
   let start: RunStart | null = null;
   let evalLoss: number | null = null;
+  /** Step of the evaluation that a line of its own told of. */
+  let evalToldAt: number | null = null;
+  let phase: string | null = null;
+  let peakBytes: number | null = null;
+  const notices = new Set<string>();
   let lastStepAt: number | null = null;
   let msPerStep: number | null = null;
   let lastLogAt = -Infinity;
-  let lastDetailAt = -Infinity;
   const answered = new Map<number, Answered>();
 
   const draw = (line: string) => {
@@ -60,6 +64,7 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
     if (lastStepAt !== null)
       msPerStep = msPerStep === null ? now - lastStepAt : msPerStep + smoothing * (now - lastStepAt - msPerStep);
     lastStepAt = now;
+    phase = null;
     evalLoss = record.evalLoss ?? evalLoss;
     const totalSteps = start?.totalSteps ?? record.step;
     const secondsLeft = msPerStep === null ? null : ((totalSteps - record.step) * msPerStep) / 1000;
@@ -69,7 +74,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       const isFirst = record.step === (start?.startStep ?? 0) + 1;
       if (!isFirst && record.step !== totalSteps && record.evalLoss === null && now - lastLogAt < logIntervalMs) return;
       lastLogAt = now;
-      print(formatLogLine(state));
+      // Only what earlier lines have not said.
+      const isToldAlready = record.evalLoss === null || evalToldAt === record.step;
+      const showMemory = record.peakBytes !== peakBytes;
+      peakBytes = record.peakBytes;
+      print(formatLogLine({ ...state, evalLoss: isToldAlready ? null : evalLoss }, { showMemory }));
     }
   }
 
@@ -79,11 +88,11 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
         done === undefined || total === undefined || total === 0 ? '' : ` ${Math.floor((100 * done) / total)}%`;
       const line = `${name} …${amount}${detail === undefined ? '' : ` (${detail})`}`;
       if (isInteractive) draw(line.slice(0, terminal.columns() - 1));
-      else if (detail !== undefined) {
-        if (terminal.now() - lastDetailAt < logIntervalMs) return;
-        lastDetailAt = terminal.now();
-        print(line);
-      } else if (done === undefined || done === 0) print(`${name} …`);
+      else if (name !== phase) print(`${name} …`);
+      else if (line !== `${name} …` && terminal.now() - lastLogAt >= logIntervalMs) print(line);
+      else return;
+      phase = name;
+      lastLogAt = terminal.now();
     },
     onStart(runStart) {
       start = runStart;
@@ -97,6 +106,8 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       const more = Object.entries(metrics).map(([name, value]) => `${name} ${formatNumber(value)}`);
       if (step === 0) print([`Base model: eval loss ${formatNumber(loss)} on ${rows} rows`, ...more].join(', '));
       else if (more.length > 0) print(`After step ${step}: eval loss ${formatNumber(loss)}, ${more.join(', ')}`);
+      else return;
+      evalToldAt = step;
     },
     onSample(sample) {
       const { step, answer, expected } = sample;
@@ -112,7 +123,10 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
     onCheckpoint({ step, name }) {
       if (!isInteractive) print(`Saved ${name} after step ${step}`);
     },
-    onNotice: (message) => print(`Note: ${message}`),
+    onNotice(message) {
+      if (!notices.has(message)) print(`Note: ${message}`);
+      notices.add(message);
+    },
     onEnd({ steps, seconds, baseEvalLoss, finalEvalLoss, best, outDir, exported, exportedStep }) {
       finishLine();
       print(`Done: ${steps} steps in ${formatSeconds(seconds)}`);

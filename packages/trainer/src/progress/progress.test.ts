@@ -141,6 +141,48 @@ test('a log has the first step, the last, those with an evaluation, and one ever
   expect(play(false, 1).join('')).not.toMatch(/[\r\x1b▕]/);
 });
 
+test('a line of a log holds only what is new', () => {
+  const shown = screen(false);
+  const { logger } = shown;
+  for (const done of [1, 2, 3]) void logger.onPhase?.({ name: 'Loading weights', done, total: 9 });
+  shown.pass(11_000);
+  void logger.onPhase?.({ name: 'Loading weights', done: 6, total: 9 });
+  void logger.onPhase?.({ name: 'Loading weights', done: 7, total: 9 });
+  for (let i = 0; i < 2; i++) void logger.onPhase?.({ name: 'Compiling' });
+  for (let i = 0; i < 2; i++) void logger.onNotice?.('Rows were cut.');
+  expect(shown.lines()).toEqual([
+    'Loading weights …',
+    'Loading weights … 66%',
+    'Compiling …',
+    'Note: Rows were cut.',
+    '',
+  ]);
+  void logger.onStart?.(run.start);
+  const from = shown.lines().length - 1;
+  const steps = run.steps.slice(0, 4).map((step, i) => ({ ...step, evalLoss: i === 1 ? 2.5 : null }));
+  steps[3] = { ...steps[3]!, evalLoss: 2.25, peakBytes: 2 ** 30 };
+  for (const step of steps) {
+    shown.pass(11_000);
+    if (step.step === 4) void logger.onEval?.({ step: 4, loss: 2.25, rows: 8, seconds: 1, metrics: { accuracy: 0.5 } });
+    void logger.onStep?.(step);
+  }
+  const lines = shown.lines().slice(from, -1);
+  expect(lines.map((line) => /eval[ a-z]*[\d.]+/.exec(line)?.[0])).toEqual([
+    undefined,
+    'eval 2.500',
+    undefined,
+    'eval loss 2.250',
+    undefined,
+  ]);
+  expect(lines.map((line) => /[\d.]+ [MG]iB/.exec(line)?.[0])).toEqual([
+    '212 MiB',
+    undefined,
+    undefined,
+    undefined,
+    '1.00 GiB',
+  ]);
+});
+
 test('the time left comes from the steps after the first', () => {
   const shown = screen(true);
   void shown.logger.onStart?.(run.start);

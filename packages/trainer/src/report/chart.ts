@@ -6,7 +6,7 @@ import { thin, type Point } from './thin.js';
 export interface Series {
   readonly name: string;
   /** Names a colour of the stylesheet: `--a`, `--b` … */
-  readonly colour: 'a' | 'b' | 'c' | 'd';
+  readonly colour: 'a' | 'b' | 'c' | 'd' | 'e' | 'f';
   readonly points: readonly Point[];
   /** A dot at each point, for few of them. */
   readonly dots?: boolean;
@@ -21,6 +21,8 @@ export interface Chart {
   readonly fromZero?: boolean;
   /** Takes the whole width of the page where there is room. */
   readonly isWide?: boolean;
+  /** The points stand over logarithms (base 10) of learning rates, not over steps. */
+  readonly overRates?: boolean;
 }
 
 interface Size {
@@ -34,7 +36,7 @@ const margin = { left: 54, right: 14, top: 14, bottom: 30 };
 const mostPoints = 600;
 
 /** A line chart over steps as inline SVG. The points stand in a data attribute too, for the tooltip of the page's script. */
-export function renderChart({ title, series, fromZero = false, isWide = false }: Chart): Html {
+export function renderChart({ title, series, fromZero = false, isWide = false, overRates = false }: Chart): Html {
   const shown = series.map((one) => ({
     ...one,
     points: thin(
@@ -51,18 +53,21 @@ export function renderChart({ title, series, fromZero = false, isWide = false }:
   const named = shown.filter(({ faint, points }) => !faint && points.length > 0);
   const data = JSON.stringify({
     x,
+    ...(overRates && { overRates }),
     series: named.map(({ name, colour, points }) => ({
       name,
       colour,
       points: points.map(([step, value]) => [step, Number(value.toPrecision(5))]),
     })),
   });
+  const label = overRates ? `${title} by learning rate` : `${title} by step`;
+  const formatX = overRates ? (power: number) => `1e${power}` : String;
   const legend = named.map(
     ({ name, colour, points }) =>
       html`<span><i class="${colour}"></i>${name} <b>${formatNumber(points.at(-1)![1])}</b></span>`,
   );
   return html`<figure class="chart${isWide ? ' whole' : ''}" data-chart="${data}"><figcaption>${title}<span class="legend">${legend}</span></figcaption>
-${drawLines(title, shown, x, y, narrow)}${isWide && drawLines(title, shown, x, y, wide)}<output hidden></output></figure>`;
+${drawLines(label, shown, x, y, { ...narrow, formatX })}${isWide && drawLines(label, shown, x, y, { ...wide, formatX })}<output hidden></output></figure>`;
 }
 
 type Range = readonly [low: number, high: number];
@@ -72,7 +77,7 @@ function drawLines(
   series: readonly Series[],
   [x0, x1]: Range,
   [y0, y1]: Range,
-  { width, height }: Size,
+  { width, height, formatX }: Size & { readonly formatX: (x: number) => string },
 ): Html {
   const { left, top } = margin;
   const [right, bottom] = [width - margin.right, height - margin.bottom];
@@ -85,7 +90,7 @@ function drawLines(
   );
   const steps = ticks(x0, x1, width / 110)
     .filter(Number.isInteger)
-    .map((x) => html`<text class="tick" x="${toX(x)}" y="${height - 8}" text-anchor="middle">${x}</text>`);
+    .map((x) => html`<text class="tick" x="${toX(x)}" y="${height - 8}" text-anchor="middle">${formatX(x)}</text>`);
   const lines = series
     .filter(({ points }) => points.length > 0)
     .map(
@@ -97,7 +102,7 @@ function drawLines(
       }) => html`<path class="line ${colour}${faint ? ' faint' : ''}" d="M${points.map(([x, y]) => `${toX(x)},${toY(y)}`).join('L')}"/>
 ${(dots || points.length === 1) && points.map(([x, y]) => html`<circle class="dot ${colour}" cx="${toX(x)}" cy="${toY(y)}" r="3"/>`)}`,
     );
-  return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title} by step">${grid}${steps}${lines}<line class="cursor" data-span="${left} ${right}" y1="${top}" y2="${bottom}" visibility="hidden"/></svg>`;
+  return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title}">${grid}${steps}${lines}<line class="cursor" data-span="${left} ${right}" y1="${top}" y2="${bottom}" visibility="hidden"/></svg>`;
 }
 
 function extent(values: readonly number[]): [number, number] {

@@ -1,5 +1,7 @@
 interface ChartData {
   readonly x: readonly [first: number, last: number];
+  /** Steps are logarithms of rates. */
+  readonly overRates?: boolean;
   readonly series: readonly {
     readonly name: string;
     readonly colour: string;
@@ -21,7 +23,7 @@ export function followPointer(): void {
     const figure = svg.closest<HTMLElement>('[data-chart]')!;
     const out = figure.querySelector('output')!;
     const cursor = svg.querySelector<SVGLineElement>('.cursor')!;
-    const { x, series } = JSON.parse(figure.dataset['chart']!) as ChartData;
+    const { x, series, overRates } = JSON.parse(figure.dataset['chart']!) as ChartData;
     const [first, last] = x;
     const [left, right] = cursor.dataset['span']!.split(' ').map(Number) as [number, number];
     const { width } = svg.viewBox.baseVal;
@@ -29,10 +31,12 @@ export function followPointer(): void {
     const step = first + ((((clientX - box.left) / box.width) * width - left) / (right - left)) * (last - first);
     const nearest = <T>(list: readonly T[], stepOf: (item: T) => number) =>
       list.reduce((a, b) => (Math.abs(stepOf(b) - step) < Math.abs(stepOf(a) - step) ? b : a));
+    const nameOf = (at: number) => (overRates ? `rate ${(10 ** at).toExponential(2)}` : `step ${at}`);
     const near = series
       .filter(({ points }) => points.length > 0)
       .map(({ name, colour, points }) => ({ name, colour, point: nearest(points, ([at]) => at) }));
-    if (step < first - 1 || step > last + 1 || near.length === 0) return hide(svg);
+    const beside = overRates ? 0.2 : 1;
+    if (step < first - beside || step > last + beside || near.length === 0) return hide(svg);
     const at = nearest(near, ({ point }) => point[0]).point[0];
     const px = left + ((at - first) / (last - first)) * (right - left);
     cursor.setAttribute('x1', String(px));
@@ -43,10 +47,10 @@ export function followPointer(): void {
       const mark = document.createElement('b');
       mark.className = colour;
       mark.textContent = String(point[1]);
-      line.append(`${name} `, mark, point[0] === at ? '' : ` (step ${point[0]})`);
+      line.append(`${name} `, mark, point[0] === at ? '' : ` (${nameOf(point[0])})`);
       return line;
     });
-    out.replaceChildren(`step ${at}`, ...lines);
+    out.replaceChildren(nameOf(at), ...lines);
     out.hidden = false;
     const offset = box.left - figure.getBoundingClientRect().left + (px / width) * box.width;
     out.style.left = `${Math.max(4, Math.min(offset + 12, figure.clientWidth - out.offsetWidth - 4))}px`;

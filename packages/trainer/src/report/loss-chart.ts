@@ -1,7 +1,7 @@
 import type { EvalRecord, StepRecord } from '../metrics/run-records.js';
 import { renderChart } from './chart.js';
 import type { Html } from './html.js';
-import { smooth, type Point } from './thin.js';
+import { smoothed, type Point } from './thin.js';
 
 /**
  * The losses of a run by step as a `<figure>` with an SVG in it, for a report or a page that draws it anew as the run goes
@@ -16,13 +16,13 @@ export function renderLossChart({
 }): Html {
   const loss: Point[] = steps.map((record) => [record.step, record.loss]);
   // Single steps are noisy: the mean shows where it goes, the steps stay visible behind it.
-  const window = Math.min(101, Math.floor(steps.length / 12));
-  const train = { name: 'training', colour: 'a' as const, points: window >= 3 ? smooth(loss, window) : loss };
+  const mean = smoothed(loss);
+  const train = { name: 'training', colour: 'a' as const, points: mean };
   return renderChart({
     title: 'Loss',
     isWide: true,
     series: [
-      ...(window >= 3 ? [{ ...train, points: loss, faint: true }] : []),
+      ...(mean !== loss ? [{ ...train, points: loss, faint: true }] : []),
       train,
       ...(evals.length > 0
         ? [

@@ -1,13 +1,14 @@
 import { boxesToSvg, parseBoxes } from '@lapidary/gemma';
+import { settingsOf } from '../config/config-echo.js';
 import { formatBytes, formatNumber, formatSeconds } from '../format/format.js';
 import type { RunRecording } from '../metrics/record-run.js';
-import type { SampleRecord } from '../metrics/run-records.js';
-import type { JsonValue } from '@lapidary/weights';
+import type { EvalRecord, SampleRecord, StepRecord } from '../metrics/run-records.js';
 import { renderChart } from './chart.js';
 import { html, Html, type Html as Markup } from './html.js';
 import { renderLossChart } from './loss-chart.js';
 import { chartScript } from './follow-pointer.js';
 import { style } from './style.js';
+import { smoothed, type Point } from './thin.js';
 
 /** Everything the report shows; a recording of the run as it is. Missing parts are left out. */
 export type ReportData = Pick<RunRecording, 'start' | 'steps' | 'evals' | 'samples' | 'notices' | 'summary'>;
@@ -34,7 +35,7 @@ ${renderSamples(data.samples)}
 <h2>Run</h2>
 <div class="columns">
 <div class="columns" style="grid-template-columns:minmax(0,1fr)">${renderMemory(data)}${renderLoad(data)}${renderMachine(data)}</div>
-${start && html`<section class="card"><h3>Configuration</h3>${renderTable(flatten(start.config))}</section>`}
+${start && html`<section class="card"><h3>Configuration</h3>${renderTable(settingsOf(start.config))}</section>`}
 </div>
 ${notices.length > 0 && html`<h2>Notes</h2><ul class="card notes">${notices.map((notice) => html`<li>${notice}</li>`)}</ul>`}
 <footer>Made by Lapidary. The numbers are in metrics.jsonl and summary.json beside this file.</footer>
@@ -57,6 +58,13 @@ function renderCards({ summary, steps, start }: ReportData): Markup {
       tone: change < 0 ? 'good' : 'bad',
     });
   } else if (last) cards.push({ label: 'Loss', value: formatNumber(last.loss) });
+  const [perplexity, perplexityBefore] = [after, before].map((loss) => (loss === null ? null : Math.exp(loss)));
+  if (start?.lossIsCrossEntropy && perplexity != null)
+    cards.push({
+      label: 'Perplexity',
+      value: formatNumber(perplexity),
+      more: perplexityBefore == null ? undefined : `from ${formatNumber(perplexityBefore)}`,
+    });
   if (summary?.best && summary.best.step !== summary.steps)
     cards.push({
       label: 'Lowest eval loss',
@@ -108,7 +116,28 @@ function renderCharts(data: ReportData): Markup[] {
       fromZero: true,
       series: [{ name: 'last', colour: 'd', points: steps.map((record) => [record.step, record.gradNorm]) }],
     }),
+    ...renderMetrics(data),
   ];
+}
+
+/** What the objective measures beside the loss, a chart each. */
+function renderMetrics({ steps, evals }: ReportData): Markup[] {
+  const pointsOf = (records: readonly (StepRecord | EvalRecord)[], name: string) =>
+    records.flatMap(({ step, metrics }): Point[] => {
+      const value = metrics?.[name];
+      return value === undefined ? [] : [[step, value]];
+    });
+  const names = new Set([...evals, ...steps].flatMap(({ metrics = {} }) => Object.keys(metrics)));
+  return [...names].map((name) => {
+    const training = smoothed(pointsOf(steps, name));
+    return renderChart({
+      title: name,
+      series: [
+        { name: 'training', colour: 'a', points: training },
+        { name: 'evaluation', colour: 'b', dots: true, points: pointsOf(evals, name) },
+      ],
+    });
+  });
 }
 
 function renderSamples(samples: readonly SampleRecord[]): Markup | null {
@@ -177,19 +206,6 @@ function deviceName({ summary, start }: ReportData): string | undefined {
 
 function renderTable(rows: readonly (readonly [string, string])[]): Markup {
   return html`<table><tbody>${rows.map(([key, value]) => html`<tr><th>${key}</th><td>${value}</td></tr>`)}</tbody></table>`;
-}
-
-/** Nested settings as rows `lora.rank`, `8`. */
-function flatten(value: JsonValue, path = ''): [string, string][] {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return Object.entries(value).flatMap(([key, inner]) => flatten(inner as JsonValue, path ? `${path}.${key}` : key));
-  }
-  const text = Array.isArray(value)
-    ? value.map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part))).join(', ') || 'none'
-    : value === null
-      ? '–'
-      : String(value);
-  return [[path, text]];
 }
 
 /** Coordinates of the drawing over a picture, which is stretched over it. */

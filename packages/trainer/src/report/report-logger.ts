@@ -1,5 +1,5 @@
 import type { RunLogger } from '../metrics/logger.js';
-import { readMetrics, readSamples } from '../metrics/metrics-file.js';
+import { readEvals, readMetrics, readSamples } from '../metrics/metrics-file.js';
 import { createRunRecorder } from '../metrics/record-run.js';
 import { reportFile } from '../store/file-names.js';
 import type { FileStore } from '../store/file-store.js';
@@ -12,7 +12,9 @@ export async function createReportLogger(store: FileStore, { resumes = true } = 
   // Loaded as the run begins: at its end the files of a page may be those of a newer version.
   const { renderReport } = await import('./render-report.js');
   const recorder = createRunRecorder(
-    resumes ? { steps: await readMetrics(store), samples: await readSamples(store) } : undefined,
+    resumes
+      ? { steps: await readMetrics(store), evals: await readEvals(store), samples: await readSamples(store) }
+      : undefined,
   );
   return {
     ...recorder,

@@ -2,10 +2,10 @@
 export const style = `
 :root { color-scheme: light dark;
   --page: #f6f7f9; --card: #fff; --ink: #171a21; --quiet: #646b79; --edge: #e3e6ec; --grid: #edeff3;
-  --a: #2f6fde; --b: #d9562b; --c: #14866d; --d: #8a4fd0; --good: #14866d; --bad: #c2362b; }
+  --a: #2f6fde; --b: #d9562b; --c: #14866d; --d: #8a4fd0; --e: #a8741a; --f: #b8327e; --good: #14866d; --bad: #c2362b; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #0f1115; --card: #171a20; --ink: #e8eaef; --quiet: #979eac; --edge: #282c35; --grid: #22262e;
-  --a: #7aa7ff; --b: #ff9468; --c: #4fcfae; --d: #c39bff; --good: #4fcfae; --bad: #ff8078; } }
+  --a: #7aa7ff; --b: #ff9468; --c: #4fcfae; --d: #c39bff; --e: #e3b45c; --f: #ff8cc6; --good: #4fcfae; --bad: #ff8078; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 64px; }
@@ -36,7 +36,8 @@ svg { display: block; width: 100%; height: auto; margin-top: 6px; touch-action: 
 .tick { fill: var(--quiet); font-size: 11.5px; font-variant-numeric: tabular-nums; }
 .line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .line.faint { stroke-width: 1; opacity: .32; } .dot { fill: var(--card); stroke: currentColor; stroke-width: 2; }
-.a { color: var(--a); } .b { color: var(--b); } .c { color: var(--c); } .d { color: var(--d); }
+.a { color: var(--a); } .b { color: var(--b); } .c { color: var(--c); } .d { color: var(--d); } .e { color: var(--e); } .f { color: var(--f); }
+.wide { overflow-x: auto; } .wide td { padding-right: 16px; } i.key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 7px; background: currentColor; } thead th { color: var(--ink); font-weight: 600; }
 output { position: absolute; top: 44px; pointer-events: none; background: var(--card); border: 1px solid var(--edge); border-radius: 8px;
   padding: 6px 10px; font-size: 12.5px; line-height: 1.45; box-shadow: 0 4px 16px #0002; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .samples { display: grid; gap: 14px; }

@@ -27,3 +27,9 @@ export function smooth(points: readonly Point[], window: number): readonly Point
     return [x, (sums[to]! - sums[from]!) / (to - from)];
   });
 }
+
+/** A curve by step as its running mean over a twelfth of it; as it is where that is too few. */
+export function smoothed(points: readonly Point[]): readonly Point[] {
+  const window = Math.min(101, Math.floor(points.length / 12));
+  return window >= 3 ? smooth(points, window) : points;
+}

@@ -12,3 +12,9 @@ export const samplesFile = 'samples.jsonl';
 export const summaryFile = 'summary.json';
 /** A page with all of it. */
 export const reportFile = 'report.html';
+/** A line an evaluation. */
+export const evalsFile = 'evals.jsonl';
+/** What was known before the first step. */
+export const startFile = 'start.json';
+/** Files that TensorBoard reads begin like this. */
+export const eventFilePrefix = 'tensorboard/events.out.tfevents.';

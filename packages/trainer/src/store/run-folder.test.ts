@@ -48,7 +48,9 @@ test('overwrite removes what a run wrote and nothing else', async () => {
   const store = createMemoryStore();
   await prepareRunFolder(store, neither);
   await saveCheckpoint(store, 3, { tensors: new Map(), state: null });
-  for (const name of ['thesis.docx', 'metrics.jsonl', 'adapter_model.safetensors']) await store.write(name, 'x');
+  const own = ['start.json', 'evals.jsonl', 'tensorboard/events.out.tfevents.1.lapidary'];
+  for (const name of ['thesis.docx', 'metrics.jsonl', 'adapter_model.safetensors', ...own])
+    await store.write(name, 'x');
   expect(await prepareRunFolder(store, { ...neither, overwrite: true })).toMatchObject({ resumes: false });
   expect((await store.list()).map(({ name }) => name)).toEqual(['run.json', 'thesis.docx']);
 });

@@ -11,7 +11,16 @@ import {
 } from '../errors/errors.js';
 import { rowFormats, type RowFormat } from '../data/data-options.js';
 import { checkpointFolder } from './checkpoint-manifest.js';
-import { metricsFile, reportFile, runFile, samplesFile, summaryFile } from './file-names.js';
+import {
+  eventFilePrefix,
+  evalsFile,
+  metricsFile,
+  reportFile,
+  runFile,
+  samplesFile,
+  startFile,
+  summaryFile,
+} from './file-names.js';
 import { readText, type FileStore, type StoredFile } from './file-store.js';
 import { readCheckpointState } from './load-checkpoint.js';
 import { listCheckpoints } from './save-checkpoint.js';
@@ -56,7 +65,9 @@ export function parseRunFile(text: string, location: string): RunFile {
 /** What a run writes; overwriting removes these, what its summary says was exported, and nothing else. */
 const ownFiles = [
   runFile,
+  startFile,
   metricsFile,
+  evalsFile,
   samplesFile,
   summaryFile,
   reportFile,
@@ -106,7 +117,9 @@ export async function prepareRunFolder(
   const entries = files.map(({ name }) => name);
   // What a run leaves that failed before its first step: nothing to lose.
   const isOfStart = ({ name, bytes }: StoredFile) =>
-    name === runFile || name === samplesFile || (name === metricsFile && bytes === 0);
+    [runFile, startFile, evalsFile, samplesFile].includes(name) ||
+    name.startsWith(eventFilePrefix) ||
+    (name === metricsFile && bytes === 0);
   const isUsed = !files.every(isOfStart);
   const notices: string[] = [];
   let resumes = false;
@@ -138,7 +151,12 @@ export async function prepareRunFolder(
 async function removeRun(store: FileStore, entries: readonly string[]): Promise<void> {
   const exported = await exportedFiles(store, entries);
   for (const name of entries)
-    if (ownFiles.includes(name) || exported.includes(name) || name.startsWith(`${checkpointFolder}/`))
+    if (
+      ownFiles.includes(name) ||
+      exported.includes(name) ||
+      name.startsWith(`${checkpointFolder}/`) ||
+      name.startsWith(eventFilePrefix)
+    )
       await store.remove(name);
 }
 

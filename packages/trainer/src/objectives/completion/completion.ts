@@ -62,6 +62,7 @@ export const completion = {
   type: 'completion',
   settings: { labelSmoothing: withDefault(real({ min: 0, below: 1 }), 0) },
   packs: true,
+  lossIsCrossEntropy: true,
   parseRow,
   bind: bindCompletion,
 } as const satisfies Objective<CompletionSettings, TextualRow>;

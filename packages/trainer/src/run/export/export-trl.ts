@@ -4,6 +4,7 @@ import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { DataSource } from '../../data/data-options.js';
 import { epochOrder } from '../../data/order.js';
 import { ConfigError, type ConfigProblem } from '../../errors/errors.js';
+import { loadOne, type StoredExample } from '../../objectives/completion/stored-examples.js';
 import type { CompletionExample } from '../../objectives/completion/tokenise.js';
 import type { Example } from '../../objectives/objective.js';
 import { runFile } from '../../store/file-names.js';
@@ -77,7 +78,7 @@ export async function exportTrl({ run, out, step: wanted, ...open }: ExportTrlOp
     const files: Record<string, FileContent> = {
       [trainFile]: trlScript,
       [runFile]: `${JSON.stringify(about, null, 1)}\n`,
-      'rows.jsonl': prepared.data.train.map((row) => `${JSON.stringify(rowOf(row as CompletionExample))}\n`).join(''),
+      'rows.jsonl': rowLines(prepared.data.train),
       ...inFolder('adapter', await adapterFiles(prepared, found?.tensors ?? new Map(), about.model)),
       ...inFolder('tokenizer', await filesBeside(prepared.open, onNotice)),
     };
@@ -190,10 +191,18 @@ function describe({ config, data, schedule }: PreparedRun, from: number) {
   return { seed, batchSize, rowsOfStep, gradientCheckpointing, clipGradNorm, optimizer: adamw, steps };
 }
 
-const rowOf = ({ tokens, lossMask }: CompletionExample) => ({
-  input_ids: [...tokens],
-  labels: [...tokens].map((token, i) => (i > 0 && lossMask[i] ? token : -100)),
-});
+/** A line a row, as they are asked for. */
+async function* rowLines(examples: readonly Example[]): AsyncGenerator<Uint8Array> {
+  const utf8 = new TextEncoder();
+  for (const example of examples) {
+    const { tokens, lossMask } = await loadOne(example as StoredExample | CompletionExample);
+    const row = {
+      input_ids: [...tokens],
+      labels: Array.from(tokens, (token, i) => (i > 0 && lossMask[i] ? token : -100)),
+    };
+    yield utf8.encode(`${JSON.stringify(row)}\n`);
+  }
+}
 
 async function adapterFiles(
   { config, model, open, start }: PreparedRun,

@@ -9,9 +9,11 @@ import { ConfigError, ResumeMismatchError, TrainingInterruptedError } from '../.
 import { formatBytes } from '../../format/format.js';
 import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
+import { createTensorBoardLogger } from '../../metrics/tensorboard/tensorboard-logger.js';
 import type { RunStart, TrainingSummary } from '../../metrics/run-records.js';
 import { createReportLogger } from '../../report/report-logger.js';
 import { documentsOf } from '../../objectives/objective.js';
+import { objectiveOf } from '../../objectives/registry.js';
 import type { FileStore } from '../../store/file-store.js';
 import { prepareRunFolder } from '../../store/run-folder.js';
 import { listCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
@@ -72,6 +74,7 @@ async function runInFolder(
   const logger = combineLoggers(
     await createReportLogger(store, { resumes }),
     createMetricsLogger(store),
+    ...(config.tensorboard ? [createTensorBoardLogger(store)] : []),
     ...(options.logger ? [options.logger] : []),
   );
   for (const notice of folder.notices) await logger.onNotice(notice);
@@ -240,6 +243,7 @@ function startOf(session: Session, report: LoadReport, restored: RunState | null
     evalRows: data.held.length,
     adapter: adapterOf(gpu),
     memory: plan.memory,
+    lossIsCrossEntropy: objectiveOf(config.objective).lossIsCrossEntropy ?? false,
     startedAt,
     load: {
       source: nameOfModel(config.weightLoader),
