@@ -245,7 +245,7 @@ test('profile prints a table of kernels, and writes the page that --out names', 
   });
   expect(code, err).toBe(0);
   expect(asked).toEqual([4, 'out', 5]);
-  expect(out).toBe(`Adapter    llvmpipe (vulkan)
+  expect(out).toBe(`Device     llvmpipe (vulkan)
 Step       4 rows of 64 tokens; 200 of 256 are no padding
 Clock      GPU timestamps; median of 3 steps
 Ceiling    100 GFLOP/s in registers; 10.0 GB/s copying, 10.0 of 128 MiB
@@ -289,7 +289,7 @@ test('tune prints what was chosen, and from which times', async () => {
   });
   expect(code, err).toBe(0);
   expect(asked).toEqual([4, 'never', true]);
-  expect(out).toBe(`Adapter  gpu (vulkan)
+  expect(out).toBe(`Device   gpu (vulkan)
 Kept in  /cache/kernels
 
 product               chosen       by rule       from      workgroup128 ms  workgroup64 ms  sliced ms

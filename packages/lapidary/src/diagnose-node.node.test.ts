@@ -36,7 +36,7 @@ test('this machine is told of, and its kernels are tried', async () => {
   const told = Object.fromEntries(findings.map(({ name, found }) => [name, found]));
   expect(told).toMatchObject({
     Node: process.versions.node,
-    Adapter: expect.stringMatching(/on the CPU|on a GPU/) as string,
+    Device: expect.stringMatching(/on the CPU|on a GPU/) as string,
     Features: expect.stringMatching(/f16.*subgroups.*matrices/) as string,
     Limits: expect.stringMatching(/buffers of .*B, bindings of .*B/) as string,
     Kernels: expect.stringMatching(/^\d\d kernels compute what they should/) as string,
@@ -48,8 +48,8 @@ test('this machine is told of, and its kernels are tried', async () => {
 });
 
 test('no adapter, or an old Node: training cannot work, and it says what to do', async () => {
-  expect((await found())['Adapter']).toEqual({
-    name: 'Adapter',
+  expect((await found())['Device']).toEqual({
+    name: 'Device',
     state: 'broken',
     found: 'none: no driver',
     advice: 'Install mesa-vulkan-drivers.',
@@ -81,7 +81,7 @@ test('of a token is told only that there is one', async () => {
 async function doctor(args: readonly string[], broken = false): Promise<{ code: number; out: string; err: string }> {
   let out = '';
   let err = '';
-  const finding = { name: 'Adapter', state: 'broken', found: 'none', advice: 'Install one.' } as const;
+  const finding = { name: 'Device', state: 'broken', found: 'none', advice: 'Install one.' } as const;
   const { engine } = createStandInEngine(broken ? { diagnose: async () => [finding] } : {});
   const code = await runCli(['doctor', ...args], {
     engine,
@@ -95,7 +95,7 @@ async function doctor(args: readonly string[], broken = false): Promise<{ code: 
 test('the command prints a table with advice, or JSON, and fails where training cannot work', async () => {
   const fine = await doctor([]);
   expect(fine).toMatchObject({ code: 0, err: '' });
-  expect(fine.out).toMatch(/ok +Node +22\.1\.0\nnote +Adapter +llvmpipe\n\nAdapter: Install a driver\.\n$/);
+  expect(fine.out).toMatch(/ok +Node +22\.1\.0\nnote +Device +llvmpipe\n\nDevice: Install a driver\.\n$/);
   const { code, out } = await doctor(['--json']);
   expect([code, JSON.parse(out)]).toMatchObject([
     0,
@@ -103,8 +103,8 @@ test('the command prints a table with advice, or JSON, and fails where training 
   ]);
   const broken = await doctor([], true);
   expect(broken.code).toBe(1);
-  expect(broken.out).toMatch(/PROBLEM +Adapter +none/);
-  expect(broken.err).toMatch(/Training cannot work here: Adapter\.\nInstall one\./);
+  expect(broken.out).toMatch(/PROBLEM +Device +none/);
+  expect(broken.err).toMatch(/Training cannot work here: Device\.\nInstall one\./);
   const [first] = (await doctor(['--json'], true)).out.split('\n');
   expect(JSON.parse(first!)).toMatchObject({ canTrain: false });
 });

@@ -64,7 +64,7 @@ async function deviceFindings(open: () => Promise<Gpu>): Promise<Finding[]> {
     gpu = await open();
   } catch (error) {
     const { message, advice = null, reason = message } = error as Error & { advice?: string; reason?: string };
-    return [{ name: 'Adapter', state: 'broken', found: `none: ${reason}`, advice }];
+    return [{ name: 'Device', state: 'broken', found: `none: ${reason}`, advice }];
   }
   try {
     const { adapter, features, limits, subgroupSize, subgroupMatrix: matrix } = gpu.profile;
@@ -78,7 +78,7 @@ async function deviceFindings(open: () => Promise<Gpu>): Promise<Finding[]> {
     ];
     return [
       {
-        name: 'Adapter',
+        name: 'Device',
         state: adapter.isSoftware ? 'slow' : 'fine',
         found: `${describeAdapter(adapter)}${adapter.vendor ? ` (${adapter.vendor})` : ''}`,
         advice: adapter.isSoftware

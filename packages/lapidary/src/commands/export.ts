@@ -41,10 +41,12 @@ export async function exportTo(run: string, values: ExportValues, context: CliCo
     context.out(
       `The run, from ${found === 0 ? 'its beginning' : `step ${found}`} on, is in ${out}: ${files.join(', ')}\nTrain it there with: accelerate launch train.py\n`,
     );
-  else
-    context.out(
-      `${found === null ? `${run} with its base` : `Checkpoint ${found}`} is in ${out}: ${files.join(', ')}\n`,
-    );
+  else {
+    const what = found === null ? `${run} with its base` : `Checkpoint ${found}`;
+    // A GGUF is one file, and named by --out.
+    const where = files.length === 1 && out?.endsWith(files[0]!) ? out : `${out}: ${files.join(', ')}`;
+    context.out(`${what} is in ${where}\n`);
+  }
 }
 
 /** The folder of a run, and the step where a checkpoint is named: `run/checkpoints/step-00000012.json`. */

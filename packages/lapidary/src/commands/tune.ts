@@ -35,7 +35,7 @@ function describeTuning({ adapter, keptIn, products }: TrainingTuning): string {
     }),
   ]);
   const facts = [
-    ['Adapter', formatAdapter(adapter)],
+    ['Device', formatAdapter(adapter)],
     ['Kept in', keptIn ?? 'nothing'],
   ];
   return `${formatTable(facts)}\n\n${formatTable([header, ...rows], { numbersFrom: 4 })}\n`;

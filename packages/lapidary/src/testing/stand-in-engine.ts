@@ -130,7 +130,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
     }),
     diagnose: async () => [
       { name: 'Node', state: 'fine', found: '22.1.0', advice: null },
-      { name: 'Adapter', state: 'slow', found: 'llvmpipe', advice: 'Install a driver.' },
+      { name: 'Device', state: 'slow', found: 'llvmpipe', advice: 'Install a driver.' },
     ],
     openAnswerer: async () => Promise.reject(new Error('the stand-in serves nothing')),
     evaluateModel: async (request, { onProgress, onNotice }) => {

@@ -161,7 +161,7 @@ function describeBest(
 
 function describeStart({ adapter, memory, load, trainRows, evalRows, totalSteps, startStep }: RunStart): string[] {
   const planned = memory.reduce((sum, { bytes }) => sum + bytes, 0);
-  const lines = [`Adapter: ${formatAdapter(adapter)}`];
+  const lines = [`Device: ${formatAdapter(adapter)}`];
   if (load) {
     const share = load.parameters > 0 ? ((100 * load.trainableParameters) / load.parameters).toPrecision(2) : '0';
     lines.push(

@@ -206,7 +206,7 @@ test('how far reading is: drawn again in a terminal, now and then in a log', () 
   };
   expect(told(true)).toEqual(['Reading rows … 100% (1000 rows)']);
   expect(told(false)).toEqual([
-    'Reading rows … 0% (0 rows)',
+    'Reading rows …',
     'Reading rows … 50% (500 rows)',
     'Reading rows … 100% (1000 rows)',
     '',

@@ -60,7 +60,7 @@ function factsOf({ adapter, batches, clock, runs, ceiling, stepMs, profiledStepM
   const places = batches.reduce((all, batch) => all + batch.rows * (batch.patches + batch.length), 0);
   const largest = ceiling.copies.at(-1)!;
   return [
-    ['Adapter', formatAdapter(adapter)],
+    ['Device', formatAdapter(adapter)],
     [
       'Step',
       `${batches.length > 1 ? `${batches.length} micro-batches, the first of ` : ''}${rows} rows of ${length} tokens${patches > 0 ? ` and ${patches} patches` : ''}; ${tokens} of ${places} are no padding`,

@@ -42,7 +42,7 @@ test('the table: time, share, rates and ceiling of each kernel, slowest first', 
   expect(total).toEqual(['all', '', '', '4', '100.000', '100.0%', '80.0', '7.00', '95.0%']);
   expect(header.slice(numbersFrom)[0]).toBe('calls');
   expect(Object.fromEntries(facts)).toEqual({
-    Adapter: 'llvmpipe (vulkan)',
+    Device: 'llvmpipe (vulkan)',
     Step: '8 rows of 64 tokens; 300 of 512 are no padding',
     Clock: 'GPU timestamps; median of 3 steps',
     Ceiling: '100 GFLOP/s in registers; 20.0 GB/s copying, 20.0 of 954 MiB',

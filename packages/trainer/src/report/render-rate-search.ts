@@ -18,7 +18,7 @@ export function rateSearchFacts({ model, adapter, optimizer, diverged, points, s
     ],
     ['Optimizer', optimizer],
     ['Model', model],
-    ['Adapter', formatAdapter(adapter)],
+    ['Device', formatAdapter(adapter)],
   ];
 }
 

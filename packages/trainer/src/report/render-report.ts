@@ -190,7 +190,7 @@ function renderMachine(data: ReportData): Markup | null {
   const adapter = data.summary?.adapter ?? data.start?.adapter;
   if (!adapter) return null;
   const rows: [string, string | undefined][] = [
-    ['Adapter', deviceName(data)],
+    ['Device', deviceName(data)],
     ['Vendor', adapter.vendor],
     ['Architecture', adapter.architecture],
     ['Backend', adapter.backend],
