@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -43,6 +43,23 @@ test('what was said stays known until /reset; adapters change hands, and empty l
   const { code, out, err } = await talk(['--adapter', 'runs/a', '--adapter', 'b=runs/x'], lines);
   expect({ code, out }).toEqual({ code: 0, out: 'a 1: one\na 3: two\nbase 5: three\nb 7: four\nb 1: five\n' });
   expect(err).toBe('The model by itself answers from now on.\nThe adapter b answers from now on.\nAll is forgotten.\n');
+});
+
+test('an adapter that has learned no turns is told of', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-chat-'));
+  try {
+    for (const [rows, notice] of [
+      ['completion', /^Note: The adapter raw was trained on rows \{prompt, completion\}, not on turns/],
+      ['messages', /^$/],
+    ] as const) {
+      await writeFile(join(folder, 'run.json'), JSON.stringify({ format: 'lapidary-run-1', config: {}, rows }));
+      const { code, err } = await talk(['--adapter', `raw=${folder}`], ['one']);
+      expect(code).toBe(0);
+      expect(err).toMatch(notice);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('pictures stay until /reset; wrong commands are told, and the conversation goes on', async () => {

@@ -6,6 +6,7 @@ import { exitCodes } from '../exit-codes.js';
 import { UsageError } from '../usage-error.js';
 import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
+import { readRowsForm, rowsForms } from './rows-form.js';
 
 export interface ChatValues extends AnswerValues {
   readonly model?: string;
@@ -28,6 +29,13 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
     throw new UsageError({ message: '--model must be given.', hint: 'lapidary chat --help shows all options.' });
   const adapters = nameAdapters(values.adapter ?? []);
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
+  for (const [name, folder] of Object.entries(adapters)) {
+    const form = await readRowsForm(folder, context);
+    if (form !== undefined && !rowsForms[form].isChat)
+      onNotice(
+        `The adapter ${name} was trained on ${rowsForms[form].rows}, not on turns: lapidary generate asks it as it was trained.`,
+      );
+  }
   const opened = await context.engine.openChat({ model: values.model, adapters }, { onNotice, signal: context.signal });
   const terminal = context.openTerminal();
   try {

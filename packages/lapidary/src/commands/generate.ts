@@ -1,8 +1,9 @@
-import { parseRunFile, runFile, type RowsForm } from '@lapidary/trainer';
+import { runFile } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
 import { UsageError } from '../usage-error.js';
 import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
+import { readRowsForm, rowsForms } from './rows-form.js';
 
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
@@ -64,14 +65,6 @@ async function readRequest(
   };
 }
 
-/** What an adapter's run says of its rows, and whether a prompt then goes into the chat template. */
-const rowForms: Readonly<Record<RowsForm, { readonly chat: boolean; readonly rows: string }>> = {
-  messages: { chat: true, rows: 'The adapter was trained on rows {messages}' },
-  completion: { chat: false, rows: 'The adapter was trained on rows {prompt, completion}' },
-  text: { chat: false, rows: 'The adapter was trained on rows {text}' },
-  mixed: { chat: true, rows: 'The adapter was trained on rows of several forms' },
-};
-
 /** Whether the prompt goes into the chat template: as the flags say, else as the adapter was trained, which is told; else as the model came. */
 async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context: CliContext): Promise<boolean | null> {
   if (raw && chat)
@@ -82,24 +75,15 @@ async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context:
   if (raw || chat) return raw !== true;
   if (adapter === undefined) return null;
   const rowsForm = await readRowsForm(adapter, context);
-  const form = (rowsForm && rowForms[rowsForm]) ?? {
-    chat: null,
-    rows: `There is no ${runFile} beside the adapter, so what it was trained on is not known`,
-  };
-  const used =
-    form.chat === null
-      ? 'the prompt goes into the chat template if the model came with one (--chat, --raw)'
-      : form.chat
-        ? 'the prompt goes into the chat template (--raw continues it as it stands)'
-        : 'the prompt is continued as it stands (--chat puts it into the chat template)';
-  context.err(`${form.rows}: ${used}.\n`);
-  return form.chat;
-}
-
-async function readRowsForm(adapter: string, context: CliContext): Promise<RowsForm | undefined> {
-  try {
-    return parseRunFile(await context.readFile(`${adapter}/${runFile}`), adapter).rows;
-  } catch {
-    return undefined;
-  }
+  const form = rowsForm && rowsForms[rowsForm];
+  const trained = form
+    ? `The adapter was trained on ${form.rows}`
+    : `There is no ${runFile} beside the adapter, so what it was trained on is not known`;
+  const used = !form
+    ? 'the prompt goes into the chat template if the model came with one (--chat, --raw)'
+    : form.isChat
+      ? 'the prompt goes into the chat template (--raw continues it as it stands)'
+      : 'the prompt is continued as it stands (--chat puts it into the chat template)';
+  context.err(`${trained}: ${used}.\n`);
+  return form?.isChat ?? null;
 }
