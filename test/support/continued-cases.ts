@@ -1,8 +1,10 @@
 import {
   epochOrder,
+  loadOne,
   prepareRun,
   resolveTrainConfig,
   type CompletionExample,
+  type StoredExample,
   type TrainConfig,
 } from '@lapidary/trainer';
 import { gemmaWeightLoader, peftAdapterLoader } from '@lapidary/weights';
@@ -48,7 +50,8 @@ export async function continuedConfig(name: ContinuedCase, over: Partial<TrainCo
 export async function continuedRows(): Promise<{ readonly tokens: number[]; readonly learned: number[] }[][]> {
   const prepared = await prepareRun(await continuedConfig('lora'), null);
   const { config, data, schedule } = prepared;
-  const rows = data.train as readonly CompletionExample[];
+  const rows: CompletionExample[] = [];
+  for (const example of data.train as readonly (CompletionExample | StoredExample)[]) rows.push(await loadOne(example));
   const perStep = config.batchSize * config.gradientAccumulation;
   await prepared.close();
   return Array.from({ length: continuedSteps }, (_, step) => {

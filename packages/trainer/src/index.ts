@@ -39,6 +39,7 @@ export type { PreferenceSettings } from './objectives/preference/loss.js';
 export { bindPreference, preference, type PreferenceTask } from './objectives/preference/preference.js';
 export { parsePreferenceRow, type PreferenceRow } from './objectives/preference/rows.js';
 export { parseRow, type TextualRow } from './objectives/completion/rows.js';
+export { loadOne, type StoredExample } from './objectives/completion/stored-examples.js';
 export {
   describeTokenised,
   expectedAnswer,

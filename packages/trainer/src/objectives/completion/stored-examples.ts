@@ -35,7 +35,7 @@ export type Loaded =
   | CompletionExample
   | (Omit<StoredSequence, 'documents'> & { readonly documents: readonly CompletionExample[] });
 
-/** The same of an example of one row. */
+/** An example of one row as tokens, whether it is in memory or not: an element of `prepareRun(…).data.train`, where rows are not packed. */
 export const loadOne = async (example: StoredExample | CompletionExample): Promise<CompletionExample> =>
   'load' in example ? example.load() : example;
 
