@@ -247,6 +247,8 @@ describe.skipIf(!hasChromium)('the page', () => {
     const undisturbed = await newContext();
     const { page: calm } = await openExamplePage(undisturbed, example.url);
     await setSettings(calm, settings);
+    // What was typed stays, whenever the model has been read.
+    await calm.getByTestId('plan-facts').getByText('30 steps').waitFor();
     await calm.getByRole('button', { name: 'Start fine-tuning' }).click();
     await untilRunIs(calm, 'Done');
     const expected = stepsOf(textOf((await downloadedFiles(calm))['metrics.jsonl']));

@@ -3,7 +3,7 @@ import { Problem } from '../session/problem.js';
 import type { PlanReport, Settings } from '../session/protocol.js';
 import { inLabels } from './labels.js';
 import { ProblemNote } from './problem-note.js';
-import { canStart, plan, settings, start } from './state.js';
+import { canStart, changeSettings, plan, settings, start } from './state.js';
 
 type Field = Exclude<keyof Settings, 'gradientCheckpointing'>;
 const fields: readonly { name: Field; label: string; help: string; step: string; min: string }[] = [
@@ -29,7 +29,6 @@ const fields: readonly { name: Field; label: string; help: string; step: string;
 ];
 
 export function SettingsPanel() {
-  const set = (change: Partial<Settings>) => (settings.value = { ...settings.value, ...change });
   return (
     <section class="card" aria-labelledby="settings-title">
       <h2 id="settings-title">3. Train</h2>
@@ -49,10 +48,12 @@ export function SettingsPanel() {
                 value={settings.value[name] ?? ''}
                 required
                 // At once: a plan that comes meanwhile draws the field anew, and would take back what is being typed.
-                onInput={({ currentTarget: input }) => input.checkValidity() && set({ [name]: input.valueAsNumber })}
+                onInput={({ currentTarget: input }) =>
+                  input.checkValidity() && changeSettings({ [name]: input.valueAsNumber })
+                }
                 onChange={({ currentTarget: input }) => {
                   // What is no number of this kind is said by the browser, and the last good one stays.
-                  if (input.reportValidity()) set({ [name]: input.valueAsNumber });
+                  if (input.reportValidity()) changeSettings({ [name]: input.valueAsNumber });
                   else input.value = String(settings.value[name]);
                 }}
               />
@@ -64,7 +65,7 @@ export function SettingsPanel() {
               type="checkbox"
               name="gradientCheckpointing"
               checked={settings.value.gradientCheckpointing}
-              onChange={({ currentTarget }) => set({ gradientCheckpointing: currentTarget.checked })}
+              onChange={({ currentTarget }) => changeSettings({ gradientCheckpointing: currentTarget.checked })}
             />
             Save memory
             <small class="quiet">Computes some things twice: about a third slower, much less memory</small>

@@ -49,8 +49,8 @@ const fewParameters = 2e7;
 
 /** What a model is trained with unless the user says otherwise; rows no longer than it has room for. */
 function settingsFor({ parameters, room }: Pick<ModelReport, 'parameters' | 'room'>): Settings {
-  const suited = parameters < fewParameters ? smallSettings : largeSettings;
-  return { ...suited, maxLength: Math.min(suited.maxLength, room) };
+  const chosen = parameters < fewParameters ? smallSettings : largeSettings;
+  return { ...chosen, maxLength: Math.min(chosen.maxLength, room) };
 }
 
 // What was chosen
@@ -60,7 +60,12 @@ export const model = signal<ModelChoice>({ kind: 'small' });
 export const modelReport = signal<ModelReport | Problem | 'reading' | null>(null);
 export const data = signal<DataChoice | null>(null);
 export const dataProblem = signal<Problem | null>(null);
-export const settings = signal<Settings>(smallSettings);
+/** What suits the model. */
+const suited = signal<Settings>(smallSettings);
+/** What the user said: it stays, whichever model is read meanwhile. */
+const said = signal<Partial<Settings>>({});
+export const settings = computed<Settings>(() => ({ ...suited.value, ...said.value }));
+export const changeSettings = (change: Partial<Settings>) => void (said.value = { ...said.value, ...change });
 export const plan = signal<PlanReport | Problem | 'planning' | null>(null);
 
 // The run
@@ -138,11 +143,9 @@ export async function chooseModel(choice: ModelChoice): Promise<void> {
   const request = ++modelRequest;
   modelReport.value = 'reading';
   model.value = choice;
-  const before = settings.value;
   const report = await orProblem(session.inspect(choice));
   if (request !== modelRequest) return;
-  // What the user changed meanwhile stays.
-  if (!(report instanceof Problem) && settings.value === before) settings.value = settingsFor(report);
+  if (!(report instanceof Problem)) suited.value = settingsFor(report);
   modelReport.value = report;
 }
 
