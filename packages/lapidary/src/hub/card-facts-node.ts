@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { parseJson } from '@lapidary/gemma';
 import { formatSeconds, hubDatasetOf, readRunFile, readText } from '@lapidary/trainer';
 import { createNodeFileStore } from '@lapidary/trainer/node';
@@ -14,7 +15,8 @@ export async function cardFacts(exported: ExportedFiles, kind: CardKind, title: 
   const adapter =
     kind === 'adapter' ? parseJson(await readText(createNodeFileStore(folder), 'adapter_config.json')) : null;
   const names = [
-    exported.base,
+    // A relative path may look like a hub id.
+    exported.base !== null && existsSync(exported.base) ? null : exported.base,
     at(adapter, 'base_model_name_or_path'),
     file?.baseModel,
     at(file?.config, 'weightLoader'),

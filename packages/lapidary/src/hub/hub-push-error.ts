@@ -59,7 +59,7 @@ export function pushErrorOf(error: unknown, asked: AskedHub): Error {
 
 function answered(status: number, text: string, { endpoint, repository, user }: AskedHub): HubPushError {
   const owner = repository.split('/')[0];
-  const who = user === undefined ? '' : `, which is ${user}'s`;
+  const who = user === undefined ? '' : ` of ${user}`;
   const of = (message: string, hint: string) => new HubPushError({ message, hint, status });
   switch (status) {
     case 401:
@@ -102,11 +102,8 @@ function said(error: Error, asked: AskedHub): string {
 
 /** On one line, without secrets. */
 function plain(text: string, { token }: AskedHub): string {
-  return (
-    withoutSecrets(text.replaceAll(token, '…'))
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out.
-      .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
-      .trim()
-      .replace(/\.$/, '')
-  );
+  return withoutSecrets(text.replaceAll(token, '…'))
+    .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    .trim()
+    .replace(/\.$/, '');
 }

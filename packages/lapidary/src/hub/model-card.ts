@@ -74,10 +74,13 @@ export function modelCard(
 }
 
 function table(facts: readonly Fact[]): string {
-  const rows = facts.map(
-    ([name, value]) => `| ${escaped(name)} | ${typeof value === 'number' ? formatNumber(value) : escaped(value)} |`,
-  );
+  const rows = facts.map(([name, value]) => `| ${escaped(name)} | ${valueText(value)} |`);
   return ['| | |', '|---|---|', ...rows, ''].join('\n');
+}
+
+function valueText(value: Fact[1]): string {
+  if (typeof value === 'string') return escaped(value);
+  return Number.isInteger(value) ? value.toLocaleString('en') : formatNumber(value);
 }
 
 /** Text that Markdown takes as it is, on one line. */

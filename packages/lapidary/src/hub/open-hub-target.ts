@@ -50,7 +50,7 @@ export async function openHubRepository(
   const known = { ...asked, user: String(user) };
   if (auth.accessToken?.role === 'read')
     throw new HubPushError({
-      message: `The access token, which is ${user}'s, may only read.`,
+      message: `The access token of ${user} may only read.`,
       hint: `Make one with write access on ${endpoint}/settings/tokens, and set HF_TOKEN or run \`hf auth login\`.`,
     });
   await told(signal, known, async () => {
