@@ -76,7 +76,11 @@ export const engine: Engine = {
   tuneTraining,
   findLearningRate,
   export: exportTo,
-  findExported,
+  findExported: async (place) => {
+    const exported = await findExported(place);
+    await checkExported(exported);
+    return exported;
+  },
   openHubTarget: async (request, { signal }) => {
     const access = { endpoint: hubEndpoint(), token: hubToken(), signal };
     const { url, push } = await openHubRepository(request, access);

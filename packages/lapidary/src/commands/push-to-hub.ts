@@ -61,7 +61,7 @@ export async function pushTo(
     context.err(`Pushed to ${pushed.url}, commit ${pushed.commit}\n`);
     return pushed;
   } catch (error) {
-    const again = `The files stay in ${exported.folder}. To push them again: lapidary export ${place} --push-to-hub ${repository}`;
+    const again = `The files stay in ${exported.folder}. To push them again: lapidary export ${quoted(place)} --push-to-hub ${repository}`;
     if (!(error instanceof HubPushError)) {
       context.err(`${again}\n`);
       throw error;
@@ -70,3 +70,6 @@ export async function pushTo(
     throw new HubPushError({ message, hint: hint === null ? again : `${hint}\n${again}`, status });
   }
 }
+
+/** A path as a shell takes it. */
+const quoted = (path: string) => (/^[\w./\\:~-]+$/.test(path) ? path : `"${path}"`);

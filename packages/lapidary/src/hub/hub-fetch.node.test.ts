@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,7 +65,8 @@ async function pushing(
   const hub = await createStandInHub(options);
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-parts-'));
   closing.push(hub.close, () => rm(folder, { recursive: true }));
-  const content = Buffer.alloc(bytes, 'lapidary');
+  // Nothing that packs.
+  const content = randomBytes(bytes);
   await writeFile(join(folder, 'model.gguf'), content);
   const repository = await openHubRepository(
     { repository: 'ada/large', isPrivate: false },
@@ -78,7 +80,11 @@ async function pushing(
         facts: { title: 'large', kind: 'gguf', base: null, training: null },
         title: 'Upload',
       },
-      { signal: stop, onProgress: ({ state, share }) => void (state === 'uploading' && shares.push(share)) },
+      {
+        signal: stop,
+        onProgress: ({ file, state, share }) =>
+          void (file === 'model.gguf' && state === 'uploading' && shares.push(share)),
+      },
     );
   return { hub, content, push, shares };
 }
@@ -100,6 +106,25 @@ test.each([0, 300_000])(
     expect(hub.heard.filter(({ path }) => path.startsWith('/storage/'))).toHaveLength(toStorage.length);
   },
 );
+
+test("a large file goes to Xet's storage, of whose shards the hub knows it", async () => {
+  const { hub, content, push, shares } = await pushing({ usesXet: true }, {}, 3_000_000);
+  await push();
+  expect(hub.repositories.get('ada/large')!.files.get('model.gguf')!.equals(content)).toBe(true);
+  expect(shares.at(-1)).toBe(1);
+  expect(
+    hub.heard.filter(({ path }) => path.startsWith('/cas/')).map(({ authorization }) => authorization),
+  ).not.toContain('Bearer hf_secretOfTheUser');
+  expect(hub.heard.map(({ path }) => path)).toContain('/cas/v1/shards');
+  const other = await pushing({ usesXet: true }, { retries: 0 });
+  other.hub.state.own = ({ url }, response) => {
+    if (!url!.startsWith('/cas/v1/shards')) return;
+    response.writeHead(503).end();
+    return true;
+  };
+  await expect(other.push()).rejects.toMatchObject({ name: 'HubPushError', status: 503 });
+  expect(other.hub.repositories.get('ada/large')!.commits).toEqual([]);
+});
 
 test('storage that fails now and then is asked again; one that refuses, breaks off or is silent ends the push', async () => {
   const { hub, content, push } = await pushing({ partBytes: 300_000 });

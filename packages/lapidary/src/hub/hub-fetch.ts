@@ -21,6 +21,7 @@ export function hubFetch(
 ): typeof fetch {
   const partsOf = new WeakMap<object, Map<number, number>>();
   return async (input, init = {}) => {
+    const body = blobOf(init.body);
     for (let attempt = 0; ; attempt++) {
       const idle = new AbortController();
       let timer: NodeJS.Timeout | undefined;
@@ -31,16 +32,15 @@ export function hubFetch(
         }, idleMs);
       };
       wait();
-      const { body } = init;
       const stop = AbortSignal.any([idle.signal, signal, ...(init.signal ? [init.signal] : [])]);
-      const isLast = attempt >= retries || body instanceof ReadableStream;
+      const isLast = attempt >= retries;
       let pause = retryDelayMs * 2 ** attempt;
       try {
         const onSent = (share: number) => {
           wait();
           tell(init, share, partsOf);
         };
-        const counted = body instanceof Blob ? { body: new CountedBlob(body, onSent) } : {};
+        const counted = body && { body: new CountedBlob(body, onSent) };
         const response = await fetch(input, { ...init, ...counted, signal: stop });
         const bytes = await response.arrayBuffer();
         const { status, statusText, headers } = response;
@@ -57,6 +57,15 @@ export function hubFetch(
       await sleep(Math.min(pause, longestWaitMs), signal);
     }
   };
+}
+
+/** What is sent, so that it can be sent again, and counted: a slow line is no silent server. */
+function blobOf(body: RequestInit['body']): Blob | null {
+  if (body === undefined || body === null) return null;
+  if (body instanceof Blob) return body;
+  if (typeof body === 'string' || body instanceof ArrayBuffer) return new Blob([body]);
+  if (body instanceof Uint8Array) return new Blob([body as Uint8Array<ArrayBuffer>]);
+  throw new TypeError(`A request to the hub has a body of another kind: ${body.constructor.name}.`);
 }
 
 /** What the library hands to `fetch` where it wants to know how much of a file, or of a part of it, is sent. */

@@ -21,12 +21,11 @@ beforeAll(async () => {
     await copyFile(join(fixtures, 'models/gemma3-tiny', file), join(folder, file));
   for (const file of ['tokenizer.json', 'tokenizer_config.json'])
     await copyFile(join(fixtures, 'tokenizer', file), join(folder, file));
-  // A GGUF has no word for another scale.
-  const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object;
-  await writeFile(
-    join(folder, 'config.json'),
-    JSON.stringify({ ...config, query_pre_attn_scalar: 16, rope_local_base_freq: 10_000 }),
-  );
+  // A GGUF has no words for others.
+  const text = (await readFile(join(folder, 'config.json'), 'utf8'))
+    .replace('"query_pre_attn_scalar": 9', '"query_pre_attn_scalar": 16')
+    .replace('"rope_theta": 100.0', '"rope_theta": 10000.0');
+  await writeFile(join(folder, 'config.json'), text);
   await writeFile(join(folder, 'rows.jsonl'), '{"prompt": "The lamp", "completion": " by the river"}\n'.repeat(4));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -138,7 +137,7 @@ test('a run is pushed with its card, and again in other forms', async () => {
   expect(gone.err).toMatch(
     /model\.safetensors\.index\.json: model-00002.*, which it names, is not there\. Nothing was pushed/,
   );
-  expect(files('ada/cut').size).toBe(0);
+  expect(hub.repositories.has('ada/cut')).toBe(false);
 
   const gguf = join(folder, 'lora.gguf');
   const lora = await cli(['export', run, '--to', 'gguf-lora', '--out', gguf, '--push-to-hub', 'ada/lora-gguf']);
@@ -273,6 +272,21 @@ test.each([
   expect(files('ada/lamps').size).toBe(0);
   hub.state.own = undefined;
   expect((await push()).code).toBe(0);
+});
+
+test('Ctrl-C ends a push, with nothing committed, and says how to push again', async () => {
+  const controller = new AbortController();
+  hub.state.own = ({ url }) => {
+    if (!url!.startsWith('/storage/')) return;
+    controller.abort();
+    return true;
+  };
+  const { code, err } = await cli(['export', run, '--push-to-hub', 'ada/stopped'], {}, controller.signal);
+  expect([code, err]).toEqual([
+    130,
+    expect.stringContaining(`lapidary export ${run} --push-to-hub ada/stopped`) as string,
+  ]);
+  expect(files('ada/stopped').size).toBe(0);
 });
 
 test('training whose push fails keeps its files, and says how to push them again', async () => {

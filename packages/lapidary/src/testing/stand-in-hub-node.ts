@@ -12,9 +12,9 @@ export type OwnAnswer = (
 
 /**
  * Stands in for the hub, as its API is documented for `huggingface_hub` and git-lfs: who one is, repositories, and commits with files in
- * the commit or in storage.
+ * the commit or in storage. With `partBytes` storage takes parts of so many bytes, with `usesXet` it is Xet's.
  */
-export async function createStandInHub({ role = 'write', partBytes = 0 } = {}) {
+export async function createStandInHub({ role = 'write', partBytes = 0, usesXet = false } = {}) {
   const repositories = new Map<string, { isPrivate: boolean; files: Map<string, Buffer>; commits: string[] }>();
   const stored = new Map<string, Buffer>();
   const parts = new Map<string, Map<number, Buffer>>();
@@ -35,6 +35,7 @@ export async function createStandInHub({ role = 'write', partBytes = 0 } = {}) {
       response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(value));
     const refuse = (status: number, error: string) => json({ error }, status);
     if (path.startsWith('/storage/')) return store(path, searchParams, method, headers, body, response);
+    if (path.startsWith('/cas/')) return storeChunks(path, headers.authorization, body, response);
     if (headers.authorization !== 'Bearer hf_secretOfTheUser') return void refuse(401, 'Invalid username or password.');
     if (path === '/api/whoami-v2')
       return void json({ type: 'user', name: 'ada', auth: { type: 'access_token', accessToken: { role } }, orgs: [] });
@@ -65,7 +66,8 @@ export async function createStandInHub({ role = 'write', partBytes = 0 } = {}) {
     }
     if (rest === 'info/lfs/objects/batch') {
       const { objects } = JSON.parse(String(body)) as { objects: { oid: string; size: number }[] };
-      return void json({ transfer: partBytes > 0 ? 'multipart' : 'basic', objects: objects.map(uploadOf) });
+      const transfer = usesXet ? 'xet' : partBytes > 0 ? 'multipart' : 'basic';
+      return void json({ transfer, objects: objects.map(uploadOf) });
     }
     if (rest === 'commit/main') return void json(commit(id, repository, String(body)));
     refuse(404, `${method} ${path}`);
@@ -74,6 +76,12 @@ export async function createStandInHub({ role = 'write', partBytes = 0 } = {}) {
   function uploadOf({ oid, size }: { oid: string; size: number }) {
     if (stored.has(oid)) return { oid, size };
     const href = `${endpoint}/storage/${oid}?signature=ofTheStorage`;
+    const xet = {
+      'X-Xet-Cas-Url': `${endpoint}/cas`,
+      'X-Xet-Access-Token': 'ofTheStorage',
+      'X-Xet-Token-Expiration': String(Math.floor(Date.now() / 1000) + 3600),
+    };
+    if (usesXet) return { oid, size, actions: { upload: { href, header: xet } } };
     if (partBytes === 0) return { oid, size, actions: { upload: { href } } };
     const count = Math.ceil(size / partBytes);
     const urls = Array.from({ length: count }, (_, i) => [String(i + 1).padStart(5, '0'), `${href}&part=${i + 1}`]);
@@ -106,6 +114,24 @@ export async function createStandInHub({ role = 'write', partBytes = 0 } = {}) {
       return void response.writeHead(400).end('other bytes');
     stored.set(oid, whole);
     response.writeHead(200, { ETag: '"1"' }).end();
+  }
+
+  /** https://huggingface.co/docs/xet: a xorb is chunks, each behind a version, its packed length, a scheme (0: as it is) and its length. */
+  function storeChunks(path: string, authorization: string | undefined, body: Buffer, response: ServerResponse): void {
+    if (authorization !== 'Bearer ofTheStorage') return void response.writeHead(401).end();
+    if (path.startsWith('/cas/v1/chunks/')) return void response.writeHead(404).end();
+    if (path.startsWith('/cas/v1/xorbs/default/')) {
+      const chunks: Buffer[] = [];
+      for (let at = 0; at < body.length; ) {
+        const length = body.readUIntLE(at + 1, 3);
+        if (body[at] !== 0 || body[at + 4] !== 0) return void response.writeHead(400).end('a packed chunk');
+        chunks.push(body.subarray(at + 8, at + 8 + length));
+        at += 8 + length;
+      }
+      const bytes = Buffer.concat(chunks);
+      stored.set(createHash('sha256').update(bytes).digest('hex'), bytes);
+    }
+    response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"was_inserted": true, "result": 1}');
   }
 
   function commit(id: string, { files, commits }: { files: Map<string, Buffer>; commits: string[] }, lines: string) {
