@@ -40,11 +40,12 @@ export async function createStandInHub({ role = 'write', partBytes = 0, usesXet 
     if (path === '/api/whoami-v2')
       return void json({ type: 'user', name: 'ada', auth: { type: 'access_token', accessToken: { role } }, orgs: [] });
     if (path === '/api/repos/create') {
-      const { name, organization, visibility, type } = JSON.parse(String(body)) as Record<string, string>;
+      const { name, organization, visibility, type = 'model' } = JSON.parse(String(body)) as Record<string, string>;
       const id = `${organization}/${name}`;
       if (organization !== 'ada') return void refuse(403, 'You do not have the rights to create a model here');
       if (type !== 'model') return void refuse(400, `type ${type}`);
-      if (repositories.has(id)) return void refuse(409, 'You already created this model repo');
+      if (repositories.has(id))
+        return void json({ error: 'You already created this model repo', url: `${endpoint}/${id}` }, 409);
       repositories.set(id, { isPrivate: visibility === 'private', files: new Map(), commits: [] });
       return void json({ url: `${endpoint}/${id}`, id });
     }
@@ -61,7 +62,11 @@ export async function createStandInHub({ role = 'write', partBytes = 0, usesXet 
       const { files } = JSON.parse(String(body)) as { files: { path: string }[] };
       const isLarge = (name: string) => /\.(safetensors|gguf)$/.test(name);
       return void json({
-        files: files.map(({ path: name }) => ({ path: name, uploadMode: isLarge(name) ? 'lfs' : 'regular' })),
+        files: files.map(({ path: name }) => ({
+          path: name,
+          uploadMode: isLarge(name) ? 'lfs' : 'regular',
+          shouldIgnore: false,
+        })),
       });
     }
     if (rest === 'info/lfs/objects/batch') {
@@ -135,7 +140,7 @@ export async function createStandInHub({ role = 'write', partBytes = 0, usesXet 
   }
 
   function commit(id: string, { files, commits }: { files: Map<string, Buffer>; commits: string[] }, lines: string) {
-    for (const line of lines.split('\n')) {
+    for (const line of lines.split('\n').filter(Boolean)) {
       const { key, value } = JSON.parse(line) as { key: string; value: Record<string, string> };
       if (key === 'header') commits.push(value['summary']!);
       if (key === 'file') files.set(value['path']!, Buffer.from(value['content']!, 'base64'));
