@@ -38,6 +38,8 @@ export function createProgram(context: CliContext, version: string): Command {
   addTrainFlags(program.command('finetune'))
     .description('train a LoRA adapter (or, with --full, the model) on your data')
     .option('--no-samples', 'do not print answers before and after')
+    .option('--push-to-hub <owner/name>', 'push the adapter, or the model, to this repository of the hub at the end')
+    .option('--private', 'make that repository a private one')
     .addHelpText(
       'after',
       `
@@ -47,8 +49,9 @@ Examples:
   $ lapidary finetune --model gemma.gguf --data rows.jsonl --gradient-checkpointing --resume
   $ lapidary finetune --model google/gemma-3-270m --adapter out/first --data more.jsonl --out out/second
   $ lapidary finetune --model google/gemma-3-270m-it --data pairs.jsonl --objective dpo --beta 0.1 --learning-rate 2e-5
+  $ HF_TOKEN=hf_… lapidary finetune --model google/gemma-3-270m --data rows.jsonl --push-to-hub owner/name --private
 
-Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,
+Whether --push-to-hub may write there is asked before anything is trained. Ctrl-C saves a checkpoint and ends with exit code 130; --resume goes on from it.`,
     )
     .action((values: FlagValues) => finetune(values, context));
 
@@ -240,6 +243,11 @@ Examples:
       '--quant <type>',
       'gguf: f32, f16, bf16, q8_0 or q4_0 (default: q8_0); gguf-lora: f32, f16 or bf16 (default: f32)',
     )
+    .option(
+      '--push-to-hub <owner/name>',
+      'push the files to this repository of the hub; alone, without --out, those that are there already',
+    )
+    .option('--private', 'make that repository a private one')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -249,7 +257,12 @@ Examples:
   $ lapidary export out/first --to merged --out model
   $ lapidary export out/first/checkpoints/step-00000200.json --to gguf --quant q8_0 --out model.gguf
   $ lapidary export out/first --to trl --out trl && cd trl && accelerate launch train.py
-  $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf`,
+  $ lapidary export adapter --model google/gemma-3-270m --to gguf-lora --out adapter.gguf
+  $ lapidary export out/first --push-to-hub owner/name
+  $ lapidary export out/first --to merged --out model --push-to-hub owner/name --private
+
+To push takes an access token with write access: HF_TOKEN, or that of hf auth login. HF_ENDPOINT names another hub. The repository is made
+where there is none, and gets a model card where it has none.`,
     )
     .action((run: string, values: ExportValues) => exportTo(run, values, context));
 

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ContextLengthError, modelPresets } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
@@ -42,6 +43,10 @@ import { fileSource } from '@lapidary/weights/node';
 import type { AnswerOptions, AnswerSession } from './answer-session.js';
 import type { AnswerSettings, Engine, ExportRequest, ExportResult, GenerateRequest, TrainingPlan } from './engine.js';
 import { evaluateModel } from './evaluate/evaluate-model.js';
+import { cardFacts } from './hub/card-facts-node.js';
+import { checkExported, findExported } from './hub/exported-files-node.js';
+import { openHubRepository } from './hub/open-hub-target.js';
+import { hubEndpoint } from './hub-endpoint-node.js';
 import { hubToken } from './hub-token-node.js';
 import { TextModel } from './text-model.js';
 import { UsageError } from './usage-error.js';
@@ -71,6 +76,24 @@ export const engine: Engine = {
   tuneTraining,
   findLearningRate,
   export: exportTo,
+  findExported: async (place) => {
+    const exported = await findExported(place);
+    await checkExported(exported);
+    return exported;
+  },
+  openHubTarget: async (request, { signal }) => {
+    const access = { endpoint: hubEndpoint(), token: hubToken(), signal };
+    const { url, push } = await openHubRepository(request, access);
+    return {
+      url,
+      push: async (exported, options) => {
+        const kind = await checkExported(exported);
+        const facts = await cardFacts(exported, kind, request.repository.split('/').at(-1)!);
+        const files = new Map(exported.files.map((name) => [name, pathToFileURL(join(exported.folder, name))]));
+        return push({ files, facts, title: `Upload ${exported.files.length} files with Lapidary` }, options);
+      },
+    };
+  },
   inspectModel: async (model) => {
     const weights = await loaderOf(model).open();
     try {

@@ -179,6 +179,52 @@ export interface ExportResult extends Omit<ExportedCheckpoint, 'step'> {
   readonly step: number | null;
 }
 
+/** Where on the hub something is pushed to. */
+export interface HubRequest {
+  /** `owner/name`. */
+  readonly repository: string;
+  /** Whether only its owner sees it; false: what is usual there. */
+  readonly isPrivate: boolean;
+}
+
+/** Files that an export, or a run's end, left. */
+export interface ExportedFiles {
+  readonly folder: string;
+  /** Names of the files in it; nothing else of the folder is pushed. */
+  readonly files: readonly string[];
+  /** Folder of the run that they are of; null where it is not known. */
+  readonly run: string | null;
+  readonly step: number | null;
+  /** The base by what the user calls it; null for what the files, or the run's, say. */
+  readonly base: string | null;
+}
+
+/** How far one file is: bytes are read twice, first to know their sum. */
+export interface PushProgress {
+  readonly file: string;
+  /** Of its bytes, 0 to 1. */
+  readonly share: number;
+  readonly state: 'hashing' | 'uploading';
+}
+
+/** What was pushed. */
+export interface HubCommit {
+  readonly repository: string;
+  /** Its page. */
+  readonly url: string;
+  readonly commit: string;
+}
+
+/** A repository of the hub that may be written to. */
+export interface HubTarget {
+  readonly url: string;
+  /** All files, and a model card where the repository has none, in one commit. @throws HubPushError, also for files that are not whole */
+  push(
+    exported: ExportedFiles,
+    options: { readonly onProgress: (progress: PushProgress) => void; readonly signal: AbortSignal },
+  ): Promise<HubCommit>;
+}
+
 /** Everything that the commands do not do themselves. They only parse, print and say what went wrong. */
 export interface Engine {
   /** A loader for a local folder, a .gguf file or a hub id. Nothing is read yet. */
@@ -196,6 +242,10 @@ export interface Engine {
   readonly tuneTraining: typeof tuneTraining;
   readonly findLearningRate: typeof findLearningRate;
   export(request: ExportRequest): Promise<ExportResult>;
+  /** What an earlier export, or the end of a run, left in a folder or a .gguf file. @throws HubPushError, UsageError */
+  findExported(place: string): Promise<ExportedFiles>;
+  /** A repository of the hub, made where there is none, once it is known that the user may write to it. @throws HubPushError */
+  openHubTarget(request: HubRequest, options: { readonly signal: AbortSignal }): Promise<HubTarget>;
   inspectModel(model: string): Promise<ModelInspection>;
   generate(
     request: GenerateRequest,

@@ -124,6 +124,7 @@ export { exportAdapter, type ExportAdapterOptions } from './run/export/export-ad
 export { exportTrl, type ExportTrlOptions, type ExportedTrl } from './run/export/export-trl.js';
 export type { ExportForm, WrittenForm } from './run/export/export-form.js';
 export { ExportError } from './run/export/export-run.js';
+export { isExportedName } from './run/export/exported-names.js';
 export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';
 export type { MachineMemory } from './run/machine-memory.js';
 export type { UsedKernels } from './run/prepare/choose-kernels.js';

@@ -3,8 +3,9 @@ import type { CliContext } from '../cli-context.js';
 import type { ExportRequest, WantedForm } from '../engine.js';
 import { readBytes } from '../read-bytes.js';
 import { UsageError } from '../usage-error.js';
+import { openTarget, pushTo, type PushValues } from './push-to-hub.js';
 
-export interface ExportValues {
+export interface ExportValues extends PushValues {
   readonly out?: string;
   readonly model?: string;
   readonly best?: boolean;
@@ -20,6 +21,7 @@ export interface ExportValues {
  * named) or of an adapter.
  */
 export async function exportTo(run: string, values: ExportValues, context: CliContext): Promise<void> {
+  if (values.pushToHub !== undefined && !makesFiles(run, values)) return pushExported(run, values, context);
   const place = placeOf(run);
   if (values.best && place.step !== null)
     throw new UsageError({
@@ -33,10 +35,19 @@ export async function exportTo(run: string, values: ExportValues, context: CliCo
     ...readForm(values),
   };
   const { form } = request;
+  const opened = await openTarget(values, context);
   const { step: found, files, notices } = await context.engine.export(request);
   const { out } = values;
   for (const notice of notices) context.err(`Note: ${notice}\n`);
-  if (values.json) context.out(`${JSON.stringify({ step: found, files, out })}\n`);
+  const exported = {
+    folder: request.out,
+    files,
+    run: found === null ? null : place.run,
+    step: found,
+    base: request.model,
+  };
+  const pushed = opened && (await pushTo(opened, exported, out!, context));
+  if (values.json) context.out(`${JSON.stringify({ step: found, files, out, ...(pushed && { pushed }) })}\n`);
   else if (form.to === 'trl')
     context.out(
       `The run, from ${found === 0 ? 'its beginning' : `step ${found}`} on, is in ${out}: ${files.join(', ')}\nTrain it there with: accelerate launch train.py\n`,
@@ -47,6 +58,20 @@ export async function exportTo(run: string, values: ExportValues, context: CliCo
     const where = files.length === 1 && out?.endsWith(files[0]!) ? out : `${out}: ${files.join(', ')}`;
     context.out(`${what} is in ${where}\n`);
   }
+}
+
+/** Whether something is exported first: `--push-to-hub` alone pushes what is there. */
+function makesFiles(run: string, { out, model, best, to, dtype, shardSize, quant }: ExportValues): boolean {
+  const isAsked = [out, model, best, to, dtype, shardSize, quant].some((value) => value !== undefined);
+  return isAsked || placeOf(run).step !== null;
+}
+
+/** Pushes what an export, or the run's end, left. */
+async function pushExported(place: string, values: ExportValues, context: CliContext): Promise<void> {
+  const exported = await context.engine.findExported(place);
+  const opened = await openTarget(values, context);
+  const pushed = opened && (await pushTo(opened, exported, place, context));
+  if (values.json) context.out(`${JSON.stringify({ step: exported.step, files: exported.files, pushed })}\n`);
 }
 
 /** The folder of a run, and the step where a checkpoint is named: `run/checkpoints/step-00000012.json`. */
@@ -112,6 +137,11 @@ function readForm(values: ExportValues): Pick<ExportRequest, 'out' | 'form'> {
     throw new UsageError({
       message: '--out must be given.',
       hint: 'It names the folder that the adapter, or the model, is written into; of a GGUF the file.',
+    });
+  if (form === 'trl' && values.pushToHub !== undefined)
+    throw new UsageError({
+      message: '--push-to-hub takes what was trained, not a run for TRL.',
+      hint: 'Its files hold your rows: push them yourself where you want that.',
     });
   if (form === 'trl') return { out, form: { to: 'trl' } };
   if (!isFile)

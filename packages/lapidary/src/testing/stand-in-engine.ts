@@ -93,6 +93,20 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       files: ['adapter_config.json', 'adapter_model.safetensors'],
       notices: ['A checkpoint was passed over.'],
     }),
+    findExported: async (folder) => ({
+      folder,
+      files: ['adapter_model.safetensors'],
+      run: folder,
+      step: 12,
+      base: null,
+    }),
+    openHubTarget: async ({ repository }) => ({
+      url: `https://hub/${repository}`,
+      push: async (_, { onProgress }) => {
+        onProgress({ file: 'adapter_model.safetensors', share: 0.5, state: 'uploading' });
+        return { repository, url: `https://hub/${repository}`, commit: 'c0ffee' };
+      },
+    }),
     inspectModel: async (source) => ({
       source,
       format: 'gguf',

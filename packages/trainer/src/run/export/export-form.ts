@@ -16,6 +16,7 @@ import type { FileContent, FileStore } from '../../store/file-store.js';
 import type { OpenModel } from '../prepare/open-model.js';
 import { ExportError } from './export-run.js';
 import type { ExportSource } from './export-source.js';
+import { weightFiles } from './exported-names.js';
 import { filesBeside } from './files-beside.js';
 import { writeFiles } from './write-files.js';
 
@@ -44,9 +45,6 @@ export type WrittenForm =
 
 /** What an export is: what the run ends with, or another form of it. */
 export type ExportForm = { readonly to: 'result' } | WrittenForm;
-
-/** Files of weights in the folders that exports write. */
-const weightFiles = /^(adapter_model|model(-\d+-of-\d+)?)\.safetensors(\.index\.json)?$/;
 
 /** @throws ExportError where there is something that would be written over, or be taken for a part of what is written */
 export async function checkFree(out: FileStore, form: ExportForm): Promise<void> {

@@ -23,6 +23,9 @@ const passedOn = [
 ] as const;
 const generationFile = 'generation_config.json';
 
+/** Names of the files that may lie beside config.json and weights, but a tokenizer's pieces. */
+export const namesBeside: readonly string[] = [...passedOn, generationFile];
+
 /** A model that is exported whole. */
 export interface ExportedModel {
   readonly weights: Pick<OpenedWeights, 'format' | 'metadata' | 'readText' | 'readBytes'>;
