@@ -102,7 +102,11 @@ describe.each(['CSV', 'Parquet', 'ShareGPT'] as const)('rows as %s', (name) => {
       readonly exactMatch: { readonly right: number; readonly rows: number };
     }
     const measure = ['eval', '--model', model, '--adapter', `tuned=${run}`, '--data', held, ...flags];
-    const { variants } = await json<{ variants: readonly Variant[] }>(...measure);
+    interface Answer {
+      readonly prompt: string;
+      readonly answers: readonly { readonly text: string }[];
+    }
+    const { variants, answers } = await json<{ variants: readonly Variant[]; answers: readonly Answer[] }>(...measure);
     const [base, tuned] = variants as readonly [Variant, Variant];
     console.log(`${name}: ${tuned.exactMatch.right} of ${tuned.exactMatch.rows} right`);
     expect([base.name, tuned.name]).toEqual(['base', 'tuned']);
@@ -120,13 +124,10 @@ describe.each(['CSV', 'Parquet', 'ShareGPT'] as const)('rows as %s', (name) => {
     const gguf = join(folder, `${name}.gguf`);
     await json('export', run, '--to', 'gguf', '--quant', 'f32', '--out', gguf);
     const prompts = orders.slice(-20).map(({ prompt }) => prompt);
-    const theirs = await answersOfLlama(
-      gguf,
-      prompts.map((prompt) => (isChat ? inTurns(prompt) : prompt)),
-    );
-    const asked = ['generate', '--model', model, '--adapter', run, '--max-tokens', '16'];
-    const ours: string[] = [];
-    for (const prompt of prompts) ours.push((await json<{ text: string }>(...asked, prompt)).text);
+    const theirs = await answersOfLlama(gguf, isChat ? prompts.map(inTurns) : prompts);
+    const ours = answers.slice(-20).map((row) => row.answers[1]!.text);
+    const generated = await json<{ text: string }>('generate', '--model', model, '--adapter', run, prompts[0]!);
+    expect(generated.text).toBe(ours[0]);
     expect(theirs).toEqual(ours);
     expect(new Set(ours).size).toBeGreaterThan(10);
   });
@@ -146,7 +147,7 @@ async function answersOfLlama(modelPath: string, prompts: readonly string[]): Pr
     const completion = new LlamaCompletion({ contextSequence: context.getSequence() });
     for (const prompt of prompts)
       answers.push(
-        await completion.generateCompletion(loaded.tokenize(prompt, true), { temperature: 0, maxTokens: 16 }),
+        await completion.generateCompletion(loaded.tokenize(prompt, true), { temperature: 0, maxTokens: 64 }),
       );
     return answers;
   } finally {
