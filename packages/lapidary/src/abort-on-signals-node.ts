@@ -16,7 +16,7 @@ export function abortOnSignals(
   const stop = (why: string) => {
     stoppedAt = performance.now();
     controller.abort();
-    err(`\n${why}topping after this step, and saving. Ctrl-C again stops at once.\n`);
+    err(`\n${why}topping as soon as what is under way is done. Ctrl-C again stops at once.\n`);
   };
   const onSignal = (signal: NodeJS.Signals) => {
     if (!controller.signal.aborted) return stop('S');

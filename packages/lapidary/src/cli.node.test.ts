@@ -501,7 +501,7 @@ test.each(['stops', 'hangs'])('Ctrl-C: a run that %s ends with 130', async (kind
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text;
     // Not at once: what comes twice within a moment was sent once.
-    if (kind === 'hangs' && text.includes('Stopping after this step')) setTimeout(() => child.kill('SIGINT'), 700);
+    if (kind === 'hangs' && text.includes('Stopping as soon as')) setTimeout(() => child.kill('SIGINT'), 700);
   });
   expect(await new Promise((resolve) => child.once('exit', resolve)), err).toBe(130);
   expect(err).toContain('Ctrl-C again stops at once');
