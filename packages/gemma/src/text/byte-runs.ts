@@ -1,3 +1,5 @@
+import { byteTokens } from './byte-tokens.js';
+
 /** Decodes token ids that are no bytes. */
 type DecodeIds = (ids: number[]) => string;
 
@@ -18,10 +20,10 @@ export function byteRunDecoder(
   if (!types.includes('ByteFallback') || types.some((type) => !['Replace', 'ByteFallback', 'Fuse'].includes(type)))
     return undefined;
   const byteOf = new Map<number, number>();
-  for (let byte = 0; byte < 256; byte++) {
-    const id = model?.vocab?.[`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`];
+  byteTokens.forEach((token, byte) => {
+    const id = model?.vocab?.[token];
     if (typeof id === 'number') byteOf.set(id, byte);
-  }
+  });
   return (ids, { skip, decode }) => {
     let text = '';
     let bytes: number[] = [];

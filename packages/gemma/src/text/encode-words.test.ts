@@ -5,7 +5,7 @@ import { encodeByWords } from './encode-words.js';
 
 /** A tokenizer of these merges, with a byte for any other character, as Gemma's. */
 function tokenizerOf(merges: readonly (readonly [string, string])[], over: object = {}): Fields {
-  const letters = [...'▁abc></\n'];
+  const letters = new Set([...'▁abc></\n', ...merges.flat().filter((part) => [...part].length === 1)]);
   const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
   const words = ['<unk>', ...letters, ...bytes, ...merges.map((pair) => pair.join(''))];
   return {
@@ -35,6 +35,18 @@ const usual = [
   ['\n', '\n'],
 ] as const;
 
+const added = (content: string, i: number) => ({ id: 400 + i, content, special: true, normalized: false });
+
+const withModel = (change: object): Fields => {
+  const tokenizer = tokenizerOf(usual);
+  return { ...tokenizer, model: { ...(tokenizer['model'] as object), ...change } };
+};
+
+function withoutWord(word: string): Fields {
+  const { [word]: _, ...vocab } = (tokenizerOf(usual)['model'] as { vocab: Record<string, number> }).vocab;
+  return withModel({ vocab: Object.fromEntries(Object.keys(vocab).map((each, id) => [each, id])) });
+}
+
 /** The ids of the whole text at once, and word by word; `calls` counts what was asked of the library. */
 function encoders(tokenizer: Fields) {
   const library = new Tokenizer(tokenizer, {});
@@ -63,6 +75,7 @@ it.each([
     'an added token with a space within it',
     tokenizerOf(usual, { added_tokens: [{ id: 271, content: 'a </', special: false, normalized: false }] }),
   ],
+  ['added tokens', tokenizerOf(usual, { added_tokens: ['>b', 'éé', '<mark>', '😀c'].map(added) })],
   [
     'two replacements',
     tokenizerOf(usual, {
@@ -76,9 +89,26 @@ it.each([
     }),
   ],
   ['no normaliser', tokenizerOf(usual, { normalizer: null })],
+  ['no bytes', withModel({ byte_fallback: false })],
+  ['a byte without a token', withoutWord('<0xC3>')],
+  [
+    'texts that are words as a whole, whatever merges make',
+    withModel({ ignore_merges: true, merges: usual.slice(0, 3) }),
+  ],
+  ['a word with a surrogate pair', tokenizerOf([...usual, ['b', '😀']])],
+  ['characters that differ in their second half', tokenizerOf([...usual, ['😁', 'b']])],
 ])('%s: ids are those of the whole text', (_name, tokenizer) => {
   const { whole, byWords } = encoders(tokenizer);
   for (const text of texts(2000)) expect(byWords(text), JSON.stringify(text)).toEqual(whole(text));
+});
+
+it('parts a new word where no word of the vocabulary is', () => {
+  const { whole, byWords, asked } = encoders(tokenizerOf(usual));
+  const text = 'abca>b>ab 😀é';
+  expect(byWords(text)).toEqual(whole(text));
+  expect(asked).toEqual(['abc', 'a', '>', 'b', 'ab', ' ', '😀', 'é']);
+  byWords('a>bé 😀');
+  expect(asked).toHaveLength(8);
 });
 
 it('asks for a word once', () => {
@@ -92,12 +122,12 @@ it('asks for a word once', () => {
 it('parts no word of the vocabulary', () => {
   const { whole, byWords, asked } = encoders(tokenizerOf([...usual, ['<', '/'], ['▁', '</'], ['>', '▁</']]));
   expect(byWords('a> </ ab')).toEqual(whole('a> </ ab'));
-  expect(asked).toEqual(['a> </', ' ab']);
+  expect(asked).toEqual(['a', '> </', ' ab']);
 });
 
 it('remembers no long words, and gives what it hands out away', () => {
-  const { byWords, asked } = encoders(tokenizerOf(usual));
-  const long = 'a'.repeat(40);
+  const { byWords, asked } = encoders(tokenizerOf([...usual, ['b', 'a']]));
+  const long = 'ab'.repeat(20);
   byWords(`${long} ${long}`);
   byWords(`${long} ab`).push(7);
   byWords(' ab').push(7);

@@ -94,8 +94,8 @@ export interface InspectedRow {
   /** What it is called: its fields. */
   readonly form: string;
   readonly tokens: readonly number[];
-  /** Of each token whether it is learned. */
-  readonly learned: readonly boolean[];
+  /** 1 where the token is learned. */
+  readonly learned: Uint8Array;
   /** Places of its pictures, and what these are called. */
   readonly patches: number;
   readonly pictures: readonly string[];

@@ -83,13 +83,15 @@ type EncodeRowOptions = Pick<TokeniseOptions, 'lossOn' | 'model' | 'file'>;
 
 interface EncodedRow {
   readonly tokens: readonly number[];
-  readonly learned: readonly boolean[];
+  /** 1 where the token is learned. */
+  readonly learned: Uint8Array;
   readonly prefix: number;
   readonly putRight: PutRight;
 }
 
 const nothing: PutRight = { marks: false, system: false };
-const allButFirst = (tokens: readonly number[]) => tokens.map((_, i) => i > 0);
+/** All tokens from one on are learned. */
+const learnedFrom = (first: number, tokens: readonly number[]) => new Uint8Array(tokens.length).fill(1, first);
 
 /** BOS, prompt, completion, EOS; learned: the completion and EOS, or the model's turns, or all of a text. */
 function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file }: EncodeRowOptions): EncodedRow {
@@ -103,11 +105,11 @@ function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file 
   if ('messages' in row && chat) {
     const messages = lossOn === 'last' ? withLastAlone(row.messages) : row.messages;
     const { tokens, lossMask, systemFolded } = encodeChat(tokenizer, messages, chat);
-    const learned = lossOn === 'all' ? allButFirst(tokens) : lossMask;
+    const learned = lossOn === 'all' ? learnedFrom(1, tokens) : Uint8Array.from(lossMask, Number);
     return { tokens, learned, prefix: 0, putRight: { ...nothing, system: systemFolded } };
   }
   const { tokens, marks } = encodeText('text' in row ? row.text : '', tokenizer, form);
-  return { tokens, learned: allButFirst(tokens), prefix: 0, putRight: { ...nothing, marks } };
+  return { tokens, learned: learnedFrom(1, tokens), prefix: 0, putRight: { ...nothing, marks } };
 }
 
 /** Of the model's turns only the last is learned, if that is to be learned at all. */
@@ -132,12 +134,12 @@ function encodeCompletion(
   const prompt = form.encodePrompt(row.prompt, tokenizer);
   const { text, found } = withoutEnding(row.completion, specialTexts(tokenizer).eosToken);
   // Encoded by itself, so that its tokens do not depend on how the prompt ends.
-  const tokens = prompt.concat(tokenizer.encode(text, { addSpecialTokens: false }), tokenizer.eosId);
+  const tokens = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false }), tokenizer.eosId];
   // What sees all of the prefix cannot learn to predict it.
   const isAll = lossOn === 'all' && !form.isPrefixBidirectional;
   return {
     tokens,
-    learned: tokens.map((_, i) => (isAll ? i > 0 : i >= prompt.length)),
+    learned: learnedFrom(isAll ? 1 : prompt.length, tokens),
     prefix: form.isPrefixBidirectional ? prompt.length : 0,
     putRight: { ...nothing, marks: found + withoutOpening(row.prompt, form.opening(tokenizer)).found > 0 },
   };
@@ -198,16 +200,9 @@ export class Tokenising {
         return undefined;
       }
     }
-    const tokens = new Int32Array(length);
-    const lossMask = new Uint8Array(length);
-    let isLearned = false;
-    for (let i = 0; i < length; i++) {
-      tokens[i] = encoded.tokens[i]!;
-      if (!encoded.learned[i]) continue;
-      lossMask[i] = 1;
-      isLearned ||= i > 0;
-    }
-    if (!isLearned) {
+    const tokens = new Int32Array(isLong ? encoded.tokens.slice(0, length) : encoded.tokens);
+    const lossMask = encoded.learned.subarray(0, length);
+    if (!lossMask.includes(1, 1)) {
       if (!isLong) fail('there is nothing to learn in this row');
       counts.emptied++;
       return undefined;

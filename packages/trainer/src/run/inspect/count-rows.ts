@@ -25,7 +25,7 @@ export class RowCounter {
     sums.learned += countLearned(learned);
     sums.tooLong += Number(tokens.length > this.#maxLength);
     sums.cut += Math.max(0, tokens.length - this.#maxLength);
-    sums.nothingToLearn += Number(!learned.slice(0, this.#maxLength).some((isLearned, i) => isLearned && i > 0));
+    sums.nothingToLearn += Number(!learned.subarray(0, this.#maxLength).includes(1, 1));
     const key = keyOf(row);
     sums.duplicates += Number(this.#seen.has(key));
     this.#seen.add(key);
@@ -53,8 +53,8 @@ export class RowCounter {
 }
 
 /** The first token is learned by nobody: nothing comes before it. */
-export const countLearned = (learned: readonly boolean[]): number =>
-  learned.reduce((sum, isLearned, i) => sum + Number(isLearned && i > 0), 0);
+export const countLearned = (learned: Uint8Array): number =>
+  learned.reduce((sum, isLearned, i) => sum + (i > 0 ? isLearned : 0), 0);
 
 /** 53 bits: among a million rows two that differ go by the same number once in twenty thousand data sets. */
 function keyOf({ tokens, learned, pictures }: InspectedRow): number {

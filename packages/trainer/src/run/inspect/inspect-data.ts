@@ -104,7 +104,7 @@ function piecesOf({ tokens, learned }: InspectedRow, tokenizer: Tokenizer, maxLe
     const isBorder = i + 1 === tokens.length || learned[i + 1] !== learned[i] || i + 1 === maxLength;
     // The bytes of a character read as nothing until the last of them is there.
     if (text.endsWith('\ufffd') && !isBorder) return;
-    pieces.push({ tokens: run, text, learned: learned[i] === true && i > 0, cut: i >= maxLength });
+    pieces.push({ tokens: run, text, learned: learned[i] === 1 && i > 0, cut: i >= maxLength });
     run = [];
   });
   return pieces;
