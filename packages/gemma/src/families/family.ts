@@ -95,6 +95,19 @@ export interface PromptForm {
   stopTokens(tokenizer: Tokenizer): readonly number[];
 }
 
+/** How a model turns a text into one vector. Its tokens see each other in both directions: they are one block of their row. */
+export interface EmbeddingHead {
+  /** Values of a vector, largest first: all of them, and fewer that it may be cut to, unit length again (arXiv:2205.13147). */
+  readonly sizes: readonly [number, ...number[]];
+  /** What stands before a text, by what it is for: `query`: `task: search result | query: `. */
+  readonly prompts: Readonly<Record<string, string>>;
+  /**
+   * Unit vectors f32 [B, sizes[0]] of the hidden stream f32 [B, T, d]. `tokenWeights` f32 [B, T]: 1 / n for each of a row's n tokens, 0 for
+   * padding.
+   */
+  embed(params: ParamTree, hidden: Tensor, tokenWeights: Tensor): Tensor;
+}
+
 /** A tree of parameters as a model's functions take it; adapters stand as `lora`, with its scale, beside the weight of their linear. */
 export type ParamTree = Tree<Tensor | number>;
 
@@ -159,6 +172,8 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   readonly eosTokenIds: readonly number[];
   /** Undefined for a model that sees no pictures. */
   readonly vision?: VisionGeometry;
+  /** Undefined for a model that answers; one that has it answers nothing. */
+  readonly embedding?: EmbeddingHead;
   /**
    * Patches f32 [tokensPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset.
    * @throws RangeError for a preset that is none of the family's
