@@ -24,6 +24,8 @@ interface Told {
   readonly processes: number;
   /** SHA-256 of train.py. */
   readonly script: string;
+  /** SHA-256 of base/model.safetensors. */
+  readonly base?: string;
   readonly loss: readonly number[];
   readonly gradNorm: readonly number[];
 }
@@ -33,8 +35,8 @@ interface TrlRun {
 }
 
 const [fresh, continued] = trlCases as readonly [(typeof trlCases)[number], (typeof trlCases)[number]];
-const sha256 = async (text: string) =>
-  [...new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))]
+const sha256 = async (bytes: Uint8Array<ArrayBuffer>) =>
+  [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))]
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join('');
 
@@ -51,11 +53,13 @@ describe.each(trlCases.map((each) => [each.name, each] as const))('%s', (name, t
     const out = createMemoryStore();
     const { step, notices } = await exportTrlCase(trlCase, store, out);
     expect(step).toBe(0);
-    expect(notices).toEqual([]);
+    expect(notices).toEqual(told.base === undefined ? [] : [expect.stringMatching(/base\/ holds its weights as f32/)]);
     for (const file of ['run.json', 'rows.jsonl'])
       expect(await readText(out, file), file).toBe(new TextDecoder().decode(await fixtureBytes(`trl/${name}/${file}`)));
     // Where train.py is another, what it told of these files is not known: test/fixtures/make-trl.ts.
-    expect(await sha256(await readText(out, 'train.py'))).toBe(told.script);
+    expect(await sha256(await out.read('train.py'))).toBe(told.script);
+    if (told.base === undefined) expect(await out.list('base')).toEqual([]);
+    else expect(await sha256(await out.read('base/model.safetensors'))).toBe(told.base);
   });
 });
 

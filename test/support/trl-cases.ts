@@ -8,7 +8,7 @@ import {
 } from '@lapidary/trainer';
 import type { Gpu } from '@lapidary/gpu';
 import { gemmaWeightLoader, peftAdapterLoader, type AdapterLoader } from '@lapidary/weights';
-import { adapterSources, chatModelSources } from './fixture-sources.js';
+import { adapterSources, chatModelSources, fixtureSources } from './fixture-sources.js';
 
 /** A run that TRL has made too (test/fixtures/trl/<name>). */
 export interface TrlCase {
@@ -16,6 +16,8 @@ export interface TrlCase {
   readonly config: Partial<TrainConfig>;
   /** The folder of the adapter that it goes on from. */
   readonly adapter?: string;
+  /** The GGUF that it is trained on. Default: `trlBase`. */
+  readonly gguf?: string;
 }
 
 export const trlBase = 'models/gemma3-tiny';
@@ -53,12 +55,25 @@ export const trlCases: readonly TrlCase[] = [
       seed: 7,
     },
   },
+  {
+    // What transformers reads of the file itself are other frequencies and another scale of queries.
+    name: 'gguf',
+    gguf: 'gguf/gemma3-tiny-q8_0.gguf',
+    config: {
+      data: { source: completions },
+      evalFraction: 0,
+      lora: { rank: 3, alpha: 8, rslora: true, targets: ['qProj', 'vProj', 'downProj'] },
+      schedule: { type: 'cosine', warmupSteps: 2 },
+    },
+  },
 ];
 
 async function loaders({
   adapter,
+  gguf,
 }: TrlCase): Promise<{ weightLoader: ReturnType<typeof gemmaWeightLoader>; start?: AdapterLoader }> {
-  const weightLoader = { ...gemmaWeightLoader({ from: await chatModelSources() }), description: trlBase };
+  const from = gguf === undefined ? await chatModelSources() : await fixtureSources(gguf);
+  const weightLoader = { ...gemmaWeightLoader({ from }), description: gguf ?? trlBase };
   return { weightLoader, ...(adapter && { start: peftAdapterLoader({ from: await adapterSources(adapter) }) }) };
 }
 

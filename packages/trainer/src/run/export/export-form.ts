@@ -82,8 +82,16 @@ export async function writeForm(
 
 async function mergedFiles(
   source: ExportSource,
-  { dtype, shardBytes }: Extract<WrittenForm, { to: 'merged' }>,
+  form: Extract<WrittenForm, { to: 'merged' }>,
   onNotice: (message: string) => unknown,
+): Promise<Record<string, FileContent>> {
+  return { ...(await mergedModel(source, form)), ...(await filesBeside(source.open, onNotice)) };
+}
+
+/** config.json and weights of one model. */
+export async function mergedModel(
+  source: ExportSource,
+  { dtype, shardBytes }: Omit<Extract<WrittenForm, { to: 'merged' }>, 'to'>,
 ): Promise<Record<string, FileContent>> {
   const { open } = source;
   const { format, metadata, passedOn, entries } = open.weights;
@@ -93,14 +101,11 @@ async function mergedFiles(
       return [path, castTensor(path, tensor, dtype ?? (isQuantised(stored) ? 'f32' : stored))];
     }),
   );
-  return {
-    ...hfModelFolder(open.model, params, {
-      dtype,
-      shardBytes,
-      ...(format === 'safetensors' && { base: { config: metadata, passedOn } }),
-    }),
-    ...(await filesBeside(open, onNotice)),
-  };
+  return hfModelFolder(open.model, params, {
+    dtype,
+    shardBytes,
+    ...(format === 'safetensors' && { base: { config: metadata, passedOn } }),
+  });
 }
 
 async function ggufFile(

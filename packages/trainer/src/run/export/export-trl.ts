@@ -1,4 +1,10 @@
-import { peftAdapterFiles, withoutSecrets, type AdapterLoader, type WeightLoader } from '@lapidary/weights';
+import {
+  peftAdapterFiles,
+  withoutSecrets,
+  type AdapterLoader,
+  type MergedAdapter,
+  type WeightLoader,
+} from '@lapidary/weights';
 import { configFromEcho } from '../../config/config-from-echo.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import type { DataSource } from '../../data/data-options.js';
@@ -7,6 +13,7 @@ import { ConfigError, type ConfigProblem } from '../../errors/errors.js';
 import { loadOne, type StoredExample } from '../../objectives/completion/stored-examples.js';
 import type { CompletionExample } from '../../objectives/completion/tokenise.js';
 import type { Example } from '../../objectives/objective.js';
+import { formatBytes } from '../../format/format.js';
 import { runFile } from '../../store/file-names.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
 import { loadLatestCheckpoint } from '../../store/load-checkpoint.js';
@@ -16,9 +23,10 @@ import { parseState } from '../checkpoints/run-checkpoints.js';
 import { compareIdentity, identityOf } from '../identity.js';
 import { prepareRun, type PreparedRun } from '../prepare/prepare-run.js';
 import { baseNameOf } from './base-name.js';
+import { mergedModel } from './export-form.js';
 import { ExportError, valuesOf } from './export-run.js';
 import { filesBeside } from './files-beside.js';
-import { bestStep, resultTensors } from './open-checkpoint.js';
+import { bestStep, compareWeights, resultTensors } from './open-checkpoint.js';
 import { trlScript } from './trl-script.js';
 import { writeFiles } from './write-files.js';
 
@@ -67,12 +75,14 @@ export async function exportTrl({ run, out, step: wanted, ...open }: ExportTrlOp
     if (step > 0) onNotice(`The optimiser’s moments are not passed on: from step ${step} on they begin anew.`);
     if (prepared.config.lora?.dropout)
       onNotice('Dropout draws other numbers in Python: losses are alike, not the same.');
-    if (prepared.open.weights.format === 'gguf')
+    const base = prepared.open.weights.format === 'gguf' ? await baseFolder(run, prepared) : {};
+    const hasBase = Object.keys(base).length > 0;
+    if (hasBase)
       onNotice(
-        'Python opens the base by its name, with the weights as published, not with those that this GGUF has rounded.',
+        `The base is a GGUF file: base/ holds its weights as f32, ${formatBytes(4 * countValues(prepared))}. Those that were published are not what this run is trained on.`,
       );
     const name = baseNameOf(config.weightLoader, prepared.open.weights) ?? localFolder(prepared);
-    if (name === undefined)
+    if (name === undefined && !hasBase)
       onNotice('The base has no name that Python can open: train.py must be told it with --model.');
     const about = { ...describe(prepared, step), model: name === undefined ? null : withoutSecrets(name) };
     const files: Record<string, FileContent> = {
@@ -81,6 +91,7 @@ export async function exportTrl({ run, out, step: wanted, ...open }: ExportTrlOp
       'rows.jsonl': rowLines(prepared.data.train),
       ...inFolder('adapter', await adapterFiles(prepared, found?.tensors ?? new Map(), about.model)),
       ...inFolder('tokenizer', await filesBeside(prepared.open, onNotice)),
+      ...inFolder('base', base),
     };
     return { step, files: await writeFiles(out, files), notices };
   } finally {
@@ -174,6 +185,22 @@ function localFolder({ config, open }: PreparedRun): string | undefined {
   const isFolder = typeof description === 'string' && !/^https?:|\.(safetensors|gguf|npz)$/i.test(description);
   return open.weights.format === 'safetensors' && isFolder ? description : undefined;
 }
+
+/**
+ * The weights of a GGUF as transformers loads them. It opens such files itself too, but reads less of what they say: of a Gemma 3 neither how
+ * queries are scaled nor its frequencies. @throws ResumeMismatchError where they are not the run's */
+async function baseFolder(run: FileStore, { open, model }: PreparedRun): Promise<Record<string, FileContent>> {
+  const newest = await loadLatestCheckpoint(run);
+  if (newest !== null) await compareWeights(parseState(run, newest).identity, model, open.weights, run.location);
+  return mergedModel({ open, adapter: noUpdates, params: null }, { shardBytes: usualShard });
+}
+
+const countValues = ({ open }: PreparedRun) =>
+  open.model.params.reduce((sum, { shape }) => sum + shape.reduce((size, length) => size * length, 1), 0);
+
+const noUpdates: MergedAdapter = { updates: new Map(), tensors: new Map(), params: new Map(), splitsEmbedding: false };
+/** As transformers cuts checkpoints. */
+const usualShard = 5e9;
 
 function describe({ config, data, schedule }: PreparedRun, from: number) {
   const { batchSize, gradientAccumulation, seed, gradientCheckpointing, optimizer } = config;

@@ -131,7 +131,7 @@ async function loadRowNorms(plan: ModelPlan, weights: OpenedWeights, paths: read
 }
 
 /** @throws ResumeMismatchError where the base has other weights than the run began with */
-async function compareWeights(
+export async function compareWeights(
   identity: Identity | undefined,
   { base }: ModelPlan,
   weights: OpenedWeights,

@@ -57,7 +57,8 @@ def share(rows_of_step: int, most: int) -> tuple[int, int]:
 def main() -> None:
     run = json.loads((HERE / "run.json").read_text())
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", default=run["model"], help="the base: a folder or a hub id")
+    own = HERE / "base"
+    parser.add_argument("--model", default=str(own) if own.is_dir() else run["model"], help="the base: a folder or a hub id")
     parser.add_argument("--out", default=str(HERE / "out"), help="the folder that the adapter goes into")
     parser.add_argument("--cpu", action="store_true", help="train on the CPU")
     options = parser.parse_args()
