@@ -10,16 +10,19 @@ import {
   type TensorData,
 } from '@lapidary/weights';
 import { adapterSources, fixtureSources, modelSources } from './fixture-sources.js';
-import { fixtureJson } from './safetensors-fixture.js';
+import { fixtureBytes, fixtureJson } from './safetensors-fixture.js';
 
 /** A model for llama.cpp that gguf-py has judged, with the logits of transformers: test/fixtures/gguf-exports/<name>.*. */
 export interface GgufCase {
   readonly name: string;
   /** Of test/fixtures. */
   readonly adapter: string;
+  /** Of test/fixtures/models; of test/fixtures where it is a GGUF. */
   readonly model: string;
   /** What of its configuration is such that a GGUF can say it. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Of test/fixtures. Default: the tokenizer of 600 words in Hugging Face's form. */
+  readonly tokenizer?: string;
   /** Whether the LoRA can stand beside the model. */
   readonly isLora: boolean;
 }
@@ -45,24 +48,44 @@ export const ggufCases: readonly GgufCase[] = [
   },
   { name: 'gemma3', adapter: 'adapters/patterns', model: 'gemma3-tiny', config: gemma3, isLora: true },
   { name: 'gemma3-rslora', adapter: 'adapters/patterns-rslora', model: 'gemma3-tiny', config: gemma3, isLora: true },
+  {
+    name: 'sentencepiece',
+    adapter: 'adapters/some-layers',
+    model: 'gemma3-tiny',
+    config: gemma3,
+    tokenizer: 'tokenizer-paligemma/tokenizer.model',
+    isLora: true,
+  },
+  { name: 'of-q4_0', adapter: 'gguf-bases/q4_0-adapter', model: 'gguf-bases/q4_0.gguf', config: {}, isLora: true },
+  {
+    name: 'of-q8_0',
+    adapter: 'gguf-bases/q8_0-adapter',
+    model: 'gguf/gemma3-tiny-q8_0.gguf',
+    config: {},
+    isLora: true,
+  },
 ];
 
-/** Words of the fixture tokenizer, all of which llama.cpp wants. */
-const vocab = 600;
+export const isGgufBase = ({ model }: GgufCase) => model.endsWith('.gguf');
 
-/** The base of a case, with the fixture tokenizer and a word for each of its tokens. */
-export async function ggufBase({ model, config }: GgufCase): Promise<ByteSource[]> {
+/** The base of a case, with a tokenizer and a word for each of its tokens, all of which llama.cpp wants. */
+export async function ggufBase(ggufCase: GgufCase): Promise<ByteSource[]> {
+  const { model, config, tokenizer } = ggufCase;
+  if (isGgufBase(ggufCase)) return fixtureSources(model);
   const [, weights] = await modelSources(model);
   const json = await fixtureJson<object>(`models/${model}/config.json`);
+  const vocab = tokenizer === undefined ? 600 : 1752;
   return [
     bufferSource('config.json', new TextEncoder().encode(JSON.stringify({ ...json, ...config, vocab_size: vocab }))),
-    bufferSource('model.safetensors', await withWords(weights!)),
-    ...(await fixtureSources('tokenizer/tokenizer.json', 'tokenizer/tokenizer_config.json')),
+    bufferSource('model.safetensors', await withWords(weights!, vocab)),
+    ...(await fixtureSources(
+      ...(tokenizer === undefined ? ['tokenizer/tokenizer.json', 'tokenizer/tokenizer_config.json'] : [tokenizer]),
+    )),
   ];
 }
 
 /** Weights whose table of words goes on with other words like the first. */
-async function withWords(weights: ByteSource): Promise<Uint8Array> {
+async function withWords(weights: ByteSource, vocab: number): Promise<Uint8Array> {
   const tensors = new Map<string, TensorData>();
   for (const { name, shape, source, offset, byteLength } of (await openSafetensors(weights)).tensors.values())
     tensors.set(name, { dtype: 'f32', shape, bytes: await source.read(offset, byteLength) });
@@ -98,8 +121,9 @@ export const ggufModelFile = (ggufCase: GgufCase, quant: GgufQuant) =>
 export const ggufLoraFile = (ggufCase: GgufCase) =>
   ggufFile(ggufCase, { to: 'gguf-lora', file: `${ggufCase.name}-lora.gguf`, type: 'f32' });
 
-/** The base alone: with an adapter that changes nothing. */
-export async function ggufBaseFile(ggufCase: GgufCase) {
+/** The base alone: the GGUF that it is, or with an adapter that changes nothing. */
+export async function ggufBaseFile(ggufCase: GgufCase): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
+  if (isGgufBase(ggufCase)) return { name: `${ggufCase.name}-base.gguf`, bytes: await fixtureBytes(ggufCase.model) };
   const sources = await adapterSources(ggufCase.adapter);
   const zeroed = await Promise.all(
     sources.map(async (source) => {
