@@ -6,6 +6,7 @@ import {
   findLearningRate,
   resolveTrainConfig,
   runTraining,
+  type OptimizerType,
   type TrainConfig,
 } from '@lapidary/trainer';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -33,28 +34,63 @@ const configOf = async (over: Partial<TrainConfig>) =>
     ...over,
   });
 
+async function lossAt(over: Partial<TrainConfig>, type: OptimizerType, learningRate: number): Promise<number> {
+  const config = await configOf({ ...over, optimizer: { type, learningRate } });
+  // A rate at which nothing is finite any more has learned nothing.
+  return runTraining(config, { gpu, store: createMemoryStore() }).then(
+    ({ finalEvalLoss }) => finalEvalLoss!,
+    () => Infinity,
+  );
+}
+
 it.each<[string, Partial<TrainConfig>]>([
   ['a LoRA', { lora: { rank: 4, alpha: 8 } }],
   ['the model itself', { lora: null }],
 ])('%s', async (_, over) => {
   const { suggested, points } = await findLearningRate(await configOf(over), { gpu });
   expect(points.map(({ rate }) => rate).slice(-1)[0]).toBeCloseTo(1, 12);
-  const after = async (learningRate: number) => {
-    const optimizer = { ...over.optimizer, learningRate };
-    const run = runTraining(await configOf({ ...over, optimizer } as Partial<TrainConfig>), {
-      gpu,
-      store: createMemoryStore(),
-    });
-    // A rate at which nothing is finite any more has learned nothing.
-    return run.then(
-      ({ finalEvalLoss }) => finalEvalLoss!,
-      () => Infinity,
-    );
-  };
   const losses = [];
-  for (const factor of [0.1, 1, 10]) losses.push(await after(suggested! * factor));
+  for (const factor of [0.1, 1, 10]) losses.push(await lossAt(over, 'adamw', suggested! * factor));
   expect(losses[1]).toBeLessThan(losses[0]!);
   expect(losses[1]).toBeLessThan(losses[2]!);
+});
+
+const optimizers = ['sgd', 'lion', 'adafactor'] as const;
+const trained = [
+  ['a LoRA', { lora: { rank: 4, alpha: 8 } }],
+  ['the model itself', { lora: null }],
+] as const;
+it.each(optimizers.flatMap((type) => trained.map(([what, over]) => [type, what, over] as const)))(
+  '%s, %s: the suggestion trains, better than a tenth of it',
+  async (type, what, over) => {
+    const notices: string[] = [];
+    const logger = { onNotice: (notice: string) => void notices.push(notice) };
+    const first = await configOf({ ...over, optimizer: { type } });
+    const { suggested, points } = await findLearningRate(first, { gpu, logger });
+    const capped = expect.stringMatching(
+      /^At step 100 adafactor makes the same step at every rate above 0\.1/,
+    ) as string;
+    if (type === 'adafactor') expect(notices).toEqual([capped]);
+    if (type === 'adafactor') expect(points.at(-1)!.rate).toBeCloseTo(0.1, 12);
+    if (type === 'adafactor' && what === 'a LoRA') {
+      // Its B begins at 0 and leaves it by a thousandth of the rate a step: in so few steps nothing is learned at any rate.
+      expect(suggested).toBeNull();
+      return;
+    }
+    const begun = points[0]!.loss;
+    const [tenth, loss] = [await lossAt(over, type, suggested! / 10), await lossAt(over, type, suggested!)];
+    expect(loss).toBeLessThan(tenth);
+    expect(loss).toBeLessThan(begun / 2);
+  },
+);
+
+it('says where a larger range may find more', async () => {
+  const notices: string[] = [];
+  const logger = { onNotice: (notice: string) => void notices.push(notice) };
+  const config = await configOf({ lora: { rank: 4, alpha: 8 }, optimizer: { type: 'sgd' } });
+  const { suggested } = await findLearningRate(config, { gpu, logger, to: 0.05 });
+  expect(suggested).toBeGreaterThan(0.01);
+  expect(notices).toEqual([expect.stringMatching(/end of the rates that were tried/)]);
 });
 
 it('a loss that goes away, or is not finite any more, ends it early', async () => {

@@ -35,8 +35,8 @@ interface TrlRun {
 }
 
 const [fresh, continued] = trlCases as readonly [(typeof trlCases)[number], (typeof trlCases)[number]];
-const sha256 = async (bytes: Uint8Array<ArrayBuffer>) =>
-  [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))]
+const sha256 = async (bytes: Uint8Array) =>
+  [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.slice()))]
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join('');
 

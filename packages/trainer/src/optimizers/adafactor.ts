@@ -64,6 +64,7 @@ export const adafactor: Optimizer<AdafactorSettings, 'adafactor'> = {
   // A step is a share of the parameter's root mean square, at least eps2 = 1e-3 of it. A LoRA's B starts at 0 and needs the larger
   // rate to leave that floor. On the example's LoRA, 60 steps from an eval loss of 5.22: 2.75 at 5e-2, where AdamW's default ends at 3.83.
   defaultLearningRate: { full: 1e-3, lora: 5e-2 },
+  largestRate: (step) => 1 / Math.sqrt(step),
   state: (shape) => ({ ...adafactorMoments(shape) }),
   hyperNames: ['learningRate', 'newShare', 'inverseRootStep', 'eps1', 'eps2', 'd', 'weightDecay', 'clipNorm'],
   hyper: ({ beta2Decay, eps: [eps1, eps2], d, weightDecay }, { learningRate, step, clipNorm }) => ({

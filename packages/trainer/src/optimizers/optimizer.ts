@@ -46,6 +46,8 @@ export interface Optimizer<S extends object = object, T extends string = string>
   readonly settings: v.ObjectEntries & SettingEntries<S>;
   /** The learning rate where a config says none: for training all parameters, and for an adapter. */
   readonly defaultLearningRate: { readonly full: number; readonly lora: number };
+  /** The largest rate that a step goes by: a larger one makes the same step. Default: none. */
+  largestRate?(step: number): number;
   /** Shapes of the f32 tensors that it keeps of a parameter, by name. All begin at zero. Checkpoints store them under these names. */
   state(shape: readonly number[], settings: S): Readonly<Record<string, readonly number[]>>;
   /** Names of the values that change from step to step or that a config sets, in the order of the input `hyper`. */

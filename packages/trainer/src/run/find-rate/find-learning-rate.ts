@@ -1,8 +1,10 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { NonFiniteLossError } from '../../errors/errors.js';
+import { formatNumber } from '../../format/format.js';
 import type { RunLogger } from '../../metrics/logger.js';
 import type { RatePoint, RateSearch } from '../../metrics/rate-search.js';
+import { optimizerOf } from '../../optimizers/registry.js';
 import { destroyModel } from '../prepare/plan-model.js';
 import { prepareRun, type PreparedRun } from '../prepare/prepare-run.js';
 import { batchesOfStep } from '../train/batches.js';
@@ -10,13 +12,13 @@ import { loadModel } from '../train/load-model.js';
 import { adapterOf, nameOfModel } from '../train/session.js';
 import { Trainer } from '../train/trainer.js';
 import { untilAborted } from '../until-aborted.js';
-import { rateAt, SmoothedLosses, suggestRate, type RateRange } from './range-test.js';
+import { isAtEnd, rateAt, SmoothedLosses, suggestRate, type RateRange } from './range-test.js';
 
 /** How a learning rate is searched for. */
 export interface FindLearningRateOptions {
   /** Rate of the first step. Default 1e-7. */
   readonly from?: number;
-  /** Rate of the last step. Default 1. */
+  /** Rate of the last step. Default 1. At most what the optimiser goes by at that step. */
   readonly to?: number;
   /** Default 100, at least 20. */
   readonly steps?: number;
@@ -36,14 +38,27 @@ export async function findLearningRate(
   config: ResolvedTrainConfig,
   options: FindLearningRateOptions = {},
 ): Promise<RateSearch> {
-  const { from = 1e-7, to = 1, steps = 100 } = options;
+  const { from = 1e-7, steps = 100 } = options;
+  const { type } = config.optimizer;
+  const largest = optimizerOf(type).largestRate?.(steps) ?? Infinity;
+  const to = Math.min(options.to ?? 1, largest);
   if (!Number.isSafeInteger(steps) || steps < 20)
     throw new RangeError(`steps must be a whole number, 20 or more, not ${steps}.`);
   if (!(from > 0) || !(to > from) || !Number.isFinite(to))
     throw new RangeError(`from must be above 0 and to above it, not ${from} and ${to}.`);
+  if (to < (options.to ?? 1))
+    await options.logger?.onNotice?.(
+      `At step ${steps} ${type} makes the same step at every rate above ${formatNumber(largest)}: none above it is tried.`,
+    );
   const gpu = options.gpu ?? (await openGpu());
   try {
-    return await search(gpu, config, { from, to, steps }, options);
+    const found = await search(gpu, config, { from, to, steps }, options);
+    const { suggested, diverged, points } = found;
+    if (suggested !== null && !diverged && to < largest && isAtEnd(points, suggested))
+      await options.logger?.onNotice?.(
+        'The loss falls most steeply at the end of the rates that were tried: a larger one may be better. End the range later.',
+      );
+    return found;
   } finally {
     if (options.gpu === undefined) gpu.destroy();
   }
