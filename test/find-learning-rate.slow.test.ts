@@ -108,6 +108,12 @@ it.each([{ steps: 19 }, { steps: 20.5 }, { from: 0 }, { from: 1, to: 1 }, { to: 
   },
 );
 
+it('refuses rates that the optimiser never takes', async () => {
+  const config = await configOf({ optimizer: { type: 'adafactor' } });
+  await expect(findLearningRate(config, { gpu, from: 0.2 })).rejects.toThrow(/from must be below 0\.1.*adafactor/);
+  await expect(findLearningRate(config, { gpu, to: Infinity })).rejects.toThrow(RangeError);
+});
+
 it('a signal ends it', async () => {
   const stop = new AbortController();
   const logger = { onPhase: ({ name }: { name: string }) => name === 'Trying rates' && stop.abort() };

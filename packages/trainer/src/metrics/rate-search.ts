@@ -19,6 +19,6 @@ export interface RateSearch {
   /** Whether it ended early: the loss went away, or was no longer finite. */
   readonly diverged: boolean;
   readonly points: readonly RatePoint[];
-  /** Where to begin; null where the loss never fell. */
+  /** Where to begin; null where the loss never fell by more than chance. */
   readonly suggested: number | null;
 }

@@ -10,7 +10,7 @@ import type { Point } from './thin.js';
 export function rateSearchFacts({ model, adapter, optimizer, diverged, points, suggested }: RateSearch): string[][] {
   const lowest = points.reduce((a, b) => (b.smoothed < a.smoothed ? b : a));
   return [
-    ['Suggested', suggested === null ? 'nothing: the loss never fell' : suggested.toExponential(2)],
+    ['Suggested', suggested === null ? 'nothing: the loss never clearly fell' : suggested.toExponential(2)],
     ['Lowest loss at', `${lowest.rate.toExponential(2)} (${formatNumber(lowest.smoothed)}, smoothed)`],
     [
       'Tried',

@@ -38,15 +38,19 @@ export async function findLearningRate(
   config: ResolvedTrainConfig,
   options: FindLearningRateOptions = {},
 ): Promise<RateSearch> {
-  const { from = 1e-7, steps = 100 } = options;
-  const { type } = config.optimizer;
-  const largest = optimizerOf(type).largestRate?.(steps) ?? Infinity;
-  const to = Math.min(options.to ?? 1, largest);
+  const { from = 1e-7, to: wanted = 1, steps = 100 } = options;
   if (!Number.isSafeInteger(steps) || steps < 20)
     throw new RangeError(`steps must be a whole number, 20 or more, not ${steps}.`);
-  if (!(from > 0) || !(to > from) || !Number.isFinite(to))
-    throw new RangeError(`from must be above 0 and to above it, not ${from} and ${to}.`);
-  if (to < (options.to ?? 1))
+  if (!(from > 0) || !(wanted > from) || !Number.isFinite(wanted))
+    throw new RangeError(`from must be above 0 and to above it, not ${from} and ${wanted}.`);
+  const { type } = config.optimizer;
+  const largest = optimizerOf(type).largestRate?.(steps) ?? Infinity;
+  if (from >= largest)
+    throw new RangeError(
+      `from must be below ${formatNumber(largest)}, the largest rate of ${type} at step ${steps}, not ${from}.`,
+    );
+  const to = Math.min(wanted, largest);
+  if (to < wanted)
     await options.logger?.onNotice?.(
       `At step ${steps} ${type} makes the same step at every rate above ${formatNumber(largest)}: none above it is tried.`,
     );
