@@ -11,21 +11,28 @@ import {
 import {
   AdapterError,
   bufferSource,
+  dequantise,
   gemmaWeightLoader,
   modelWeightLoader,
+  openSafetensors,
   peftAdapterLoader,
   readPeftAdapter,
 } from '@lapidary/weights';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TextModel } from 'lapidary';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  adapterFiles,
   continuedCases,
   continuedConfig,
   continuedRows,
   continuedSteps,
+  exportedCases,
+  exportedPrompt,
   type ContinuedCase,
 } from './support/continued-cases.js';
 import { adapterSources, chatModelSources } from './support/fixture-sources.js';
-import { fixtureJson } from './support/safetensors-fixture.js';
+import { relativeError } from './support/relative-error.js';
+import { fixtureBytes, fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 import { sameBytes } from './support/same-bytes.js';
 
 let gpu: Gpu;
@@ -35,7 +42,6 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 const names = Object.keys(continuedCases) as ContinuedCase[];
-const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const;
 const sourcesOf = (store: FileStore) =>
   Promise.all(adapterFiles.map(async (name) => bufferSource(name, await store.read(name))));
 
@@ -91,6 +97,42 @@ it.each(names)('tracks PEFT: %s', async (name) => {
   expect(described(after)).toEqual(described(before));
   expect([...after.tensors.keys()].sort()).toEqual([...before.tensors.keys()].sort());
   for (const [path, values] of after.tensors) expect(values, path).not.toEqual(before.tensors.get(path));
+});
+
+describe.each(exportedCases)('%s, as we leave it, PEFT loads again', (name) => {
+  const folder = `continued/${name}/exported`;
+
+  it('with the logits that we have', async () => {
+    const { input_ids: inputs } = await fixtureJson<{ input_ids: number[][] }>(`${folder}/input.json`);
+    const weightLoader = gemmaWeightLoader({ from: await chatModelSources() });
+    const model = await TextModel.open(weightLoader, { gpu, adapter: await adapterSources(folder) });
+    try {
+      expect(model.tokenizer.encode(exportedPrompt)).toEqual(inputs[0]);
+      const logits = await model.nextLogits(exportedPrompt);
+      const peft = (await fixtureTensors(`${folder}/logits.safetensors`)).get('logits')!;
+      expect(relativeError(logits, peft.data.slice(-logits.length))).toBeLessThan(1e-5);
+    } finally {
+      model.destroy();
+    }
+  });
+
+  it('as runs leave it still', async () => {
+    const { store } = await train(name);
+    const { tensors: now } = await openSafetensors(bufferSource('now', await store.read(adapterFiles[1])));
+    const { tensors: then } = await openSafetensors(
+      bufferSource('then', await fixtureBytes(`${folder}/${adapterFiles[1]}`)),
+    );
+    expect(await store.read(adapterFiles[0])).toEqual(await fixtureBytes(`${folder}/${adapterFiles[0]}`));
+    const described = (tensors: typeof now) =>
+      [...tensors.values()].map(({ name, shape, type }) => [name, shape, type]);
+    expect(described(now)).toEqual(described(then));
+    for (const [tensor, { source, offset, byteLength }] of now) {
+      const before = then.get(tensor)!;
+      const values = dequantise('f32', await source.read(offset, byteLength));
+      const expected = dequantise('f32', await before.source.read(before.offset, before.byteLength));
+      expect(relativeError(values, expected), tensor).toBeLessThan(2e-2);
+    }
+  });
 });
 
 it('goes on where it was stopped, and its checkpoints leave as it would have ended there', async () => {

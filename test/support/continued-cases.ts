@@ -16,11 +16,20 @@ export const continuedCases = {
   rslora: 'curves/gemma3-tiny/rslora/final',
   dora: 'continued/dora/adapter',
   saved: 'curves/gemma3-tiny/saved/final',
+  patterns: 'adapters/patterns',
+  'patterns-rslora': 'adapters/patterns-rslora',
+  'some-layers': 'adapters/some-layers',
 } as const;
 
 export type ContinuedCase = keyof typeof continuedCases;
 
 export const continuedSteps = 20;
+
+/** Cases whose adapter, as we leave it after all steps, PEFT has loaded again (test/fixtures/continued/<name>/exported). */
+export const exportedCases = ['lora', 'rslora', 'dora', 'saved', 'patterns-rslora', 'some-layers'] as const;
+/** Whose last logits PEFT then has. */
+export const exportedPrompt = 'The lamp 4 by the river flows';
+export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const;
 
 /** A run that goes on from one of them. */
 export async function continuedConfig(name: ContinuedCase, over: Partial<TrainConfig> = {}) {
