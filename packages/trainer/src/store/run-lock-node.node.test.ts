@@ -51,6 +51,18 @@ test('a store keeps its lock to itself, and makes the folder', async () => {
   await unlock();
 });
 
+test('folders that were made for a lock go with it, unless something came into them', async () => {
+  const run = join(folder, 'deep', 'run');
+  await (await lockFolder(run))();
+  expect(await readdir(folder)).toEqual([]);
+  const unlock = await lockFolder(run);
+  await writeFile(join(folder, 'deep', 'note'), '');
+  await unlock();
+  expect(await readdir(join(folder, 'deep'))).toEqual(['note']);
+  await (await lockFolder(join(folder, 'deep')))();
+  expect(await readdir(folder)).toEqual(['deep']);
+});
+
 test.each([
   ['of a process that is gone', async () => writeLock({ pid: await deadProcess() })],
   ['of another process with a number that was used again', () => writeLock({ began: '1' })],

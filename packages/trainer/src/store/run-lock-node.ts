@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, readlink, stat, unlink, utimes } from 'node:fs/promises';
+import { link, open, readFile, readlink, rmdir, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname, uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -35,12 +35,12 @@ type Holder = v.InferOutput<typeof holderSchema>;
 
 /**
  * Takes a folder for this process: a file in it says whose it is, until what is returned is called. That of a process that is gone, or of
- * a machine that was started again since, counts for nothing.
+ * a machine that was started again since, counts for nothing. Folders that were made for the lock go with it where nothing else came into them.
  * @throws RunInUseError
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, lockFile);
-  await makeFolder(dirname(path));
+  const made = await makeFolder(dirname(path));
   const mine = `${JSON.stringify(await describeProcess(process.pid))}\n`;
   while (!(await create(path, mine))) {
     const text = await readLock(path);
@@ -56,7 +56,10 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }, touchMs).unref();
   return async () => {
     clearInterval(touching);
-    if ((await readLock(path)) === mine) await unlink(path).catch(() => undefined);
+    if ((await readLock(path)) !== mine) return;
+    await unlink(path).catch(() => undefined);
+    // A folder that is not empty stays, and so do those around it.
+    for (const each of made.reverse()) await rmdir(each).catch(() => undefined);
   };
 }
 
