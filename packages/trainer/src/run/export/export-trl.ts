@@ -187,8 +187,10 @@ function localFolder({ config, open }: PreparedRun): string | undefined {
 }
 
 /**
- * The weights of a GGUF as transformers loads them. It opens such files itself too, but reads less of what they say: of a Gemma 3 neither how
- * queries are scaled nor its frequencies. @throws ResumeMismatchError where they are not the run's */
+ * The weights of a GGUF as transformers loads them. It opens such files itself too, but reads less of what they say: neither frequencies nor
+ * how queries are scaled.
+ * @throws ResumeMismatchError where they are not the run's
+ */
 async function baseFolder(run: FileStore, { open, model }: PreparedRun): Promise<Record<string, FileContent>> {
   const newest = await loadLatestCheckpoint(run);
   if (newest !== null) await compareWeights(parseState(run, newest).identity, model, open.weights, run.location);
