@@ -1,7 +1,7 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Generator, GeneratorStateError } from './generate.js';
-import { planGeneration, type ModelPrompt } from './generation-plan.js';
+import { GenerationPlan, planGeneration, type GenerationOptions, type ModelPrompt } from './generation-plan.js';
 import type { ModelConfig } from './families/family.js';
 import { gemmaPresets } from './families/gemma/presets.js';
 import { paliGemmaPresets } from './families/paligemma/presets.js';
@@ -33,7 +33,7 @@ const prompt = { tokens: [2, 7, 5] };
 const options = { maxNewTokens: 4, stopTokens: [] };
 
 /** A generator of a made-up model, and what its parameters take on the device. */
-function madeUp(config: ModelConfig, rows = 1) {
+function madeUp(config: ModelConfig, rows = 1, options: Partial<GenerationOptions> = {}) {
   const model = modelOf(config);
   const plans = new Map<string, ParamPlan>();
   for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'f32', category: 'weights' });
@@ -47,7 +47,7 @@ function madeUp(config: ModelConfig, rows = 1) {
   const { bytes } = gpu.counters;
   const generator = new Generator(
     gpu,
-    planGeneration(gpu.profile, paramTree(variables), model, { maxLength: 16, rows }),
+    planGeneration(gpu.profile, paramTree(variables), model, { maxLength: 16, rows, ...options }),
   );
   return { generator, bytes };
 }
@@ -201,6 +201,113 @@ describe('a generator of several rows', () => {
     const alone = [await answer(single, asked[0]), await answer(single, asked[1])];
     expect(await Promise.all(asked.map((each) => answer(generator, each)))).toEqual(alone);
     await single.destroy();
+    await generator.destroy();
+  });
+});
+
+describe('a generator that reuses what a prompt begins with', () => {
+  const layers = { numLayers: 2, layerTypes: ['local', 'global'], slidingWindow: 8 } as const;
+  const models: readonly (readonly [string, ModelConfig])[] = [
+    ['gemma1', { ...text, numLayers: 2, layerTypes: ['global', 'global'] }],
+    ['gemma2', { ...gemmaPresets['gemma-2-2b'], ...sizes, ...layers }],
+    ['gemma3', { ...gemmaPresets['gemma-3-270m'], ...sizes, ...layers }],
+  ];
+  const said = (length: number, seed: number) => Array.from({ length }, (_, i) => 2 + ((i * 7 + seed * i * i) % 22));
+  /** What a run of the program for the rest of a prompt was asked for. */
+  const rests = () => vi.spyOn(GenerationPlan.prototype, 'rest');
+
+  it.each(models)('answers a %s turn by turn as one that reads all of each turn', async (_, config) => {
+    const { generator: whole } = madeUp(config, 1, { maxLength: 160 });
+    const { generator, bytes } = madeUp(config, 1, { maxLength: 160, reusesPrefix: true });
+    const rest = rests();
+    const both = async (tokens: readonly number[], shared: number) => {
+      rest.mockClear();
+      const found = await answer(generator, { tokens }, 6);
+      expect(found).toEqual(await answer(whole, { tokens }, 6));
+      expect(rest.mock.calls).toEqual(shared === 0 ? [] : [[tokens.length - shared]]);
+      const [logits, known] = [await generator.nextLogits({ tokens }), await whole.nextLogits({ tokens })];
+      for (const [i, value] of logits.entries()) expect(value).toBeCloseTo(known[i]!, 4);
+      return [...tokens, ...found];
+    };
+    const first = await both(said(40, 1), 0);
+    // What it answered last was never read. (That logits were asked for takes the answer out of the row.)
+    const second = await both([...first, ...said(20, 2)], 40);
+    await answer(generator, { tokens: second }, 6);
+    const third = await both([...second, ...said(30, 3)], second.length);
+    // An earlier turn is written otherwise: all behind that place is read again, and what stood there is not seen.
+    const changed = third.map((token, i) => (i === 50 ? (token + 1) % 24 : token));
+    await both(changed, 50);
+    // Shorter than what is there, and the same once more: of which the last token is read.
+    await both(changed.slice(0, 70), 69);
+    // One that has nothing in common, or so little that nothing is gained.
+    await both([3, ...changed.slice(1, 70)], 0);
+    await both([3, ...changed.slice(1, 10), ...said(50, 5)], 0);
+    rest.mockRestore();
+    await whole.destroy();
+    await generator.destroy();
+    expect(gpu.counters.bytes).toBe(bytes);
+  });
+
+  it('goes on in the row that holds the conversation, and leaves those of others', async () => {
+    const config = models[2]![1];
+    const { generator: whole } = madeUp(config, 1, { maxLength: 128 });
+    const { generator } = madeUp(config, 3, { maxLength: 128, reusesPrefix: true });
+    const asked = [1, 2, 3].map((seed) => ({ tokens: said(45, seed) }));
+    const turn = async (prompts: readonly ModelPrompt[]) => {
+      const found = await Promise.all(prompts.map((each) => answer(generator, each, 5)));
+      for (const [i, each] of prompts.entries()) expect(found[i]).toEqual(await answer(whole, each, 5));
+      return prompts.map(({ tokens }, i) => ({ tokens: [...tokens, ...found[i]!, ...said(12, i)] }));
+    };
+    const second = await turn(asked);
+    const rest = rests();
+    const third = await turn(second.toReversed());
+    expect(rest).toHaveBeenCalledTimes(3);
+    // A stranger takes the row that waits longest; the others go on.
+    rest.mockClear();
+    await turn([{ tokens: said(50, 9) }]);
+    await turn(third.slice(1));
+    expect(rest).toHaveBeenCalledTimes(2);
+    rest.mockRestore();
+    await whole.destroy();
+    await generator.destroy();
+  });
+
+  it('begins anew after a prompt that failed half-way, and after an answer that was left', async () => {
+    const config = models[1]![1];
+    const { generator: whole } = madeUp(config, 1, { maxLength: 128 });
+    const { generator } = madeUp(config, 1, { maxLength: 128, reusesPrefix: true });
+    const tokens = said(60, 1);
+    const left = generator.generate({ tokens }, { ...options, maxNewTokens: 9 });
+    const begun = [(await left.next()).value as number, (await left.next()).value as number];
+    await left.return();
+    const next = { tokens: [...tokens, ...begun, ...said(20, 4)] };
+    const rest = rests();
+    expect(await answer(generator, next)).toEqual(await answer(whole, next));
+    expect(rest).toHaveBeenCalledWith(21);
+    const get = vi.spyOn(gpu, 'submit').mockImplementationOnce(() => {
+      throw new Error('no memory');
+    });
+    await expect(generator.nextLogits({ tokens: said(60, 8) })).rejects.toThrow('no memory');
+    get.mockRestore();
+    rest.mockClear();
+    expect(await answer(generator, next)).toEqual(await answer(whole, next));
+    expect(rest).not.toHaveBeenCalled();
+    rest.mockRestore();
+    await whole.destroy();
+    await generator.destroy();
+  });
+
+  it('reads a prompt whole that sees itself in both directions', async () => {
+    const config = { ...pictured, text: { ...text, numLayers: 2, layerTypes: ['global', 'global'] as const } };
+    const { generator: whole } = madeUp(config, 1, { maxLength: 128 });
+    const { generator } = madeUp(config, 1, { maxLength: 128, reusesPrefix: true });
+    const rest = rests();
+    const patches = Float32Array.from({ length: 4 * 12 }, (_, i) => Math.sin(i));
+    for (const tokens of [said(40, 1), [...said(40, 1), ...said(30, 2)]])
+      expect(await answer(generator, { tokens, patches })).toEqual(await answer(whole, { tokens, patches }));
+    expect(rest).not.toHaveBeenCalled();
+    rest.mockRestore();
+    await whole.destroy();
     await generator.destroy();
   });
 });

@@ -1,6 +1,6 @@
 import type { Gpu } from '@lapidary/gpu';
 import { Program, type InputTypes, type ProgramPlan } from '@lapidary/tensor';
-import type { GenerationPlan, ModelPrompt, PromptInputs, TokenInputs } from './generation-plan.js';
+import type { GenerationPlan, ModelPrompt, PromptInputs, RestInputs, TokenInputs } from './generation-plan.js';
 import { StepQueue } from './step-queue.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
 import { greedy } from './text/sampling.js';
@@ -43,8 +43,12 @@ export class Generator {
   readonly #gpu: Gpu;
   readonly #plan: GenerationPlan;
   readonly #promptPrograms: Programs<PromptInputs> = new Map();
+  readonly #restPrograms: Programs<RestInputs> = new Map();
   readonly #tokenPrograms: Programs<TokenInputs> = new Map();
+  /** The one that was used longest ago stands first. */
   readonly #freeRows: number[];
+  /** By row: the tokens whose keys and values it holds, from its first place on. Empty where the plan reuses none. */
+  readonly #held: number[][];
   /** i32 [B, S, 4]: see `TokenInputs`. */
   readonly #keyInfo: Int32Array;
   readonly #steps: StepQueue<NextToken, Float32Array>;
@@ -53,7 +57,8 @@ export class Generator {
   constructor(gpu: Gpu, plan: GenerationPlan) {
     this.#gpu = gpu;
     this.#plan = plan;
-    this.#freeRows = Array.from({ length: plan.rows }, (_, i) => plan.rows - 1 - i);
+    this.#freeRows = Array.from({ length: plan.rows }, (_, i) => i);
+    this.#held = this.#freeRows.map(() => []);
     this.#keyInfo = new Int32Array(plan.rows * plan.maxLength * 4);
     this.#steps = new StepQueue((asked) => this.#takeTokens(asked));
   }
@@ -69,7 +74,7 @@ export class Generator {
    */
   async *generate(prompt: ModelPrompt, options: GenerateOptions): AsyncGenerator<number, void, void> {
     const { maxNewTokens, choose = greedy, stopTokens = this.#plan.model.eosTokenIds, signal } = options;
-    const row = this.#occupy();
+    const row = this.#occupy(prompt);
     try {
       let next = await this.#takePrompt(prompt, row);
       this.#steps.join(row);
@@ -84,6 +89,7 @@ export class Generator {
         signal?.throwIfAborted();
         this.#needLive();
         next = await this.#steps.ask(row, { token, position });
+        if (this.#reuses(prompt)) this.#held[row]!.push(token);
       }
     } finally {
       this.#release(row);
@@ -92,7 +98,7 @@ export class Generator {
 
   /** Logits f32 [V] of the token after `prompt`. @throws ContextLengthError, PromptImagesError, GeneratorStateError */
   async nextLogits(prompt: ModelPrompt): Promise<Float32Array> {
-    const row = this.#occupy();
+    const row = this.#occupy(prompt);
     try {
       return await this.#takePrompt(prompt, row);
     } finally {
@@ -100,10 +106,12 @@ export class Generator {
     }
   }
 
-  /** Takes a row of the cache for one answer. @throws GeneratorStateError */
-  #occupy(): number {
+  /** Takes a row of the cache for one answer: that which holds most of its beginning. @throws GeneratorStateError */
+  #occupy(prompt: ModelPrompt): number {
     this.#needLive();
-    const row = this.#freeRows.pop();
+    const shared = this.#freeRows.map((row) => this.#sharedWith(prompt, row));
+    // Where none holds any: the first one, so that others keep what they hold.
+    const [row] = this.#freeRows.splice(shared.indexOf(Math.max(...shared)), 1);
     if (row === undefined) {
       const { rows } = this.#plan;
       throw new GeneratorStateError(
@@ -120,6 +128,23 @@ export class Generator {
     this.#steps.leave(row);
     this.#keyInfo.fill(0, row * maxLength * 4, (row + 1) * maxLength * 4);
     this.#freeRows.push(row);
+  }
+
+  /** Pictures stand before the text, and what they are is not kept: such a prompt is read whole. */
+  #reuses({ patches }: ModelPrompt): boolean {
+    return this.#plan.reusesPrefix && (patches === undefined || patches.length === 0);
+  }
+
+  /** Tokens at the beginning of a prompt that a row holds already; 0 where it costs no less to read all of it again. */
+  #sharedWith(prompt: ModelPrompt, row: number): number {
+    if (!this.#reuses(prompt)) return 0;
+    const { tokens } = prompt;
+    const held = this.#held[row]!;
+    // The last token is read in any case: its logits are asked for.
+    const most = Math.min(held.length, tokens.length - 1);
+    let shared = 0;
+    while (shared < most && held[shared] === tokens[shared]) shared++;
+    return shared > 0 && this.#plan.pays(tokens.length - shared, tokens.length) ? shared : 0;
   }
 
   #needLive(): void {
@@ -141,6 +166,23 @@ export class Generator {
         `a prompt of ${count} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it${this.maxLength < this.#plan.model.maxPositionEmbeddings ? ' or make the generator longer' : ": that is the model's context"}`,
       );
     }
+    const shared = this.#sharedWith(prompt, row);
+    // What fails half-way leaves nothing that could be gone on from.
+    this.#held[row] = [];
+    const logits = shared > 0 ? await this.#readRest(prompt, shared, row) : await this.#readAll(prompt, patches, row);
+    for (let i = 0; i < count; i++) this.#keyInfo.set(this.#recordOf(i), (row * this.maxLength + i) * 4);
+    if (this.#reuses(prompt)) this.#held[row] = [...prompt.tokens];
+    return logits;
+  }
+
+  /** Of the token at a place of a prompt; some models read a prompt in both directions. */
+  #recordOf(position: number): readonly number[] {
+    return [1, this.#plan.model.prompt.isPrefixBidirectional ? 0 : position, position, 0];
+  }
+
+  /** Logits f32 [V] after a prompt that begins a row. */
+  #readAll(prompt: ModelPrompt, patches: number, row: number): Promise<Float32Array> {
+    const count = patches + prompt.tokens.length;
     const { length, plan } = this.#plan.prompt({ tokens: prompt.tokens.length, patches });
     const inputIds = new Int32Array(length);
     const tokenInfo = new Int32Array((patches + length) * 4);
@@ -150,17 +192,36 @@ export class Generator {
     for (let i = 0; i < count; i++) {
       places[i] = i;
       slots[i] = row * this.maxLength + i;
-      // Some models read a prompt in both directions.
-      tokenInfo.set([1, form.isPrefixBidirectional ? 0 : i, i, 0], i * 4);
+      tokenInfo.set(this.#recordOf(i), i * 4);
     }
     const last = Int32Array.of(count - 1);
-    const logits = await this.#steps.between(() =>
+    return this.#steps.between(() =>
       this.#run(this.#promptPrograms, plan, (program) =>
         program.run({ inputIds, tokenInfo, places, slots, last, ...(patches > 0 && { patches: prompt.patches! }) }),
       ),
     );
-    this.#keyInfo.set(tokenInfo.subarray(0, count * 4), row * this.maxLength * 4);
-    return logits;
+  }
+
+  /** The same where the row holds the prompt's first `shared` tokens. What stands behind them there is not looked at. */
+  #readRest({ tokens }: ModelPrompt, shared: number, row: number): Promise<Float32Array> {
+    const { maxLength } = this;
+    const rest = tokens.slice(shared);
+    const { length, plan } = this.#plan.rest(rest.length);
+    const inputIds = new Int32Array(length);
+    const tokenInfo = new Int32Array(length * 4);
+    const places = new Int32Array(length).fill(-1);
+    const keyInfo = new Int32Array(maxLength * 4);
+    inputIds.set(rest);
+    for (let i = 0; i < tokens.length; i++) keyInfo.set(this.#recordOf(i), i * 4);
+    for (let i = 0; i < rest.length; i++) places[i] = shared + i;
+    tokenInfo.set(keyInfo.subarray(shared * 4, tokens.length * 4));
+    const slots = Int32Array.from({ length: maxLength }, (_, i) => row * maxLength + i);
+    const last = Int32Array.of(rest.length - 1);
+    return this.#steps.between(() =>
+      this.#run(this.#restPrograms, plan, (program) =>
+        program.run({ inputIds, tokenInfo, places, slots, keyInfo, last }),
+      ),
+    );
   }
 
   /** Logits f32 [V] after the next tokens of some rows. */
@@ -211,6 +272,7 @@ export class Generator {
     this.#isDestroyed = true;
     await this.#steps.idle();
     await destroyPrograms(this.#promptPrograms);
+    await destroyPrograms(this.#restPrograms);
     await destroyPrograms(this.#tokenPrograms);
     for (const { k, v } of this.#plan.cache) {
       k.destroy();

@@ -35,6 +35,11 @@ export interface GenerationOptions extends Omit<ForwardOptions, 'cache' | 'loraD
   readonly maxLength: number;
   /** Answers that can be made at once, a row of the cache each. Default 1. */
   readonly rows?: number;
+  /**
+   * A prompt that begins as an earlier one of its row, answer included, takes over the keys and values of that beginning: a conversation
+   * is read once. Where sums are made in another order then, logits differ by roundings. Default false: each prompt is read whole.
+   */
+  readonly reusesPrefix?: boolean;
 }
 
 /** Inputs of the program that takes in one prompt: L places for text after P patches. */
@@ -51,6 +56,21 @@ export type PromptInputs = {
   readonly last: TensorLike;
   readonly patches?: TensorLike;
 };
+/** Inputs of the program that takes in L more tokens of one row's prompt. */
+export type RestInputs = {
+  /** i32 [1, L]. */
+  readonly inputIds: TensorLike;
+  /** i32 [1, L, 4]: (segment, block, position, 0). */
+  readonly tokenInfo: TensorLike;
+  /** i32 [L]: the tokens' positions; −1 for padding. */
+  readonly places: TensorLike;
+  /** i32 [S]: rows of the cache that are this answer's. */
+  readonly slots: TensorLike;
+  /** i32 [1, S, 4]: records of the row's tokens, the new ones included; segment 0 where there is none. */
+  readonly keyInfo: TensorLike;
+  /** i32 [1]: the place whose logits are wanted. */
+  readonly last: TensorLike;
+};
 /** Inputs of the program that takes in the next token of each of B rows. */
 export type TokenInputs = {
   /** i32 [B, 1]. */
@@ -64,6 +84,8 @@ export type TokenInputs = {
 };
 /** Logits f32 [1, V] after a prompt. */
 type PromptPlan = ProgramPlan<PromptInputs, 'logits'>;
+/** Logits f32 [1, V] after the rest of a prompt. */
+type RestPlan = ProgramPlan<RestInputs, 'logits'>;
 /** Logits f32 [B, V] after the next token of each row. */
 type TokenPlan = ProgramPlan<TokenInputs, 'logits'>;
 
@@ -75,22 +97,26 @@ export class GenerationPlan {
   readonly model: Model;
   readonly maxLength: number;
   readonly rows: number;
+  /** Whether a prompt may go on from what its row of the cache holds. */
+  readonly reusesPrefix: boolean;
   /** f32 [B·S, K·D] of the layers that have keys and values of their own. */
   readonly cache: readonly { readonly k: Variable; readonly v: Variable }[];
   readonly #profile: DeviceProfile;
   readonly #params: ParamTree;
   readonly #options: ForwardOptions;
   readonly #prompts = new Map<string, PromptPlan>();
+  readonly #rests = new Map<number, RestPlan>();
   #token: TokenPlan | undefined;
 
   /** @throws RangeError for rows that are no count */
   constructor(profile: DeviceProfile, params: ParamTree, model: Model, options: GenerationOptions) {
-    const { maxLength, rows = 1, ...forward } = options;
+    const { maxLength, rows = 1, reusesPrefix = false, ...forward } = options;
     if (!Number.isSafeInteger(rows) || rows < 1)
       throw new RangeError(`rows must be a whole number, 1 or more: ${rows}`);
     this.model = model;
     this.maxLength = Math.min(maxLength, model.maxPositionEmbeddings);
     this.rows = rows;
+    this.reusesPrefix = reusesPrefix && !model.prompt.isPrefixBidirectional;
     this.#profile = profile;
     this.#params = params;
     this.#options = forward;
@@ -119,11 +145,23 @@ export class GenerationPlan {
 
   /** The program that takes in a prompt of this size, and its places for text. */
   prompt({ tokens, patches }: PromptSize): { readonly length: number; readonly plan: PromptPlan } {
-    const room = this.maxLength - patches;
-    const length = tokens === 1 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
+    const length = placesFor(tokens, this.maxLength - patches);
     const key = `${patches}+${length}`;
     const plan = this.#prompts.get(key) ?? this.#tracePrompt(length, patches);
     this.#prompts.set(key, plan);
+    return { length, plan };
+  }
+
+  /** Whether it costs less to read the last `rest` tokens of a text than all of it. */
+  pays(rest: number, tokens: number): boolean {
+    return placesFor(rest, this.maxLength) < placesFor(tokens, this.maxLength);
+  }
+
+  /** The program that takes in so many more tokens of a prompt whose beginning is in the cache, and its places for them. */
+  rest(tokens: number): { readonly length: number; readonly plan: RestPlan } {
+    const length = placesFor(tokens, this.maxLength);
+    const plan = this.#rests.get(length) ?? this.#traceRest(length);
+    this.#rests.set(length, plan);
     return { length, plan };
   }
 
@@ -179,6 +217,31 @@ export class GenerationPlan {
     return trace(this.#profile, forward, types).plan;
   }
 
+  /** New tokens attend to a copy of their row, which then goes back with their keys and values in it. */
+  #traceRest(length: number): RestPlan {
+    const { maxLength } = this;
+    const types: RestInputs = {
+      inputIds: i32(1, length),
+      tokenInfo: i32(1, length, 4),
+      places: i32(length),
+      slots: i32(maxLength),
+      keyInfo: i32(1, maxLength, 4),
+      last: i32(1),
+    };
+    const forward = ({ places, slots, keyInfo, last, ...inputs }: InputsOf<RestInputs>) => {
+      const layers = this.cache.map(({ k, v }) => ({ k: embedding(k.tensor, slots), v: embedding(v.tensor, slots) }));
+      const options = { ...this.#options, cache: { layers, slots: places, keyInfo } };
+      const { hidden, cache } = this.model.forward(this.#params, inputs, options);
+      const row = embedding(reshape(hidden, [-1, this.model.hiddenSize]), last);
+      const kept = cache.map(({ k, v }, i) => ({
+        k: scatterRows(this.cache[i]!.k.tensor, slots, k),
+        v: scatterRows(this.cache[i]!.v.tensor, slots, v),
+      }));
+      return { outputs: { logits: this.model.logits(this.#params, row) }, updates: this.#updates(kept) };
+    };
+    return trace(this.#profile, forward, types).plan;
+  }
+
   #traceToken(): TokenPlan {
     const { rows, maxLength } = this;
     const types: TokenInputs = {
@@ -204,6 +267,10 @@ export class GenerationPlan {
     ]);
   }
 }
+
+/** Places that a program has for so many tokens. */
+const placesFor = (tokens: number, room: number) =>
+  tokens === 1 ? 1 : Math.min(Math.ceil(tokens / PROMPT_STEP) * PROMPT_STEP, room);
 
 const i32 = (...shape: number[]) => new TensorLike('i32', shape);
 
