@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Generator, GeneratorStateError } from './generate.js';
 import { GenerationPlan, planGeneration, type GenerationOptions, type ModelPrompt } from './generation-plan.js';
 import type { ModelConfig } from './families/family.js';
+import type { GemmaConfig } from './families/gemma/config.js';
 import { gemmaPresets } from './families/gemma/presets.js';
 import { paliGemmaPresets } from './families/paligemma/presets.js';
 import { modelOf } from './families/registry.js';
@@ -207,7 +208,7 @@ describe('a generator of several rows', () => {
 
 describe('a generator that reuses what a prompt begins with', () => {
   const layers = { numLayers: 2, layerTypes: ['local', 'global'], slidingWindow: 8 } as const;
-  const models: readonly (readonly [string, ModelConfig])[] = [
+  const models: readonly (readonly [string, GemmaConfig])[] = [
     ['gemma1', { ...text, numLayers: 2, layerTypes: ['global', 'global'] }],
     ['gemma2', { ...gemmaPresets['gemma-2-2b'], ...sizes, ...layers }],
     ['gemma3', { ...gemmaPresets['gemma-3-270m'], ...sizes, ...layers }],

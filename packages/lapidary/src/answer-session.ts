@@ -24,6 +24,12 @@ export interface AnswerOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Which of the model's adapters. */
+export interface AdapterChoice {
+  /** A name of `TextModelOptions.adapters`. Default: none, or the one `adapter` that the model was opened with. */
+  readonly adapter?: string | null;
+}
+
 /** How an answer ended, and what it took. */
 export interface AnswerEnd {
   /** Those of pictures included. */
@@ -47,6 +53,8 @@ export interface SessionSize {
   readonly rows?: number;
   /** Most tokens of pictures, prompt and answer together, within the model's context: the cache holds so many of each row. */
   readonly maxLength: number;
+  /** Prompts that begin as earlier ones are read from where they differ; see `GenerationOptions`. Default false. */
+  readonly reusesPrefix?: boolean;
 }
 
 /** Programs and a cache that stay on the device between answers. Answers that are made at the same time share the steps of the model. */
@@ -56,10 +64,10 @@ export class AnswerSession {
   readonly #waiting: (() => void)[] = [];
   #free: number;
 
-  constructor(gpu: Gpu, asked: Asked, params: ParamTree, { rows = 1, maxLength }: SessionSize) {
+  constructor(gpu: Gpu, asked: Asked, params: ParamTree, size: SessionSize) {
     this.#asked = asked;
-    this.#generator = new Generator(gpu, planGeneration(gpu.profile, params, asked.model, { maxLength, rows }));
-    this.#free = rows;
+    this.#generator = new Generator(gpu, planGeneration(gpu.profile, params, asked.model, size));
+    this.#free = size.rows ?? 1;
   }
 
   /** Most tokens of pictures, prompt and answer together. */

@@ -129,14 +129,18 @@ export const engine: Engine = {
     const model = await TextModel.open(loaderOf(from), { adapters, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
+    const conversation = model.openConversation();
     return {
       adapters: model.adapters,
       remembers: model.chatTemplateFrom !== null,
       seesPictures: model.model.vision !== undefined,
       readImage: (path) => readImage(path, '/image'),
       answer: (messages, { adapter, images, signal, ...settings }) =>
-        model.answer(messages, { ...answerOptionsOf(settings), adapter, images, signal }),
-      close: () => model.destroy(),
+        conversation.answer(messages, { ...answerOptionsOf(settings), adapter, images, signal }),
+      close: async () => {
+        await conversation.destroy();
+        model.destroy();
+      },
     };
   },
   diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
@@ -144,7 +148,8 @@ export const engine: Engine = {
     const model = await TextModel.open(loaderOf(from), { adapters, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
-    const size = { rows, maxLength: Math.min(maxLength, model.model.maxPositionEmbeddings) };
+    const { maxPositionEmbeddings: context } = model.model;
+    const size = { rows, maxLength: Math.min(maxLength, context), reusesPrefix: true };
     const sessions = new Map<string | null, AnswerSession>();
     const sessionOf = (adapter: string | null) => {
       const session = sessions.get(adapter) ?? model.openSession({ adapter, ...size });
@@ -159,7 +164,11 @@ export const engine: Engine = {
         const { prompt, promptTokens, stopTokens } = await session.encode(question, images);
         if (promptTokens >= size.maxLength)
           throw new ContextLengthError(
-            `the prompt has ${promptTokens} tokens, which leaves no room for an answer in ${size.maxLength}; shorten it, or serve with a larger --context`,
+            `the prompt has ${promptTokens} tokens, which leaves no room for an answer in ${size.maxLength}; ${
+              size.maxLength < context
+                ? `shorten it, or serve with a larger --context: the model itself has room for ${context}`
+                : 'shorten it: that is all that the model has room for'
+            }`,
           );
         return {
           promptTokens,

@@ -108,7 +108,7 @@ export interface Chat {
       readonly signal: AbortSignal;
     },
   ): AsyncGenerator<string, AnswerEnd, void>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** One thing that a machine has, or lacks, for training. */

@@ -4,7 +4,15 @@ import { checkKernels } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
 import { openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
-import { AnswerSession, lengthOf, type AnswerEnd, type AnswerOptions, type SessionSize } from './answer-session.js';
+import {
+  AnswerSession,
+  lengthOf,
+  type AdapterChoice,
+  type AnswerEnd,
+  type AnswerOptions,
+  type SessionSize,
+} from './answer-session.js';
+import { Conversation } from './conversation.js';
 import { encodeQuestion, endsOf, type Asked, type Question } from './encode-question.js';
 import { loadParameters } from './load-parameters.js';
 
@@ -20,12 +28,6 @@ export interface TextModelOptions {
   /** Told what people should know of the model's files. */
   readonly onNotice?: (message: string) => void;
   readonly signal?: AbortSignal;
-}
-
-/** Which of the model's adapters. */
-export interface AdapterChoice {
-  /** A name of `TextModelOptions.adapters`. Default: none, or the one `adapter` that the model was opened with. */
-  readonly adapter?: string | null;
 }
 
 /** An adapter was asked for by a name that none has. */
@@ -123,6 +125,11 @@ export class TextModel {
   /** Keeps programs and cache between answers, and makes several at once. @throws AdapterNameError */
   openSession({ adapter, ...size }: SessionSize & AdapterChoice): AnswerSession {
     return new AnswerSession(this.gpu, this.#asked, this.params({ adapter: adapter ?? null }), size);
+  }
+
+  /** For a conversation that goes on: what was said is read once. One answer is made at a time. */
+  openConversation(): Conversation {
+    return new Conversation(this.#asked, (size) => this.openSession(size));
   }
 
   /**

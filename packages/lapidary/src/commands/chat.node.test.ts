@@ -118,7 +118,7 @@ test('a bug ends the conversation, and the model is given back', async () => {
     answer: () => {
       throw new TypeError('a bug');
     },
-    close: () => void closed++,
+    close: async () => void closed++,
   });
   expect(await talk([], ['one', 'two'], { engine: { ...engine, openChat } })).toMatchObject({ code: 70, out: '' });
   expect(closed).toBe(1);

@@ -47,7 +47,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
     context.signal.throwIfAborted();
   } finally {
     terminal.close();
-    opened.close();
+    await opened.close();
   }
 }
 

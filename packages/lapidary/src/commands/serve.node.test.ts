@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pictureNamingFiles } from '../../../../test/support/picture-naming.js';
 import { runCli } from '../cli-node.js';
-import { engine } from '../engine-node.js';
+import { engine, loaderOf } from '../engine-node.js';
 import type { GenerateRequest } from '../engine.js';
+import { TextModel } from '../text-model.js';
 
 const fixtures = fileURLToPath(new URL('../../../../test/fixtures', import.meta.url));
 const adapter = join(fixtures, 'evaluation/adapter');
@@ -258,6 +259,9 @@ describe('refused is', () => {
     expect(await post({ ...right, messages: ask(long) })).toMatchObject({
       status: 400,
       code: 'context_length_exceeded',
+      message: expect.stringMatching(
+        /no room for an answer in 128; shorten it: that is all that the model has/,
+      ) as string,
     });
     const stream = clientOf(server).chat.completions.create({ ...right, messages: ask(long), stream: true });
     await expect(stream).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
@@ -314,6 +318,37 @@ test('with a key only those who have it are answered; a page of an allowed origi
     expect(await guarded.stop()).toBe(0);
   }
   expect(guarded.told()).not.toContain('right-key');
+});
+
+test('a conversation goes on in its row, as if all were read again; beyond --context a larger one is named', async () => {
+  const opened = vi.spyOn(TextModel.prototype, 'openSession');
+  const small = await start('--rows', '2', '--context', '100');
+  const model = await TextModel.open(loaderOf(folder));
+  const client = clientOf(small);
+  const talk = async (topic: string) => {
+    const messages: { role: 'user' | 'assistant'; content: string }[] = [];
+    for (const question of [`The lamp by the river is ${topic}. Is it?`, 'Why?', 'And the stone?']) {
+      messages.push(...ask(question));
+      const how = { model: 'tiny', messages, temperature: 0, max_completion_tokens: 8 };
+      const { choices } = await client.chat.completions.create(how);
+      let text = '';
+      for await (const part of model.answer(messages, { maxNewTokens: 8 })) text += part;
+      expect(choices[0]!.message.content).toBe(text);
+      messages.push({ role: 'assistant', content: text });
+    }
+  };
+  try {
+    await Promise.all([talk('green'), talk('old')]);
+    expect(opened.mock.calls[0]).toEqual([{ adapter: null, rows: 2, maxLength: 100, reusesPrefix: true }]);
+    const beyond = { model: 'tiny', messages: ask('stone river '.repeat(200)) };
+    await expect(client.chat.completions.create(beyond)).rejects.toThrow(
+      /room for an answer in 100; shorten it, or serve with a larger --context: the model itself has room for 128/,
+    );
+  } finally {
+    opened.mockRestore();
+    model.destroy();
+    expect(await small.stop()).toBe(0);
+  }
 });
 
 test('whoever goes away gives the row back, and a server that stops ends its streams', async () => {

@@ -140,7 +140,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         yield `${messages.length}: ${String(messages.at(-1)!.content)}${images.length > 0 ? ' (seen)' : ''}`;
         return { promptTokens: 5, tokens: 2, stoppedBy: 'stop' };
       },
-      close: () => undefined,
+      close: async () => undefined,
     }),
     diagnose: async () => [
       { name: 'Node', state: 'fine', found: '22.1.0', advice: null },
