@@ -85,8 +85,7 @@ export class AnswerSession {
 
   /** A question as `answerPrompt` takes it, for several answers to it. @throws ChatTemplateError, ImageError, PromptImagesError */
   async encode(question: Question, images: readonly (Uint8Array | Blob)[] = []): Promise<EncodedQuestion> {
-    const prompt = await encodeQuestion(this.#asked, question, images);
-    return { prompt, promptTokens: lengthOf(prompt, this.#asked), stopTokens: endsOf(this.#asked, question) };
+    return encodeAsked(this.#asked, question, images);
   }
 
   /** The answer to what is encoded already; it ends with any of `stopTokens`, by default those that end a text. */
@@ -164,6 +163,16 @@ export class AnswerSession {
   async destroy(): Promise<void> {
     await this.#generator.destroy();
   }
+}
+
+/** See `AnswerSession.encode`. */
+export async function encodeAsked(
+  asked: Asked,
+  question: Question,
+  images: readonly (Uint8Array | Blob)[],
+): Promise<EncodedQuestion> {
+  const prompt = await encodeQuestion(asked, question, images);
+  return { prompt, promptTokens: lengthOf(prompt, asked), stopTokens: endsOf(asked, question) };
 }
 
 /** Tokens of a prompt, those of pictures included. */

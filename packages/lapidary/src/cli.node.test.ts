@@ -333,8 +333,9 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     model: 'm',
     adapter: null,
     best: false,
-    images: [],
-    prompt: '007',
+    prompts: [{ prompt: '007', images: [] }],
+    samples: 1,
+    rows: 4,
     chat: null,
     maxTokens: 256,
     temperature: 0,
@@ -346,8 +347,19 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
     seed: 42,
   });
   expect((await run(['generate', '--model', 'm', '--raw', '--json'], { input: 'piped\n' })).requests[0]).toMatchObject({
-    prompt: 'piped',
+    prompts: [{ prompt: 'piped', images: [] }],
     chat: false,
+  });
+  expect(JSON.parse((await run(['generate', '--model', 'm', 'x', '--json'])).out)).toEqual({
+    index: 0,
+    sample: 0,
+    seed: 42,
+    text: 'Amber.',
+    promptTokens: 5,
+    tokens: 2,
+    stoppedBy: 'stop',
+    seconds: 0.5,
+    prompt: 'x',
   });
   const best = ['generate', '--model', 'm', 'x', '--best'];
   expect((await run([...best, '--adapter', 'run'])).requests[0]).toMatchObject({ adapter: 'run', best: true });
@@ -361,6 +373,31 @@ test('generate: text as it comes, prompts as they are, wrong options together', 
   for (const flag of Object.keys(flags)) expect(wrong.err).toContain(`--${flag}: found `);
   const right = await run(['generate', '--model', 'm', 'x', '--min-p', '0.1', '--repetition-penalty', '1.2']);
   expect(right.requests[0]).toMatchObject({ minP: 0.1, repetitionPenalty: 1.2 });
+});
+
+test('generate: many prompts and several answers, under what they answer, or an object a line', async () => {
+  const many = ['generate', '--model', 'm', '--n', '2', '--seed', '7', '--image', 'a.png'];
+  const told = await run([...many, '--prompts', 'some.txt', '--rows', '3']);
+  expect(told.out).toBe('1.1 One?\nAmber.\n\n1.2 One?\nAmber.\n\n2.1 Two?\nAmber.\n\n2.2 Two?\nAmber.\n\n');
+  expect(told.err).toMatch(/^4 answers, 8 tokens, [\d.]+ a second\n$/);
+  expect(told.requests[0]).toMatchObject({ prompts: [{ images: ['a.png'] }, {}], samples: 2, rows: 3, seed: 7 });
+  const input = '{"prompt": "Why?"}\n{"messages": [{"role": "user", "content": "a\\n  b"}]}\n';
+  const json = await run([...many, '--prompts', '-', '--json'], { input });
+  const lines = json.out.trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    { index: 0, sample: 0, seed: 7, prompt: 'Why?', text: 'Amber.' },
+    { index: 0, sample: 1, seed: 8 },
+    { index: 1, sample: 0, seed: 7, prompt: [{ role: 'user', content: 'a\n  b' }] },
+    { index: 1, sample: 1, seed: 8 },
+  ]);
+  expect((await run([...many, '--prompts', '-'], { input })).out).toContain('2.1 a b\nAmber.\n');
+  expect((await run([...many, '--prompts', '-'], { input: 'a\r\n\n b\n' })).requests[0]!.prompts).toMatchObject([
+    { prompt: 'a' },
+    { prompt: ' b' },
+  ]);
+  expect((await run([...many, '--prompts', '-'], { input: '\n' })).err).toContain('there are no prompts');
+  expect((await run([...many, '--prompts', 'some.txt', 'x'])).err).toContain('one of a prompt and --prompts');
+  expect((await run([...many, 'x', '--n', '0', '--rows', 'x'])).err).toMatch(/--n: found .*--rows: found /s);
 });
 
 test.each([

@@ -1,12 +1,12 @@
 import {
-  lengthOf,
+  encodeAsked,
   type AdapterChoice,
   type AnswerEnd,
   type AnswerOptions,
   type AnswerSession,
   type SessionSize,
 } from './answer-session.js';
-import { encodeQuestion, endsOf, type Asked, type Question } from './encode-question.js';
+import type { Asked, Question } from './encode-question.js';
 
 /** Tokens that a cache has room for at first: most conversations end before it is outgrown. */
 const firstLength = 1024;
@@ -31,9 +31,9 @@ export class Conversation {
     { images = [], adapter = null, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256 } = options;
-    const prompt = await encodeQuestion(this.#asked, question, images);
-    const session = await this.#sessionFor(lengthOf(prompt, this.#asked) + maxNewTokens, adapter);
-    return yield* session.answerPrompt(prompt, { ...options, stopTokens: endsOf(this.#asked, question) });
+    const { prompt, promptTokens, stopTokens } = await encodeAsked(this.#asked, question, images);
+    const session = await this.#sessionFor(promptTokens + maxNewTokens, adapter);
+    return yield* session.answerPrompt(prompt, { ...options, stopTokens });
   }
 
   /** The one that is open, where it is with this adapter and has room; else another, twice as long where it was too short. */

@@ -121,8 +121,17 @@ Examples:
     .action((values: FlagValues) => findLr(values, context));
 
   addAnswerFlags(program.command('generate'))
-    .description('answer a prompt')
+    .description('answer a prompt, or many')
     .argument('[prompt]', 'what to answer; without it, or with -, it is read from standard input')
+    .option(
+      '--prompts <file>',
+      'answer many: of a .txt one a line, else rows with prompt or messages, as of training; - for standard input',
+    )
+    .option(
+      '--n <n>',
+      'answers to each prompt; the first is drawn with --seed, the next with the one after it (default: 1)',
+    )
+    .option('--rows <n>', 'answers that are made at once (default: 4)')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
     .option('--best', 'of the run in --adapter the checkpoint with the lowest evaluation loss, not what it ended with')
@@ -136,13 +145,14 @@ Examples:
       '--chat',
       'put the prompt into the chat template (default where the model, or the rows of the adapter, has one)',
     )
-    .option('--json', 'print one JSON object at the end')
+    .option('--json', 'print one JSON object for each answer')
     .addHelpText(
       'after',
       `
 Examples:
   $ lapidary generate --model ./gemma-3-270m "Why is the sky blue?"
-  $ lapidary generate --model ./gemma-3-270m --adapter run1 --temperature 0.8 --min-p 0.05 --seed 7 < prompt.txt`,
+  $ lapidary generate --model ./gemma-3-270m --adapter run1 --temperature 0.8 --min-p 0.05 --seed 7 < prompt.txt
+  $ lapidary generate --model ./gemma-3-270m-it --prompts questions.txt --n 3 --temperature 0.8 --json > answers.jsonl`,
     )
     .action((prompt: string | undefined, values: GenerateValues) => generate(prompt, values, context));
 

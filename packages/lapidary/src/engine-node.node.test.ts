@@ -63,12 +63,13 @@ async function changedModel(name: string, change: (tensors: Map<string, TensorDa
   return changed;
 }
 
-const question = (model: string): GenerateRequest => ({
+const question = (model: string, images: readonly string[] = []): GenerateRequest => ({
   model,
   adapter: null,
   best: false,
-  prompt: 'The lamp',
-  images: [],
+  prompts: [{ prompt: 'The lamp', images: [...images] }],
+  samples: 1,
+  rows: 4,
   chat: false,
   maxTokens: 2,
   temperature: 0,
@@ -80,15 +81,13 @@ const question = (model: string): GenerateRequest => ({
   seed: 1,
 });
 
-const answer = (model: string, images: readonly string[] = []) =>
+const quietly = (over: Partial<GenerateRequest>, onNotice: (notice: string) => void = () => undefined) =>
   engine.generate(
-    { ...question(model), images },
-    {
-      onText: () => undefined,
-      onNotice: () => undefined,
-      signal: new AbortController().signal,
-    },
+    { ...question(folder), ...over },
+    { onText: () => undefined, onAnswer: () => undefined, onNotice, signal: new AbortController().signal },
   );
+
+const answer = async (model: string, images: readonly string[] = []) => (await quietly(question(model, images)))[0]!;
 
 test('the best checkpoint of a run answers as the adapter that is exported of it; a model trained whole is none', async () => {
   const train = (outDir: string, over: Partial<TrainConfig> = {}) =>
@@ -116,12 +115,8 @@ test('the best checkpoint of a run answers as the adapter that is exported of it
   });
   const notices: string[] = [];
   const answer = async (adapter: string, isBest: boolean) => {
-    const about = { onText: () => undefined, onNotice: (notice: string) => void notices.push(notice) };
-    const { text } = await engine.generate(
-      { ...question(folder), adapter, best: isBest, maxTokens: 8 },
-      { ...about, signal: new AbortController().signal },
-    );
-    return text;
+    const asked = { adapter, best: isBest, maxTokens: 8 };
+    return (await quietly(asked, (notice) => void notices.push(notice)))[0]!.text;
   };
   expect(await answer(run, true)).toBe(await answer(out, false));
   expect(notices).toContain(`The adapter is that of step ${best!.step}.`);
@@ -165,6 +160,18 @@ test('a model that is whole is told of, and answers', async () => {
     problem: null,
   });
   expect((await answer(folder)).tokens).toBe(2);
+});
+
+test('prompts of a file have their pictures beside it, which are missed before anything is answered', async () => {
+  const file = join(folder, 'prompts.jsonl');
+  await writeFile(file, '{"prompt": "a", "image": "none.png"}\n{"prompt": "b"}\n');
+  const prompts = await engine.readPrompts(file);
+  expect(prompts).toEqual([
+    { prompt: 'a', images: [join(folder, 'none.png')] },
+    { prompt: 'b', images: [] },
+  ]);
+  await expect(quietly({ prompts, model: join(folder, 'nowhere') })).rejects.toThrow(/none\.png cannot be read/);
+  await expect(engine.readPrompts(join(folder, 'none.txt'))).rejects.toMatchObject({ name: 'UsageError' });
 });
 
 test('a model is evaluated beside its adapter, on rows in a file', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ContextLengthError, modelPresets } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
@@ -43,6 +43,8 @@ import { fileSource } from '@lapidary/weights/node';
 import type { AnswerOptions, AnswerSession } from './answer-session.js';
 import type { AnswerSettings, Engine, ExportRequest, ExportResult, GenerateRequest, TrainingPlan } from './engine.js';
 import { evaluateModel } from './evaluate/evaluate-model.js';
+import { answerMany } from './generate/answer-many.js';
+import { readPrompts, type Prompt } from './generate/read-prompts.js';
 import { cardFacts } from './hub/card-facts-node.js';
 import { checkExported, findExported } from './hub/exported-files-node.js';
 import { openHubRepository } from './hub/open-hub-target.js';
@@ -124,6 +126,7 @@ export const engine: Engine = {
       await weights.close();
     }
   },
+  readPrompts: readPromptsOf,
   generate,
   openChat: async ({ model: from, adapters }, options) => {
     const model = await TextModel.open(loaderOf(from), { adapters, ...options });
@@ -314,13 +317,23 @@ async function withAdapter<T>(plan: (gpu: Gpu | null) => Promise<T>): Promise<T>
 const largestImage = 512 * 2 ** 20;
 
 /** @throws UsageError for what cannot be read, or need not end: a pipe, a device */
-async function readImage(path: string, askedBy: '--image' | '/image'): Promise<Uint8Array> {
+const readImage = (path: string, askedBy: '--image' | '/image'): Promise<Uint8Array> =>
+  withImage(path, askedBy, (source) => source.read(0, source.size));
+
+/** @throws UsageError as `readImage` */
+const checkImage = (path: string): Promise<void> => withImage(path, '--image', async () => undefined);
+
+async function withImage<T>(
+  path: string,
+  askedBy: '--image' | '/image',
+  use: (source: ByteSource) => Promise<T>,
+): Promise<T> {
   let source: ByteSource | undefined;
   try {
     source = await fileSource(path);
     if (source.size > largestImage)
       throw new Error(`${path}: has ${source.size} bytes, at most ${largestImage} are read.`);
-    return await source.read(0, source.size);
+    return await use(source);
   } catch (error) {
     const { message, cause } = error as Error;
     const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
@@ -330,6 +343,24 @@ async function readImage(path: string, askedBy: '--image' | '/image'): Promise<U
     });
   } finally {
     await source?.close?.();
+  }
+}
+
+/** @throws UsageError for a file that cannot be read */
+async function readPromptsOf(file: string): Promise<Prompt[]> {
+  let source: ByteSource;
+  try {
+    source = await fileSource(file);
+  } catch (error) {
+    throw new UsageError({ message: (error as Error).message, hint: '--prompts names a file of prompts.' });
+  }
+  try {
+    const prompts = await readPrompts(source);
+    const besides = (image: Prompt['images'][number]) =>
+      typeof image === 'string' ? resolve(dirname(file), image) : image;
+    return prompts.map(({ prompt, images }) => ({ prompt, images: images.map(besides) }));
+  } finally {
+    await source.close?.();
   }
 }
 
@@ -355,10 +386,10 @@ function answerOptionsOf(settings: AnswerSettings): AnswerOptions {
 
 async function generate(
   request: GenerateRequest,
-  { onText, onNotice, signal }: Parameters<Engine['generate']>[1],
+  { onText, onAnswer, onNotice, signal }: Parameters<Engine['generate']>[1],
 ): ReturnType<Engine['generate']> {
-  const began = performance.now();
-  const images = await Promise.all(request.images.map((path) => readImage(path, '--image')));
+  const images = new Set(request.prompts.flatMap((each) => each.images));
+  for (const image of images) if (typeof image === 'string') await checkImage(image);
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
     onNotice,
@@ -375,19 +406,14 @@ async function generate(
           ? 'The model came without a chat template: the prompt is put into the turns of its family.'
           : 'The model came without a chat template: the prompt is continued as it stands (--chat puts it into the turns of its family).',
       );
-    const prompt = isChat ? ([{ role: 'user', content: request.prompt }] as const) : request.prompt;
-    const answer = model.answer(prompt, {
-      ...answerOptionsOf(request),
-      images,
-      signal,
-    });
-    let text = '';
-    let next = await answer.next();
-    for (; !next.done; next = await answer.next()) {
-      text += next.value;
-      onText(next.value);
-    }
-    return { text, ...next.value, seconds: (performance.now() - began) / 1000 };
+    const questions = request.prompts.map(({ prompt, images }) => ({
+      question: isChat && typeof prompt === 'string' ? [{ role: 'user' as const, content: prompt }] : prompt,
+      images: images.length,
+      readImages: () =>
+        Promise.all(images.map((image) => (typeof image === 'string' ? readImage(image, '--image') : image))),
+    }));
+    const { samples, rows } = request;
+    return await answerMany(model, questions, { ...answerOptionsOf(request), samples, rows, signal, onText, onAnswer });
   } finally {
     model.destroy();
   }

@@ -16,6 +16,8 @@ import type {
 import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import type { AnswerEnd } from './answer-session.js';
 import type { EvalData } from './evaluate/evaluate-model.js';
+import type { ManyAnswer } from './generate/answer-many.js';
+import type { Prompt } from './generate/read-prompts.js';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -75,19 +77,13 @@ export interface GenerateRequest extends AnswerSettings {
   readonly adapter: string | null;
   /** The folder is a run's, and its checkpoint with the lowest evaluation loss is the adapter. */
   readonly best: boolean;
-  readonly prompt: string;
-  /** Paths of pictures that it is about. */
-  readonly images: readonly string[];
-  /** The prompt is put into the chat template; false: it is continued as it stands; null: as the model came, with a template or without. */
+  readonly prompts: readonly Prompt[];
+  /** Answers to each: the first is drawn with the seed, the next with the one after it. */
+  readonly samples: number;
+  /** Answers that are made at once. */
+  readonly rows: number;
+  /** Texts are put into the chat template; false: they are continued as they stand; null: as the model came, with a template or without. */
   readonly chat: boolean | null;
-}
-
-export interface GenerateResult {
-  readonly text: string;
-  readonly promptTokens: number;
-  readonly tokens: number;
-  readonly seconds: number;
-  readonly stoppedBy: 'stop' | 'length';
 }
 
 /** A model that is talked with. */
@@ -247,15 +243,20 @@ export interface Engine {
   /** A repository of the hub, made where there is none, once it is known that the user may write to it. @throws HubPushError */
   openHubTarget(request: HubRequest, options: { readonly signal: AbortSignal }): Promise<HubTarget>;
   inspectModel(model: string): Promise<ModelInspection>;
+  /** Prompts of a file. @throws DatasetError naming file and line, UsageError */
+  readPrompts(file: string): Promise<readonly Prompt[]>;
   generate(
     request: GenerateRequest,
     options: {
-      readonly onText: (text: string) => void;
+      /** Text as it is made, with the number of its answer among all. */
+      readonly onText: (text: string, place: number) => void;
+      /** Each answer when it and all before it are done. */
+      readonly onAnswer: (answer: ManyAnswer) => void;
       /** What was decided for the user, and what people should know of the model's files, in a sentence. */
       readonly onNotice: (notice: string) => void;
       readonly signal: AbortSignal;
     },
-  ): Promise<GenerateResult>;
+  ): Promise<readonly ManyAnswer[]>;
   openChat(
     request: Pick<EvaluationRequest, 'model' | 'adapters'>,
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },

@@ -6,14 +6,15 @@ import { openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
 import {
   AnswerSession,
-  lengthOf,
+  encodeAsked,
   type AdapterChoice,
   type AnswerEnd,
   type AnswerOptions,
+  type EncodedQuestion,
   type SessionSize,
 } from './answer-session.js';
 import { Conversation } from './conversation.js';
-import { encodeQuestion, endsOf, type Asked, type Question } from './encode-question.js';
+import type { Asked, Question } from './encode-question.js';
 import { loadParameters } from './load-parameters.js';
 
 /** How a model is opened. */
@@ -127,6 +128,11 @@ export class TextModel {
     return new AnswerSession(this.gpu, this.#asked, this.params({ adapter: adapter ?? null }), size);
   }
 
+  /** A question as an `AnswerSession` takes it. @throws ChatTemplateError, ImageError, PromptImagesError */
+  encode(question: Question, images: readonly (Uint8Array | Blob)[] = []): Promise<EncodedQuestion> {
+    return encodeAsked(this.#asked, question, images);
+  }
+
   /** For a conversation that goes on: what was said is read once. One answer is made at a time. */
   openConversation(): Conversation {
     return new Conversation(this.#asked, (size) => this.openSession(size));
@@ -142,11 +148,11 @@ export class TextModel {
     { images = [], adapter, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256 } = options;
-    const prompt = await encodeQuestion(this.#asked, question, images);
-    const maxLength = lengthOf(prompt, this.#asked) + maxNewTokens;
+    const { prompt, promptTokens, stopTokens } = await this.encode(question, images);
+    const maxLength = promptTokens + maxNewTokens;
     const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {
-      return yield* session.answerPrompt(prompt, { ...options, stopTokens: endsOf(this.#asked, question) });
+      return yield* session.answerPrompt(prompt, { ...options, stopTokens });
     } finally {
       await session.destroy();
     }
@@ -157,8 +163,8 @@ export class TextModel {
     question: Question,
     { images = [], adapter }: Pick<AnswerOptions, 'images'> & AdapterChoice = {},
   ): Promise<Float32Array> {
-    const prompt = await encodeQuestion(this.#asked, question, images);
-    const maxLength = lengthOf(prompt, this.#asked) + 1;
+    const { prompt, promptTokens } = await this.encode(question, images);
+    const maxLength = promptTokens + 1;
     const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {
       return await session.nextLogits(prompt);

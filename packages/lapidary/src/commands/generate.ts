@@ -1,38 +1,65 @@
-import { runFile } from '@lapidary/trainer';
+import { contentText } from '@lapidary/gemma';
+import { ConfigError, runFile, type ConfigProblem } from '@lapidary/trainer';
+import { bufferSource } from '@lapidary/weights';
 import type { CliContext } from '../cli-context.js';
 import type { GenerateRequest } from '../engine.js';
+import type { ManyAnswer } from '../generate/answer-many.js';
+import { readPrompts, type Prompt } from '../generate/read-prompts.js';
 import { UsageError } from '../usage-error.js';
-import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
+import { countRule, readAnswerFlags, readNumber, type AnswerValues } from './answer-flags.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
 
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: string;
   readonly best?: boolean;
+  readonly prompts?: string;
+  readonly n?: string;
+  readonly rows?: string;
   readonly image?: readonly string[];
   readonly raw?: boolean;
   readonly chat?: boolean;
   readonly json?: boolean;
 }
 
-/** Answers a prompt; the text comes as it is made, with `--json` the result at the end. */
+/** Characters of a prompt that stand above its answer. */
+const longestHead = 100;
+
+/** Answers a prompt, or many; the text of one comes as it is made, of many one after the other; with `--json` each as an object. */
 export async function generate(
   promptArgument: string | undefined,
   values: GenerateValues,
   context: CliContext,
 ): Promise<void> {
   const request = await readRequest(promptArgument, values, context);
+  const { prompts, samples } = request;
   const isJson = values.json === true;
+  const isOne = prompts.length * samples === 1;
   const onText = (text: string) => {
-    if (!isJson) context.out(text);
+    if (isOne && !isJson) context.out(text);
+  };
+  const onAnswer = (answer: ManyAnswer) => {
+    const { prompt } = prompts[answer.index]!;
+    if (isJson) context.out(`${JSON.stringify({ ...answer, prompt })}\n`);
+    else if (!isOne) context.out(`${headOf(answer, prompt, samples)}\n${answer.text}\n\n`);
   };
   const onNotice = (notice: string) => context.err(`${notice}\n`);
-  const result = await context.engine.generate(request, { onText, onNotice, signal: context.signal });
-  if (isJson) context.out(`${JSON.stringify(result)}\n`);
-  else {
-    context.out('\n');
-    context.err(`${result.tokens} tokens, ${(result.tokens / result.seconds).toFixed(1)} a second\n`);
-  }
+  const began = performance.now();
+  const answers = await context.engine.generate(request, { onText, onAnswer, onNotice, signal: context.signal });
+  if (isJson) return;
+  if (isOne) context.out('\n');
+  const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0);
+  const seconds = isOne ? answers[0]!.seconds : (performance.now() - began) / 1000;
+  const counted = isOne ? '' : `${answers.length} answers, `;
+  context.err(`${counted}${tokens} tokens, ${(tokens / seconds).toFixed(1)} a second\n`);
+}
+
+/** Which answer it is, and to what: `2.1 Why is the sky blue?` */
+function headOf({ index, sample }: ManyAnswer, prompt: Prompt['prompt'], samples: number): string {
+  const text = typeof prompt === 'string' ? prompt : (contentText(prompt.at(-1)!, prompt.length - 1) ?? '');
+  const line = text.replace(/\s+/g, ' ').trim();
+  const shown = line.length > longestHead ? `${line.slice(0, longestHead - 1)}…` : line;
+  return `${index + 1}${samples > 1 ? `.${sample + 1}` : ''} ${shown}`;
 }
 
 async function readRequest(
@@ -45,24 +72,47 @@ async function readRequest(
     throw new UsageError({ message: '--model must be given.', hint: 'lapidary generate --help shows all options.' });
   if (values.best && values.adapter === undefined)
     throw new UsageError({ message: '--best needs --adapter.', hint: "--adapter names a run's folder then." });
-  const prompt =
-    promptArgument === undefined || promptArgument === '-'
-      ? (await context.readInput()).replace(/\n$/, '')
-      : promptArgument;
+  const problems: ConfigProblem[] = [];
+  const samples = readNumber(problems, '--n', values.n, countRule) ?? 1;
+  const rows = readNumber(problems, '--rows', values.rows, countRule) ?? 4;
+  if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
+  const given = await readGiven(promptArgument, values, context);
+  const prompts = given.map(({ prompt, images }) => ({ prompt, images: [...(values.image ?? []), ...images] }));
+  return {
+    model: values.model,
+    adapter: values.adapter ?? null,
+    best: values.best === true,
+    prompts,
+    samples,
+    rows,
+    chat: await choosePromptForm(values, context),
+    ...settings,
+  };
+}
+
+/** The prompt, or those of a file. */
+async function readGiven(
+  argument: string | undefined,
+  { prompts: file }: GenerateValues,
+  context: CliContext,
+): Promise<readonly Prompt[]> {
+  if (file !== undefined && argument !== undefined)
+    throw new UsageError({
+      message: 'Give one of a prompt and --prompts.',
+      hint: 'lapidary generate --help shows all options.',
+    });
+  if (file === '-') {
+    const bytes = new TextEncoder().encode(await context.readInput());
+    return readPrompts(bufferSource('standard input', bytes), { isNamed: false });
+  }
+  if (file !== undefined) return context.engine.readPrompts(file);
+  const prompt = argument === undefined || argument === '-' ? (await context.readInput()).replace(/\n$/, '') : argument;
   if (prompt === '')
     throw new UsageError({
       message: 'The prompt is empty.',
       hint: "Give it as an argument, or pipe it in: echo 'Hello' | lapidary generate --model …",
     });
-  return {
-    model: values.model,
-    adapter: values.adapter ?? null,
-    best: values.best === true,
-    prompt,
-    images: values.image ?? [],
-    chat: await choosePromptForm(values, context),
-    ...settings,
-  };
+  return [{ prompt, images: [] }];
 }
 
 /** Whether the prompt goes into the chat template: as the flags say, else as the adapter was trained, which is told; else as the model came. */

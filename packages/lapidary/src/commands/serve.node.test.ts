@@ -73,14 +73,22 @@ afterAll(async () => {
 
 const clientOf = ({ url }: Served, apiKey = 'none') => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
 
+const quiet = () => ({
+  onText: () => undefined,
+  onAnswer: () => undefined,
+  onNotice: () => undefined,
+  signal: new AbortController().signal,
+});
+
 /** What `lapidary generate` answers. */
 async function generated(prompt: string, over: Partial<GenerateRequest> = {}): Promise<string> {
   const asked: GenerateRequest = {
     model: folder,
     adapter: null,
     best: false,
-    prompt,
-    images: [],
+    prompts: [{ prompt, images: [] }],
+    samples: 1,
+    rows: 1,
     chat: false,
     maxTokens: 12,
     temperature: 0,
@@ -92,8 +100,7 @@ async function generated(prompt: string, over: Partial<GenerateRequest> = {}): P
     seed: 5,
     ...over,
   };
-  const quiet = { onText: () => undefined, onNotice: () => undefined, signal: new AbortController().signal };
-  return (await engine.generate(asked, quiet)).text;
+  return (await engine.generate(asked, quiet()))[0]!.text;
 }
 
 const ask = (content: string) => [{ role: 'user' as const, content }];
@@ -400,11 +407,10 @@ test('PaliGemma is asked about pictures, which are data: URLs', async () => {
   const seeing = await startModel(model);
   try {
     const image = join(fixtures, 'images/grey.png');
-    const how = { model, prompt: 'name\n', images: [image], maxTokens: 6 };
-    const quiet = { onText: () => undefined, onNotice: () => undefined, signal: new AbortController().signal };
+    const how = { model, prompts: [{ prompt: 'name\n', images: [image] }], samples: 1, rows: 1, maxTokens: 6 };
     const settings = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [], seed: 1 };
     const asked = { ...how, ...settings, adapter: null, best: false, chat: true };
-    const expected = await engine.generate(asked, quiet);
+    const expected = (await engine.generate(asked, quiet()))[0]!;
     const url = `data:image/png;base64,${(await readFile(image)).toString('base64')}`;
     const content = [
       { type: 'image_url' as const, image_url: { url } },

@@ -121,10 +121,19 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         { name: 'norm.weight', dtype: 'f32', shape: [3], bytes: 12 },
       ],
     }),
-    generate: async (request, { onText }) => {
+    readPrompts: async () => ['One?', 'Two?'].map((prompt) => ({ prompt, images: [] })),
+    generate: async (request, { onText, onAnswer }) => {
       requests.push(request);
-      for (const text of ['Am', 'ber.']) onText(text);
-      return { text: 'Amber.', promptTokens: 5, tokens: 2, seconds: 0.5, stoppedBy: 'stop' };
+      const { prompts, samples, seed } = request;
+      return prompts.flatMap((_, index) =>
+        Array.from({ length: samples }, (__, sample) => {
+          for (const text of ['Am', 'ber.']) onText(text, index * samples + sample);
+          const end = { promptTokens: 5, tokens: 2, seconds: 0.5, stoppedBy: 'stop' as const };
+          const answer = { index, sample, seed: seed + sample, text: 'Amber.', ...end };
+          onAnswer(answer);
+          return answer;
+        }),
+      );
     },
     openChat: async ({ adapters }) => ({
       adapters: Object.keys(adapters),
