@@ -134,6 +134,7 @@ Examples:
     .option('--rows <n>', 'answers that are made at once (default: 4)')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
+    .option('--any-base', 'take an adapter over other weights than it was trained over')
     .option('--best', 'of the run in --adapter the checkpoint with the lowest evaluation loss, not what it ended with')
     .option(
       '--image <file>',
@@ -160,6 +161,7 @@ Examples:
     .description('talk with a model, turn by turn')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--any-base', 'take an adapter over other weights than it was trained over')
     .option('--json', 'print one JSON object for each answer')
     .addHelpText(
       'after',
@@ -179,6 +181,7 @@ Examples:
     .description("answer over HTTP, as OpenAI's API does: chat completions and completions, streamed or whole")
     .argument('<model>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--any-base', 'take an adapter over other weights than it was trained over')
     .option('--name <name>', 'what clients call the model by itself (default: its hub id, or the name of its folder)')
     .option('--port <n>', 'where it listens; 0 for any free port (default: 8000)')
     .option('--host <address>', 'of this machine; any but localhost needs an API key (default: 127.0.0.1)')
@@ -206,6 +209,7 @@ Examples:
     .description('measure a model, and adapters beside it, on rows: perplexity, exact matches, choices')
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
+    .option('--any-base', 'take an adapter over other weights than it was trained over')
     .option('--data <rows>', 'rows of training in any form that finetune reads, or {prompt, choices, answer}')
     .option('--prompt-key <key>', 'what rows call their prompt (default: prompt)')
     .option('--completion-key <key>', 'what rows call their completion (default: completion)')
@@ -247,6 +251,7 @@ Examples:
     )
     .option('--out <path>', 'the folder it goes into; for gguf and gguf-lora the file')
     .option('--model <path or id>', 'the base, where it is no longer where the run had it; of an adapter always')
+    .option('--any-base', 'merge an adapter with other weights than it was trained over')
     .option('--dtype <type>', 'merged: float32, bfloat16 or float16 (default: as the base)')
     .option('--shard-size <size>', 'merged: most bytes in one file of weights (default: 5GB)')
     .option(

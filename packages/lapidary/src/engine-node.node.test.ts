@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -51,7 +51,7 @@ test('plan tells what is known of whether the run fits', async () => {
 /** The model in a folder of its own, its tensors changed. */
 async function changedModel(name: string, change: (tensors: Map<string, TensorData>) => void): Promise<string> {
   const changed = join(folder, name);
-  await mkdir(changed);
+  await mkdir(changed, { recursive: true });
   for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
     await copyFile(join(folder, file), join(changed, file));
   const source = bufferSource('model.safetensors', new Uint8Array(await readFile(join(folder, 'model.safetensors'))));
@@ -160,6 +160,74 @@ test('a model that is whole is told of, and answers', async () => {
     problem: null,
   });
   expect((await answer(folder)).tokens).toBe(2);
+});
+
+test('an adapter over a base that changed at its place is refused by tensor, wherever it is used', async () => {
+  const base = await changedModel('replaced', () => undefined);
+  const run = join(folder, 'over-replaced');
+  await engine.runTraining(
+    resolveTrainConfig({
+      weightLoader: loaderOf(base),
+      data: { source: join(folder, 'rows.jsonl') },
+      steps: 2,
+      saveEvery: 1,
+      batchSize: 2,
+      sampleCount: 0,
+      outDir: run,
+    }),
+  );
+  const exported = join(folder, 'over-replaced-exported');
+  await engine.export({ run, step: 1, out: exported, model: null, form: { to: 'result' } });
+  const notices: string[] = [];
+  const answered = (adapter: string, over: Partial<GenerateRequest> = {}) =>
+    quietly({ model: base, adapter, ...over }, (notice) => void notices.push(notice));
+  for (const adapter of [run, exported]) expect(await answered(adapter)).toHaveLength(1);
+  expect(notices.join()).not.toContain('was trained over');
+
+  await changedModel('replaced', (tensors) => {
+    const bytes = (tensors.get(norm)!.bytes as Uint8Array).slice();
+    new DataView(bytes.buffer).setFloat32(bytes.length - 4, 1.25, true);
+    tensors.set(norm, { ...tensors.get(norm)!, bytes });
+  });
+  const refused = { name: 'BaseMismatchError', tensors: ['layers.2.attn.qNorm.weight'] };
+  for (const adapter of [run, exported]) await expect(answered(adapter)).rejects.toMatchObject(refused);
+  await expect(answered(run, { best: true })).rejects.toThrow();
+  const about = { onNotice: () => undefined, onProgress: () => undefined, signal: new AbortController().signal };
+  const request = { model: base, adapters: { ours: run } };
+  const data = { source: join(folder, 'rows.jsonl') };
+  const out = join(folder, 'over-replaced-merged');
+  const merge = { run: exported, step: null, out, model: base, form: { to: 'merged' } } as const;
+  for (const using of [
+    () => engine.openChat(request, about),
+    () => engine.openAnswerer({ ...request, rows: 1, maxLength: 64 }, about),
+    () => engine.evaluateModel({ ...request, data, batchSize: 1, maxTokens: 1 }, about),
+    () => engine.export(merge),
+  ])
+    await expect(using()).rejects.toMatchObject(refused);
+  await expect(readdir(out)).rejects.toThrow(/ENOENT/);
+  await expect(engine.export({ ...merge, run })).rejects.toMatchObject({ name: 'ResumeMismatchError' });
+  // A run may mean to go on from it over other weights: it is told.
+  const told: string[] = [];
+  await engine.runTraining(
+    resolveTrainConfig({
+      weightLoader: loaderOf(base),
+      data,
+      adapter: engine.openAdapter(run),
+      steps: 1,
+      batchSize: 1,
+      sampleCount: 0,
+      outDir: join(folder, 'gone-on'),
+    }),
+    { logger: { onNotice: (notice) => void told.push(notice) } },
+  );
+  expect(told.join()).toMatch(/adapter that is gone on from was trained over other weights.*layers\.2\.attn\.qNorm/);
+  // Whoever knows better says so; files that only hold it otherwise are told of.
+  expect(await answered(run, { anyBase: true })).toHaveLength(1);
+  expect((await engine.export({ ...merge, anyBase: true })).files).toContain('model.safetensors');
+  const model = join(folder, 'tiny.gguf');
+  await writeFile(model, await tinyGguf());
+  expect(await answered(run, { model })).toHaveLength(1);
+  expect(notices.join()).toMatch(/was trained over safetensors of f32, and this base is gguf of .*is not known/);
 });
 
 test('prompts of a file have their pictures beside it, which are missed before anything is answered', async () => {

@@ -128,8 +128,8 @@ export const engine: Engine = {
   },
   readPrompts: readPromptsOf,
   generate,
-  openChat: async ({ model: from, adapters }, options) => {
-    const model = await TextModel.open(loaderOf(from), { adapters, ...options });
+  openChat: async ({ model: from, adapters, anyBase }, options) => {
+    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
     const conversation = model.openConversation();
@@ -147,8 +147,8 @@ export const engine: Engine = {
     };
   },
   diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
-  openAnswerer: async ({ model: from, adapters, rows, maxLength }, options) => {
-    const model = await TextModel.open(loaderOf(from), { adapters, ...options });
+  openAnswerer: async ({ model: from, adapters, anyBase, rows, maxLength }, options) => {
+    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
     const { maxPositionEmbeddings: context } = model.model;
@@ -185,9 +185,9 @@ export const engine: Engine = {
       },
     };
   },
-  evaluateModel: async ({ model: from, adapters, data, ...options }, { onNotice, ...others }) => {
+  evaluateModel: async ({ model: from, adapters, anyBase, data, ...options }, { onNotice, ...others }) => {
     const loader = loaderOf(from);
-    const model = await TextModel.open(loader, { adapters, onNotice, signal: others.signal });
+    const model = await TextModel.open(loader, { adapters, anyBase, onNotice, signal: others.signal });
     try {
       const named = { model: loader.description, data: withoutSecrets(data.source) };
       const source = await engine.openData(data.source);
@@ -198,7 +198,7 @@ export const engine: Engine = {
   },
 };
 
-async function exportTo({ run, step, out, model, form }: ExportRequest): Promise<ExportResult> {
+async function exportTo({ run, step, out, model, anyBase, form }: ExportRequest): Promise<ExportResult> {
   const store = createNodeFileStore(out);
   if (step === null && (await isAdapterOnly(run))) {
     if (form.to === 'result' || form.to === 'trl')
@@ -211,7 +211,7 @@ async function exportTo({ run, step, out, model, form }: ExportRequest): Promise
         message: `${run} holds an adapter, and no run that says what its base is.`,
         hint: 'Name the base with --model.',
       });
-    return { step: null, ...(await exportAdapter({ adapter: run, base: loaderOf(model), out: store, form })) };
+    return { step: null, ...(await exportAdapter({ adapter: run, base: loaderOf(model), out: store, form, anyBase })) };
   }
   const from = { run: createNodeFileStore(run), out: store, step: step ?? undefined, ...openedBy(run, model) };
   return form.to === 'trl' ? exportTrl({ ...from, openRows: openData }) : exportCheckpoint({ ...from, form });
@@ -393,6 +393,7 @@ async function generate(
   const model = await TextModel.open(loaderOf(request.model), {
     signal,
     onNotice,
+    anyBase: request.anyBase,
     ...(request.adapter !== null && {
       adapter: request.best ? await bestAdapter(request.adapter, request.model, onNotice) : request.adapter,
     }),

@@ -75,6 +75,8 @@ export interface GenerateRequest extends AnswerSettings {
   readonly model: string;
   /** Folder of a PEFT adapter; null for the model as it is. */
   readonly adapter: string | null;
+  /** The adapter may have been trained over other weights. */
+  readonly anyBase?: boolean | undefined;
   /** The folder is a run's, and its checkpoint with the lowest evaluation loss is the adapter. */
   readonly best: boolean;
   readonly prompts: readonly Prompt[];
@@ -147,6 +149,8 @@ export interface EvaluationRequest {
   readonly model: string;
   /** Folders of PEFT adapters by name, each measured over the one model. */
   readonly adapters: Readonly<Record<string, string>>;
+  /** Adapters may have been trained over other weights. */
+  readonly anyBase?: boolean | undefined;
   /** Path of the rows, or what else `openData` knows, and how they are read. */
   readonly data: Omit<EvalData, 'source'> & { readonly source: string };
   readonly batchSize: number;
@@ -164,6 +168,8 @@ export interface ExportRequest {
   readonly out: string;
   /** The base; null for what the run's file names. */
   readonly model: string | null;
+  /** An adapter that is not of a run's checkpoint may have been trained over other weights. */
+  readonly anyBase?: boolean | undefined;
   readonly form: WantedForm;
 }
 
@@ -258,13 +264,13 @@ export interface Engine {
     },
   ): Promise<readonly ManyAnswer[]>;
   openChat(
-    request: Pick<EvaluationRequest, 'model' | 'adapters'>,
+    request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase'>,
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
   ): Promise<Chat>;
   /** What this machine has. */
   diagnose(signal: AbortSignal): Promise<readonly Finding[]>;
   openAnswerer(
-    request: Pick<EvaluationRequest, 'model' | 'adapters'> & {
+    request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase'> & {
       /** Answers that are made at once; further ones wait. */
       readonly rows: number;
       /** Most tokens of a prompt and its answer together; the model's context at most. */

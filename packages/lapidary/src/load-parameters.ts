@@ -1,8 +1,15 @@
 import { paramTree, planVariables, type Model, type ParamPlan, type ParamTree } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import { doraRowScale, evaluate, variableFrom, type Variable } from '@lapidary/tensor';
-import { createDeviceSink, finiteSink, RowNorms, rowNormSink } from '@lapidary/trainer';
-import type { OpenedWeights, PeftAdapter } from '@lapidary/weights';
+import {
+  baseWeightsOf,
+  createDeviceSink,
+  fingerprintWeights,
+  finiteSink,
+  RowNorms,
+  rowNormSink,
+} from '@lapidary/trainer';
+import type { BaseWeights, OpenedWeights, PeftAdapter } from '@lapidary/weights';
 
 /** How parameters are loaded. */
 export interface LoadParametersOptions {
@@ -20,6 +27,8 @@ export interface LoadedParameters {
   readonly base: ParamTree | undefined;
   /** In the order of the adapters. */
   readonly adapted: readonly ParamTree[];
+  /** What was read of the base, where an adapter says over what it was trained. */
+  readonly baseWeights: BaseWeights | undefined;
 }
 
 /**
@@ -54,7 +63,9 @@ export async function loadParameters(
   );
   const norms = new RowNorms(new Map([...doras].map((path) => [path, shapes.get(path)!])));
   const places = new Map(base.map(([path]) => [path, variables.get(path)!]));
-  const sink = rowNormSink(norms, dtypeOf, finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, places)));
+  const toDevice = rowNormSink(norms, dtypeOf, finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, places)));
+  const hashing = adapters.some((adapter) => adapter.baseWeights) ? fingerprintWeights(toDevice) : undefined;
+  const sink = hashing ?? toDevice;
   await weights.load(new Map(base), sink, {
     allowUnused: /^/,
     ...(onProgress && { onProgress }),
@@ -67,7 +78,8 @@ export async function loadParameters(
     if (overlay.magnitudes.size > 0) await scaleRows(gpu, own, overlay, norms);
     adapted.push(paramTree(own, overlay.adapter.updates));
   }
-  return { base: keepsBase ? paramTree(places) : undefined, adapted };
+  const baseWeights = hashing && baseWeightsOf({ format: weights.format, hashes: hashing.hashes(), dtypeOf });
+  return { base: keepsBase ? paramTree(places) : undefined, adapted, baseWeights };
 }
 
 /** An adapter's parameters, over those of its base. */

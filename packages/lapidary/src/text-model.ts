@@ -2,7 +2,7 @@ import type { Model, ModelConfig, ParamTree, Tokenizer, WeightFormat } from '@la
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import { openModel, type OpenModel } from '@lapidary/trainer';
+import { compareBaseWeights, openModel, type OpenModel } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
 import {
   AnswerSession,
@@ -23,6 +23,8 @@ export interface TextModelOptions {
   readonly adapter?: ModelLocation;
   /** Adapters by name over the one base, in place of `adapter`: each answer says which it is with; by itself it is the base's. */
   readonly adapters?: Readonly<Record<string, ModelLocation>>;
+  /** Takes any base that the shapes of adapters fit, though they were trained over other weights. Default false. */
+  readonly anyBase?: boolean | undefined;
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
@@ -70,7 +72,7 @@ export class TextModel {
 
   /**
    * Loads a model, say of `modelWeightLoader({ from: 'model.gguf' })`.
-   * @throws what the files and the device throw; then nothing stays on the device.
+   * @throws BaseMismatchError for an adapter that was trained over other weights; what the files and the device throw; then nothing stays on the device.
    */
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
     const open = await openModel(loader);
@@ -85,11 +87,18 @@ export class TextModel {
         const adapters = [];
         for (const from of adapter === undefined ? Object.values(named) : [adapter]) adapters.push(await read(from));
         const keepsBase = adapter === undefined;
-        const { base, adapted } = await loadParameters(gpu, open.weights, variables, {
+        const { base, adapted, baseWeights } = await loadParameters(gpu, open.weights, variables, {
           ...others,
           adapters,
           keepsBase,
         });
+        const names =
+          adapter === undefined ? Object.keys(named) : [typeof adapter === 'string' ? adapter : 'of this model'];
+        for (const [i, { baseWeights: trained }] of adapters.entries()) {
+          if (trained === undefined || baseWeights === undefined || options.anyBase) continue;
+          const notice = compareBaseWeights(trained, baseWeights, names[i]!);
+          if (notice !== null) options.onNotice?.(notice);
+        }
         const params = new Map<string | null, ParamTree>([[null, base ?? adapted[0]!]]);
         if (keepsBase) for (const [i, name] of Object.keys(named).entries()) params.set(name, adapted[i]!);
         return new TextModel(open, gpu, options.gpu === undefined, { variables, params });

@@ -161,6 +161,8 @@ export { findLearningRate, type FindLearningRateOptions } from './run/find-rate/
 export { inspectData, type InspectDataOptions } from './run/inspect/inspect-data.js';
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
 export { createDeviceSink } from './run/device-sink.js';
+export { baseWeightsOf, compareBaseWeights, type ReadBase } from './run/base-weights.js';
+export { fingerprintWeights } from './run/fingerprint.js';
 export { finiteSink } from './run/finite-sink.js';
 export { RowNorms, rowNormSink } from './run/row-norms.js';
 export { runTraining } from './run/train/run-training.js';

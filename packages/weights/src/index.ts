@@ -31,6 +31,7 @@ export type {
 } from './loader/types.js';
 export { openNpz } from './npz/open.js';
 export type { NpzFile } from './npz/read.js';
+export type { BaseWeights } from './peft/base-weights.js';
 export { type MergedAdapter, mergedTensors } from './peft/merge.js';
 export { type AdapterLoader, peftAdapterLoader, readPeftAdapter } from './peft/open.js';
 export type { PeftAdapter } from './peft/read.js';

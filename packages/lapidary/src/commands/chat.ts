@@ -11,6 +11,7 @@ import { readRowsForm, rowsForms } from './rows-form.js';
 export interface ChatValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
+  readonly anyBase?: boolean;
   readonly json?: boolean;
 }
 
@@ -36,7 +37,10 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
         `The adapter ${name} was trained on ${rowsForms[form].rows}, not on turns: lapidary generate asks it as it was trained.`,
       );
   }
-  const opened = await context.engine.openChat({ model: values.model, adapters }, { onNotice, signal: context.signal });
+  const opened = await context.engine.openChat(
+    { model: values.model, adapters, anyBase: values.anyBase },
+    { onNotice, signal: context.signal },
+  );
   const terminal = context.openTerminal();
   try {
     const talk = new Conversation(opened, settings, context, { isJson: values.json === true, terminal });

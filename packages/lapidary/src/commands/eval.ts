@@ -9,6 +9,7 @@ import { nameAdapters } from './name-adapters.js';
 export interface EvalValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
+  readonly anyBase?: boolean;
   readonly data?: string;
   readonly promptKey?: string;
   readonly completionKey?: string;
@@ -43,7 +44,14 @@ export async function evaluate(values: EvalValues, context: CliContext): Promise
   const rows = { source: data!, promptKey, completionKey, split, config, revision };
   const told = new Set<string>();
   const found = await context.engine.evaluateModel(
-    { model: model!, adapters: nameAdapters(values.adapter ?? []), data: rows, batchSize, maxTokens },
+    {
+      model: model!,
+      adapters: nameAdapters(values.adapter ?? []),
+      anyBase: values.anyBase,
+      data: rows,
+      batchSize,
+      maxTokens,
+    },
     {
       signal: context.signal,
       onNotice: (notice) => context.err(`Note: ${notice}\n`),

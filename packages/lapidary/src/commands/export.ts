@@ -8,6 +8,7 @@ import { openTarget, pushTo, type PushValues } from './push-to-hub.js';
 export interface ExportValues extends PushValues {
   readonly out?: string;
   readonly model?: string;
+  readonly anyBase?: boolean;
   readonly best?: boolean;
   readonly to?: string;
   readonly dtype?: string;
@@ -32,6 +33,7 @@ export async function exportTo(run: string, values: ExportValues, context: CliCo
     run: place.run,
     step: values.best ? 'best' : place.step,
     model: values.model ?? null,
+    anyBase: values.anyBase,
     ...readForm(values),
   };
   const { form } = request;

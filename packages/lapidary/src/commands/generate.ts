@@ -12,6 +12,7 @@ import { readRowsForm, rowsForms } from './rows-form.js';
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: string;
+  readonly anyBase?: boolean;
   readonly best?: boolean;
   readonly prompts?: string;
   readonly n?: string;
@@ -81,6 +82,7 @@ async function readRequest(
   return {
     model: values.model,
     adapter: values.adapter ?? null,
+    anyBase: values.anyBase,
     best: values.best === true,
     prompts,
     samples,

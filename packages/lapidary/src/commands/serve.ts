@@ -7,6 +7,7 @@ import { nameAdapters } from './name-adapters.js';
 
 export interface ServeValues {
   readonly adapter?: readonly string[];
+  readonly anyBase?: boolean;
   readonly name?: string;
   readonly host?: string;
   readonly port?: string;
@@ -63,7 +64,7 @@ export async function serve(model: string, values: ServeValues, context: CliCont
   const { listen } = await import('../serve/listen-node.js');
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
   const answerer = await context.engine.openAnswerer(
-    { model, adapters, rows, maxLength },
+    { model, adapters, anyBase: values.anyBase, rows, maxLength },
     { onNotice, signal: context.signal },
   );
   try {

@@ -90,6 +90,25 @@ export class ResumeMismatchError extends Error {
   }
 }
 
+/** The base has other weights than an adapter was trained over, of the same shapes: the answers would make no sense. */
+export class BaseMismatchError extends Error {
+  override readonly name = 'BaseMismatchError';
+  readonly adapter: string;
+  /** Paths of the parameters that differ. */
+  readonly tensors: readonly string[];
+  readonly hint =
+    'Give the model that it was trained over. Where you know that the adapter is of use over this one, say so with `anyBase` (--any-base).';
+  constructor({ adapter, tensors }: { adapter: string; tensors: readonly string[] }) {
+    const shown = tensors.slice(0, 3).join(', ');
+    const others = tensors.length > 3 ? ` and ${tensors.length - 3} more` : '';
+    super(
+      `The adapter ${adapter} was trained over other weights than this base has. They differ in: ${shown}${others}`,
+    );
+    this.adapter = adapter;
+    this.tensors = tensors;
+  }
+}
+
 /** A `run.json` that says nothing of a run: cut short, or of another kind. */
 export class RunFileError extends Error {
   override readonly name = 'RunFileError';

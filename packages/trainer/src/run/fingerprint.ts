@@ -36,7 +36,11 @@ function plain(_key: string, value: unknown): unknown {
  * A sink that passes weights on and, on the way, makes a fingerprint of every byte: it tells the weights of a run from others of the
  * same shapes, wherever they come from, in whatever order and in whatever pieces.
  */
-export function fingerprintWeights(sink: WeightSink): WeightSink & { readonly fingerprint: () => string } {
+export function fingerprintWeights(sink: WeightSink): WeightSink & {
+  readonly fingerprint: () => string;
+  /** Of each parameter that came, by path. */
+  readonly hashes: () => ReadonlyMap<string, number>;
+} {
   const byPath = new Map<string, number>();
   return {
     ...sink,
@@ -44,6 +48,7 @@ export function fingerprintWeights(sink: WeightSink): WeightSink & { readonly fi
       byPath.set(path, mixWords(wordsOf(bytes), byPath.get(path)));
       return sink.write(path, byteOffset, bytes);
     },
+    hashes: () => byPath,
     fingerprint: () => {
       const all = [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
       return fingerprintAll(all);

@@ -23,6 +23,10 @@ export const identitySchema = v.object({
   model: v.record(v.string(), json),
   /** Every byte of the weights. */
   weights: v.string(),
+  /** What `weights` are of, for an adapter to say over what it was trained; of runs of earlier versions it is not known. */
+  base: v.optional(
+    v.object({ format: v.picklist(['safetensors', 'gguf', 'npz']), tensors: v.record(v.string(), v.string()) }),
+  ),
   /** The adapter that the run goes on from; null where a LoRA began anew, or there is none. */
   adapter: v.optional(v.nullable(v.string()), null),
 });

@@ -18,8 +18,11 @@ const filesOf = async (folder: string) => ({
   'adapter_config.json': await fixtureBytes(`${folder}/adapter_config.json`),
   'adapter_model.safetensors': await fixtureBytes(`${folder}/adapter_model.safetensors`),
 });
-const writtenAgain = async (model: Model, { baseModel = '', ...adapter }: PeftAdapter, change: object = {}) =>
-  peftFileBytes(peftAdapterFiles({ model, ...adapter, params: wholes(model, adapter), baseModel, ...change }));
+const writtenAgain = async (
+  model: Model,
+  { baseModel = '', baseWeights: _, ...adapter }: PeftAdapter,
+  change: object = {},
+) => peftFileBytes(peftAdapterFiles({ model, ...adapter, params: wholes(model, adapter), baseModel, ...change }));
 /** Parameters that were trained whole, as they are to be written. */
 const wholes = (model: Model, { params }: Pick<PeftAdapter, 'params'>) => {
   const shapes = new Map(model.params.map(({ path, shape }) => [path, shape] as const));

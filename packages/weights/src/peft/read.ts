@@ -8,6 +8,7 @@ import { readJson } from '../loader/open-container.js';
 import { openSafetensors } from '../safetensors/read.js';
 import { type ModelLocation, type ModelSourceOptions, openModelSource } from '../source/model-source.js';
 import { type AdapterConfig, configFile, readAdapterConfig } from './adapter-config.js';
+import { type BaseWeights, decodeBaseWeights } from './base-weights.js';
 import { isNamed } from './module-patterns.js';
 import { findModule, hfLayout, linearModules, type LinearModule, paramNames } from './modules.js';
 
@@ -32,6 +33,8 @@ export interface PeftAdapter {
    */
   readonly splitsEmbedding: boolean;
   readonly baseModel: string | undefined;
+  /** The weights that it was trained over, where its file says it; PEFT's do not. */
+  readonly baseWeights: BaseWeights | undefined;
 }
 
 const weightsFile = 'adapter_model.safetensors';
@@ -56,7 +59,8 @@ export async function readAdapter(
         `there is no ${weightsFile}. (An adapter_model.bin holds Python’s objects and is not read: save it as safetensors.)`,
       );
     const found = new FoundTensors(model, config);
-    for (const tensor of (await openSafetensors(source, options.signal)).tensors.values()) {
+    const { tensors, metadata } = await openSafetensors(source, options.signal);
+    for (const tensor of tensors.values()) {
       const place = found.take(tensor);
       const dtype = dtypeOf(tensor.type);
       if (dtype !== 'f32' && dtype !== 'f16' && dtype !== 'bf16') {
@@ -73,7 +77,7 @@ export async function readAdapter(
         );
       place.values.set(place.path, dequantise(dtype, bytes));
     }
-    return found.finish();
+    return { ...found.finish(), baseWeights: decodeBaseWeights(metadata, weightsFile) };
   } finally {
     await files.close();
   }
@@ -174,7 +178,7 @@ class FoundTensors {
   }
 
   /** @throws AdapterError where something is missing */
-  finish(): PeftAdapter {
+  finish(): Omit<PeftAdapter, 'baseWeights'> {
     const { rslora, dora, dropout, baseModel } = this.#config;
     for (const linear of this.#updates.keys())
       for (const kind of dora ? ['a', 'b', 'magnitude'] : ['a', 'b'])

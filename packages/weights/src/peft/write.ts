@@ -2,6 +2,7 @@ import type { HfConfig, LoraUpdate, Model } from '@lapidary/gemma/model';
 import { encodeFloats } from '../dtype/convert.js';
 import { AdapterError } from '../errors.js';
 import { encodeSafetensors, type TensorData } from '../safetensors/write.js';
+import { type BaseWeights, baseWeightsKey, encodeBaseWeights } from './base-weights.js';
 import { hfLayout, type LinearModule, linearModules, paramNames, pythonClassOf } from './modules.js';
 
 /** What an adapter's files say. */
@@ -26,6 +27,8 @@ export interface PeftAdapterOptions {
   readonly baseModel?: string;
   /** The base's config.json: it says which class Python opens, and so the names of modules. Default: as the model is published. */
   readonly baseConfig?: HfConfig;
+  /** The weights that it was trained over: they are compared with those that it is put over. */
+  readonly baseWeights?: BaseWeights;
 }
 
 /** An adapter's files by name; tensors are asked for their bytes one after the other. */
@@ -43,7 +46,7 @@ const suffixes = { a: 'lora_A.weight', b: 'lora_B.weight', magnitude: 'lora_magn
 
 /** The two files of an adapter as Hugging Face PEFT loads it. @throws {AdapterError} naming what does not fit. */
 export function peftAdapterFiles(options: PeftAdapterOptions): PeftFiles {
-  const { model, updates, tensors, params = new Map<string, TensorData>(), baseConfig } = options;
+  const { model, updates, tensors, params = new Map<string, TensorData>(), baseConfig, baseWeights } = options;
   const linears = linearModules(model);
   const { moduleName, hasOtherModules } = pythonClassOf(model, baseConfig);
   const hasOneTower = new Set(model.params.map(({ tower }) => tower)).size === 1 && !hasOtherModules;
@@ -97,7 +100,10 @@ export function peftAdapterFiles(options: PeftAdapterOptions): PeftFiles {
   };
   return {
     'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(description, null, 2)}\n`),
-    'adapter_model.safetensors': encodeSafetensors(stored, { format: 'pt' }),
+    'adapter_model.safetensors': encodeSafetensors(stored, {
+      format: 'pt',
+      ...(baseWeights && { [baseWeightsKey]: encodeBaseWeights(baseWeights) }),
+    }),
   };
 }
 

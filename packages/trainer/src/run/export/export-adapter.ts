@@ -1,5 +1,6 @@
 import { type ModelLocation, readPeftAdapter, type WeightLoader } from '@lapidary/weights';
 import type { FileStore } from '../../store/file-store.js';
+import { compareBaseWeights, readBaseWeights } from '../base-weights.js';
 import { openModel } from '../prepare/open-model.js';
 import { checkFree, type WrittenForm, writeForm } from './export-form.js';
 
@@ -10,17 +11,20 @@ export interface ExportAdapterOptions {
   readonly base: WeightLoader;
   readonly out: FileStore;
   readonly form: WrittenForm;
+  /** Takes any base that its shapes fit, though it was trained over other weights. Default false. */
+  readonly anyBase?: boolean | undefined;
 }
 
 /**
  * An adapter of whichever program in another form: merged with its base, or for llama.cpp. Without a device.
- * @throws AdapterError, ExportError, NonFiniteParameterError, ConfigError; what the loader throws
+ * @throws BaseMismatchError for another base than the adapter was trained over; AdapterError, ExportError, NonFiniteParameterError, ConfigError; what the loader throws
  */
 export async function exportAdapter({
   adapter: from,
   base,
   out,
   form,
+  anyBase = false,
 }: ExportAdapterOptions): Promise<{ readonly files: readonly string[]; readonly notices: readonly string[] }> {
   await checkFree(out, form);
   const open = await openModel(base);
@@ -28,6 +32,11 @@ export async function exportAdapter({
     const adapter = await readPeftAdapter(from, { model: open.model });
     const notices = [...open.weights.notices];
     const onNotice = (notice: string) => notices.push(notice);
+    if (adapter.baseWeights && !anyBase && form.to !== 'gguf-lora') {
+      const name = typeof from === 'string' ? from : 'that is exported';
+      const notice = compareBaseWeights(adapter.baseWeights, await readBaseWeights(open.weights), name);
+      if (notice !== null) notices.push(notice);
+    }
     return { files: await writeForm(out, { open, adapter, params: null }, form, onNotice), notices };
   } finally {
     await open.weights.close();

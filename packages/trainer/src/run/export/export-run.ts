@@ -2,6 +2,7 @@ import { isQuantised } from '@lapidary/kernels';
 import type { Model } from '@lapidary/gemma';
 import type { Variable } from '@lapidary/tensor';
 import {
+  type BaseWeights,
   type ByteSource,
   dequantise,
   hfModelFiles,
@@ -30,12 +31,14 @@ export interface RunResult {
   readonly run: Pick<ResolvedTrainConfig, 'lora' | 'weightLoader'>;
   /** Those of `resultPaths`. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** Those that an adapter was trained over, where that is known. */
+  readonly baseWeights?: BaseWeights | undefined;
   /** Told of what the files will lack. */
   readonly onNotice: (message: string) => unknown;
 }
 
 /** How a run is exported. */
-export interface ExportOptions extends Pick<RunResult, 'onNotice'> {
+export interface ExportOptions extends Pick<RunResult, 'onNotice' | 'baseWeights'> {
   readonly run: ResolvedTrainConfig;
 }
 
@@ -69,7 +72,7 @@ export function exportRun(
 
 async function exportAdapter(
   store: FileStore,
-  { open: { weights }, plan: { lora, updates }, run, tensors: stored, onNotice }: RunResult,
+  { open: { weights }, plan: { lora, updates }, run, tensors: stored, baseWeights, onNotice }: RunResult,
   { rslora, dropout }: LoraConfig,
 ): Promise<string[]> {
   const { model, format, metadata } = weights;
@@ -89,6 +92,7 @@ async function exportAdapter(
     tensors,
     params,
     ...(baseModel !== undefined && { baseModel }),
+    ...(baseWeights && { baseWeights }),
     ...(format === 'safetensors' && { baseConfig: metadata }),
   });
   for (const [name, content] of Object.entries(files)) await store.write(name, content as FileContent);

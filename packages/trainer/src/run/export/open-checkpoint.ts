@@ -2,6 +2,7 @@ import { isQuantised } from '@lapidary/kernels';
 import {
   holdsNonFinite,
   type AdapterLoader,
+  type BaseWeights,
   type OpenedWeights,
   type TensorData,
   type WeightLoader,
@@ -89,11 +90,21 @@ export async function openCheckpoint({
     if (readsBase || paths.some((path) => isOfBase(path, plan) && !found.tensors.has(path)))
       await compareWeights(identity, plan, weights, run.location);
     const tensors = await resultTensors({ plan, weights, stored: found.tensors, seed: config.seed, start });
-    return { step: found.step, result: { open, plan, run: config, tensors }, notices, close: () => weights.close() };
+    return {
+      step: found.step,
+      result: { open, plan, run: config, tensors, baseWeights: baseOf(identity) },
+      notices,
+      close: () => weights.close(),
+    };
   } catch (error) {
     await weights.close();
     throw error;
   }
+}
+
+/** The weights that a run's adapter was trained over. */
+function baseOf(identity: Identity | undefined): BaseWeights | undefined {
+  return identity?.base && { ...identity.base, tensors: new Map(Object.entries(identity.base.tensors)) };
 }
 
 /** What a run with these tensors in its checkpoint would end with, by path; without any what it begins with. */

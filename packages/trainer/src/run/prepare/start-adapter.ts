@@ -1,4 +1,11 @@
-import { AdapterError, hubIdOf, peftAdapterLoader, withoutSecrets, type PeftAdapter } from '@lapidary/weights';
+import {
+  AdapterError,
+  hubIdOf,
+  peftAdapterLoader,
+  withoutSecrets,
+  type BaseWeights,
+  type PeftAdapter,
+} from '@lapidary/weights';
 import { moduleOf } from '../../config/path-patterns.js';
 import type { LoraConfig, ResolvedTrainConfig } from '../../config/train-config.js';
 import { baseNameOf } from '../export/base-name.js';
@@ -11,6 +18,8 @@ export interface StartAdapter {
   readonly values: ReadonlyMap<string, Float32Array>;
   /** Of its settings and of every value. */
   readonly fingerprint: string;
+  /** The weights that it was trained over, where its file says it. */
+  readonly baseWeights: BaseWeights | undefined;
   readonly notices: readonly string[];
 }
 
@@ -31,7 +40,10 @@ export async function openStart(
         `The adapter ${place} names ${adapter.baseModel} as its base, and this model is ${base}: its shapes fit, but it was trained over other weights.`,
       ]
     : [];
-  return { run: { ...config, lora }, start: { values, fingerprint: fingerprintOf(lora, values), notices } };
+  return {
+    run: { ...config, lora },
+    start: { values, fingerprint: fingerprintOf(lora, values), baseWeights: adapter.baseWeights, notices },
+  };
 }
 
 /** The settings of a LoRA that is this adapter. @throws AdapterError for one that training cannot go on from */
@@ -42,7 +54,7 @@ export function loraOf({
   tensors,
   params,
   splitsEmbedding,
-}: Omit<PeftAdapter, 'targets' | 'baseModel'>): LoraConfig {
+}: Omit<PeftAdapter, 'targets' | 'baseModel' | 'baseWeights'>): LoraConfig {
   if (splitsEmbedding)
     throw new AdapterError(
       'adapter_model.safetensors',

@@ -2,13 +2,14 @@ import { createRandom, initialLora, initialParam, type LoraSpec } from '@lapidar
 import type { Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import { encodeFloats, type LoadReport, type OpenedWeights } from '@lapidary/weights';
+import { encodeFloats, type BaseWeights, type LoadReport, type OpenedWeights } from '@lapidary/weights';
 import { createPathFilter } from '../../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { createDeviceSink } from '../device-sink.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
 import { keptOf } from '../prepare/programs.js';
 import type { StartAdapter } from '../prepare/start-adapter.js';
+import { baseWeightsOf } from '../base-weights.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { finiteSink } from '../finite-sink.js';
 import { RowNorms, rowNormSink } from '../row-norms.js';
@@ -30,7 +31,7 @@ export async function loadModel(
   plan: ModelPlan,
   { seed, allowMissing }: Pick<ResolvedTrainConfig, 'seed' | 'allowMissing'>,
   { start = null, onProgress, signal, compiling }: LoadModelOptions = {},
-): Promise<LoadReport & { readonly fingerprint: string }> {
+): Promise<LoadReport & { readonly fingerprint: string; readonly base: BaseWeights }> {
   const stop = new AbortController();
   compiling?.catch((error: unknown) => stop.abort(error));
   for (const variable of [...plan.variables.values(), ...plan.step.trained.flatMap(keptOf)]) variable.allocate(gpu);
@@ -75,7 +76,9 @@ export async function loadModel(
   }
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
-  return { ...report, fingerprint: sink.fingerprint() };
+  const isReplaced = (path: string) => plan.saved.includes(path) || plan.base.get(path)!.category === 'trainable';
+  const base = baseWeightsOf({ format: weights.format, hashes: sink.hashes(), dtypeOf, isReplaced });
+  return { ...report, fingerprint: sink.fingerprint(), base };
 }
 
 /** Of the weights whose rows' lengths an adapter begins with; they have still to come. */

@@ -1,11 +1,11 @@
 import { openGpu, type Gpu } from '@lapidary/gpu';
-import type { LoadReport } from '@lapidary/weights';
+import type { BaseWeights, LoadReport } from '@lapidary/weights';
 import { isSamePlace, openRunStore } from '#run-files';
 import { echoConfig } from '../../config/config-echo.js';
 import type { RunTraining, TrainingOptions } from '../../config/run-types.js';
 import { describeValue } from '../../config/find-problems.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
-import { ConfigError, ResumeMismatchError, TrainingInterruptedError } from '../../errors/errors.js';
+import { BaseMismatchError, ConfigError, ResumeMismatchError, TrainingInterruptedError } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
 import { combineLoggers, type RunLogger } from '../../metrics/logger.js';
 import { createMetricsLogger } from '../../metrics/metrics-file.js';
@@ -24,6 +24,7 @@ import { patchesOf } from '../prepare/fit-settings.js';
 import { prepareRun } from '../prepare/prepare-run.js';
 import { untilAborted } from '../until-aborted.js';
 import { loadModel } from './load-model.js';
+import { compareBaseWeights } from '../base-weights.js';
 import { compareIdentity, identityOf, type Identity } from '../identity.js';
 import { adapterOf, nameOfModel, takeSamples, type Session } from './session.js';
 import { Trainer } from './trainer.js';
@@ -154,8 +155,14 @@ async function trainPrepared(
     ...(signal && { signal }),
   });
   await tellFresh(report, logger);
+  await tellOtherBase(session, report.base);
   // Those of this device, where it is another than before.
-  const identity: Identity = { ...about, weights: report.fingerprint };
+  const { format, tensors } = report.base;
+  const identity: Identity = {
+    ...about,
+    weights: report.fingerprint,
+    ...(config.lora && { base: { format, tensors: Object.fromEntries(tensors) } }),
+  };
   if (begun?.identity) compareIdentity(begun.identity, { weights: identity.weights }, store.location);
   const restore = { atMost: config.resumeFrom ?? undefined, onNotice: logger.onNotice };
   const found = folder.resumes ? await restoreRun(gpu, store, model.step.trained, restore) : null;
@@ -175,8 +182,24 @@ async function trainPrepared(
   const result = await takeSteps(session, restored, fresh);
   await takeSamples(session, result.state.step);
   const step = await chooseResult(session, result.state);
-  const exported = await exportRun(store, open, model, { run: config, onNotice: logger.onNotice });
+  const exported = await exportRun(store, open, model, {
+    run: config,
+    onNotice: logger.onNotice,
+    baseWeights: report.base,
+  });
   return summaryOf(session, result, { exported, exportedStep: step });
+}
+
+/** An adapter that is gone on from may have been trained over other weights: that may be what is wanted. */
+async function tellOtherBase({ prepared: { start }, logger }: Session, base: BaseWeights): Promise<void> {
+  if (start?.baseWeights === undefined) return;
+  try {
+    const notice = compareBaseWeights(start.baseWeights, base, 'that is gone on from');
+    if (notice !== null) await logger.onNotice(notice);
+  } catch (error) {
+    if (!(error instanceof BaseMismatchError)) throw error;
+    await logger.onNotice(error.message);
+  }
 }
 
 /** The best step so far, as long as there is a checkpoint of it: a run that went back may have lost it. */

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { baseWeightsKey, decodeBaseWeights, encodeBaseWeights } from './base-weights.js';
+
+const decode = (text: string) => decodeBaseWeights({ [baseWeightsKey]: text }, 'adapter_model.safetensors');
+
+test('what is said of a base is read as it was written', () => {
+  const base = { format: 'gguf', tensors: new Map([['layers.0.attn.qProj.weight', 'q8_0 0123abcd']]) } as const;
+  expect(decode(encodeBaseWeights(base))).toEqual(base);
+  expect(decodeBaseWeights({ format: 'pt' }, 'x')).toBeUndefined();
+});
+
+test.each([
+  '',
+  'null',
+  '{}',
+  '{"format": "gguf"}',
+  '{"format": "zip", "tensors": {}}',
+  '{"format": "gguf", "tensors": {"a": 3}}',
+  '{"format": "gguf", "tensors": {"a": "f32 xyz"}}',
+])('%s is refused by file and field', (text) => {
+  expect(() => decode(text)).toThrow(/adapter_model\.safetensors: its metadata 'lapidary_base_weights'/);
+});
