@@ -325,17 +325,23 @@ Examples:
 
   program
     .command('doctor')
-    .description('tell what this machine has for training, and what to do where something is amiss')
+    .description(
+      'tell what this machine has for training, what to do where something is amiss, and what speed to expect',
+    )
+    .option('--for <name>', 'a released model whose speed is estimated; may be given more than once', collect)
+    .option('--no-speed', 'measure nothing')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Node, the adapter with its features and limits, a self-test of the kernels, memory, the cache folder, the hub, and whether there is an access
-token (never which). Ends with exit code 1 where training cannot work.
+token (never which). Then some products and copies are measured, and from these and the kernels that models take it is estimated how fast they
+train and answer. Ends with exit code 1 where training cannot work.
 
 Examples:
   $ lapidary doctor
-  $ lapidary doctor --json`,
+  $ lapidary doctor --for gemma-3-1b --for gemma-3-4b
+  $ lapidary doctor --no-speed --json`,
     )
     .action((values: DoctorValues) => doctor(values, context));
 

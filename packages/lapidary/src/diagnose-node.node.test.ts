@@ -94,17 +94,37 @@ async function doctor(args: readonly string[], broken = false): Promise<{ code: 
 
 test('the command prints a table with advice, or JSON, and fails where training cannot work', async () => {
   const fine = await doctor([]);
-  expect(fine).toMatchObject({ code: 0, err: '' });
-  expect(fine.out).toMatch(/ok +Node +22\.1\.0\nnote +Device +llvmpipe\n\nDevice: Install a driver\.\n$/);
+  expect(fine).toMatchObject({ code: 0, err: 'Measuring the device, for some seconds …\n' });
+  expect(fine.out).toMatch(/ok +Node +22\.1\.0\nnote +Device +llvmpipe\n\nDevice: Install a driver\.\n\nSpeed/);
+  expect((await doctor(['--no-speed'])).out).toMatch(/Device: Install a driver\.\n$/);
   const { code, out } = await doctor(['--json']);
   expect([code, JSON.parse(out)]).toMatchObject([
     0,
-    { canTrain: true, findings: [{ name: 'Node' }, { state: 'slow' }] },
+    { canTrain: true, findings: [{ name: 'Node' }, { state: 'slow' }], measured: { device: 'llvmpipe' } },
   ]);
   const broken = await doctor([], true);
   expect(broken.code).toBe(1);
   expect(broken.out).toMatch(/PROBLEM +Device +none/);
   expect(broken.err).toMatch(/Training cannot work here: Device\.\nInstall one\./);
   const [first] = (await doctor(['--json'], true)).out.split('\n');
-  expect(JSON.parse(first!)).toMatchObject({ canTrain: false });
+  expect(JSON.parse(first!)).toMatchObject({ canTrain: false, measured: null });
+  expect(broken.err).not.toContain('Measuring');
+});
+
+test('speed is told as measured, estimates as such, and software as what it is', async () => {
+  const { out } = await doctor([]);
+  expect(out).toContain(`Speed, measured on llvmpipe: that is software, and a GPU is many times as fast
+f32 in registers         92.6 GFLOP/s
+Copies                   2 GB/s, 3 in caches
+bf16 weights × 128 rows  30 GFLOP/s
+bf16 weights × 1 row     12.5 GB/s
+A kernel by itself       28 µs, a run 0.086 ms
+`);
+  expect(out).toMatch(/Estimates, not measured: .*\n.*half of them to twice/);
+  expect(out).toMatch(/gemma-3-270m +256 tokens\/s +2 s a step +15\.9 tokens\/s\ngemma-3-1b .*\ngemma-3-4b /);
+  const chosen = await doctor(['--for', 'gemma-3-1b']);
+  expect(chosen.out).not.toContain('gemma-3-270m');
+  const wrong = await doctor(['--for', 'gemma-3-1c']);
+  expect(wrong).toMatchObject({ code: 1, out: '' });
+  expect(wrong.err).toContain('Did you mean gemma-3-1b?');
 });

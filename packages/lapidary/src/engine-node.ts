@@ -50,6 +50,7 @@ import { checkExported, findExported } from './hub/exported-files-node.js';
 import { openHubRepository } from './hub/open-hub-target.js';
 import { hubEndpoint } from './hub-endpoint-node.js';
 import { hubToken } from './hub-token-node.js';
+import { measureDevice } from './measure-device.js';
 import { TextModel } from './text-model.js';
 import { UsageError } from './usage-error.js';
 
@@ -146,6 +147,7 @@ export const engine: Engine = {
       },
     };
   },
+  measureDevice: (models, signal) => measureDevice(models, { signal }),
   diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
   openAnswerer: async ({ model: from, adapters, anyBase, rows, maxLength }, options) => {
     const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });

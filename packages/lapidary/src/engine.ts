@@ -17,7 +17,10 @@ import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import type { AnswerEnd } from './answer-session.js';
 import type { EvalData } from './evaluate/evaluate-model.js';
 import type { ManyAnswer } from './generate/answer-many.js';
+import type { DeviceMeasure } from './measure-device.js';
 import type { Prompt } from './generate/read-prompts.js';
+
+export type { DeviceMeasure } from './measure-device.js';
 
 /** What a run would take, known before anything is loaded. */
 export interface TrainingPlan {
@@ -269,6 +272,8 @@ export interface Engine {
   ): Promise<Chat>;
   /** What this machine has. */
   diagnose(signal: AbortSignal): Promise<readonly Finding[]>;
+  /** How fast its device is, and what released models may be expected to do on it. */
+  measureDevice(models: readonly ModelPresetName[], signal: AbortSignal): Promise<DeviceMeasure>;
   openAnswerer(
     request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase'> & {
       /** Answers that are made at once; further ones wait. */

@@ -164,6 +164,11 @@ export { createDeviceSink } from './run/device-sink.js';
 export { baseWeightsOf, compareBaseWeights, type ReadBase } from './run/base-weights.js';
 export { fingerprintWeights } from './run/fingerprint.js';
 export { finiteSink } from './run/finite-sink.js';
+
+// What speed to expect
+export { estimateRelease, type ReleaseEstimate } from './speed/estimate-release.js';
+export { estimateSeconds } from './speed/estimate-seconds.js';
+export { measureSpeed, type DeviceSpeed, type ProductSpeed } from './speed/measure-speed.js';
 export { RowNorms, rowNormSink } from './run/row-norms.js';
 export { runTraining } from './run/train/run-training.js';
 export { tuneTraining, type TrainingTuning, type TuneTrainingOptions } from './run/tune/tune-training.js';

@@ -155,6 +155,31 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
       { name: 'Node', state: 'fine', found: '22.1.0', advice: null },
       { name: 'Device', state: 'slow', found: 'llvmpipe', advice: 'Install a driver.' },
     ],
+    measureDevice: async (models) => ({
+      device: 'llvmpipe',
+      isSoftware: true,
+      speed: {
+        ceiling: {
+          flopsPerSecond: 92.64e9,
+          copies: [
+            { bytes: 1e6, bytesPerSecond: 3e9 },
+            { bytes: 1e8, bytesPerSecond: 2e9 },
+          ],
+        },
+        products: [
+          { rows: 128, dtype: 'bf16', precision: 'float32', flopsPerSecond: 30e9, bytesPerSecond: 1e9 },
+          { rows: 1, dtype: 'bf16', precision: 'float32', flopsPerSecond: 12e9, bytesPerSecond: 12.5e9 },
+        ],
+        dispatchSeconds: 28e-6,
+        runSeconds: 86e-6,
+      },
+      estimates: models.map((model) => ({
+        model,
+        training: { tokens: 512, secondsPerStep: 2, tokensPerSecond: 256 },
+        answering: { context: 512, tokensPerSecond: 15.92 },
+      })),
+      without: [],
+    }),
     openAnswerer: async () => Promise.reject(new Error('the stand-in serves nothing')),
     evaluateModel: async (request, { onProgress, onNotice }) => {
       evaluations.push(request);
