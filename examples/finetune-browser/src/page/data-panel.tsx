@@ -3,28 +3,29 @@ import { useEffect } from 'preact/hooks';
 import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
 import type { PreviewedRow } from './preview-rows.js';
-import { chooseData, data, dataProblem, exampleName, forgetData, useExampleRows } from './state.js';
+import { Thumbnail } from './thumbnail.js';
+import { chooseData, chooseDataKind, data, dataKind, dataProblem, type DataKind } from './state.js';
 
-type Kind = 'example' | 'file' | 'paste';
-const kinds: readonly [Kind, string][] = [
-  ['example', 'Example: orders → lists'],
+const kinds: readonly [DataKind, string][] = [
+  ['orders', 'Example: orders → lists'],
+  ['shapes', 'Example: pictures → captions'],
   ['file', 'File on disk'],
   ['paste', 'Paste'],
 ];
 const shown = 3;
 
 export function DataPanel() {
-  const kind = useSignal<Kind>(data.value === null || data.value.name === exampleName ? 'example' : 'file');
-  const choose = (next: Kind) => {
-    kind.value = next;
-    if (next === 'example') void useExampleRows();
-    else forgetData();
-  };
   return (
     <section class="card" aria-labelledby="data-title">
       <h2 id="data-title">2. Rows to learn from</h2>
-      <Choices name="data-kind" label="Where the rows come from" options={kinds} value={kind.value} onChoose={choose} />
-      {kind.value === 'file' && (
+      <Choices
+        name="data-kind"
+        label="Where the rows come from"
+        options={kinds}
+        value={dataKind.value}
+        onChoose={chooseDataKind}
+      />
+      {dataKind.value === 'file' && (
         <label class="file">
           JSONL, JSON, CSV, TSV, Parquet or Arrow with the columns <code>prompt</code> and <code>completion</code>, or{' '}
           <code>messages</code>, or <code>text</code>; for a model that sees pictures with <code>image</code>, and the
@@ -37,7 +38,7 @@ export function DataPanel() {
           />
         </label>
       )}
-      {kind.value === 'paste' && (
+      {dataKind.value === 'paste' && (
         <label>
           One JSON object a line
           <textarea
@@ -102,13 +103,4 @@ function Preview() {
       </tbody>
     </table>
   );
-}
-
-function Thumbnail({ picture }: { picture: File }) {
-  const url = useSignal('');
-  useEffect(() => {
-    url.value = URL.createObjectURL(picture);
-    return () => URL.revokeObjectURL(url.value);
-  }, [picture]);
-  return url.value === '' ? null : <img class="thumbnail" src={url.value} alt={picture.name} />;
 }

@@ -1,14 +1,16 @@
 import { formatBytes } from '@lapidary/trainer';
 import { useSignal } from '@preact/signals';
 import { Problem } from '../session/problem.js';
+import type { OwnModel } from '../session/protocol.js';
 import { modelFilesAmong } from '../session/saved-model.js';
 import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
-import { chooseModel, forgetModel, model, modelReport } from './state.js';
+import { chooseModel, chooseOwnModel, forgetModel, model, modelReport } from './state.js';
 
-type Kind = 'small' | 'folder' | 'file' | 'address';
+type Kind = OwnModel | 'folder' | 'file' | 'address';
 const kinds: readonly [Kind, string][] = [
   ['small', 'Small model of this page'],
+  ['small-pictures', 'Small model that sees pictures'],
   ['folder', 'Folder on disk'],
   ['file', 'File on disk'],
   ['address', 'Hub id or URL'],
@@ -20,7 +22,7 @@ export function ModelPanel() {
   const token = useSignal('');
   const choose = (next: Kind) => {
     kind.value = next;
-    if (next === 'small') void chooseModel({ kind: 'small' });
+    if (next === 'small' || next === 'small-pictures') chooseOwnModel(next);
     else forgetModel();
   };
   const openAddress = (event: Event) => {
