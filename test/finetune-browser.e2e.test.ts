@@ -11,6 +11,7 @@ import { unzipSync } from 'fflate';
 import type { BrowserContext, Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterLogits, type Files } from './support/adapter-logits.js';
+import { startFakeHub } from './support/fake-hub-node.js';
 import {
   hasChromium,
   openExamplePage,
@@ -464,6 +465,70 @@ describe.skipIf(!hasChromium)('the page', () => {
       .poll(() => offline.getByTestId('answer').textContent(), { timeout: minutes })
       .toMatch(/^Tuned[^…]*[a-z]/);
     await context.close();
+  });
+
+  it('offers a real model with its size where the hub can be reached, and says what fails', {
+    timeout: 5 * minutes,
+  }, async () => {
+    const gguf = await readFile(here('fixtures/gguf/gemma3-tiny-q8_0.gguf'));
+    const repository = 'ggml-org/gemma-3-270m-it-GGUF';
+    const hub = await startFakeHub(repository, 'gemma-3-270m-it-Q8_0.gguf', gguf);
+    const context = await newContext();
+    let isOnline = false;
+    let answered = 0;
+    await context.route('https://huggingface.co/**', async (route) => {
+      if (!isOnline) await route.abort('internetdisconnected');
+      else {
+        const { pathname, search } = new URL(route.request().url());
+        await route.fulfill({ response: await route.fetch({ url: `${hub.url}${pathname}${search}` }) });
+      }
+      answered++;
+    });
+    try {
+      const { page } = await openExamplePage(context, example.url);
+      const offer = page.getByTestId('real-model');
+      const askAgain = async () => {
+        const before = answered;
+        await page.getByLabel('Folder on disk').check();
+        await page.getByLabel('Hub id or URL').first().check();
+        await expect.poll(() => answered).toBe(before + 1);
+      };
+      await page.getByTestId('fit').waitFor({ timeout: minutes });
+      // Nobody asks before that choice.
+      expect(answered).toBe(0);
+      await askAgain();
+      isOnline = true;
+      hub.answers.gated = 'manual';
+      await askAgain();
+      await page.waitForTimeout(500);
+      expect(await offer.count()).toBe(0);
+      hub.answers.gated = false;
+      await askAgain();
+      await expect
+        .poll(() => offer.textContent())
+        .toContain(`${(gguf.length / 2 ** 10).toPrecision(3)} KiB to download`);
+      expect(hub.asked.filter((path) => path.includes('/resolve/'))).toEqual([]);
+      await expectAccessible(page);
+
+      const choose = page.getByRole('button', { name: 'Gemma 3 270M' });
+      hub.answers.refuses = 403;
+      await choose.click();
+      await page.getByRole('heading', { name: 'The model cannot be read' }).waitFor({ timeout: minutes });
+      expect(await page.getByRole('alert').textContent()).toMatch(
+        /answers 403: the model is gated or private.*accept its licence on https:\/\/huggingface\.co\/ggml-org\/gemma-3-270m-it-GGUF/,
+      );
+      hub.answers.refuses = null;
+      await choose.click();
+      await expect
+        .poll(() => page.getByTestId('model-facts').textContent(), { timeout: minutes })
+        .toMatch(/gemma-3-270m-it-Q8_0\.gguf.*as gguf/);
+      await setSettings(page, { steps: 2, batchSize: 2, maxLength: 96 });
+      await page.getByRole('button', { name: 'Start fine-tuning' }).click();
+      await untilRunIs(page, 'Done');
+    } finally {
+      await context.close();
+      await hub.close();
+    }
   });
 
   it('learns to caption the pictures of its own example, which one click chooses', {

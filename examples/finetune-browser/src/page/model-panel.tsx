@@ -5,6 +5,7 @@ import type { OwnModel } from '../session/protocol.js';
 import { modelFilesAmong } from '../session/saved-model.js';
 import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
+import { RealModel } from './real-model.js';
 import { chooseModel, chooseOwnModel, forgetModel, model, modelReport } from './state.js';
 
 type Kind = OwnModel | 'folder' | 'file' | 'address';
@@ -25,8 +26,7 @@ export function ModelPanel() {
     if (next === 'small' || next === 'small-pictures') chooseOwnModel(next);
     else forgetModel();
   };
-  const openAddress = (event: Event) => {
-    event.preventDefault();
+  const openAddress = () => {
     const typed = address.value.trim();
     if (typed === '') return;
     void chooseModel({ kind: 'address', address: typed, ...(token.value !== '' && { token: token.value.trim() }) });
@@ -54,7 +54,21 @@ export function ModelPanel() {
         />
       )}
       {kind.value === 'address' && (
-        <form class="row" onSubmit={openAddress}>
+        <RealModel
+          onChoose={(chosen) => {
+            address.value = chosen;
+            openAddress();
+          }}
+        />
+      )}
+      {kind.value === 'address' && (
+        <form
+          class="row"
+          onSubmit={(event) => {
+            event.preventDefault();
+            openAddress();
+          }}
+        >
           <label class="grow">
             Hub id or URL
             <input
@@ -77,8 +91,8 @@ export function ModelPanel() {
           </label>
           <button type="submit">Open</button>
           <p class="quiet wide">
-            This asks that address for the model and sends it nothing else. What arrives is kept in this browser, so
-            that it is fetched once. The token is not kept.
+            This asks that address for the model and sends it nothing else; huggingface.co was asked whether it can be
+            reached. What arrives is kept in this browser, so that it is fetched once. The token is not kept.
           </p>
         </form>
       )}
