@@ -17,7 +17,7 @@ interface Turn {
 
 const answerers: readonly (readonly [Turn['who'], string])[] = [
   ['tuned', 'Tuned'],
-  ['base', 'Base model'],
+  ['base', 'Original'],
 ];
 
 /** Questions to the tuned model, and to the one it came from. */
@@ -30,9 +30,7 @@ export function ChatPanel() {
   const who = useSignal<Turn['who']>('tuned');
   // The picture that the prompt is about.
   const shown = view.samples[0]?.pictures?.[0];
-  const picture = useSignal(
-    (shown === undefined ? undefined : fileOfDataUrl(shown, 'picture of a held-out row')) ?? null,
-  );
+  const picture = useSignal((shown === undefined ? undefined : fileOfDataUrl(shown, 'picture of a row')) ?? null);
   const turns = useSignal<readonly Turn[]>([]);
   const isAnswering = useSignal(false);
   const problem = useSignal<Problem | null>(null);
@@ -83,7 +81,7 @@ export function ChatPanel() {
           <li key={i}>
             <p class="text asked">{turn.prompt}</p>
             <p class="text answered" data-testid="answer">
-              <small class="quiet">{turn.who === 'tuned' ? 'Tuned' : 'Base model'}</small>
+              <small class="quiet">{turn.who === 'tuned' ? 'Tuned' : 'Original'}</small>
               {turn.answer.trim() || (isAnswering.value && i === turns.value.length - 1 ? '…' : '(nothing)')}
             </p>
           </li>

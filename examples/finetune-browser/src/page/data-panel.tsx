@@ -17,7 +17,7 @@ const shown = 3;
 export function DataPanel() {
   return (
     <section class="card" aria-labelledby="data-title">
-      <h2 id="data-title">2. Rows to learn from</h2>
+      <h2 id="data-title">2. Examples to learn from</h2>
       <Choices
         name="data-kind"
         label="Where the rows come from"
@@ -27,9 +27,9 @@ export function DataPanel() {
       />
       {dataKind.value === 'file' && (
         <label class="file">
-          JSONL, JSON, CSV, TSV, Parquet or Arrow with the columns <code>prompt</code> and <code>completion</code>, or{' '}
-          <code>messages</code>, or <code>text</code>; for a model that sees pictures with <code>image</code>, and the
-          pictures beside it
+          JSONL, JSON, CSV, TSV, Parquet or Arrow. Each row has <code>prompt</code> and <code>completion</code>, the
+          answer to learn; or <code>messages</code>, a conversation; or only <code>text</code>. For a model that sees
+          pictures it names one in <code>image</code>: choose the pictures together with the rows
           <input
             type="file"
             multiple
@@ -40,7 +40,7 @@ export function DataPanel() {
       )}
       {dataKind.value === 'paste' && (
         <label>
-          One JSON object a line
+          One row a line, as JSON
           <textarea
             rows={6}
             spellcheck={false}
@@ -84,8 +84,8 @@ function Preview() {
       <caption>The first rows of {chosen.name}</caption>
       <thead>
         <tr>
-          <th scope="col">Given</th>
-          <th scope="col">To be answered</th>
+          <th scope="col">Prompt</th>
+          <th scope="col">Answer to learn</th>
         </tr>
       </thead>
       <tbody>

@@ -10,11 +10,11 @@ import { chooseModel, chooseOwnModel, forgetModel, model, modelReport } from './
 
 type Kind = OwnModel | 'folder' | 'file' | 'address';
 const kinds: readonly [Kind, string][] = [
-  ['small', 'Small model of this page'],
+  ['small', 'Small model of text'],
   ['small-pictures', 'Small model that sees pictures'],
   ['folder', 'Folder on disk'],
   ['file', 'File on disk'],
-  ['address', 'Hub id or URL'],
+  ['address', 'Hugging Face or URL'],
 ];
 
 export function ModelPanel() {
@@ -43,7 +43,7 @@ export function ModelPanel() {
       />
       {kind.value === 'folder' && (
         <FileChoice
-          label="A folder in Hugging Face’s form: config.json, tokenizer.json and .safetensors files"
+          label="A model as Hugging Face publishes it: a folder with config.json, tokenizer.json and .safetensors files"
           isFolder
         />
       )}
@@ -70,7 +70,7 @@ export function ModelPanel() {
           }}
         >
           <label class="grow">
-            Hub id or URL
+            Name on Hugging Face, or URL
             <input
               type="text"
               value={address.value}
@@ -81,7 +81,7 @@ export function ModelPanel() {
             />
           </label>
           <label class="grow">
-            Access token, for gated models
+            Access token, if it asks for one
             <input
               type="password"
               value={token.value}
@@ -123,12 +123,12 @@ function ModelFacts() {
   const { value } = modelReport;
   if (value instanceof Problem) return <ProblemNote problem={value} />;
   if (value === null) return null;
-  if (value === 'reading') return <p class="quiet">Reading the model’s headers …</p>;
-  const { name, format, parameters, bytes, layers, hiddenSize, seesPictures } = value;
+  if (value === 'reading') return <p class="quiet">Reading what the model is …</p>;
+  const { name, format, parameters, bytes, seesPictures } = value;
   return (
     <p class="facts" data-testid="model-facts">
-      <strong>{name}</strong>: {compact(parameters)} parameters in {layers} layers of {hiddenSize}, {formatBytes(bytes)}{' '}
-      as {format}
+      <strong>{name}</strong>: {compact(parameters)} parameters (the numbers it is made of), {formatBytes(bytes)} as{' '}
+      {format}
       {seesPictures && '; it sees pictures'}.
     </p>
   );

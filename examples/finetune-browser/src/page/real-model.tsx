@@ -45,8 +45,8 @@ export function RealModel({ onChoose }: { onChoose: (address: string) => void })
         Gemma 3 270M
       </button>
       <p class="quiet grow offer">
-        The smallest Gemma that Google made, tuned for chat: {formatBytes(bytes.value)} to download when training
-        starts, once. Google’s terms of use for Gemma hold for it.
+        The smallest Gemma that Google made, made for chat: {formatBytes(bytes.value)} to download when training starts,
+        once. Google’s terms of use for Gemma hold for it.
       </p>
     </div>
   );

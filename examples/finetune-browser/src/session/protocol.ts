@@ -69,8 +69,6 @@ export interface ModelReport {
   readonly parameters: number;
   /** Of the weights as stored. */
   readonly bytes: number;
-  readonly layers: number;
-  readonly hiddenSize: number;
   readonly seesPictures: boolean;
   /** Tokens of text that it has room for beside a picture. */
   readonly room: number;
