@@ -669,6 +669,21 @@ describe.skipIf(!hasChromium)('the page', () => {
       );
     }
     expect([...reached]).toEqual(expect.arrayContaining(['model-kind', 'data-kind', 'Settings', 'Start fine-tuning']));
+    // What is being typed stays, whichever plan comes meanwhile.
+    await page.getByText('Settings', { exact: true }).click();
+    const field = page.locator('input[name=steps]');
+    await field.fill('6');
+    await field.press('Backspace');
+    await page
+      .getByTestId('plan-facts')
+      .getByText(/^6 steps/)
+      .waitFor({ timeout: minutes });
+    expect(await field.inputValue()).toBe('');
+    await field.pressSequentially('12');
+    await page
+      .getByTestId('plan-facts')
+      .getByText(/^12 steps/)
+      .waitFor({ timeout: minutes });
     await context.close();
   });
 });
