@@ -10,31 +10,48 @@ const found = await findChromium();
 /** False where there is no Chromium: then there is nothing to test in. */
 export const hasChromium = found !== undefined;
 
-export interface ExamplePage {
+export interface ServedPage {
   readonly url: string;
-  readonly browser: Browser;
   close(): Promise<void>;
+}
+
+/** Builds the page, and serves it. */
+export async function serveExamplePage(): Promise<ServedPage> {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-page-'));
+  await buildPage(folder);
+  const server = await servePage(folder);
+  return {
+    url: server.url,
+    close: async () => {
+      await server.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** How a Chromium is started that computes, on a GPU or without one. */
+export const chromiumOptions = {
+  ...(found && {
+    executablePath: found.executablePath,
+    env: { ...process.env, ...found.env } as Record<string, string>,
+  }),
+  args: ['--no-sandbox', '--enable-unsafe-webgpu'],
+};
+
+export interface ExamplePage extends ServedPage {
+  readonly browser: Browser;
 }
 
 /** Builds the page, serves it, and starts a browser. */
 export async function startExamplePage(): Promise<ExamplePage> {
-  const folder = await mkdtemp(join(tmpdir(), 'lapidary-page-'));
-  await buildPage(folder);
-  const server = await servePage(folder);
-  const browser = await chromium.launch({
-    ...(found && {
-      executablePath: found.executablePath,
-      env: { ...process.env, ...found.env } as Record<string, string>,
-    }),
-    args: ['--no-sandbox', '--enable-unsafe-webgpu'],
-  });
+  const served = await serveExamplePage();
+  const browser = await chromium.launch(chromiumOptions);
   return {
-    url: server.url,
+    url: served.url,
     browser,
     close: async () => {
       await browser.close();
-      await server.close();
-      await rm(folder, { recursive: true, force: true });
+      await served.close();
     },
   };
 }

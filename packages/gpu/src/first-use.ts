@@ -111,7 +111,8 @@ async function dispatchNothing(gpu: Gpu, specs: readonly PipelineSpec[]): Promis
   gpu.submit([encoder.finish()]);
   const error = gpu.device.popErrorScope();
   // Not `gpu.idle()`: what else went wrong on the device is not to be told here.
-  await platform.wait(Promise.race([gpu.device.queue.onSubmittedWorkDone(), gpu.lost]));
+  const { queue } = gpu.device;
+  await platform.wait(Promise.race([queue.onSubmittedWorkDone(), gpu.lost]), queue);
   const ms = performance.now() - from;
   for (const buffer of [none, uniforms, ...nothing]) gpu.destroyBuffer(buffer);
   const wrong = await error;

@@ -120,7 +120,8 @@ export class Gpu {
 
   /** Waits until everything submitted so far has run, then reports errors as `check` does. */
   async idle(): Promise<void> {
-    await platform.wait(Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]));
+    const { queue } = this.device;
+    await platform.wait(Promise.race([queue.onSubmittedWorkDone(), this.lost]), queue);
     this.check();
   }
 
@@ -130,7 +131,7 @@ export class Gpu {
    */
   async readMapped(staging: GPUBuffer, size = staging.size): Promise<ArrayBuffer> {
     try {
-      await platform.wait(staging.mapAsync(GPUMapMode.READ, 0, size));
+      await platform.wait(staging.mapAsync(GPUMapMode.READ, 0, size), this.device.queue);
     } catch (error) {
       const cause = await causeOf(error, this.lost);
       this.check();

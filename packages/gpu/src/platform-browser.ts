@@ -1,5 +1,6 @@
 import { NoAdapterError, WebGpuUnavailableError } from './errors.js';
 import type { Platform } from './platform.js';
+import { waitForGpu } from './wait-browser.js';
 
 /** WebGPU of the page or worker this runs in. */
 export const platform: Platform = {
@@ -32,5 +33,5 @@ export const platform: Platform = {
     return { adapter, backend: 'webgpu', hold: () => undefined };
   },
   processors: () => globalThis.navigator.hardwareConcurrency,
-  wait: (pending) => pending,
+  wait: waitForGpu,
 };

@@ -36,6 +36,9 @@ export interface Platform {
   acquireAdapter(options: OpenGpuOptions): Promise<AcquiredAdapter>;
   /** Threads that run at the same time. */
   processors(): number;
-  /** What a promise of the device's comes to, or throws. Takes as little of the CPU as the platform allows. */
-  wait<T>(pending: Promise<T>): Promise<T>;
+  /**
+   * What a promise of a device's comes to, or throws: soon after, with as little of the CPU as the platform allows.
+   * @param queue where it waits for work that was submitted.
+   */
+  wait<T>(pending: Promise<T>, queue?: GPUQueue): Promise<T>;
 }

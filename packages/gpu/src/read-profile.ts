@@ -59,6 +59,6 @@ export function describeAdapter(adapter: AdapterSummary): string {
     adapter.description ||
     adapter.device ||
     [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') ||
-    'unnamed adapter';
+    'unnamed device';
   return `${name}, ${adapter.backend}, ${adapter.isSoftware ? 'on the CPU' : 'on a GPU'}`;
 }

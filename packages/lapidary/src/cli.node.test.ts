@@ -204,7 +204,7 @@ test('plan says what it takes and whether it fits', async () => {
   expect(out).toContain('Parameters     268,098,176\n');
   expect(out).toContain('Weights      512 MiB\nActivations  1.00 GiB\nTogether     1.50 GiB\n');
   expect(out).toContain(
-    'Does not fit: the largest buffer takes 1.00 GiB, and the adapter allows 256 MiB for one.\n  - shorter rows (',
+    'Does not fit: the largest buffer takes 1.00 GiB, and the device allows 256 MiB for one.\n  - shorter rows (',
   );
   expect(JSON.parse((await run(['plan', '--model', 'm', '--data', 'd', '--json'])).out)).toMatchObject({
     fits: false,

@@ -44,7 +44,7 @@ test('plan tells what is known of whether the run fits', async () => {
   // Of a few megabytes: on the CPU they fit; on a GPU it is not known, and that is said.
   expect(fit).toMatchObject({ refused: false });
   expect(fit?.fits).not.toBe(false);
-  expect(fit?.reason).toMatch(/largest buffer takes .* that the adapter allows for one/);
+  expect(fit?.reason).toMatch(/largest buffer takes .* that the device allows for one/);
   expect(fit?.reason).toMatch(fit?.fits ? /of memory .* are free/ : /WebGPU does not tell/);
 });
 

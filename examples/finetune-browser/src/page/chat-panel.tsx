@@ -1,9 +1,11 @@
 import type { ChatMessage } from '@lapidary/gemma';
 import { useSignal } from '@preact/signals';
 import { proxy } from 'comlink';
+import { fileOfDataUrl } from '../session/data-url.js';
 import { problemOf, type Problem } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
 import { Choices } from './choices.js';
+import { Thumbnail } from './thumbnail.js';
 import { ModelFiles } from './model-files.js';
 import { run, session } from './state.js';
 
@@ -15,7 +17,7 @@ interface Turn {
 
 const answerers: readonly (readonly [Turn['who'], string])[] = [
   ['tuned', 'Tuned'],
-  ['base', 'Base model'],
+  ['base', 'Original'],
 ];
 
 /** Questions to the tuned model, and to the one it came from. */
@@ -26,7 +28,9 @@ export function ChatPanel() {
   // A prompt of a conversation comes with its template's marks: nothing to start from.
   const prompt = useSignal(isChat ? '' : (view.samples[0]?.prompt ?? ''));
   const who = useSignal<Turn['who']>('tuned');
-  const picture = useSignal<File | null>(null);
+  // The picture that the prompt is about.
+  const shown = view.samples[0]?.pictures?.[0];
+  const picture = useSignal((shown === undefined ? undefined : fileOfDataUrl(shown, 'picture of a row')) ?? null);
   const turns = useSignal<readonly Turn[]>([]);
   const isAnswering = useSignal(false);
   const problem = useSignal<Problem | null>(null);
@@ -77,7 +81,7 @@ export function ChatPanel() {
           <li key={i}>
             <p class="text asked">{turn.prompt}</p>
             <p class="text answered" data-testid="answer">
-              <small class="quiet">{turn.who === 'tuned' ? 'Tuned' : 'Base model'}</small>
+              <small class="quiet">{turn.who === 'tuned' ? 'Tuned' : 'Original'}</small>
               {turn.answer.trim() || (isAnswering.value && i === turns.value.length - 1 ? '…' : '(nothing)')}
             </p>
           </li>
@@ -99,10 +103,11 @@ export function ChatPanel() {
         {seesPictures && (
           <label class="file">
             The picture it is about
+            {picture.value && <Thumbnail picture={picture.value} />}
             <input
               type="file"
               accept="image/png,image/jpeg,image/webp"
-              onChange={({ currentTarget }) => (picture.value = currentTarget.files?.[0] ?? null)}
+              onChange={({ currentTarget }) => (picture.value = currentTarget.files?.[0] ?? picture.value)}
             />
           </label>
         )}

@@ -3,32 +3,33 @@ import { useEffect } from 'preact/hooks';
 import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
 import type { PreviewedRow } from './preview-rows.js';
-import { chooseData, data, dataProblem, exampleName, forgetData, useExampleRows } from './state.js';
+import { Thumbnail } from './thumbnail.js';
+import { chooseData, chooseDataKind, data, dataKind, dataProblem, type DataKind } from './state.js';
 
-type Kind = 'example' | 'file' | 'paste';
-const kinds: readonly [Kind, string][] = [
-  ['example', 'Example: orders → lists'],
+const kinds: readonly [DataKind, string][] = [
+  ['orders', 'Example: orders → lists'],
+  ['shapes', 'Example: pictures → captions'],
   ['file', 'File on disk'],
   ['paste', 'Paste'],
 ];
 const shown = 3;
 
 export function DataPanel() {
-  const kind = useSignal<Kind>(data.value === null || data.value.name === exampleName ? 'example' : 'file');
-  const choose = (next: Kind) => {
-    kind.value = next;
-    if (next === 'example') void useExampleRows();
-    else forgetData();
-  };
   return (
     <section class="card" aria-labelledby="data-title">
-      <h2 id="data-title">2. Rows to learn from</h2>
-      <Choices name="data-kind" label="Where the rows come from" options={kinds} value={kind.value} onChoose={choose} />
-      {kind.value === 'file' && (
+      <h2 id="data-title">2. Examples to learn from</h2>
+      <Choices
+        name="data-kind"
+        label="Where the rows come from"
+        options={kinds}
+        value={dataKind.value}
+        onChoose={chooseDataKind}
+      />
+      {dataKind.value === 'file' && (
         <label class="file">
-          JSONL, JSON, CSV, TSV, Parquet or Arrow with the columns <code>prompt</code> and <code>completion</code>, or{' '}
-          <code>messages</code>, or <code>text</code>; for a model that sees pictures with <code>image</code>, and the
-          pictures beside it
+          JSONL, JSON, CSV, TSV, Parquet or Arrow. Each row has <code>prompt</code> and <code>completion</code>, the
+          answer to learn; or <code>messages</code>, a conversation; or only <code>text</code>. For a model that sees
+          pictures it names one in <code>image</code>: choose the pictures together with the rows
           <input
             type="file"
             multiple
@@ -37,9 +38,9 @@ export function DataPanel() {
           />
         </label>
       )}
-      {kind.value === 'paste' && (
+      {dataKind.value === 'paste' && (
         <label>
-          One JSON object a line
+          One row a line, as JSON
           <textarea
             rows={6}
             spellcheck={false}
@@ -83,8 +84,8 @@ function Preview() {
       <caption>The first rows of {chosen.name}</caption>
       <thead>
         <tr>
-          <th scope="col">Given</th>
-          <th scope="col">To be answered</th>
+          <th scope="col">Prompt</th>
+          <th scope="col">Answer to learn</th>
         </tr>
       </thead>
       <tbody>
@@ -102,13 +103,4 @@ function Preview() {
       </tbody>
     </table>
   );
-}
-
-function Thumbnail({ picture }: { picture: File }) {
-  const url = useSignal('');
-  useEffect(() => {
-    url.value = URL.createObjectURL(picture);
-    return () => URL.revokeObjectURL(url.value);
-  }, [picture]);
-  return url.value === '' ? null : <img class="thumbnail" src={url.value} alt={picture.name} />;
 }

@@ -12,7 +12,7 @@ export function DiscardButton({ id, label, title = label }: { id: string; label:
       </button>
       <dialog ref={dialog} aria-labelledby={heading}>
         <h2 id={heading}>Throw this run away?</h2>
-        <p>Its checkpoints and its adapter are deleted from this browser. This cannot be undone.</p>
+        <p>What it has learned is deleted from this browser. This cannot be undone.</p>
         <form method="dialog" class="actions">
           <button type="submit" class="danger" value="discard" onClick={() => void discard(id)}>
             Throw away

@@ -6,8 +6,8 @@ export function Header() {
     <header>
       <h1>Fine-tune Gemma on this machine</h1>
       <p class="promise">
-        <strong>Nothing leaves this machine.</strong> The model learns from your rows here, on your own graphics card,
-        in this page.
+        <strong>Nothing leaves this machine.</strong> You give examples of what a model should answer; it learns from
+        them here, in this page, on your own graphics card.
       </p>
       <DeviceLine />
     </header>
@@ -17,10 +17,10 @@ export function Header() {
 function DeviceLine() {
   const { value } = device;
   if (value instanceof Problem) return null;
-  if (value === null) return <p class="device quiet">Looking for a graphics adapter …</p>;
+  if (value === null) return <p class="device quiet">Looking for a GPU …</p>;
   const notes = [
-    value.isSoftware && 'It computes on the processor: slow, but enough for the small model.',
-    !value.hasF16 && 'It has no shader-f16; none is needed, sums are kept in 32 bits anyway.',
+    value.isSoftware && 'No GPU was found, so the processor computes: slow, but enough for the small models.',
+    !value.hasF16 && 'It has no shader-f16 (arithmetic in 16 bits); this page needs none.',
   ].filter(Boolean);
   return (
     <p class="device quiet" data-testid="device">

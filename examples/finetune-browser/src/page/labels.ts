@@ -4,7 +4,7 @@ const labels: Readonly<Record<string, string>> = {
   maxLength: '“Longest row”',
   batchSize: '“Rows a step”',
   gradientAccumulation: 'gradient accumulation',
-  'lora.rank': '“LoRA rank”',
+  'lora.rank': '“Adapter size”',
   steps: '“Steps”',
   'optimizer.learningRate': '“Learning rate”',
   resume: 'Go on',
@@ -17,13 +17,13 @@ export function inLabels(text: string): string {
 
 const titles: Readonly<Record<string, string>> = {
   WebGpuUnavailableError: 'This browser has no WebGPU',
-  NoAdapterError: 'WebGPU finds no graphics adapter here',
+  NoAdapterError: 'WebGPU finds no GPU here',
   DeviceLostError: 'The GPU was lost',
   GpuOutOfMemoryError: 'The GPU has no more memory',
   RunTooLargeError: 'This run does not fit',
   DiskFullError: 'The browser’s storage is full',
   StoreAccessError: 'The browser’s storage cannot be used',
-  CheckpointCorruptError: 'The checkpoints of this run are damaged',
+  CheckpointCorruptError: 'What was saved of this run is damaged',
   ResumeMismatchError: 'This is not the model that the run was begun with',
   WorkerError: 'The part of this page that trains has stopped',
   RunInUseError: 'This run is in use',
@@ -38,6 +38,29 @@ const titles: Readonly<Record<string, string>> = {
   WeightFileError: 'A weight file is damaged',
   WeightNamesError: 'The weights are not those of this model',
 };
+
+/** The same without sentences that tell of a flag of the command line. */
+export function withoutFlags(text: string): string {
+  return inLabels(text.replace(/\s*[^.]*--[a-z][\w-]*[^.]*\.(?=\s|$)/g, ''));
+}
+
+/** What takes memory, and what is under way, as the packages call it and as this page does; the rest is plain already. */
+const plainWords: Readonly<Record<string, string>> = {
+  'Weights, as published': 'The model (weights)',
+  'Trained parameters': 'The adapter that learns (trained parameters)',
+  'Optimiser state': 'Memory of earlier steps (optimiser state)',
+  'Activations, gradients and workspace': 'Work of one step (activations, gradients)',
+  'Inputs, outputs and constants': 'Rows and results of one step',
+  'Samples and checkpoints': 'Answering and saving',
+  'Opening model and data': 'Opening model and rows',
+  'Loading weights': 'Loading the model',
+  Compiling: 'Preparing the GPU',
+  'Answering held-out rows': 'Answering rows it does not learn from',
+};
+
+export function plainWordsFor(name: string): string {
+  return plainWords[name] ?? name;
+}
 
 export function titleOf(name: string): string {
   return titles[name] ?? 'This did not work';

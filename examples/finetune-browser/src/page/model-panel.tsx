@@ -1,17 +1,20 @@
 import { formatBytes } from '@lapidary/trainer';
 import { useSignal } from '@preact/signals';
 import { Problem } from '../session/problem.js';
+import type { OwnModel } from '../session/protocol.js';
 import { modelFilesAmong } from '../session/saved-model.js';
 import { Choices } from './choices.js';
 import { ProblemNote } from './problem-note.js';
-import { chooseModel, forgetModel, model, modelReport } from './state.js';
+import { RealModel } from './real-model.js';
+import { chooseModel, chooseOwnModel, forgetModel, model, modelReport } from './state.js';
 
-type Kind = 'small' | 'folder' | 'file' | 'address';
+type Kind = OwnModel | 'folder' | 'file' | 'address';
 const kinds: readonly [Kind, string][] = [
-  ['small', 'Small model of this page'],
+  ['small', 'Small model of text'],
+  ['small-pictures', 'Small model that sees pictures'],
   ['folder', 'Folder on disk'],
   ['file', 'File on disk'],
-  ['address', 'Hub id or URL'],
+  ['address', 'Hugging Face or URL'],
 ];
 
 export function ModelPanel() {
@@ -20,11 +23,10 @@ export function ModelPanel() {
   const token = useSignal('');
   const choose = (next: Kind) => {
     kind.value = next;
-    if (next === 'small') void chooseModel({ kind: 'small' });
+    if (next === 'small' || next === 'small-pictures') chooseOwnModel(next);
     else forgetModel();
   };
-  const openAddress = (event: Event) => {
-    event.preventDefault();
+  const openAddress = () => {
     const typed = address.value.trim();
     if (typed === '') return;
     void chooseModel({ kind: 'address', address: typed, ...(token.value !== '' && { token: token.value.trim() }) });
@@ -41,7 +43,7 @@ export function ModelPanel() {
       />
       {kind.value === 'folder' && (
         <FileChoice
-          label="A folder in Hugging Face’s form: config.json, tokenizer.json and .safetensors files"
+          label="A model as Hugging Face publishes it: a folder with config.json, tokenizer.json and .safetensors files"
           isFolder
         />
       )}
@@ -52,9 +54,23 @@ export function ModelPanel() {
         />
       )}
       {kind.value === 'address' && (
-        <form class="row" onSubmit={openAddress}>
+        <RealModel
+          onChoose={(chosen) => {
+            address.value = chosen;
+            openAddress();
+          }}
+        />
+      )}
+      {kind.value === 'address' && (
+        <form
+          class="row"
+          onSubmit={(event) => {
+            event.preventDefault();
+            openAddress();
+          }}
+        >
           <label class="grow">
-            Hub id or URL
+            Name on Hugging Face, or URL
             <input
               type="text"
               value={address.value}
@@ -65,7 +81,7 @@ export function ModelPanel() {
             />
           </label>
           <label class="grow">
-            Access token, for gated models
+            Access token, if it asks for one
             <input
               type="password"
               value={token.value}
@@ -75,8 +91,8 @@ export function ModelPanel() {
           </label>
           <button type="submit">Open</button>
           <p class="quiet wide">
-            This asks that address for the model and sends it nothing else. What arrives is kept in this browser, so
-            that it is fetched once. The token is not kept.
+            This asks that address for the model and sends it nothing else; huggingface.co was asked whether it can be
+            reached. What arrives is kept in this browser, so that it is fetched once. The token is not kept.
           </p>
         </form>
       )}
@@ -107,12 +123,12 @@ function ModelFacts() {
   const { value } = modelReport;
   if (value instanceof Problem) return <ProblemNote problem={value} />;
   if (value === null) return null;
-  if (value === 'reading') return <p class="quiet">Reading the model’s headers …</p>;
-  const { name, format, parameters, bytes, layers, hiddenSize, seesPictures } = value;
+  if (value === 'reading') return <p class="quiet">Reading what the model is …</p>;
+  const { name, format, parameters, bytes, seesPictures } = value;
   return (
     <p class="facts" data-testid="model-facts">
-      <strong>{name}</strong>: {compact(parameters)} parameters in {layers} layers of {hiddenSize}, {formatBytes(bytes)}{' '}
-      as {format}
+      <strong>{name}</strong>: {compact(parameters)} parameters (the numbers it is made of), {formatBytes(bytes)} as{' '}
+      {format}
       {seesPictures && '; it sees pictures'}.
     </p>
   );

@@ -4,8 +4,8 @@ import type { DataChoice } from '../session/protocol.js';
 /** A row as one can read it. */
 export interface PreviewedRow {
   readonly given: string;
-  /** Those of its pictures that were chosen with the rows. */
-  readonly pictures: readonly File[];
+  /** Those of its pictures that were chosen with the rows, and those that stand in them as `data:` addresses. */
+  readonly pictures: readonly (File | string)[];
   readonly answer: string;
 }
 
@@ -37,11 +37,14 @@ function preview(row: TextualRow, byName: ReadonlyMap<string, File>): PreviewedR
   if ('text' in row) return { given: '', pictures: [], answer: row.text };
   const images = [...(row.image ? [row.image] : []), ...(row.images ?? [])];
   // Files come without their folders.
-  const fileOf = (image: unknown) => (typeof image === 'string' ? byName.get(image.split('/').pop()!) : undefined);
-  const names = images.map((image) => (fileOf(image) ? '' : `[${typeof image === 'string' ? image : 'picture'}] `));
+  const shownOf = (image: unknown): File | string | undefined => {
+    if (typeof image !== 'string') return undefined;
+    return image.startsWith('data:image/') ? image : byName.get(image.split('/').pop()!);
+  };
+  const names = images.map((image) => (shownOf(image) ? '' : `[${typeof image === 'string' ? image : 'picture'}] `));
   return {
     given: `${names.join('')}${row.prompt}`,
-    pictures: images.flatMap((image) => fileOf(image) ?? []),
+    pictures: images.flatMap((image) => shownOf(image) ?? []),
     answer: row.completion,
   };
 }

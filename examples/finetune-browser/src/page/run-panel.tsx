@@ -4,6 +4,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import { Problem, problemOf } from '../session/problem.js';
 import { ProblemNote } from './problem-note.js';
 import { SamplesPanel } from './samples-panel.js';
+import { plainWordsFor, withoutFlags } from './labels.js';
 import { ModelFiles } from './model-files.js';
 import { DiscardButton } from './discard-button.js';
 import { device, isBusy, leave, pause, resume, run, session, type RunView } from './state.js';
@@ -30,7 +31,7 @@ export function RunPanel() {
         )}
         {view.notices.map((notice, i) => (
           <p key={i} class="quiet notice">
-            {notice}
+            {withoutFlags(notice)}
           </p>
         ))}
         {view.model === null && view.status !== 'finished' && <ModelFiles saved={view.savedModel} purpose="go on" />}
@@ -44,7 +45,7 @@ export function RunPanel() {
 function titleOf({ status, phase }: RunView): string {
   switch (status) {
     case 'running':
-      return phase ? `${phase.name} …` : 'Training';
+      return phase ? `${plainWordsFor(phase.name)} …` : 'Training';
     case 'stopping':
       return 'Stopping after this step …';
     case 'paused':
@@ -61,7 +62,7 @@ function Progress({ view }: { view: RunView }) {
   const share = view.phase?.share ?? null;
   // An unknown share shows as a bar that moves.
   const value = view.phase === null ? done / view.totalSteps : share;
-  const label = view.phase === null ? `Step ${done} of ${view.totalSteps}` : view.phase.name;
+  const label = view.phase === null ? `Step ${done} of ${view.totalSteps}` : plainWordsFor(view.phase.name);
   return (
     <div class="progress">
       <progress max={1} aria-label={label} {...(value !== null && { value })} />
@@ -85,17 +86,17 @@ function Figures({ view: { steps, evals, totalSteps, status, summary } }: { view
   const [first, latest] = [evals[0], evals.at(-1)];
   const accuracy = latest?.metrics?.['accuracy'];
   const figures: [string, string, string?][] = [
-    ['Loss (less is better)', formatNumber(last.loss)],
+    ['Loss, its error: less is better', formatNumber(last.loss)],
     ...(latest && first
       ? [
           [
-            'On rows it has not seen',
+            'Loss on rows kept back',
             formatNumber(latest.loss),
             latest === first ? undefined : `from ${formatNumber(first.loss)}`,
           ] as [string, string, string?],
           // e to the power of the loss: among how many tokens the model is torn.
           [
-            'Perplexity (1 is certain)',
+            'Perplexity, words it hesitates between: 1 is best',
             formatNumber(Math.exp(latest.loss)),
             latest === first ? undefined : `from ${formatNumber(Math.exp(first.loss))}`,
           ] as [string, string, string?],
@@ -171,6 +172,11 @@ function Actions({ view }: { view: RunView }) {
           <DiscardButton id={id} label={status === 'finished' ? 'Delete' : 'Cancel'} />
         )}
       </div>
+      {status === 'finished' && (
+        <p class="quiet notice">
+          The adapter is what was learned: a small addition to the model, for Hugging Face PEFT and for Lapidary.
+        </p>
+      )}
       {problem.value && <ProblemNote problem={problem.value} />}
     </>
   );

@@ -10,7 +10,7 @@ export function SamplesPanel({ samples }: { samples: readonly SampleRecord[] }) 
   for (const sample of samples) byRow.set(sample.id, [...(byRow.get(sample.id) ?? []), sample]);
   return (
     <section class="card" aria-labelledby="samples-title">
-      <h2 id="samples-title">Answers to rows it has not learned from</h2>
+      <h2 id="samples-title">Answers to rows it did not learn from</h2>
       <Count samples={samples} />
       {[...byRow].slice(0, mostShown).map(([id, ofRow]) => {
         const before = ofRow.find(({ step }) => step === 0);
@@ -25,7 +25,7 @@ export function SamplesPanel({ samples }: { samples: readonly SampleRecord[] }) 
             <dl class="answers">
               <Answer label="Before" text={before?.answer} />
               <Answer label={after ? `After ${after.step} steps` : 'After'} text={after?.answer} isAfter />
-              {expected !== null && <Answer label="In the rows" text={expected} />}
+              {expected !== null && <Answer label="Wanted" text={expected} />}
             </dl>
           </article>
         );
@@ -45,7 +45,7 @@ function Count({ samples }: { samples: readonly SampleRecord[] }) {
   };
   return (
     <p data-testid="right-answers">
-      Right to the letter: {rightAt(0)} before
+      Exactly right: {rightAt(0)} before
       {last > 0 && (
         <>
           , <strong>{rightAt(last)}</strong> after {last} steps

@@ -1,31 +1,51 @@
 import { formatBytes } from '@lapidary/trainer';
+import { useComputed } from '@preact/signals';
 import { Problem } from '../session/problem.js';
 import type { PlanReport, Settings } from '../session/protocol.js';
-import { inLabels } from './labels.js';
+import { inLabels, plainWordsFor, withoutFlags } from './labels.js';
 import { ProblemNote } from './problem-note.js';
 import { canStart, changeSettings, plan, settings, start } from './state.js';
 
 type Field = Exclude<keyof Settings, 'gradientCheckpointing'>;
-const fields: readonly { name: Field; label: string; help: string; step: string; min: string }[] = [
-  { name: 'steps', label: 'Steps', help: 'How often the model is changed a little', step: '1', min: '1' },
-  { name: 'learningRate', label: 'Learning rate', help: 'How much each time', step: 'any', min: '0' },
-  { name: 'batchSize', label: 'Rows a step', help: 'More are steadier, and take memory', step: '1', min: '1' },
-  { name: 'maxLength', label: 'Longest row', help: 'Tokens: about ¾ of a word each', step: '1', min: '2' },
+interface FieldText {
+  readonly name: Field;
+  readonly label: string;
+  readonly help: string;
+  readonly step: string;
+  readonly min: string;
+}
+const fields: readonly FieldText[] = [
+  { name: 'steps', label: 'Steps', help: 'How often it looks at some rows and changes a little', step: '1', min: '1' },
+  {
+    name: 'learningRate',
+    label: 'Learning rate',
+    help: 'How large a change is: too large spoils it, too small learns little',
+    step: 'any',
+    min: '0',
+  },
+  {
+    name: 'batchSize',
+    label: 'Rows a step',
+    help: 'How many it looks at each time: more are steadier, and take memory',
+    step: '1',
+    min: '1',
+  },
+  { name: 'maxLength', label: 'Longest row', help: 'In tokens, each about ¾ of a word', step: '1', min: '2' },
   {
     name: 'rank',
-    label: 'LoRA rank',
-    help: 'Size of the adapter: of what is learned beside the model',
+    label: 'Adapter size',
+    help: 'Rank of the LoRA adapter, the small addition that learns while the model stays as it is',
     step: '1',
     min: '1',
   },
   {
     name: 'answers',
     label: 'Answers to check',
-    help: 'Held-out rows that it answers before and after',
+    help: 'Rows it does not learn from, answered before and after',
     step: '1',
     min: '0',
   },
-  { name: 'seed', label: 'Seed', help: 'The same seed, the same run', step: '1', min: '0' },
+  { name: 'seed', label: 'Seed', help: 'Chance begins here: the same seed gives the same run', step: '1', min: '0' },
 ];
 
 export function SettingsPanel() {
@@ -36,29 +56,8 @@ export function SettingsPanel() {
       <details>
         <summary>Settings</summary>
         <div class="fields">
-          {fields.map(({ name, label, help, step, min }) => (
-            <label key={name}>
-              {label}
-              <input
-                type="number"
-                inputMode="decimal"
-                name={name}
-                step={step}
-                min={min}
-                value={settings.value[name] ?? ''}
-                required
-                // At once: a plan that comes meanwhile draws the field anew, and would take back what is being typed.
-                onInput={({ currentTarget: input }) =>
-                  input.checkValidity() && changeSettings({ [name]: input.valueAsNumber })
-                }
-                onChange={({ currentTarget: input }) => {
-                  // What is no number of this kind is said by the browser, and the last good one stays.
-                  if (input.reportValidity()) changeSettings({ [name]: input.valueAsNumber });
-                  else input.value = String(settings.value[name]);
-                }}
-              />
-              <small class="quiet">{help}</small>
-            </label>
+          {fields.map((field) => (
+            <NumberField key={field.name} field={field} />
           ))}
           <label class="switch">
             <input
@@ -72,10 +71,41 @@ export function SettingsPanel() {
           </label>
         </div>
       </details>
-      <button type="button" class="main" disabled={!canStart.value} onClick={start}>
-        Start fine-tuning
-      </button>
+      <StartButton />
     </section>
+  );
+}
+
+function NumberField({ field: { name, label, help, step, min } }: { field: FieldText }) {
+  // Drawn anew only when this number changes: whatever else changes meanwhile leaves alone what is being typed.
+  const { value } = useComputed(() => settings.value[name] ?? '');
+  return (
+    <label>
+      {label}
+      <input
+        type="number"
+        inputMode="decimal"
+        name={name}
+        step={step}
+        min={min}
+        value={value}
+        required
+        onInput={({ currentTarget: input }) => input.checkValidity() && changeSettings({ [name]: input.valueAsNumber })}
+        onChange={({ currentTarget: input }) => {
+          // What is no number of this kind is said by the browser, and the last good one stays.
+          if (!input.reportValidity()) input.value = String(settings.value[name]);
+        }}
+      />
+      <small class="quiet">{help}</small>
+    </label>
+  );
+}
+
+function StartButton() {
+  return (
+    <button type="button" class="main" disabled={!canStart.value} onClick={start}>
+      Start fine-tuning
+    </button>
   );
 }
 
@@ -87,14 +117,15 @@ function Fit() {
   return (
     <>
       <p class="facts" data-testid="plan-facts">
-        {value.steps} steps over {value.trainRows} rows ({value.epochs.toFixed(1)} times each), {value.heldRows} rows
-        held out to measure; {value.trainableParameters.toLocaleString('en')} parameters learn.
+        {value.steps} steps over {value.trainRows} rows: it sees each {value.epochs.toFixed(1)} times. {value.heldRows}{' '}
+        other rows are kept back to test it. An adapter of {value.trainableParameters.toLocaleString('en')} parameters
+        learns.
       </p>
       <Verdict plan={value} />
       <Memory plan={value} />
       {value.notices.map((notice) => (
         <p key={notice} class="quiet">
-          {notice}
+          {withoutFlags(notice)}
         </p>
       ))}
     </>
@@ -123,26 +154,29 @@ function Verdict({ plan: { fit } }: { plan: PlanReport }) {
 
 function Memory({ plan: { memory, totalBytes } }: { plan: PlanReport }) {
   return (
-    <table class="memory">
-      <caption>GPU memory, planned before any is taken</caption>
-      <tbody>
-        {memory.map(({ category, bytes }) => (
-          <tr key={category}>
-            <th scope="row">{category}</th>
-            <td class="number">{formatBytes(bytes)}</td>
-            <td class="share">
-              <meter min={0} max={totalBytes} value={bytes} aria-label={`${category}, share of all`} />
-            </td>
+    <details>
+      <summary>GPU memory: {formatBytes(totalBytes)}</summary>
+      <table class="memory">
+        <caption>Known before any is taken</caption>
+        <tbody>
+          {memory.map(({ category, bytes }) => (
+            <tr key={category}>
+              <th scope="row">{plainWordsFor(category)}</th>
+              <td class="number">{formatBytes(bytes)}</td>
+              <td class="share">
+                <meter min={0} max={totalBytes} value={bytes} aria-label={`${plainWordsFor(category)}, share of all`} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <th scope="row">Together</th>
+            <td class="number">{formatBytes(totalBytes)}</td>
+            <td />
           </tr>
-        ))}
-      </tbody>
-      <tfoot>
-        <tr>
-          <th scope="row">Together</th>
-          <td class="number">{formatBytes(totalBytes)}</td>
-          <td />
-        </tr>
-      </tfoot>
-    </table>
+        </tfoot>
+      </table>
+    </details>
   );
 }

@@ -1,6 +1,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { proxy } from 'comlink';
 import ordersUrl from '../../../finetune/data/orders.jsonl?url';
+import shapesUrl from '../../shapes.jsonl?url';
 import { startSession } from '../session/connect.js';
 import { modelFilesAmong, saveModel } from '../session/saved-model.js';
 import { Problem, problemOf } from '../session/problem.js';
@@ -9,6 +10,7 @@ import type {
   DeviceReport,
   ModelChoice,
   ModelReport,
+  OwnModel,
   PlanReport,
   RunEvent,
   RunRecords,
@@ -34,6 +36,8 @@ const smallSettings: Settings = {
   answers: 24,
   seed: 42,
 };
+/** There is more to tell apart in a picture than in a line of text. */
+const smallPictureSettings: Settings = { ...smallSettings, steps: 240, learningRate: 0.005 };
 const largeSettings: Settings = {
   steps: 200,
   learningRate: 2e-4,
@@ -48,8 +52,9 @@ const largeSettings: Settings = {
 const fewParameters = 2e7;
 
 /** What a model is trained with unless the user says otherwise; rows no longer than it has room for. */
-function settingsFor({ parameters, room }: Pick<ModelReport, 'parameters' | 'room'>): Settings {
-  const chosen = parameters < fewParameters ? smallSettings : largeSettings;
+function settingsFor({ parameters, room, seesPictures }: ModelReport): Settings {
+  const small = seesPictures ? smallPictureSettings : smallSettings;
+  const chosen = parameters < fewParameters ? small : largeSettings;
   return { ...chosen, maxLength: Math.min(chosen.maxLength, room) };
 }
 
@@ -58,6 +63,9 @@ export const device = signal<DeviceReport | Problem | null>(null);
 export const model = signal<ModelChoice>({ kind: 'small' });
 /** null: no model is chosen yet. */
 export const modelReport = signal<ModelReport | Problem | 'reading' | null>(null);
+export type DataKind = Example | 'file' | 'paste';
+/** Where the rows come from. */
+export const dataKind = signal<DataKind>('orders');
 export const data = signal<DataChoice | null>(null);
 export const dataProblem = signal<Problem | null>(null);
 /** What suits the model. */
@@ -111,7 +119,7 @@ export async function begin(): Promise<void> {
   // What was learned before can be looked at and downloaded without a device.
   await refreshRuns();
   if (device.value instanceof Problem) return;
-  await Promise.all([dataRequest === 0 && useExampleRows(), modelRequest === 0 && chooseModel({ kind: 'small' })]);
+  await Promise.all([dataRequest === 0 && useExample('orders'), modelRequest === 0 && chooseModel({ kind: 'small' })]);
 }
 
 export async function refreshRuns(): Promise<void> {
@@ -129,14 +137,23 @@ export async function chooseData(choice: Promise<DataChoice>): Promise<void> {
   data.value = chosen instanceof Problem ? null : chosen;
 }
 
-export function useExampleRows(): Promise<void> {
-  const fetched = fetch(ordersUrl).then((response) => {
-    if (!response.ok) throw new Error(`${exampleName} could not be fetched: the server answers ${response.status}.`);
+/** Rows that come with the page. */
+const examples = {
+  orders: { name: 'orders.jsonl', url: ordersUrl },
+  shapes: { name: 'shapes.jsonl', url: shapesUrl },
+};
+export type Example = keyof typeof examples;
+const isExample = (kind: DataKind): kind is Example => kind in examples;
+
+export function useExample(example: Example): Promise<void> {
+  dataKind.value = example;
+  const { name, url } = examples[example];
+  const fetched = fetch(url).then((response) => {
+    if (!response.ok) throw new Error(`${name} could not be fetched: the server answers ${response.status}.`);
     return response.blob();
   });
-  return chooseData(fetched.then((rows) => ({ name: exampleName, rows, pictures: [] })));
+  return chooseData(fetched.then((rows) => ({ name, rows, pictures: [] })));
 }
-export const exampleName = 'orders.jsonl';
 
 let modelRequest = 0;
 export async function chooseModel(choice: ModelChoice): Promise<void> {
@@ -149,16 +166,29 @@ export async function chooseModel(choice: ModelChoice): Promise<void> {
   modelReport.value = report;
 }
 
+/** A model that comes with the page, and the example that is made for it: rows of the user's own stay. */
+export function chooseOwnModel(kind: OwnModel): void {
+  void chooseModel({ kind });
+  const example = kind === 'small' ? 'orders' : 'shapes';
+  if (isExample(dataKind.value) && dataKind.value !== example) void useExample(example);
+}
+
+/** Another kind of rows is to be chosen: what was there is no longer meant. */
+export function chooseDataKind(kind: DataKind): void {
+  if (isExample(kind)) {
+    void useExample(kind);
+    return;
+  }
+  dataKind.value = kind;
+  dataRequest++;
+  data.value = null;
+  dataProblem.value = null;
+}
+
 /** Another kind of model is to be chosen: what was there is no longer meant. */
 export function forgetModel(): void {
   modelRequest++;
   modelReport.value = null;
-}
-
-export function forgetData(): void {
-  dataRequest++;
-  data.value = null;
-  dataProblem.value = null;
 }
 
 // The plan follows what is chosen, a moment after the last change.
@@ -340,10 +370,7 @@ async function train(): Promise<void> {
     await session.train(id, choice, proxy(hear));
     draw();
     const { records } = await session.readRun(id);
-    // What was told meanwhile knows more than what is kept: the share of tokens that were guessed right.
-    const told = new Map(run.value?.evals.map((record) => [record.step, record]));
-    const evals = records.evals.map((record) => told.get(record.step) ?? record);
-    update({ ...records, evals, status: 'finished', phase: null });
+    update({ ...records, status: 'finished', phase: null });
   } catch (error) {
     draw();
     const problem = problemOf(error);

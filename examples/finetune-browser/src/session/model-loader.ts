@@ -3,15 +3,27 @@ import config from '../../../finetune/base/config.json?url';
 import weights from '../../../finetune/base/model.safetensors?url';
 import tokenizer from '../../../finetune/base/tokenizer.json?url';
 import tokenizerConfig from '../../../finetune/base/tokenizer_config.json?url';
-import type { ModelChoice, SavedModel } from './protocol.js';
+import picturesConfig from '../../../finetune-vision/base/config.json?url';
+import picturesWeights from '../../../finetune-vision/base/model.safetensors?url';
+import picturesTokenizer from '../../../finetune-vision/base/tokenizer.json?url';
+import picturesTokenizerConfig from '../../../finetune-vision/base/tokenizer_config.json?url';
+import type { ModelChoice, OwnModel, SavedModel } from './protocol.js';
 import { nameOfModel, saveModel } from './saved-model.js';
 
-/** The files of the small model that comes with the page. */
-const small = {
-  'config.json': config,
-  'model.safetensors': weights,
-  'tokenizer.json': tokenizer,
-  'tokenizer_config.json': tokenizerConfig,
+/** The files of the models that come with the page. */
+const ownFiles: Readonly<Record<OwnModel, Readonly<Record<string, string>>>> = {
+  small: {
+    'config.json': config,
+    'model.safetensors': weights,
+    'tokenizer.json': tokenizer,
+    'tokenizer_config.json': tokenizerConfig,
+  },
+  'small-pictures': {
+    'config.json': picturesConfig,
+    'model.safetensors': picturesWeights,
+    'tokenizer.json': picturesTokenizer,
+    'tokenizer_config.json': picturesTokenizerConfig,
+  },
 };
 
 async function fetchFile([name, url]: [string, string]): Promise<File> {
@@ -39,13 +51,14 @@ export function loaderOf(
     // A GGUF says itself what it was made of.
     ...(baseModel && !isGguf && { baseModel }),
   };
-  if (choice.kind === 'small') {
-    return {
-      ...about,
-      open: async () => modelWeightLoader({ from: await Promise.all(Object.entries(small).map(fetchFile)) }).open(),
-    };
-  }
   if (choice.kind === 'files') return { ...modelWeightLoader({ from: choice.files, ...options }), ...about };
-  const { address, token } = choice;
-  return { ...modelWeightLoader({ from: address, ...(token && { token }), ...options }), ...about };
+  if (choice.kind === 'address') {
+    const { address, token } = choice;
+    return { ...modelWeightLoader({ from: address, ...(token && { token }), ...options }), ...about };
+  }
+  const files = Object.entries(ownFiles[choice.kind]);
+  return {
+    ...about,
+    open: async () => modelWeightLoader({ from: await Promise.all(files.map(fetchFile)) }).open(),
+  };
 }

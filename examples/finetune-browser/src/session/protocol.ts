@@ -10,15 +10,18 @@ import type {
   TrainingSummary,
 } from '@lapidary/trainer';
 
-/** Which model: the small one that comes with the page, files from disk, or an address: a URL or a hub id. */
+/** A model that comes with the page: one of text, and one that sees pictures. */
+export type OwnModel = 'small' | 'small-pictures';
+
+/** Which model: one that comes with the page, files from disk, or an address: a URL or a hub id. */
 export type ModelChoice =
-  | { readonly kind: 'small' }
+  | { readonly kind: OwnModel }
   | { readonly kind: 'files'; readonly files: readonly File[] }
   | { readonly kind: 'address'; readonly address: string; readonly token?: string };
 
 /** A choice as it is kept with a run. Files must be chosen again, tokens typed again: neither is stored. */
 export type SavedModel =
-  | { readonly kind: 'small' }
+  | { readonly kind: OwnModel }
   | { readonly kind: 'files'; readonly files: readonly string[] }
   | { readonly kind: 'address'; readonly address: string };
 
@@ -66,8 +69,6 @@ export interface ModelReport {
   readonly parameters: number;
   /** Of the weights as stored. */
   readonly bytes: number;
-  readonly layers: number;
-  readonly hiddenSize: number;
   readonly seesPictures: boolean;
   /** Tokens of text that it has room for beside a picture. */
   readonly room: number;

@@ -1,6 +1,7 @@
 import {
   openOpfsStore,
   readCheckpointState,
+  readEvals,
   readMetrics,
   readSamples,
   readText,
@@ -122,17 +123,11 @@ export async function readRun(id: string): Promise<SavedRun | null> {
 /** What a run told so far, up to its last checkpoint. */
 export async function readRecords(id: string): Promise<RunRecords> {
   const store = await runStore(id);
-  const checkpoint = await readCheckpointState(store);
-  const savedStep = checkpoint?.step ?? 0;
+  const savedStep = (await readCheckpointState(store))?.step ?? 0;
   const isSaved = ({ step }: { readonly step: number }) => step <= savedStep;
-  const steps = (await readMetrics(store)).filter(isSaved);
-  const base = (checkpoint?.state as { baseEvalLoss?: number | null } | undefined)?.baseEvalLoss ?? null;
-  const evals = [{ step: 0, evalLoss: base }, ...steps].flatMap(({ step, evalLoss }) =>
-    evalLoss === null ? [] : [{ step, loss: evalLoss, rows: 0, seconds: 0 }],
-  );
   return {
-    steps,
-    evals,
+    steps: (await readMetrics(store)).filter(isSaved),
+    evals: (await readEvals(store)).filter(isSaved),
     samples: (await readSamples(store)).filter(isSaved),
     summary: await jsonOf<TrainingSummary>(store, summaryFile),
     rowsForm: (await jsonOf<{ rows?: RowsForm }>(store, runFile))?.rows ?? null,

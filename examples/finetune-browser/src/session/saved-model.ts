@@ -1,6 +1,6 @@
 import type { ModelChoice, SavedModel } from './protocol.js';
 
-const smallModelName = 'Small Gemma 3 of this page';
+const ownNames = { small: 'Small Gemma 3 of this page', 'small-pictures': 'Small PaliGemma of this page' };
 
 /** What follows a question mark is most often a signature, and nobody else's business. */
 const withoutQuery = (address: string) => address.replace(/[?#].*$/, '');
@@ -10,8 +10,8 @@ const withoutQuery = (address: string) => address.replace(/[?#].*$/, '');
  * the same the trainer knows by their fingerprint.
  */
 export function saveModel(choice: ModelChoice): SavedModel {
-  if (choice.kind === 'small') return choice;
   if (choice.kind === 'address') return { kind: 'address', address: withoutQuery(choice.address) };
+  if (choice.kind !== 'files') return choice;
   return { kind: 'files', files: choice.files.map(({ name, size }) => `${name} (${size} bytes)`).sort() };
 }
 
@@ -30,7 +30,8 @@ export function modelFilesAmong(files: readonly File[]): File[] {
 export function nameOfModel(choice: ModelChoice): string {
   switch (choice.kind) {
     case 'small':
-      return smallModelName;
+    case 'small-pictures':
+      return ownNames[choice.kind];
     case 'address':
       return withoutQuery(choice.address);
     case 'files': {

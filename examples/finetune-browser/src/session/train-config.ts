@@ -1,5 +1,6 @@
 import { parseRow, readRows, resolveTrainConfig, type ResolvedTrainConfig, type TextualRow } from '@lapidary/trainer';
 import type { WeightLoader } from '@lapidary/weights';
+import { fileOfDataUrl } from './data-url.js';
 import { Problem } from './problem.js';
 import type { DataChoice, RunRequest } from './protocol.js';
 
@@ -20,9 +21,15 @@ async function rowsOf({ name, rows, pictures }: DataChoice): Promise<File | obje
   const pathOf = new Map<string, string>();
   const byName = new Map(pictures.map((picture) => [picture.name, picture]));
   const found = (path: unknown, line: number) => {
-    if (typeof path !== 'string' || path.startsWith('data:')) return path;
+    if (typeof path !== 'string') return path;
     const complain = (message: string, hint: string) =>
       new Problem({ name: 'DatasetError', message: `${name}:${line}: ${message}`, hint });
+    if (path.startsWith('data:')) {
+      const hint = 'Write it as data:image/png;base64,… or name a file, and choose it together with the rows.';
+      const file = fileOfDataUrl(path, `picture of line ${line}`);
+      if (file === undefined) throw complain('the picture in its data: address is not in base64.', hint);
+      return file;
+    }
     if (/^\w+:/.test(path)) {
       const hint = 'Save it on this machine, name the file in the row, and choose it together with the rows.';
       throw complain(`the picture ${path} lies at an address; this page fetches nothing that rows name.`, hint);

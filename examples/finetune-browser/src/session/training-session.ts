@@ -101,8 +101,6 @@ export class TrainingSession {
         format: weights.format,
         parameters: tensors.reduce((n, { size }) => n + size, 0),
         bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
-        layers: open.model.layers.length,
-        hiddenSize: open.model.hiddenSize,
         seesPictures: open.model.vision !== undefined,
         room: open.model.maxPositionEmbeddings - (open.model.vision?.tokensPerImage ?? 0),
       };

@@ -50,7 +50,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         fit: {
           fits: false,
           refused: true,
-          reason: 'the largest buffer takes 1.00 GiB, and the adapter allows 256 MiB for one',
+          reason: 'the largest buffer takes 1.00 GiB, and the device allows 256 MiB for one',
           advice: ['shorter rows (`maxLength`)'],
         },
       };

@@ -18,7 +18,7 @@ export interface Fit {
   readonly advice: readonly string[];
 }
 
-/** Compares a plan with the limits of an adapter and, where the adapter is the CPU, with the machine's memory. */
+/** Compares a plan with the limits of a device and, where it is the CPU, with the machine's memory. */
 export function judgeFit(
   { adapter, limits }: DeviceProfile,
   plan: Pick<TrainPlan, 'largestBuffer' | 'totalBytes' | 'memory'>,
@@ -30,10 +30,10 @@ export function judgeFit(
   const largest = formatBytes(plan.largestBuffer);
   const limit = formatBytes(limits.maxBufferSize);
   if (plan.largestBuffer > limits.maxBufferSize) {
-    const reason = `the largest buffer takes ${largest}, and the adapter allows ${limit} for one`;
+    const reason = `the largest buffer takes ${largest}, and the device allows ${limit} for one`;
     return { fits: false, refused: true, reason, advice };
   }
-  const within = `the largest buffer takes ${largest} of the ${limit} that the adapter allows for one`;
+  const within = `the largest buffer takes ${largest} of the ${limit} that the device allows for one`;
   if (!adapter.isSoftware || machine === null) {
     const whose = adapter.isSoftware ? 'how much memory the machine has' : 'how much memory a GPU has';
     const reason = `${within}; WebGPU does not tell ${whose}, so whether ${total} together fit is not known`;
@@ -41,10 +41,10 @@ export function judgeFit(
   }
   const ofMachine = `of the machine's ${formatBytes(machine.total)} of memory ${formatBytes(machine.free)} are free`;
   if (plan.totalBytes > machine.free) {
-    const reason = `the run takes ${total}; the adapter computes on the CPU, and ${ofMachine}`;
+    const reason = `the run takes ${total}; the device computes on the CPU, and ${ofMachine}`;
     return { fits: false, refused: plan.totalBytes > machine.total, reason, advice };
   }
-  const reason = `the run takes ${total}; the adapter computes on the CPU, and ${ofMachine}; ${within}`;
+  const reason = `the run takes ${total}; the device computes on the CPU, and ${ofMachine}; ${within}`;
   return { fits: true, refused: false, reason, advice };
 }
 
