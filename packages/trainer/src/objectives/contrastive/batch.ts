@@ -1,3 +1,4 @@
+import { textBatch } from '@lapidary/gemma';
 import { TensorLike, type HostInputs } from '@lapidary/tensor';
 import { bucketLength } from '../completion/batch.js';
 import type { Batch, BatchShape, JointTypes } from '../objective.js';
@@ -16,10 +17,8 @@ export type ContrastiveInputs = {
 };
 
 /**
- * One micro-batch of B rows: their anchors, then their positives, then their first negatives and so on, N texts in all. Inputs:
- * - `inputIds` i32 [N, T]: padded on the right with 0;
- * - `tokenInfo` i32 [N, T, 4]: (segment, block, position, 0); each text is one block, which sees itself in both directions; padding in segment 0;
- * - `tokenWeights` f32 [N, T]: 1 / n for each of a text's n tokens; all 0 where there is no text.
+ * One micro-batch of B rows: their anchors, then their positives, then their first negatives and so on, N texts in all. Its inputs are those of
+ * `textBatch`.
  */
 export type ContrastiveBatch = Batch<ContrastiveShape, ContrastiveInputs>;
 
@@ -44,20 +43,12 @@ export function makeContrastiveBatch(
   if (shape === undefined || examples.length > shape.rows)
     throw new RangeError(`no batch shape holds ${examples.length} rows of ${longest} tokens`);
   const { batch, length, rows } = shape;
-  const inputIds = new Int32Array(batch * length);
-  const tokenInfo = new Int32Array(batch * length * 4);
-  const tokenWeights = new Float32Array(batch * length);
-  let numTokens = 0;
-  examples.forEach(({ texts }, row) => {
-    texts.forEach((tokens, part) => {
-      const from = (part * rows + row) * length;
-      inputIds.set(tokens, from);
-      tokenWeights.fill(1 / tokens.length, from, from + tokens.length);
-      for (let i = 0; i < tokens.length; i++) tokenInfo.set([1, 0, i, 0], (from + i) * 4);
-      numTokens += tokens.length;
-    });
-  });
-  return { shape, inputs: { inputIds, tokenInfo, tokenWeights }, weight: examples.length, numTokens };
+  const inputs = textBatch(
+    examples.flatMap(({ texts }, row) => texts.map((tokens, part) => [part * rows + row, tokens] as const)),
+    { batch, length },
+  );
+  const numTokens = examples.reduce((sum, { texts }) => texts.reduce((n, tokens) => n + tokens.length, sum), 0);
+  return { shape, inputs: { ...inputs }, weight: examples.length, numTokens };
 }
 
 /** What a step's loss is told of its M rows and their C texts to be found. */

@@ -1,4 +1,4 @@
-import { IllFormedTextError, type EmbeddingHead, type Tokenizer } from '@lapidary/gemma';
+import { cutTokens, IllFormedTextError, type EmbeddingHead, type Tokenizer } from '@lapidary/gemma';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
 import type { Example, RowSource, RunData } from '../objective.js';
 import type { ContrastiveRow } from './rows.js';
@@ -45,13 +45,6 @@ export function encodeTexts(
   }
 }
 
-/** A text's first tokens, and its end where the tokenizer puts one there. */
-function cut(tokens: readonly number[], { tokenizer, maxLength }: Pick<EncodeOptions, 'tokenizer' | 'maxLength'>) {
-  if (tokens.length <= maxLength) return tokens;
-  const isEnded = tokens.at(-1) === tokenizer.eosId;
-  return isEnded ? [...tokens.slice(0, maxLength - 1), tokenizer.eosId] : tokens.slice(0, maxLength);
-}
-
 /** Every row of both sides as an example. @throws DatasetError naming file and line; EmptyDatasetError */
 export function encodeRows(
   sides: { readonly train: RowSource<ContrastiveRow>; readonly held: RowSource<ContrastiveRow> },
@@ -75,7 +68,7 @@ export function encodeRows(
         return [];
       }
       if (longest > maxLength) shortened++;
-      const kept = texts.map((tokens) => Int32Array.from(cut(tokens, options)));
+      const kept = texts.map((tokens) => Int32Array.from(cutTokens(tokens, maxLength, options.tokenizer.eosId)));
       return [{ row, length: Math.min(longest, maxLength), patches: 0, texts: kept }];
     });
     const told = (count: number, what: string) =>
