@@ -58,8 +58,11 @@ export class Embedder {
   readonly #of: EmbedderModel;
   readonly #head: EmbeddingHead;
   readonly #batchSize: number;
-  readonly #maxLength: number;
+  /** Most tokens of a text. */
+  readonly maxLength: number;
   readonly #programs = new Map<number, Promise<TextProgram>>();
+  /** The batch that is computed now: programs take one at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   /** @throws EmbeddingError for a model that makes no vectors, and for a length beyond its context; RangeError */
   constructor(gpu: Gpu, of: EmbedderModel, { batchSize = 8, maxLength }: EmbedderOptions = {}) {
@@ -77,7 +80,7 @@ export class Embedder {
     this.#of = of;
     this.#head = embedding;
     this.#batchSize = batchSize;
-    this.#maxLength = maxLength ?? Math.min(2048, maxPositionEmbeddings);
+    this.maxLength = maxLength ?? Math.min(2048, maxPositionEmbeddings);
   }
 
   /** @throws EmbeddingError for a size or a text that cannot be; IllFormedTextError; the signal's reason */
@@ -92,7 +95,7 @@ export class Embedder {
     const encoded = texts.map((text, index) => {
       const whole = tokenizer.encode(before + text);
       if (whole.length === 0) throw new EmbeddingError(`text ${index + 1} is empty`);
-      const tokens = cutTokens(whole, this.#maxLength, tokenizer.eosId);
+      const tokens = cutTokens(whole, this.maxLength, tokenizer.eosId);
       cut += Number(tokens.length < whole.length);
       return { index, tokens };
     });
@@ -102,17 +105,23 @@ export class Embedder {
     for (let from = 0; from < encoded.length; from += this.#batchSize) {
       signal?.throwIfAborted();
       const part = encoded.slice(from, from + this.#batchSize);
-      const made = await this.#run(part.map(({ tokens }) => tokens));
+      const made = await this.#inTurn(() => this.#run(part.map(({ tokens }) => tokens)));
       part.forEach(({ index }, i) => (vectors[index] = unitLength(made.subarray(i * sizes[0], i * sizes[0] + values))));
       onProgress?.(from + part.length);
     }
     return { vectors, cut };
   }
 
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
   async #run(texts: readonly (readonly number[])[]): Promise<Float32Array> {
     const longest = Math.max(...texts.map(({ length }) => length));
     // Few lengths, so that few programs are made.
-    const length = Math.min(Math.max(16, 2 ** Math.ceil(Math.log2(longest))), this.#maxLength);
+    const length = Math.min(Math.max(16, 2 ** Math.ceil(Math.log2(longest))), this.maxLength);
     const program = await this.#programFor(length);
     program.run({ ...textBatch(texts.entries(), { batch: this.#batchSize, length }) });
     return program.read('vectors');
@@ -138,6 +147,7 @@ export class Embedder {
 
   /** Gives back the memory of its programs; the model's stays. */
   async destroy(): Promise<void> {
+    await this.#turn;
     for (const program of await Promise.allSettled(this.#programs.values()))
       if (program.status === 'fulfilled') program.value.destroy();
     this.#programs.clear();
