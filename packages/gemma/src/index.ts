@@ -16,6 +16,17 @@ export {
   type PromptSize,
 } from './generation-plan.js';
 
+// Vectors of texts
+export {
+  Embedder,
+  EmbeddingError,
+  type Embedded,
+  type EmbedderModel,
+  type EmbedderOptions,
+  type EmbedOptions,
+} from './embed/embedder.js';
+export { cutTokens, textBatch, type TextBatch } from './embed/text-batch.js';
+
 // Text
 export {
   ChatTemplateError,

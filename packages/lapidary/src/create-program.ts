@@ -5,6 +5,7 @@ import { addAnswerFlags, collect } from './commands/answer-flags.js';
 import { chat, type ChatValues } from './commands/chat.js';
 import { data } from './commands/data.js';
 import { doctor, type DoctorValues } from './commands/doctor.js';
+import { embed, type EmbedValues } from './commands/embed.js';
 import { evaluate, type EvalValues } from './commands/eval.js';
 import { exportTo, type ExportValues } from './commands/export.js';
 import { findLr } from './commands/find-lr.js';
@@ -234,6 +235,36 @@ Examples:
   $ lapidary eval --model ./gemma-3-270m --adapter short=run1 --adapter long=run2 --data held.jsonl --json`,
     )
     .action((values: EvalValues) => evaluate(values, context));
+
+  program
+    .command('embed')
+    .description('turn texts into vectors: a line of JSON each')
+    .argument('[texts...]', "the texts; '-', or none, for lines that are piped in")
+    .option('--model <path or id>', 'a model that makes vectors, such as EmbeddingGemma: a folder, or a hub id')
+    .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
+    .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--data <file>', 'rows with the texts, in place of arguments: JSONL, JSON, CSV, TSV, Parquet or Arrow')
+    .option('--key <name>', 'what rows call the text (default: text)')
+    .option(
+      '--prompt <name or text>',
+      "what stands before each text: one of the model's prompts, such as query or document (default: nothing)",
+    )
+    .option('--size <n>', "values of a vector: one of the model's sizes (default: the largest)")
+    .option('--batch-size <n>', 'texts that are computed together (default: 8)')
+    .option('--max-length <n>', "most tokens of a text (default: 2048, or the model's context)")
+    .option('--out <file>', 'a .jsonl file, in place of standard output')
+    .option('--json', 'lines of JSON, as they are anyway')
+    .addHelpText(
+      'after',
+      `
+Vectors are of unit length: the dot product of two says how close the texts are.
+
+Examples:
+  $ lapidary embed --model ./embeddinggemma-300m --prompt query 'How do I reset it?'
+  $ lapidary embed --model ./embeddinggemma-300m --prompt document --data articles.csv --key body --size 256 --out vectors.jsonl
+  $ lapidary embed --model ./embeddinggemma-300m --adapter run1 < lines.txt`,
+    )
+    .action((texts: string[], values: EmbedValues) => embed(texts, values, context));
 
   program
     .command('export')

@@ -42,6 +42,7 @@ import {
 import { fileSource } from '@lapidary/weights/node';
 import type { AnswerOptions, AnswerSession } from './answer-session.js';
 import type { AnswerSettings, Engine, ExportRequest, ExportResult, GenerateRequest, TrainingPlan } from './engine.js';
+import { embedTexts, textsOfRows } from './embed-texts.js';
 import { evaluateModel } from './evaluate/evaluate-model.js';
 import { answerMany } from './generate/answer-many.js';
 import { readPrompts, type Prompt } from './generate/read-prompts.js';
@@ -129,6 +130,16 @@ export const engine: Engine = {
   },
   readPrompts: readPromptsOf,
   generate,
+  embed: async ({ model: from, adapter, anyBase, texts: given, ...options }, { onNotice, signal }) => {
+    const texts = 'data' in given ? await textsIn(given) : given;
+    const adapters = adapter === null ? {} : { adapter };
+    const model = await TextModel.open(loaderOf(from), { ...adapters, anyBase, onNotice, signal });
+    try {
+      return await embedTexts(model, texts, options, signal);
+    } finally {
+      model.destroy();
+    }
+  },
   openChat: async ({ model: from, adapters, anyBase }, options) => {
     const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
     if (model.chatTemplateFrom === 'family')
@@ -199,6 +210,15 @@ export const engine: Engine = {
     }
   },
 };
+
+async function textsIn({ data, key }: { readonly data: string; readonly key: string }): Promise<string[]> {
+  const source = await fileSource(data);
+  try {
+    return await textsOfRows(source, key);
+  } finally {
+    await source.close?.();
+  }
+}
 
 async function exportTo({ run, step, out, model, anyBase, form }: ExportRequest): Promise<ExportResult> {
   const store = createNodeFileStore(out);

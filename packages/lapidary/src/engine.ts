@@ -91,6 +91,31 @@ export interface GenerateRequest extends AnswerSettings {
   readonly chat: boolean | null;
 }
 
+/** Texts that become vectors. */
+export interface EmbedRequest {
+  readonly model: string;
+  /** Folder of a PEFT adapter; null for the model as it is. */
+  readonly adapter: string | null;
+  /** Whether an adapter may go over other weights than it was trained over. */
+  readonly anyBase?: boolean;
+  /** The texts, or a file of rows and the column that they are in. */
+  readonly texts: readonly string[] | { readonly data: string; readonly key: string };
+  /** As in `EmbedOptions` and `EmbedderOptions` of @lapidary/gemma. */
+  readonly prompt?: string;
+  readonly size?: number;
+  readonly batchSize?: number;
+  readonly maxLength?: number;
+}
+
+export interface EmbedResult {
+  readonly texts: readonly string[];
+  /** Of each text: f32, of unit length. */
+  readonly vectors: readonly Float32Array[];
+  /** How many were cut, to how many tokens. */
+  readonly cut: number;
+  readonly maxLength: number;
+}
+
 /** A model that is talked with. */
 export interface Chat {
   readonly adapters: readonly string[];
@@ -266,6 +291,10 @@ export interface Engine {
       readonly signal: AbortSignal;
     },
   ): Promise<readonly ManyAnswer[]>;
+  embed(
+    request: EmbedRequest,
+    options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
+  ): Promise<EmbedResult>;
   openChat(
     request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase'>,
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },

@@ -38,6 +38,20 @@ export {
 export type { PreferenceSettings } from './objectives/preference/loss.js';
 export { bindPreference, preference, type PreferenceTask } from './objectives/preference/preference.js';
 export { parsePreferenceRow, type PreferenceRow } from './objectives/preference/rows.js';
+export {
+  makeContrastiveBatch,
+  type ContrastiveBatch,
+  type ContrastiveInputs,
+  type ContrastiveShape,
+} from './objectives/contrastive/batch.js';
+export {
+  bindContrastive,
+  contrastive,
+  type ContrastiveSettings,
+  type ContrastiveTask,
+} from './objectives/contrastive/contrastive.js';
+export { promptsOf, type ContrastiveExample, type Prompts } from './objectives/contrastive/encode.js';
+export { parseContrastiveRow, type ContrastiveRow } from './objectives/contrastive/rows.js';
 export { parseRow, type TextualRow } from './objectives/completion/rows.js';
 export { loadOne, type StoredExample } from './objectives/completion/stored-examples.js';
 export {

@@ -55,6 +55,10 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         },
       };
     },
+    embed: async ({ texts }) => {
+      const all = 'data' in texts ? [`${texts.data} ${texts.key}`] : texts;
+      return { texts: all, vectors: all.map(() => Float32Array.of(0.6, 0.8)), cut: 1, maxLength: 2048 };
+    },
     planRelease: async (_name, config) => ({ ...(await engine.planTraining(config)), totalSteps: null }),
     inspectData: async (config) => {
       configs.push(config);

@@ -6,7 +6,7 @@ export const objectiveFlags = group('Objective', [
     value: '<type>',
     path: 'objective.type',
     kind: 'text',
-    help: 'completion, or dpo: learns from {prompt, chosen, rejected} which of two answers is preferred (default: completion)',
+    help: 'completion, dpo: learns from {prompt, chosen, rejected} which of two answers is preferred, or contrastive: from {anchor, positive} which texts belong together (default: completion)',
   },
   {
     name: '--label-smoothing',
@@ -28,5 +28,26 @@ export const objectiveFlags = group('Objective', [
     path: 'objective.lossType',
     kind: 'text',
     help: 'of dpo: sigmoid, ipo or hinge (default: sigmoid)',
+  },
+  {
+    name: '--scale',
+    value: '<x>',
+    path: 'objective.scale',
+    kind: 'number',
+    help: 'of contrastive: what cosines are multiplied by, 1 / temperature (default: 20)',
+  },
+  {
+    name: '--query-prompt',
+    value: '<name or text>',
+    path: 'objective.queryPrompt',
+    kind: 'text',
+    help: "of contrastive: what stands before anchors (default: the model's prompt query)",
+  },
+  {
+    name: '--document-prompt',
+    value: '<name or text>',
+    path: 'objective.documentPrompt',
+    kind: 'text',
+    help: "of contrastive: what stands before the other texts (default: the model's prompt document)",
   },
 ]);

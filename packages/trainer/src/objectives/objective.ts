@@ -1,6 +1,6 @@
 import type { ForwardOptions, Model, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
-import type { HostInputs, InputsOf, InputTypes, Tensor } from '@lapidary/tensor';
+import type { HostInputs, InputsOf, InputTypes, Tensor, TensorLike } from '@lapidary/tensor';
 import type { ObjectEntries } from 'valibot';
 import type { ByteStore } from '../data/byte-store.js';
 import type { DataOptions, RowFormat } from '../data/data-options.js';
@@ -181,6 +181,35 @@ export interface TaskLimits {
   readonly imagePreset: string | null;
 }
 
+/** Types of a joint loss's inputs beside its outputs. */
+export type JointTypes = Readonly<Record<string, TensorLike>>;
+
+/**
+ * A loss of all rows of a step at once, however many micro-batches they come in: these are computed without gradients first, then the loss of
+ * all with the gradient of their outputs, then each again with that (Gao et al. 2021, arXiv:2101.06983).
+ */
+export interface JointLoss<S extends BatchShape = BatchShape, T extends InputTypes = InputTypes> {
+  /** Shape of what it takes of a micro-batch. */
+  outputShape(shape: S): readonly number[];
+  /** What it takes of a micro-batch, f32. */
+  outputs(inputs: InputsOf<T>, context: LossContext): Tensor;
+  /** Types of what it is told of `count` micro-batches of a shape; their lengths may differ. */
+  types(shape: S, count: number): JointTypes;
+  /** The same of batches that are at hand; fewer than `count` where an epoch ends. */
+  inputs(batches: readonly Batch<S, T>[], count: number): HostInputs<JointTypes>;
+  /** The loss of outputs f32 [count, …outputShape]. */
+  loss(outputs: Tensor, inputs: InputsOf<JointTypes>): Loss;
+  /** Of outputs of everything that is evaluated, `count` micro-batches a step: means over rows. */
+  measure(outputs: readonly Float32Array[], batches: readonly Batch<S, T>[], count: number): Measured;
+}
+
+/** What an evaluation tells: means over what losses are divided by. */
+export interface Measured {
+  readonly loss: number;
+  /** What else is measured, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
 /** An objective for one model and one run. `S` are its batch shapes, `T` its inputs by name, `E` its examples, `R` its rows. */
 export interface Task<
   S extends BatchShape = BatchShape,
@@ -202,8 +231,10 @@ export interface Task<
   types(shape: S): T;
   /** Examples in the smallest of the shapes that holds them. @throws RangeError where none does; DatasetError for pictures */
   collate(examples: readonly E[], shapes: readonly S[]): Promise<Batch<S, T>>;
-  /** The loss of a batch. Called once for each shape, while its program is traced. */
+  /** The loss of a batch. Called once for each shape, while its program is traced. The inputs of a joint loss come with those of the batch. */
   loss(inputs: InputsOf<T>, context: LossContext): Loss;
+  /** Where the loss is of all rows of a step together. */
+  readonly joint?: JointLoss<S, T>;
   /** Samples of what the model does with some of these examples; null where the objective has none, or the run wants none. */
   planSamples(examples: readonly E[], context: SampleContext): SamplePlan | null;
 }

@@ -2,10 +2,11 @@ import type * as v from 'valibot';
 import { typedSchema, ofType } from '../config/typed-schema.js';
 import { completion } from './completion/completion.js';
 import type { Objective } from './objective.js';
+import { contrastive } from './contrastive/contrastive.js';
 import { preference } from './preference/preference.js';
 
 /** Every objective that a config can name; the first is the default. */
-export const objectives = [completion, preference] as const satisfies readonly Objective[];
+export const objectives = [completion, preference, contrastive] as const satisfies readonly Objective[];
 
 type Registered = (typeof objectives)[number];
 type SettingsOf<O> = O extends { readonly settings: infer E extends v.ObjectEntries }

@@ -10,7 +10,7 @@ import {
 import type { DeviceProfile } from '@lapidary/gpu';
 import { resolveTrainConfig } from '../config/resolve-train-config.js';
 import { planRelease } from '../run/prepare/prepare-run.js';
-import { programsOf } from '../run/prepare/plan-programs.js';
+import { noEvals, programsOf } from '../run/prepare/plan-programs.js';
 import { estimateSeconds } from './estimate-seconds.js';
 import type { DeviceSpeed } from './measure-speed.js';
 
@@ -40,7 +40,7 @@ export function estimateRelease(name: ModelPresetName, profile: DeviceProfile, s
   });
   const { plan } = planRelease(released, config, { profile });
   const { training } = plan;
-  const programs = programsOf({ training, evals: new Map() });
+  const programs = programsOf({ training, evals: noEvals });
   const secondsPerStep = programs.reduce((sum, each) => sum + estimateSeconds(each, speed), 0);
   const model = modelOf(released);
   const context = tokens + (model.vision?.tokensPerImage ?? 0);

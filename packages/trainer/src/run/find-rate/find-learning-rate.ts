@@ -6,6 +6,7 @@ import type { RunLogger } from '../../metrics/logger.js';
 import type { RatePoint, RateSearch } from '../../metrics/rate-search.js';
 import { optimizerOf } from '../../optimizers/registry.js';
 import { destroyModel } from '../prepare/plan-model.js';
+import { noEvals } from '../prepare/plan-programs.js';
 import { prepareRun, type PreparedRun } from '../prepare/prepare-run.js';
 import { batchesOfStep } from '../train/batches.js';
 import { loadModel } from '../train/load-model.js';
@@ -98,7 +99,7 @@ async function takeSteps(
   { logger, signal }: Pick<FindLearningRateOptions, 'logger' | 'signal'>,
 ): Promise<Pick<RateSearch, 'points' | 'diverged'>> {
   const { config, open, model, task, data } = prepared;
-  const plan = { ...prepared.plan, evals: new Map() };
+  const plan = { ...prepared.plan, evals: noEvals };
   const shapes = task.shapes(data.train);
   const points: RatePoint[] = [];
   let trainer: Trainer | undefined;

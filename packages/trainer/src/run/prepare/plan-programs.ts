@@ -1,8 +1,16 @@
 import type { DeviceProfile } from '@lapidary/gpu';
 import { sharedSlotBytes, type ProgramPlan } from '@lapidary/tensor';
-import type { BatchShape } from '../../objectives/objective.js';
+import type { BatchShape, JointLoss } from '../../objectives/objective.js';
 import type { MemoryEntry } from '../../metrics/run-records.js';
 import { readBackBytes } from '../read-pieces.js';
+import {
+  planJoin,
+  planJointStep,
+  planOutputs,
+  type JoinPlan,
+  type JointStepPlan,
+  type OutputsPlan,
+} from './joint-programs.js';
 import type { ModelPlan } from './plan-model.js';
 import {
   keptOf,
@@ -16,15 +24,40 @@ import {
   type UpdatePlan,
 } from './programs.js';
 
-/** How a run's steps are taken: in one program, or as micro-batches whose gradients are summed, and an update. */
+/**
+ * How a run's steps are taken: in one program, or as micro-batches whose gradients are summed, and an update; those of a joint loss twice, with
+ * the loss between.
+ */
 export type StepPrograms =
-  | { readonly kind: 'whole'; readonly steps: ReadonlyMap<string, StepPlan> }
-  | { readonly kind: 'micro'; readonly steps: ReadonlyMap<string, MicroStepPlan>; readonly update: UpdatePlan };
+  | { readonly kind: 'whole'; readonly steps: ReadonlyMap<string, StepPlan>; readonly joint?: JointLoss }
+  | { readonly kind: 'micro'; readonly steps: ReadonlyMap<string, MicroStepPlan>; readonly update: UpdatePlan }
+  | {
+      readonly kind: 'joint';
+      readonly joint: JointLoss;
+      readonly microBatches: number;
+      readonly outputs: ReadonlyMap<string, OutputsPlan>;
+      readonly join: JoinPlan;
+      readonly steps: ReadonlyMap<string, JointStepPlan>;
+      readonly update: UpdatePlan;
+    };
+
+/** How losses are measured without learning: batch by batch, or of what a joint loss takes of all of them. */
+export type EvalPrograms =
+  | { readonly kind: 'losses'; readonly steps: ReadonlyMap<string, EvalPlan> }
+  | {
+      readonly kind: 'outputs';
+      readonly joint: JointLoss;
+      readonly microBatches: number;
+      readonly steps: ReadonlyMap<string, OutputsPlan>;
+    };
+
+/** No evaluations. */
+export const noEvals: EvalPrograms = { kind: 'losses', steps: new Map() };
 
 /** Every program of a run, traced and planned: nothing is on the device yet. Programs of batches go by `shapeKey`. */
 export interface TrainPlan {
   readonly training: StepPrograms;
-  readonly evals: ReadonlyMap<string, EvalPlan>;
+  readonly evals: EvalPrograms;
   readonly memory: readonly MemoryEntry[];
   /** What training holds on the device at the same time, bytes. */
   readonly totalBytes: number;
@@ -44,34 +77,57 @@ export const shapeKey = (shape: BatchShape): string =>
 
 /** All programs of a plan. */
 export function programsOf({ training, evals }: Pick<TrainPlan, 'training' | 'evals'>): ProgramPlan[] {
-  return [...training.steps.values(), ...evals.values(), ...(training.kind === 'micro' ? [training.update] : [])];
+  const others: ProgramPlan[] =
+    training.kind === 'whole'
+      ? []
+      : training.kind === 'micro'
+        ? [training.update]
+        : [...training.outputs.values(), training.join, training.update];
+  return [...training.steps.values(), ...evals.steps.values(), ...others];
 }
 
 export interface RunShapes {
   readonly train: readonly BatchShape[];
   /** Of rows whose losses are measured without learning. */
   readonly measured: readonly BatchShape[];
-  /** Whether a step has several micro-batches. */
-  readonly accumulate: boolean;
+  /** Micro-batches of a step. */
+  readonly microBatches: number;
 }
 
 /** Plans a run's programs and adds up their memory; temporaries are shared by all of them. */
 export function planTraining(
   profile: DeviceProfile,
   model: ModelPlan,
-  { train, measured, accumulate }: RunShapes,
+  { train, measured, microBatches }: RunShapes,
 ): TrainPlan {
   const { step } = model;
   const each = <P>(shapes: readonly BatchShape[], plan: (shape: BatchShape) => P) =>
     new Map(shapes.map((shape) => [shapeKey(shape), plan(shape)]));
-  const training: StepPrograms = accumulate
-    ? {
-        kind: 'micro',
-        steps: each(train, (shape) => planMicroStep(profile, step, shape)),
-        update: planUpdate(profile, step),
-      }
-    : { kind: 'whole', steps: each(train, (shape) => planStep(profile, step, shape)) };
-  const evals = each(measured, (shape) => planEval(profile, step, shape));
+  const { joint } = step.task;
+  const outputs = (shapes: readonly BatchShape[], of: JointLoss, training: boolean) =>
+    each(shapes, (shape) => planOutputs(profile, step, of, { shape, training }));
+  const training: StepPrograms =
+    microBatches === 1
+      ? { kind: 'whole', steps: each(train, (shape) => planStep(profile, step, shape)), ...(joint && { joint }) }
+      : joint === undefined
+        ? {
+            kind: 'micro',
+            steps: each(train, (shape) => planMicroStep(profile, step, shape)),
+            update: planUpdate(profile, step),
+          }
+        : {
+            kind: 'joint',
+            joint,
+            microBatches,
+            outputs: outputs(train, joint, true),
+            join: planJoin(profile, joint, train[0]!, microBatches),
+            steps: each(train, (shape) => planJointStep(profile, step, joint, shape)),
+            update: planUpdate(profile, step),
+          };
+  const evals: EvalPrograms =
+    joint === undefined
+      ? { kind: 'losses', steps: each(measured, (shape) => planEval(profile, step, shape)) }
+      : { kind: 'outputs', joint, microBatches, steps: outputs(measured, joint, false) };
   const plans = programsOf({ training, evals });
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
   const category = (name: string) =>

@@ -211,7 +211,7 @@ function planner(
   const shapes = {
     train: task.shapes(data.train),
     measured: task.shapes(measuredRows(data, config)),
-    accumulate: config.gradientAccumulation > 1,
+    microBatches: config.gradientAccumulation,
   };
   const { params, evaluated = params, options } = model.step;
   return (profile) => {

@@ -17,7 +17,7 @@ import {
   type Tensor,
   type Update,
 } from '@lapidary/tensor';
-import type { BatchShape, LossContext, Task } from '../../objectives/objective.js';
+import type { BatchShape, Loss, LossContext, Task } from '../../objectives/objective.js';
 import { ema } from '../../optimizers/ema.js';
 import type { Optimizer } from '../../optimizers/optimizer.js';
 
@@ -78,7 +78,7 @@ export function keptOf({ state, sum, average }: Trained): Variable[] {
 /** What the programs of a run are made of. */
 export interface StepModel extends ChosenOptimizer {
   readonly model: Model;
-  readonly task: Pick<Task, 'types' | 'loss'>;
+  readonly task: Pick<Task, 'types' | 'loss' | 'joint'>;
   readonly params: ParamTree;
   /** `params` with averages in the place of what is trained. Default: `params`. */
   readonly evaluated?: ParamTree;
@@ -92,11 +92,11 @@ export interface StepModel extends ChosenOptimizer {
 
 const f32 = (...shape: number[]) => new TensorLike('f32', shape);
 
-type WeightInput = {
+export type WeightInput = {
   /** f32 [1]: what sums over a batch are multiplied by: 1 / weight of all batches of the step. */
   readonly weight: TensorLike;
 };
-type SeedInput = {
+export type SeedInput = {
   /** i32 [1]: of the step's dropout; only with dropout. */
   readonly seed?: TensorLike;
 };
@@ -104,12 +104,12 @@ type HyperInput = {
   /** f32 [n]: see `hyperInput`. */
   readonly hyper: TensorLike;
 };
-type KeepInput = {
+export type KeepInput = {
   /** f32 [1]: 0 where sums of gradients begin anew. */
   readonly keep: TensorLike;
 };
 /** Outputs are f32 scalars; `metrics.…` are those that the objective names. */
-type LossOutput = 'loss' | `metrics.${string}`;
+export type LossOutput = 'loss' | `metrics.${string}`;
 type StepOutput = LossOutput | 'gradNormSquared';
 
 /** A whole optimiser step; see `planStep`. */
@@ -126,27 +126,29 @@ export type Made<P> = P extends ProgramPlan<infer T, infer O> ? Program<T, O> : 
 /** A `StepPlan` on the device. */
 export type StepProgram = Made<StepPlan>;
 
-const weightType = (): WeightInput => ({ weight: f32(1) });
-const seedType = ({ options }: StepModel): SeedInput =>
+export const weightType = (): WeightInput => ({ weight: f32(1) });
+export const seedType = ({ options }: StepModel): SeedInput =>
   options.loraDropout ? { seed: new TensorLike('i32', [1]) } : {};
 const hyperType = ({ optimizer }: StepModel): HyperInput => ({ hyper: f32(optimizer.hyperNames.length) });
 
-function lossesOf(
-  step: StepModel,
-  inputs: InputsOf<InputTypes & WeightInput & SeedInput>,
-  training: boolean,
-): { loss: Tensor; metrics: Record<string, Tensor> } {
-  const { model, task, params, evaluated = params, reference } = step;
+/** What losses are computed with, with the seed of a dropout. */
+export function contextOf(step: StepModel, seed: Tensor | undefined, training: boolean): LossContext {
+  const { model, params, evaluated = params, reference } = step;
   const { loraDropout, ...options } = step.options;
-  const { weight, seed, ...batch } = inputs;
-  const context: LossContext = {
+  return {
     model,
     params: training ? params : evaluated,
     ...(reference && { reference }),
     options: { ...options, ...(training && loraDropout && seed ? { loraDropout: { rate: loraDropout, seed } } : {}) },
     training,
   };
-  const { loss, metrics = {} } = task.loss(batch, context);
+}
+
+/** Sums over a batch as means. */
+export function meansOf(
+  { loss, metrics = {} }: Loss,
+  weight: Tensor,
+): { loss: Tensor; metrics: Record<string, Tensor> } {
   const mean = (sum: Tensor) => reshape(mul(sum, weight), []);
   return {
     loss: mean(loss),
@@ -154,7 +156,18 @@ function lossesOf(
   };
 }
 
-function gradientsOf({ trained }: StepModel, loss: Tensor): Tensor[] {
+function lossesOf(step: StepModel, inputs: InputsOf<InputTypes & WeightInput & SeedInput>, training: boolean) {
+  const { weight, seed, ...batch } = inputs;
+  return meansOf(step.task.loss(batch, contextOf(step, seed, training)), weight);
+}
+
+/** Types of the inputs of a batch that is a step of its own, or a micro-batch of it. */
+const typesOfBatch = ({ task }: StepModel, shape: BatchShape): InputTypes => ({
+  ...task.types(shape),
+  ...task.joint?.types(shape, 1),
+});
+
+export function gradientsOf({ trained }: StepModel, loss: Tensor): Tensor[] {
   return gradients(
     loss,
     trained.map((t) => t.param.tensor),
@@ -192,7 +205,7 @@ function optimise({ trained, optimizer, settings, emaDecay }: StepModel, grads: 
 
 /** Forward, backward and update in one program, for batches of one shape. @throws RangeError for a parameter the loss does not depend on */
 export function planStep<S extends BatchShape>(profile: DeviceProfile, step: StepModel, shape: S): StepPlan {
-  const types = { ...step.task.types(shape), ...weightType(), ...seedType(step), ...hyperType(step) };
+  const types = { ...typesOfBatch(step, shape), ...weightType(), ...seedType(step), ...hyperType(step) };
   const build = (inputs: InputsOf<typeof types>) => {
     const losses = lossesOf(step, withoutHyper(inputs), true);
     const { gradNormSquared, updates } = optimise(step, gradientsOf(step, losses.loss), inputs.hyper);
@@ -206,18 +219,20 @@ export function planStep<S extends BatchShape>(profile: DeviceProfile, step: Ste
  * @throws RangeError where gradients are not accumulated (`planTrained`), or for a parameter the loss does not depend on
  */
 export function planMicroStep<S extends BatchShape>(profile: DeviceProfile, step: StepModel, shape: S): MicroStepPlan {
-  const types = { ...step.task.types(shape), ...weightType(), ...seedType(step), keep: f32(1) };
+  const types = { ...typesOfBatch(step, shape), ...weightType(), ...seedType(step), keep: f32(1) };
   const build = ({ keep, ...inputs }: InputsOf<typeof types>) => {
     const losses = lossesOf(step, inputs, true);
-    const grads = gradientsOf(step, losses.loss);
-    const updates = step.trained.map((trained, i) => {
-      const sum = sumOf(trained);
-      return { variable: sum, value: where(keep, add(grads[i]!, sum.tensor), grads[i]!) };
-    });
-    return { outputs: losses, updates };
+    return { outputs: losses, updates: summed(step, gradientsOf(step, losses.loss), keep) };
   };
   return trace(profile, build, types).plan as MicroStepPlan;
 }
+
+/** Gradients added to the sums, or in their place where `keep` is 0. */
+export const summed = ({ trained }: StepModel, grads: readonly Tensor[], keep: Tensor): Update[] =>
+  trained.map((each, i) => {
+    const sum = sumOf(each);
+    return { variable: sum, value: where(keep, add(grads[i]!, sum.tensor), grads[i]!) };
+  });
 
 /** The optimiser's update by the summed gradients. @throws RangeError where they are not accumulated (`planTrained`) */
 export function planUpdate(profile: DeviceProfile, step: StepModel): UpdatePlan {
@@ -231,7 +246,7 @@ export function planUpdate(profile: DeviceProfile, step: StepModel): UpdatePlan 
 
 /** The loss alone, for evaluation: of the averages, where they are kept. */
 export function planEval<S extends BatchShape>(profile: DeviceProfile, step: StepModel, shape: S): EvalPlan {
-  const types = { ...step.task.types(shape), ...weightType() };
+  const types = { ...typesOfBatch(step, shape), ...weightType() };
   const build = (inputs: InputsOf<typeof types>) => ({ outputs: lossesOf(step, inputs, false) });
   return trace(profile, build, types).plan as EvalPlan;
 }

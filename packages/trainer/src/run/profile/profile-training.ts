@@ -12,7 +12,7 @@ import type { RunLogger } from '../../metrics/logger.js';
 import type { TrainingProfile } from '../../metrics/training-profile.js';
 import type { Batch } from '../../objectives/objective.js';
 import { destroyModel } from '../prepare/plan-model.js';
-import { shapeKey, type StepPrograms } from '../prepare/plan-programs.js';
+import { noEvals, shapeKey, type StepPrograms } from '../prepare/plan-programs.js';
 import { prepareRun, type PreparedRun } from '../prepare/prepare-run.js';
 import { batchesOfStep } from '../train/batches.js';
 import { loadModel } from '../train/load-model.js';
@@ -104,7 +104,7 @@ async function measureSteps(
   { runs, clock, logger, signal }: Measuring & { readonly clock: ProfileClock },
 ): Promise<{ stepMs: number; profiledStepMs: number; dispatches: readonly DispatchTime[] }> {
   const { config, open, start, model, schedule } = prepared;
-  const plan = { ...prepared.plan, training: onlyFor(prepared.plan.training, batches), evals: new Map() };
+  const plan = { ...prepared.plan, training: onlyFor(prepared.plan.training, batches), evals: noEvals };
   let trainer: Trainer | undefined;
   try {
     const onProgress = (done: number, total: number) =>
@@ -150,9 +150,14 @@ async function measureSteps(
 function onlyFor(training: StepPrograms, batches: readonly Batch[]): StepPrograms {
   const keys = new Set(batches.map(({ shape }) => shapeKey(shape)));
   const only = <P>(steps: ReadonlyMap<string, P>) => new Map([...steps].filter(([key]) => keys.has(key)));
-  return training.kind === 'whole'
-    ? { ...training, steps: only(training.steps) }
-    : { ...training, steps: only(training.steps) };
+  switch (training.kind) {
+    case 'whole':
+      return { ...training, steps: only(training.steps) };
+    case 'micro':
+      return { ...training, steps: only(training.steps) };
+    case 'joint':
+      return { ...training, outputs: only(training.outputs), steps: only(training.steps) };
+  }
 }
 
 function median(values: readonly number[]): number {

@@ -1,6 +1,7 @@
 import type { Gpu } from '@lapidary/gpu';
 import {
   Program,
+  sizeOf,
   SlotPool,
   type HostData,
   type InputTypes,
@@ -13,16 +14,30 @@ import type { Batch } from '../../objectives/objective.js';
 import { hyperInput } from '../../optimizers/optimizer.js';
 import { optimizerOf } from '../../optimizers/registry.js';
 import { NonFiniteLossError } from '../../errors/errors.js';
-import { programsOf, shapeKey, type StepPrograms, type TrainPlan } from '../prepare/plan-programs.js';
-import type { EvalPlan, Made, MicroStepPlan, StepPlan, UpdatePlan } from '../prepare/programs.js';
+import {
+  programsOf,
+  shapeKey,
+  type EvalPrograms,
+  type StepPrograms,
+  type TrainPlan,
+} from '../prepare/plan-programs.js';
+import type { Made } from '../prepare/programs.js';
 
-type MadeSteps =
-  | { readonly kind: 'whole'; readonly steps: ReadonlyMap<string, Made<StepPlan>> }
-  | {
-      readonly kind: 'micro';
-      readonly steps: ReadonlyMap<string, Made<MicroStepPlan>>;
-      readonly update: Made<UpdatePlan>;
-    };
+/** Plans of some programs by the shape of their batches, as programs. */
+type MadeByShape<P extends ReadonlyMap<string, unknown>> =
+  P extends ReadonlyMap<string, infer E> ? ReadonlyMap<string, Made<E>> : never;
+/** The same of all that a run has. */
+type MadeOf<P> = P extends { readonly kind: string }
+  ? {
+      readonly [K in keyof P]: P[K] extends ReadonlyMap<string, unknown>
+        ? MadeByShape<P[K]>
+        : P[K] extends ProgramPlan<infer T, infer O>
+          ? Program<T, O>
+          : P[K];
+    }
+  : never;
+type MadeSteps = MadeOf<StepPrograms>;
+type MadeEvals = MadeOf<EvalPrograms>;
 
 /** Means over a batch, or over several. */
 export interface Losses {
@@ -44,15 +59,10 @@ type RunProgram = <P extends Program>(program: P, inputs: Readonly<Record<string
 export class Trainer {
   readonly #pool: SlotPool;
   readonly #training: MadeSteps;
-  readonly #evals: ReadonlyMap<string, Made<EvalPlan>>;
+  readonly #evals: MadeEvals;
   readonly #config: ResolvedTrainConfig;
 
-  private constructor(
-    pool: SlotPool,
-    training: MadeSteps,
-    evals: ReadonlyMap<string, Made<EvalPlan>>,
-    config: ResolvedTrainConfig,
-  ) {
+  private constructor(pool: SlotPool, training: MadeSteps, evals: MadeEvals, config: ResolvedTrainConfig) {
     this.#pool = pool;
     this.#training = training;
     this.#evals = evals;
@@ -75,7 +85,7 @@ export class Trainer {
       return program;
     };
     try {
-      const [training, evals] = await Promise.all([makeSteps(plan.training, make), makeAll(plan.evals, make)]);
+      const [training, evals] = await Promise.all([makeSteps(plan.training, make), makeEvals(plan.evals, make)]);
       await gpu.idle();
       return new Trainer(pool, training, evals, config);
     } catch (error) {
@@ -118,20 +128,25 @@ export class Trainer {
     const weight = Float32Array.of(1 / batches.reduce((n, batch) => n + batch.weight, 0));
     const sums = new Sums();
     let squared: Float32Array = Float32Array.of(Number.NaN);
-    for (const [i, batch] of batches.entries()) {
-      const inputs = { ...batch.inputs, weight, ...this.#seedOf(step, i) };
-      if (training.kind === 'micro') {
+    if (training.kind === 'whole') {
+      for (const [i, batch] of batches.entries()) {
         const program = programFor(training.steps, batch);
-        await run(program, { ...inputs, keep: Float32Array.of(i === 0 ? 0 : 1) });
-        await sums.add(program);
-      } else {
-        const program = programFor(training.steps, batch);
-        await run(program, { ...inputs, hyper });
+        const joint = training.joint?.inputs([batch], 1);
+        await run(program, { ...batch.inputs, ...joint, weight, ...this.#seedOf(step, i), hyper });
         await sums.add(program);
         squared = await program.read('gradNormSquared');
       }
-    }
-    if (training.kind === 'micro') {
+    } else {
+      const gradients =
+        training.kind === 'joint' ? await this.#join(training, { step, batches, weight, run, sums }) : [];
+      for (const [i, batch] of batches.entries()) {
+        const inputs = { ...batch.inputs, ...this.#seedOf(step, i), keep: Float32Array.of(i === 0 ? 0 : 1) };
+        if (training.kind === 'micro') {
+          const program = programFor(training.steps, batch);
+          await run(program, { ...inputs, weight });
+          await sums.add(program);
+        } else await run(programFor(training.steps, batch), { ...inputs, gradient: gradients[i]! });
+      }
       await run(training.update, { hyper });
       squared = await training.update.read('gradNormSquared');
     }
@@ -139,6 +154,25 @@ export class Trainer {
     const gradNorm = Math.sqrt(squared[0]!);
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw new NonFiniteLossError({ step, loss, gradNorm });
     return { loss, metrics, gradNorm };
+  }
+
+  /** The loss of all micro-batches, and the gradient of what it takes of each. */
+  async #join(
+    { joint, microBatches, outputs, join }: Extract<MadeSteps, { kind: 'joint' }>,
+    at: { step: number; batches: readonly Batch[]; weight: Float32Array; run: RunProgram; sums: Sums },
+  ): Promise<Float32Array[]> {
+    const { step, batches, weight, run, sums } = at;
+    const size = sizeOf(join.plan.inputTypes.outputs.shape.slice(1));
+    const all = new Float32Array(microBatches * size);
+    for (const [i, batch] of batches.entries()) {
+      const program = programFor(outputs, batch);
+      await run(program, { ...batch.inputs, ...this.#seedOf(step, i) });
+      all.set(await program.read('outputs'), i * size);
+    }
+    await run(join, { ...joint.inputs(batches, microBatches), outputs: all, weight });
+    await sums.add(join);
+    const gradient = await join.read('gradient');
+    return batches.map((_, i) => gradient.slice(i * size, (i + 1) * size));
   }
 
   /** The seed of a micro-batch's dropout. */
@@ -151,11 +185,13 @@ export class Trainer {
 
   /** Means over all batches; null if the signal ended it. */
   async evaluate(batches: AsyncIterable<Batch>, signal?: AbortSignal): Promise<Losses | null> {
+    const evals = this.#evals;
+    if (evals.kind === 'outputs') return measureOutputs(evals, batches, signal);
     const sums = new Sums();
     let weight = 0;
     for await (const batch of batches) {
       if (signal?.aborted) return null;
-      const program = programFor(this.#evals, batch);
+      const program = programFor(evals.steps, batch);
       program.run({ ...batch.inputs, weight: Float32Array.of(1) });
       await sums.add(program);
       weight += batch.weight;
@@ -164,11 +200,33 @@ export class Trainer {
   }
 
   destroy(): void {
-    const { steps, ...rest } = this.#training;
-    const update = 'update' in rest ? [rest.update] : [];
-    for (const program of [...steps.values(), ...this.#evals.values(), ...update]) program.destroy();
+    const training = this.#training;
+    const others =
+      training.kind === 'whole'
+        ? []
+        : training.kind === 'micro'
+          ? [training.update]
+          : [...training.outputs.values(), training.join, training.update];
+    for (const program of [...training.steps.values(), ...this.#evals.steps.values(), ...others]) program.destroy();
     this.#pool.destroy();
   }
+}
+
+async function measureOutputs(
+  { joint, microBatches, steps }: Extract<MadeEvals, { kind: 'outputs' }>,
+  batches: AsyncIterable<Batch>,
+  signal?: AbortSignal,
+): Promise<Losses | null> {
+  const seen: Batch[] = [];
+  const outputs: Float32Array[] = [];
+  for await (const batch of batches) {
+    if (signal?.aborted) return null;
+    const program = programFor(steps, batch);
+    program.run(batch.inputs);
+    outputs.push(await program.read('outputs'));
+    seen.push(batch);
+  }
+  return joint.measure(outputs, seen, microBatches);
 }
 
 /** What of a program tells losses: its outputs `loss` and `metrics.…`. */
@@ -207,10 +265,29 @@ async function makeAll<T extends InputTypes, O extends string>(
 }
 
 async function makeSteps(training: StepPrograms, make: MakeProgram): Promise<MadeSteps> {
-  if (training.kind === 'whole') return { kind: 'whole', steps: await makeAll(training.steps, make) };
-  const [steps, update] = await Promise.all([makeAll(training.steps, make), make(training.update)]);
-  return { kind: 'micro', steps, update };
+  switch (training.kind) {
+    case 'whole':
+      return { ...training, steps: await makeAll(training.steps, make) };
+    case 'micro': {
+      const [steps, update] = await Promise.all([makeAll(training.steps, make), make(training.update)]);
+      return { ...training, steps, update };
+    }
+    case 'joint': {
+      const [outputs, steps, join, update] = await Promise.all([
+        makeAll(training.outputs, make),
+        makeAll(training.steps, make),
+        make(training.join),
+        make(training.update),
+      ]);
+      return { ...training, outputs, steps, join, update };
+    }
+  }
 }
+
+const makeEvals = async (evals: EvalPrograms, make: MakeProgram): Promise<MadeEvals> =>
+  evals.kind === 'losses'
+    ? { ...evals, steps: await makeAll(evals.steps, make) }
+    : { ...evals, steps: await makeAll(evals.steps, make) };
 
 /** The program for batches of a shape. @throws RangeError for a shape that the objective did not announce */
 function programFor<P>(programs: ReadonlyMap<string, P>, { shape }: Batch): P {

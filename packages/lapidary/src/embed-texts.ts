@@ -1,0 +1,49 @@
+import { Embedder } from '@lapidary/gemma';
+import { DatasetError, readRows } from '@lapidary/trainer';
+import type { ByteSource } from '@lapidary/weights';
+import type { EmbedRequest, EmbedResult } from './engine.js';
+import type { TextModel } from './text-model.js';
+
+/** The texts of one column of rows. @throws DatasetError naming file and line */
+export async function textsOfRows(source: ByteSource, key: string): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const { value, line } of readRows(source)) {
+    const fields = typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+    const text = typeof value === 'string' ? value : fields[key];
+    if (typeof text !== 'string' || text === '') {
+      const names = Object.keys(fields).slice(0, 20).join(', ') || 'nothing';
+      throw new DatasetError({
+        file: source.name,
+        line,
+        message: `this row has no text '${key}'; it has: ${names}. Name another with --key`,
+      });
+    }
+    texts.push(text);
+  }
+  if (texts.length === 0) throw new DatasetError({ file: source.name, message: 'there are no rows' });
+  return texts;
+}
+
+/** Vectors of texts by a model that is on the device. @throws EmbeddingError, IllFormedTextError; the signal's reason */
+export async function embedTexts(
+  { gpu, model, tokenizer, params }: Pick<TextModel, 'gpu' | 'model' | 'tokenizer' | 'params'>,
+  texts: readonly string[],
+  { prompt, size, batchSize, maxLength }: Omit<EmbedRequest, 'model' | 'adapter' | 'anyBase' | 'texts'>,
+  signal: AbortSignal,
+): Promise<EmbedResult> {
+  const embedder = new Embedder(
+    gpu,
+    { model, params: params(), tokenizer },
+    { ...(batchSize !== undefined && { batchSize }), ...(maxLength !== undefined && { maxLength }) },
+  );
+  try {
+    const { vectors, cut } = await embedder.embed(texts, {
+      signal,
+      ...(prompt !== undefined && { prompt }),
+      ...(size !== undefined && { size }),
+    });
+    return { texts, vectors, cut, maxLength: embedder.maxLength };
+  } finally {
+    await embedder.destroy();
+  }
+}
