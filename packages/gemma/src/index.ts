@@ -46,11 +46,13 @@ export {
 export {
   encodeChat,
   encodeChatPrompt,
+  lastAnswer,
   renderChat,
   type EncodeChatOptions,
   type EncodedChat,
 } from './text/encode-chat.js';
-export { JsonFloat } from './text/json-float.js';
+export { callStart, readFunctionCalls, sameFunctionCalls, type FunctionCall } from './text/function-calls.js';
+export { JsonFloat, jsonFloatKey, parseJsonWithFloats, withJsonFloats } from './text/json-float.js';
 export { withoutEnding, withoutOpening } from './text/markers.js';
 export { stopTokensOf } from './text/stop-tokens.js';
 export { PromptImagesError } from './text/prompt-images-error.js';

@@ -27,10 +27,15 @@ export async function previewRows(
   }
 }
 
+const textOf = (part: object) => ('text' in part ? String(part.text) : JSON.stringify(part));
+
 function preview(row: TextualRow, byName: ReadonlyMap<string, File>): PreviewedRow {
   if ('messages' in row) {
-    const contents = row.messages.map(({ content }) =>
-      typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('\n'),
+    const contents = row.messages.map(({ content, tool_calls: calls }) =>
+      [
+        ...(typeof content === 'string' ? [content] : [content ?? []].flat().map(textOf)),
+        ...(calls ?? []).map((call) => JSON.stringify(call.function)),
+      ].join('\n'),
     );
     return { given: contents.slice(0, -1).join('\n'), pictures: [], answer: contents.at(-1) ?? '' };
   }

@@ -1,4 +1,5 @@
-// Conversations as they are handed over: OpenAI's form, which chat templates read as it stands.
+// Conversations as they are handed over: OpenAI's form, which chat templates read.
+import { callsForTemplate, isResponse, nameOfCall, readsResponses } from './template-calls.js';
 
 /** A piece of a message's content. */
 export interface TextPart {
@@ -10,16 +11,23 @@ export interface TextPart {
 export interface ToolCall {
   readonly id?: string;
   readonly type?: string;
-  /** `arguments` as JSON text, as OpenAI has it, or as an object: the template says which it reads. */
+  /** `arguments` as JSON text, as OpenAI has it, or as an object: a template that reads objects gets one. */
   readonly function: { readonly name: string; readonly arguments: string | object };
+}
+
+/** What a function gave back, for templates that read it so; its name is that of the function. */
+export interface ToolResponse {
+  readonly name?: string;
+  readonly response: unknown;
 }
 
 /** One turn of a conversation. Further fields reach the chat template, as in transformers. */
 export interface ChatMessage {
   /** `assistant` is another word for `model`. */
   readonly role: 'system' | 'developer' | 'user' | 'model' | 'assistant' | 'tool';
-  /** null or left out only where the turn is a call of tools. */
-  readonly content?: string | readonly TextPart[] | null;
+  /** null or left out only where the turn is a call of tools; responses only where a tool's turn has them. */
+  readonly content?: string | readonly TextPart[] | ToolResponse | readonly ToolResponse[] | null;
+  /** Of a `tool` turn the function's; left out, it is that of the call with its `tool_call_id`. */
   readonly name?: string;
   readonly tool_calls?: readonly ToolCall[] | null;
   /** Of the call that a `tool` turn answers. */
@@ -57,10 +65,11 @@ export function turnsOfModel(messages: readonly ChatMessage[]): number[] {
 /** The text of a message's content; null where there is none. @throws ChatTemplateError for parts that are no text */
 export function contentText({ content }: ChatMessage, index: number): string | null {
   if (content === null || content === undefined || typeof content === 'string') return content ?? null;
-  return content
-    .map((part) => {
+  return [content]
+    .flat()
+    .map((part: Partial<TextPart & ToolResponse> | null) => {
       if (part?.type === 'text' && typeof part.text === 'string') return part.text;
-      const type = JSON.stringify((part as { type?: unknown } | null)?.type);
+      const type = JSON.stringify(part?.type);
       throw new ChatTemplateError(
         index,
         `message ${index + 1} has a part of the type ${type}; parts of a conversation must be {"type": "text", "text": "…"}`,
@@ -90,16 +99,21 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
       if (own !== undefined && !names.some((each) => hasContent(fieldsOf(rest)[each]) && knows(each)))
         fail(`has '${own}', of which the model's chat template knows nothing: it would be left out`);
     }
-    const text = contentText(message, i);
+    const hasResponse = message.role === 'tool' && isResponse(message.content) && readsResponses(source);
+    const text = hasResponse ? '' : contentText(message, i);
     if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
       fail(`is from '${message.role}' and has no content`);
     // As transformers: what is null is not there.
     const said = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)) as typeof rest;
+    const calls = message.tool_calls;
+    const name = message.role === 'tool' ? (message.name ?? nameOfCall(messages, i)) : undefined;
     return {
       ...said,
+      ...(name !== undefined && { name }),
+      ...(calls && { tool_calls: callsForTemplate(calls, i, source) }),
       // Templates call the model `assistant`.
       role: isModel(message) ? 'assistant' : message.role,
-      ...(Array.isArray(message.content) && !readsParts && { content: text }),
+      ...(Array.isArray(message.content) && !readsParts && !hasResponse && { content: text }),
     };
   });
 }

@@ -33,12 +33,8 @@ export function encodeChat(
   messages: readonly ChatMessage[],
   options: EncodeChatOptions,
 ): EncodedChat {
-  const render = rendererOf(tokenizer, options);
-  const { rendered, messages: given, systemFolded } = renderMessages(render, messages);
-  const { text } = rendered;
+  const { text, messages: given, spans, systemFolded } = renderTurns(tokenizer, messages, options);
   const turns = turnsOfModel(given);
-  const stopTexts = options.stopTokens.map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
-  const spans = rendered.generated ?? spansOf(render, given, text, stopTexts);
   // With marks of its own a template may mark more or less than turns; weights then have no turn to stand for.
   const weighs = turns.some((i) => given[i]!.weight === 0);
   if (weighs && spans.length !== turns.length)
@@ -48,6 +44,17 @@ export function encodeChat(
     );
   const learned = spans.filter((_, i) => !weighs || given[turns[i]!]!.weight !== 0);
   return { ...tokensOf(tokenizer, text, learned), systemFolded };
+}
+
+/**
+ * The last turn of the model as it reads where the model writes it: calls as the template has them, without the token that ends the answer.
+ * @throws ChatTemplateError as `encodeChat`
+ */
+export function lastAnswer(tokenizer: Tokenizer, messages: readonly ChatMessage[], options: EncodeChatOptions): string {
+  const through = messages.slice(0, (turnsOfModel(messages).at(-1) ?? -1) + 1);
+  const { text, spans } = renderTurns(tokenizer, through, options);
+  const ids = tokenizer.encode(text.slice(...spans.at(-1)!), { addSpecialTokens: false });
+  return tokenizer.decode(ids.filter((id) => !options.stopTokens.includes(id)));
 }
 
 /** Token ids of a conversation that the model is to go on with. @throws ChatTemplateError */
@@ -74,6 +81,15 @@ function rendererOf(tokenizer: Tokenizer, { template, tools }: Pick<EncodeChatOp
   const render = tokenizer.applyChatTemplate ?? template;
   const options = { ...specialTexts(tokenizer), ...(tools && { tools }) };
   return (messages, addGenerationPrompt = false) => render(messages, { ...options, addGenerationPrompt });
+}
+
+/** The conversation as one text, and [from, to) of the model's turns in it. */
+function renderTurns(tokenizer: Tokenizer, messages: readonly ChatMessage[], options: EncodeChatOptions) {
+  const render = rendererOf(tokenizer, options);
+  const { rendered, ...given } = renderMessages(render, messages);
+  const { text } = rendered;
+  const stopTexts = options.stopTokens.map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
+  return { ...given, text, spans: rendered.generated ?? spansOf(render, given.messages, text, stopTexts) };
 }
 
 /** The conversation as the template writes it; where that fails, with its system message before the first user's. */
@@ -114,14 +130,18 @@ function spansOf(
   });
 }
 
-/** The end of a turn without the blank that separates it from the next: an answer ends with the token that stops it. */
+/**
+ * The end of a turn without the blank that separates it from the next: an answer ends with the token that stops it. After a call that may be
+ * the mark that opens the response, and stand in the text of the next message.
+ */
 function endOfTurn(text: string, [from, to]: readonly [number, number], stopTexts: readonly string[]): number {
   const turn = text.slice(from, to);
   const ends = stopTexts.flatMap((stop) => {
     const at = turn.lastIndexOf(stop);
     return at >= 0 && turn.slice(at + stop.length).trim() === '' ? [from + at + stop.length] : [];
   });
-  return ends.length === 0 ? to : Math.max(...ends);
+  if (ends.length > 0) return Math.max(...ends);
+  return to + (stopTexts.find((stop) => text.startsWith(stop, to))?.length ?? 0);
 }
 
 /** The tokens of the whole text, and which of them stand, in part at least, within a span. */

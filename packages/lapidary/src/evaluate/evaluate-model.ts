@@ -1,3 +1,4 @@
+import { sameFunctionCalls } from '@lapidary/gemma';
 import {
   expectedAnswer,
   openEvalData,
@@ -49,24 +50,29 @@ export async function evaluateModel(
     { encode: (rows, _none, context) => encodeEvalRows(task, rows, context) },
     model,
   );
+  const expected = examples.map(({ choice, example }) =>
+    choice ? null : expectedAnswer(example.row, model.tokenizer, model.model),
+  );
   const names = [null, ...model.adapters];
   const measured: Measured[] = [];
-  for (const adapter of names) measured.push(await measure(model, { ...options, adapter, task, examples, batchSize }));
+  for (const adapter of names)
+    measured.push(await measure(model, { ...options, adapter, task, examples, expected, batchSize }));
   return {
     ...named,
-    variants: measured.map((each, i) => describe(names[i] ?? 'base', examples, each)),
-    answers: examples.flatMap(({ row, example, choice }, i) => {
-      const expected = choice ? null : expectedAnswer(example.row);
-      if (expected === null) return [];
+    variants: measured.map((each, i) => describe(names[i] ?? 'base', { examples, expected }, each)),
+    answers: examples.flatMap(({ row, example }, i) => {
+      const wanted = expected[i]!;
+      if (wanted === null) return [];
       const prompt =
         'prompt' in example.row
           ? example.row.prompt
           : model.tokenizer.decode(promptTokens(example.row, model.tokenizer, model.model));
       const answers = measured.map(({ answers }) => {
         const text = answers.get(i)!;
-        return { text, matches: isMatch(text, expected) };
+        const sameCalls = sameFunctionCalls(wanted, text);
+        return { text, matches: isMatch(text, wanted), ...(sameCalls !== undefined && { sameCalls }) };
       });
-      return [{ line: row.line, prompt, expected, answers }];
+      return [{ line: row.line, prompt, expected: wanted, answers }];
     }),
     choices: groupChoices(examples).map(({ row, places }) => ({
       line: row.line,
@@ -86,6 +92,8 @@ interface MeasureOptions extends EvaluateOptions {
   readonly adapter: string | null;
   readonly task: ReturnType<typeof evalTask>;
   readonly examples: readonly EvalExample[];
+  /** Answers in the data, by the places of examples; null where there is none. */
+  readonly expected: readonly (string | null)[];
   readonly batchSize: number;
 }
 
@@ -114,10 +122,10 @@ async function measure(model: TextModel, options: MeasureOptions): Promise<Measu
 /** The likeliest answers to prompts and last turns whose answer is known, several at once. */
 async function answerAll(
   model: TextModel,
-  { adapter, examples, batchSize, maxTokens = 64, onProgress, signal }: MeasureOptions,
+  { adapter, examples, expected, batchSize, maxTokens = 64, onProgress, signal }: MeasureOptions,
 ): Promise<Map<number, string>> {
-  const asked = examples.flatMap(({ example, choice }, place) => {
-    if (choice || expectedAnswer(example.row) === null) return [];
+  const asked = examples.flatMap(({ example }, place) => {
+    if (expected[place] === null) return [];
     const tokens = promptTokens(example.row, model.tokenizer, model.model);
     // One more than the completion has: an answer that goes on is none.
     const limit = Math.max(maxTokens, example.length - tokens.length + 1);
@@ -164,16 +172,14 @@ function groupChoices(examples: readonly EvalExample[]) {
 
 function describe(
   name: string,
-  examples: readonly EvalExample[],
+  { examples, expected }: Pick<MeasureOptions, 'examples' | 'expected'>,
   { scores, answers, seconds }: Measured,
 ): EvaluatedVariant {
   const texts = examples.flatMap(({ choice }, i) => (choice ? [] : [scores[i]!]));
   const loss = texts.reduce((sum, score) => sum + score.loss, 0);
   const tokens = texts.reduce((sum, score) => sum + score.tokens, 0);
-  const matches = [...answers].filter(([i, text]) => {
-    const expected = expectedAnswer(examples[i]!.example.row);
-    return expected !== null && isMatch(text, expected);
-  });
+  const matches = [...answers].filter(([i, text]) => isMatch(text, expected[i]!));
+  const calls = [...answers].flatMap(([i, text]) => sameFunctionCalls(expected[i]!, text) ?? []);
   const questions = groupChoices(examples);
   const utf8 = new TextEncoder();
   const right = (scoreOf: (loss: number, choice: string) => number) =>
@@ -187,6 +193,7 @@ function describe(
     perplexity:
       texts.length === 0 ? null : { value: Math.exp(loss / tokens), loss: loss / tokens, tokens, rows: texts.length },
     exactMatch: share(matches.length, answers.size),
+    callMatch: share(calls.filter((isRight) => isRight).length, calls.length),
     choiceAccuracy: share(
       right((nats) => -nats),
       questions.length,

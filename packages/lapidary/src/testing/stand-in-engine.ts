@@ -204,6 +204,7 @@ const standInEvaluation: Evaluation = {
     name,
     perplexity: { value: Math.exp(loss), loss, tokens: 8, rows: 2 },
     exactMatch: { right, rows: 2 },
+    callMatch: null,
     choiceAccuracy: null,
     choiceAccuracyByLength: null,
     seconds: 1.5,

@@ -29,6 +29,8 @@ export interface EvaluatedVariant {
   } | null;
   /** Rows {prompt, completion}, and conversations' last turns, whose likeliest answer is that of the row, blanks around both left out of account. */
   readonly exactMatch: Share | null;
+  /** Rows whose answer is a call, and whose likeliest answer calls the same functions with the same arguments, whatever the order of their keys. */
+  readonly callMatch: Share | null;
   /** Rows {prompt, choices, answer} whose right choice is the most probable one. */
   readonly choiceAccuracy: Share | null;
   /** The same, where log-probabilities are divided by the choices' lengths in bytes of UTF-8. */
@@ -47,7 +49,13 @@ export interface EvaluatedAnswer {
   readonly prompt: string;
   readonly expected: string;
   /** Of each variant. */
-  readonly answers: readonly { readonly text: string; readonly matches: boolean }[];
+  readonly answers: readonly {
+    readonly text: string;
+    /** To the letter. */
+    readonly matches: boolean;
+    /** Where calls are expected: whether these are the same. */
+    readonly sameCalls?: boolean;
+  }[];
 }
 
 export interface EvaluatedChoice {

@@ -19,6 +19,7 @@ export function evaluationTable({ variants }: Pick<Evaluation, 'variants'>): str
     ...row('Perplexity', ({ perplexity }) => perplexity?.value.toFixed(4)),
     ...row('Loss, nats a token', ({ perplexity }) => perplexity?.loss.toFixed(4)),
     ...row('Exact match', ({ exactMatch }) => share(exactMatch) ?? undefined),
+    ...row('Same calls', ({ callMatch }) => share(callMatch) ?? undefined),
     ...row('Choices', ({ choiceAccuracy }) => share(choiceAccuracy) ?? undefined),
     ...row('Choices, by length', (variant) => share(variant.choiceAccuracyByLength) ?? undefined),
     ...row('Seconds', ({ seconds }) => seconds.toFixed(1)),
@@ -49,7 +50,7 @@ ${
       expected,
       answers: found,
     }) => html`<article class="sample"><p class="text">${prompt}</p><div class="pair">
-<div><h4>line ${line}, expected</h4><div class="text">${expected}</div></div>${found.map(({ text, matches }, i) => html`<div><h4 class="${matches ? 'right' : ''}">${variants[i]!.name}${matches ? ', the same' : ''}</h4><div class="text">${text}</div></div>`)}
+<div><h4>line ${line}, expected</h4><div class="text">${expected}</div></div>${found.map(({ text, matches, sameCalls = matches }, i) => html`<div><h4 class="${sameCalls ? 'right' : ''}">${variants[i]!.name}${sameCalls ? ', the same' : ''}</h4><div class="text">${text}</div></div>`)}
 </div></article>`,
   )}</div>${more(answers.length)}`
 }
@@ -82,6 +83,7 @@ const more = (count: number) =>
 const measures = [
   'Perplexity: e to the power of the mean cross-entropy of the tokens that rows teach: completions with their ends, the model’s turns, texts.',
   'Exact match: the likeliest answer to a prompt, token by token, is the completion; blanks around both do not count.',
+  'Same calls: the likeliest answer calls the functions that the row calls, in the same order, with the same arguments, whatever the order of their keys.',
   'Choices: the right choice is the one with the largest probability as an answer to the prompt; by length: with the largest log-probability a byte.',
 ];
 

@@ -1,4 +1,4 @@
-import { checkTools, checkTurns, messagesForTemplate } from '../../text/chat-message.js';
+import { ChatTemplateError, checkTurns, messagesForTemplate } from '../../text/chat-message.js';
 import type { ChatTemplate } from '../../text/chat-template.js';
 import { strip } from '../../text/jinja/text.js';
 import { withoutOpening } from '../../text/markers.js';
@@ -6,10 +6,16 @@ import { specialTexts } from '../../text/tokenizer.js';
 import type { PromptForm } from '../family.js';
 
 const turnEnd = '<end_of_turn>';
+/** After a call FunctionGemma writes what opens the response, which is for others to give. */
+const responseStart = '<start_function_response>';
 
 /** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure): user and model by turns, no system, no tools. */
 export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerationPrompt = false, tools }) => {
-  checkTools(tools, '');
+  if (tools !== undefined && tools.length > 0)
+    throw new ChatTemplateError(
+      -1,
+      "there are tools, but the model came without a chat template, and its family's own turns know no tools; put the chat_template.jinja that was published with it beside the model",
+    );
   const turns = messagesForTemplate(messages, '');
   checkTurns(turns);
   const texts = turns.map(
@@ -41,8 +47,5 @@ export const gemmaPrompt: PromptForm = {
   chatTemplateSource: gemmaChatTemplateSource,
   needsPictures: false,
   rowExample: '{"prompt": "…", "completion": "…"}',
-  stopTokens(tokenizer) {
-    const id = tokenizer.tokenId(turnEnd);
-    return id === undefined ? [] : [id];
-  },
+  stopTokens: (tokenizer) => [turnEnd, responseStart].flatMap((token) => tokenizer.tokenId(token) ?? []),
 };

@@ -306,7 +306,7 @@ function planCompletionSamples(
     id: `line ${row.line}`,
     tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
     patchCount: patches,
-    expected: expectedAnswer(row),
+    expected: tokenizer ? expectedAnswer(row, tokenizer, model) : null,
     patches: async () => pictures?.patchesOf(row),
     pictures: async () => pictures?.dataUrlsOf(row) ?? [],
   }));

@@ -10,12 +10,21 @@ const part = v.object({
   text: v.string(),
 });
 const object = v.record(v.string(), v.unknown());
+/** What a function gave back: one, or a list. */
+const response = v.looseObject({ name: v.optional(v.string()), response: v.unknown() });
+const holdsResponse = (content: unknown) =>
+  [content].flat().every((each) => typeof each === 'object' && each !== null && 'response' in each);
 
 /** OpenAI's form. Fields beside these reach the chat template too. */
 const message = v.looseObject({
   role: v.picklist(['system', 'developer', 'user', 'model', 'assistant', 'tool']),
   // Told by what is there, so that the message says what is wrong with it.
-  content: v.lazy((content) => (Array.isArray(content) ? v.array(part) : v.nullish(v.string()))),
+  content: v.nullish(
+    v.lazy((content) => {
+      if (Array.isArray(content)) return holdsResponse(content) ? v.array(response) : v.array(part);
+      return holdsResponse(content) ? response : v.string();
+    }),
+  ),
   name: v.nullish(v.string()),
   tool_calls: v.nullish(
     v.array(v.looseObject({ function: v.looseObject({ name: v.string(), arguments: v.union([v.string(), object]) }) })),

@@ -4,6 +4,7 @@ import {
   encodeChat,
   encodeChatPrompt,
   IllFormedTextError,
+  lastAnswer,
   type Model,
   type PromptForm,
   PromptImagesError,
@@ -63,12 +64,15 @@ export function promptTokens(row: TextualRow, tokenizer: Tokenizer, model: Token
   return 'text' in row ? encodeText(row.text, tokenizer, model.prompt).tokens.slice(0, 8) : [tokenizer.bosId];
 }
 
-/** The answer in the data; null where there is none, or where it is a call. */
-export function expectedAnswer(row: TextualRow): string | null {
+/** The answer in the data, calls as the chat template writes them; null where there is none. */
+export function expectedAnswer(row: TextualRow, tokenizer: Tokenizer, model: TokeniseOptions['model']): string | null {
   if ('prompt' in row) return row.completion;
   if (!('messages' in row)) return null;
   const last = turnsOfModel(row.messages).at(-1);
-  return last === undefined ? null : contentText(row.messages[last]!, last);
+  if (last === undefined) return null;
+  const options = chatOptions(row, tokenizer, model);
+  const hasCalls = (row.messages[last]!.tool_calls?.length ?? 0) > 0;
+  return hasCalls && options ? lastAnswer(tokenizer, row.messages, options) : contentText(row.messages[last]!, last);
 }
 
 /** What a row had that was put right; told once a file. */
