@@ -3,12 +3,13 @@ import {
   createTextStream,
   Generator,
   planGeneration,
+  type ChatTools,
   type ModelPrompt,
   type ParamTree,
   type SamplingOptions,
 } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
-import { encodeQuestion, endsOf, type Asked, type Question } from './encode-question.js';
+import { encodeQuestion, endsOf, type Asked, type BesideQuestion, type Question } from './encode-question.js';
 import { createStopFilter } from './stop-filter.js';
 
 /** How an answer is made. `temperature` is 0 where it is left out: always the likeliest token. */
@@ -21,6 +22,8 @@ export interface AnswerOptions extends SamplingOptions {
   readonly seed?: number;
   /** Pictures that the prompt is about, for a model with a vision tower: files, or what is in them (PNG, JPEG, WebP). */
   readonly images?: readonly (Uint8Array | Blob)[];
+  /** Functions that the answer to a conversation may call, in OpenAI's form, where the chat template writes them. */
+  readonly tools?: ChatTools | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -77,21 +80,21 @@ export class AnswerSession {
 
   /** See `TextModel.answer`. */
   async *answer(question: Question, options: AnswerOptions = {}): AsyncGenerator<string, AnswerEnd, void> {
-    const { images = [], ...others } = options;
+    const { images, tools, ...others } = options;
     options.signal?.throwIfAborted();
-    const { prompt, stopTokens } = await this.encode(question, images);
+    const { prompt, stopTokens } = await this.encode(question, { images, tools });
     return yield* this.answerPrompt(prompt, { ...others, stopTokens });
   }
 
   /** A question as `answerPrompt` takes it, for several answers to it. @throws ChatTemplateError, ImageError, PromptImagesError */
-  async encode(question: Question, images: readonly (Uint8Array | Blob)[] = []): Promise<EncodedQuestion> {
-    return encodeAsked(this.#asked, question, images);
+  async encode(question: Question, beside: BesideQuestion = {}): Promise<EncodedQuestion> {
+    return encodeAsked(this.#asked, question, beside);
   }
 
   /** The answer to what is encoded already; it ends with any of `stopTokens`, by default those that end a text. */
   async *answerPrompt(
     prompt: ModelPrompt,
-    options: Omit<AnswerOptions, 'images'> & { readonly stopTokens?: readonly number[] } = {},
+    options: Omit<AnswerOptions, 'images' | 'tools'> & { readonly stopTokens?: readonly number[] } = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256, stop = [], stopTokens = endsOf(this.#asked, ''), signal, ...sampling } = options;
     const promptTokens = lengthOf(prompt, this.#asked);
@@ -169,9 +172,9 @@ export class AnswerSession {
 export async function encodeAsked(
   asked: Asked,
   question: Question,
-  images: readonly (Uint8Array | Blob)[],
+  beside: BesideQuestion,
 ): Promise<EncodedQuestion> {
-  const prompt = await encodeQuestion(asked, question, images);
+  const prompt = await encodeQuestion(asked, question, beside);
   return { prompt, promptTokens: lengthOf(prompt, asked), stopTokens: endsOf(asked, question) };
 }
 

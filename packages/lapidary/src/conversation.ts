@@ -28,10 +28,10 @@ export class Conversation {
   /** The next answer, of which one is made at a time; see `TextModel.answer`. */
   async *answer(
     question: Question,
-    { images = [], adapter = null, ...options }: AnswerOptions & AdapterChoice = {},
+    { images, tools, adapter = null, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256 } = options;
-    const { prompt, promptTokens, stopTokens } = await encodeAsked(this.#asked, question, images);
+    const { prompt, promptTokens, stopTokens } = await encodeAsked(this.#asked, question, { images, tools });
     const session = await this.#sessionFor(promptTokens + maxNewTokens, adapter);
     return yield* session.answerPrompt(prompt, { ...options, stopTokens });
   }

@@ -6,6 +6,7 @@ import {
   PromptImagesError,
   stopTokensOf,
   type ChatMessage,
+  type ChatTools,
   type Model,
   type ModelPrompt,
   type Tokenizer,
@@ -14,6 +15,14 @@ import {
 
 /** A text that is continued as it stands, or a conversation. */
 export type Question = string | readonly ChatMessage[];
+
+/** What comes with a question. */
+export interface BesideQuestion {
+  /** Pictures: files, or what is in them (PNG, JPEG, WebP). */
+  readonly images?: readonly (Uint8Array | Blob)[] | undefined;
+  /** Functions that the answer may call. */
+  readonly tools?: ChatTools | undefined;
+}
 
 /** What is known of a model where questions are put to it. */
 export interface Asked {
@@ -29,9 +38,9 @@ export interface Asked {
 export async function encodeQuestion(
   asked: Asked,
   question: Question,
-  images: readonly (Uint8Array | Blob)[],
+  { images = [], tools }: BesideQuestion,
 ): Promise<ModelPrompt> {
-  const tokens = tokensOf(asked, question);
+  const tokens = tokensOf(asked, question, tools);
   return { tokens, ...(images.length > 0 && { patches: await patchesOf(asked, images) }) };
 }
 
@@ -40,11 +49,21 @@ export function endsOf({ model, tokenizer, listsEnds }: Asked, question: Questio
   return listsEnds && typeof question === 'string' ? model.eosTokenIds : stopTokensOf(model, tokenizer);
 }
 
-function tokensOf({ model, tokenizer }: Asked, question: Question): readonly number[] {
+function tokensOf({ model, tokenizer }: Asked, question: Question, tools: ChatTools | undefined): readonly number[] {
   const { name, prompt: form } = model;
+  if (tools !== undefined && (typeof question === 'string' || !form.chatTemplate))
+    throw new ChatTemplateError(
+      -1,
+      `there are tools, which only a chat template writes: ${name} was not asked through one`,
+    );
   if (typeof question === 'string') return form.encodePrompt(question, tokenizer);
   const { chatTemplate: template } = form;
-  if (template) return encodeChatPrompt(tokenizer, question, { template, stopTokens: stopTokensOf(model, tokenizer) });
+  if (template)
+    return encodeChatPrompt(tokenizer, question, {
+      template,
+      stopTokens: stopTokensOf(model, tokenizer),
+      ...(tools && { tools }),
+    });
   const [message, ...others] = question;
   if (message === undefined || others.length > 0)
     throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);

@@ -175,9 +175,9 @@ export const engine: Engine = {
     return {
       adapters: model.adapters,
       maxLength: size.maxLength,
-      ask: async (question, { adapter, images }) => {
+      ask: async (question, { adapter, images, tools }) => {
         const session = sessionOf(adapter);
-        const { prompt, promptTokens, stopTokens } = await session.encode(question, images);
+        const { prompt, promptTokens, stopTokens } = await session.encode(question, { images, tools });
         if (promptTokens >= size.maxLength)
           throw new ContextLengthError(
             `the prompt has ${promptTokens} tokens, which leaves no room for an answer in ${size.maxLength}; ${

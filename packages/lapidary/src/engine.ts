@@ -1,4 +1,4 @@
-import type { ChatMessage, ModelPresetName } from '@lapidary/gemma';
+import type { ChatMessage, ChatTools, ModelPresetName } from '@lapidary/gemma';
 import type {
   DataSource,
   Evaluation,
@@ -167,6 +167,8 @@ export interface Answerer {
       /** A name of `adapters`; null for the model by itself. */
       readonly adapter: string | null;
       readonly images: readonly Uint8Array[];
+      /** Functions that a conversation's answer may call. */
+      readonly tools: ChatTools | undefined;
     },
   ): Promise<AskedQuestion>;
   close(): Promise<void>;

@@ -14,7 +14,7 @@ import {
   type SessionSize,
 } from './answer-session.js';
 import { Conversation } from './conversation.js';
-import type { Asked, Question } from './encode-question.js';
+import type { Asked, BesideQuestion, Question } from './encode-question.js';
 import { loadParameters } from './load-parameters.js';
 
 /** How a model is opened. */
@@ -138,8 +138,8 @@ export class TextModel {
   }
 
   /** A question as an `AnswerSession` takes it. @throws ChatTemplateError, ImageError, PromptImagesError */
-  encode(question: Question, images: readonly (Uint8Array | Blob)[] = []): Promise<EncodedQuestion> {
-    return encodeAsked(this.#asked, question, images);
+  encode(question: Question, beside: BesideQuestion = {}): Promise<EncodedQuestion> {
+    return encodeAsked(this.#asked, question, beside);
   }
 
   /** For a conversation that goes on: what was said is read once. One answer is made at a time. */
@@ -154,10 +154,10 @@ export class TextModel {
    */
   async *answer(
     question: Question,
-    { images = [], adapter, ...options }: AnswerOptions & AdapterChoice = {},
+    { images, tools, adapter, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256 } = options;
-    const { prompt, promptTokens, stopTokens } = await this.encode(question, images);
+    const { prompt, promptTokens, stopTokens } = await this.encode(question, { images, tools });
     const maxLength = promptTokens + maxNewTokens;
     const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {
@@ -170,9 +170,9 @@ export class TextModel {
   /** The logits of the token after a prompt, f32 [V]. @throws as `answer` does */
   async nextLogits(
     question: Question,
-    { images = [], adapter }: Pick<AnswerOptions, 'images'> & AdapterChoice = {},
+    { images, tools, adapter }: Pick<AnswerOptions, 'images' | 'tools'> & AdapterChoice = {},
   ): Promise<Float32Array> {
-    const { prompt, promptTokens } = await this.encode(question, images);
+    const { prompt, promptTokens } = await this.encode(question, { images, tools });
     const maxLength = promptTokens + 1;
     const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {

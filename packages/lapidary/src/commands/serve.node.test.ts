@@ -234,11 +234,44 @@ describe('refused is', () => {
     [{ max_tokens: 0 }, 'max_tokens', 'invalid_value'],
     [{ n: 129 }, 'n', 'invalid_value'],
     [{ stop: [''] }, 'stop', 'invalid_value'],
-    [{ tools: [{ type: 'function' }] }, 'tools', 'invalid_value'],
+    [{ tools: [{ type: 'function' }] }, 'tools.0.function', 'invalid_value'],
+    [
+      { tools: [{ type: 'function', function: { name: 'f', strict: true } }] },
+      'tools.0.function.strict',
+      'invalid_value',
+    ],
+    [{ tool_choice: 'required' }, 'tool_choice', 'invalid_value'],
+    [{ parallel_tool_calls: false }, 'parallel_tool_calls', 'invalid_value'],
+    // The model's template knows none: they would be left out.
+    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'messages', null as unknown as string],
     [{ response_format: { type: 'json_object' } }, 'response_format', 'invalid_value'],
     [{ logit_bias: { 5: 1 } }, 'logit_bias', 'invalid_value'],
     [{ messages: [] }, 'messages', 'invalid_value'],
-    [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.role', 'invalid_value'],
+    [{ messages: [{ role: 'other', content: 'x' }] }, 'messages.0.role', 'invalid_value'],
+    [{ messages: [{ role: 'user', content: 'x', tool_call_id: '1' }] }, 'messages.0.tool_call_id', 'invalid_value'],
+    [{ messages: [{ role: 'user', content: null }] }, 'messages', null as unknown as string],
+    [
+      {
+        messages: [
+          {
+            role: 'user',
+            content: 'x',
+            tool_calls: [{ id: '1', type: 'function', function: { name: 'f', arguments: '{}' } }],
+          },
+        ],
+      },
+      'messages.0.tool_calls',
+      'invalid_value',
+    ],
+    [
+      {
+        messages: [
+          { role: 'assistant', tool_calls: [{ id: '1', type: 'function', function: { name: 'f', arguments: {} } }] },
+        ],
+      },
+      'messages.0.tool_calls.0.function.arguments',
+      'invalid_value',
+    ],
     [{ messages: [{ role: 'user', content: 'x', extra: 1 }] }, 'messages.0.extra', 'unknown_parameter'],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'http://localhost/a.png' } }] }] },

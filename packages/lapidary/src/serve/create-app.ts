@@ -125,7 +125,7 @@ export function createApp(options: AppOptions): Hono {
     try {
       const asked = [];
       for (const question of request.questions)
-        asked.push(await answerer.ask(question, { adapter, images: request.images }));
+        asked.push(await answerer.ask(question, { adapter, images: request.images, tools: request.tools }));
       const { maxLength } = answerer;
       const { onError } = options;
       const signal = AbortSignal.any([context.req.raw.signal, options.signal]);

@@ -1,4 +1,4 @@
-import type { ChatMessage, TextPart } from '@lapidary/gemma';
+import type { ChatMessage, ChatTools, TextPart } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { AnswerSettings } from '../engine.js';
 import { ApiError } from './api-error.js';
@@ -16,6 +16,10 @@ export interface AnswerRequest {
   /** The name of a model. */
   readonly model: string;
   readonly questions: readonly (string | readonly ChatMessage[])[];
+  /** Functions that the answers may call. */
+  readonly tools?: ChatTools;
+  /** Whether calls in an answer are told as such, not as its text. */
+  readonly tellsCalls: boolean;
   /** Pictures that they are about. */
   readonly images: readonly Uint8Array[];
   /** Answers to each. */
@@ -46,16 +50,32 @@ const part = v.variant(
   "an object with the type 'text' or 'image_url'",
 );
 
+const toolCall = v.object(
+  {
+    id: v.string('a text'),
+    type: v.literal('function', "'function'"),
+    function: v.object(
+      { name: v.string("the function's name"), arguments: v.string('JSON as a text') },
+      'an object: { name, arguments }',
+    ),
+  },
+  'an object: { id, type, function }',
+);
+
 const message = v.object(
   {
     role: v.picklist(
-      ['system', 'developer', 'user', 'assistant'],
-      "'system', 'developer', 'user' or 'assistant': tools are not supported",
+      ['system', 'developer', 'user', 'assistant', 'tool'],
+      "'system', 'developer', 'user', 'assistant' or 'tool'",
     ),
-    content: v.union([v.string(), v.array(part)], 'a text, or a list of parts'),
+    content: v.nullish(v.union([v.string(), v.array(part)], 'a text, or a list of parts')),
     name: v.optional(v.string('a text')),
+    tool_calls: v.nullish(v.array(toolCall, 'a list of calls')),
+    tool_call_id: v.optional(v.string('a text')),
+    // What answers have, for clients that send them back.
+    refusal: v.optional(v.null('only null')),
   },
-  'an object: { role, content, name }',
+  'an object: { role, content, name, tool_calls, tool_call_id }',
 );
 
 const chatSchema = v.object({
@@ -79,9 +99,10 @@ export function readChatRequest(body: unknown): AnswerRequest {
   if (fields.max_tokens !== undefined && fields.max_completion_tokens !== undefined)
     throw new ApiError('give one of max_tokens and max_completion_tokens', { param: 'max_tokens' });
   const images: Uint8Array[] = [];
-  const messages = fields.messages.map(({ role, content, name }, i): ChatMessage => {
-    const said = { role, ...(name !== undefined && { name }) };
+  const messages = fields.messages.map(({ content, ...message }, i): ChatMessage => {
+    const said = saidBy(message, i);
     if (typeof content === 'string') return { ...said, content };
+    if (content === null || content === undefined) return said;
     const texts: TextPart[] = [];
     for (const [at, piece] of content.entries()) {
       if (piece.type === 'text') texts.push({ type: 'text', text: piece.text });
@@ -89,11 +110,37 @@ export function readChatRequest(body: unknown): AnswerRequest {
     }
     return { ...said, content: texts };
   });
+  const { tools = [], tool_choice: choice } = fields;
+  const offersTools = tools.length > 0 && choice !== 'none';
   return requestOf(fields, {
     questions: [messages],
+    ...(offersTools && { tools }),
+    tellsCalls: choice !== 'none',
     images,
     maxTokens: fields.max_completion_tokens ?? fields.max_tokens,
   });
+}
+
+/** A message without its content. @throws ApiError for a field that belongs to another role */
+function saidBy(
+  { role, name, tool_calls: calls, tool_call_id: id }: Omit<v.InferOutput<typeof message>, 'content'>,
+  index: number,
+): ChatMessage {
+  const check = (field: string, isGiven: boolean, owner: string) => {
+    if (isGiven && role !== owner)
+      throw new ApiError(`messages.${index}.${field}: only messages of the role '${owner}' have it`, {
+        param: `messages.${index}.${field}`,
+        code: 'invalid_value',
+      });
+  };
+  check('tool_calls', (calls?.length ?? 0) > 0, 'assistant');
+  check('tool_call_id', id !== undefined, 'tool');
+  return {
+    role,
+    ...(name !== undefined && { name }),
+    ...(calls && calls.length > 0 && { tool_calls: calls }),
+    ...(id !== undefined && { tool_call_id: id }),
+  };
 }
 
 /** The body of POST /v1/completions. @throws ApiError */
@@ -103,12 +150,12 @@ export function readCompletionRequest(body: unknown): AnswerRequest {
   if (questions.length * (fields.n ?? 1) > mostAnswers)
     throw new ApiError(`prompts times n may be ${mostAnswers} at most`, { param: 'n', code: 'invalid_value' });
   // As OpenAI's.
-  return requestOf(fields, { questions, images: [], maxTokens: fields.max_tokens ?? 16 });
+  return requestOf(fields, { questions, tellsCalls: false, images: [], maxTokens: fields.max_tokens ?? 16 });
 }
 
 function requestOf(
   fields: v.InferOutput<typeof chatSchema> | v.InferOutput<typeof completionSchema>,
-  asked: Pick<AnswerRequest, 'questions' | 'images' | 'maxTokens'>,
+  asked: Pick<AnswerRequest, 'questions' | 'tools' | 'tellsCalls' | 'images' | 'maxTokens'>,
 ): AnswerRequest {
   const stream = fields.stream ?? false;
   if (fields.stream_options !== undefined && !stream)

@@ -61,13 +61,32 @@ export const commonFields = {
   service_tier: anything,
 } as const;
 
+const tool = v.object(
+  {
+    type: v.literal('function', "'function'"),
+    function: v.object(
+      {
+        name: v.pipe(v.string("the function's name"), v.nonEmpty("the function's name")),
+        description: v.optional(v.string('a text')),
+        parameters: v.optional(v.record(v.string(), v.unknown(), 'a JSON schema')),
+        strict: v.nullish(v.literal(false, 'only false: answers are not made to fit a schema')),
+      },
+      'an object: { name, description, parameters }',
+    ),
+  },
+  'an object: { type: "function", function }',
+);
+
 export const chatOnlyFields = {
   max_completion_tokens: countUpTo(2 ** 31),
   logprobs: one(false),
   top_logprobs: one(0),
-  tools: nothing,
-  tool_choice: only((value) => value === 'none' || value === 'auto', "'none' or 'auto': there are no tools"),
-  parallel_tool_calls: anything,
+  tools: v.optional(v.array(tool, 'a list of functions')),
+  tool_choice: only(
+    (value) => value === 'none' || value === 'auto',
+    "'none' or 'auto': a model is not made to call a function",
+  ),
+  parallel_tool_calls: one(true),
   response_format: only(
     (value) => (value as { type?: unknown } | null)?.type === 'text',
     '{ type: "text" }: other forms are not supported',

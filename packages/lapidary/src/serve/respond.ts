@@ -2,6 +2,7 @@ import type { AnswerEnd } from '../answer-session.js';
 import type { AskedQuestion } from '../engine.js';
 import { apiErrorOf } from './api-error.js';
 import type { AnswerRequest } from './read-request.js';
+import { createCallFilter, toldAnswer, type ToldAnswer, type ToldCall } from './told-answer.js';
 
 /** How one of OpenAI's answers is written. */
 export interface AnswerForm {
@@ -10,10 +11,12 @@ export interface AnswerForm {
   readonly object: string;
   readonly chunkObject: string;
   /** A whole answer, as a field of its choice. */
-  whole(text: string): object;
+  whole(answer: ToldAnswer): object;
   /** What comes before any text. */
   readonly opening: object | null;
   piece(text: string): object;
+  /** Calls, as they come at the end. */
+  calls(calls: readonly ToldCall[]): object;
   /** What comes with the end. */
   readonly last: object;
 }
@@ -22,9 +25,12 @@ export const chatForm: AnswerForm = {
   prefix: 'chatcmpl',
   object: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
-  whole: (content) => ({ message: { role: 'assistant', content, refusal: null } }),
+  whole: ({ content, calls }) => ({
+    message: { role: 'assistant', content, refusal: null, ...(calls.length > 0 && { tool_calls: calls }) },
+  }),
   opening: { delta: { role: 'assistant', content: '' } },
   piece: (content) => ({ delta: { content } }),
+  calls: (calls) => ({ delta: { tool_calls: calls.map((call, index) => ({ index, ...call })) } }),
   last: { delta: {} },
 };
 
@@ -32,11 +38,16 @@ export const completionForm: AnswerForm = {
   prefix: 'cmpl',
   object: 'text_completion',
   chunkObject: 'text_completion',
-  whole: (text) => ({ text }),
+  whole: ({ content }) => ({ text: content }),
   opening: null,
   piece: (text) => ({ text }),
+  calls: () => ({}),
   last: { text: '' },
 };
+
+/** Why an answer ended; calls that were cut off are none. */
+const reasonOf = ({ calls }: ToldAnswer, { stoppedBy }: AnswerEnd) =>
+  calls.length > 0 && stoppedBy === 'stop' ? 'tool_calls' : stoppedBy;
 
 /** What is answered, and how. */
 interface Work {
@@ -90,18 +101,16 @@ const headOf = ({ prefix }: AnswerForm, object: string, model: string) => ({
 export async function respondWhole(work: Work): Promise<object> {
   const { form, request } = work;
   const texts: string[] = Array.from({ length: request.n * work.asked.length }, () => '');
-  const reasons = new Map<number, string>();
+  const ends = new Map<number, AnswerEnd>();
   const usage = await answerAll(
     work,
     (choice, text) => (texts[choice] += text),
-    (choice, { stoppedBy }) => reasons.set(choice, stoppedBy),
+    (choice, end) => ends.set(choice, end),
   );
-  const choices = texts.map((text, index) => ({
-    index,
-    ...form.whole(text),
-    logprobs: null,
-    finish_reason: reasons.get(index),
-  }));
+  const choices = texts.map((text, index) => {
+    const answer = toldAnswer(text, request.tellsCalls);
+    return { index, ...form.whole(answer), logprobs: null, finish_reason: reasonOf(answer, ends.get(index)!) };
+  });
   return { ...headOf(form, form.object, request.model), choices, usage };
 }
 
@@ -128,10 +137,21 @@ export function respondStream(work: Work & { readonly onDone: () => void }): Rea
         try {
           const { opening } = form;
           if (opening !== null) for (let i = 0; i < request.n * work.asked.length; i++) choice(i, opening);
+          const filters = Array.from({ length: request.n * work.asked.length }, () =>
+            createCallFilter(request.tellsCalls),
+          );
+          const tell = (index: number, text: string | null) => {
+            if (text !== null && text !== '') choice(index, form.piece(text));
+          };
           const usage = await answerAll(
             { ...work, signal: AbortSignal.any([work.signal, gone.signal]) },
-            (index, text) => choice(index, form.piece(text)),
-            (index, { stoppedBy }) => choice(index, form.last, stoppedBy),
+            (index, text) => tell(index, filters[index]!.push(text)),
+            (index, end) => {
+              const rest = filters[index]!.end();
+              tell(index, rest.content);
+              if (rest.calls.length > 0) choice(index, form.calls(rest.calls));
+              choice(index, form.last, reasonOf(rest, end));
+            },
           );
           if (request.includeUsage) send(JSON.stringify({ ...head, choices: [], usage }));
           send('[DONE]');
