@@ -169,11 +169,7 @@ export class AnswerSession {
 }
 
 /** See `AnswerSession.encode`. */
-export async function encodeAsked(
-  asked: Asked,
-  question: Question,
-  beside: BesideQuestion,
-): Promise<EncodedQuestion> {
+export async function encodeAsked(asked: Asked, question: Question, beside: BesideQuestion): Promise<EncodedQuestion> {
   const prompt = await encodeQuestion(asked, question, beside);
   return { prompt, promptTokens: lengthOf(prompt, asked), stopTokens: endsOf(asked, question) };
 }

@@ -431,6 +431,31 @@ test.each([
   }
 });
 
+test('functions of a file are offered, through the chat template; what is no list of functions is refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-tools-'));
+  const file = join(folder, 'tools.json');
+  const ask = (...args: string[]) => run(['generate', '--model', 'm', 'x', '--tools', file, ...args]);
+  try {
+    const tools = [{ type: 'function', function: { name: 'light', parameters: { type: 'object' } } }];
+    await writeFile(file, JSON.stringify(tools));
+    expect((await ask()).requests[0]).toMatchObject({ tools, chat: true });
+    expect((await ask('--raw')).err).toContain('--tools needs the chat template');
+    for (const [text, message] of [
+      ['{', /--tools .*tools\.json cannot be read/],
+      ['[]', /holds no functions/],
+      ['[{"name": "light"}]', /holds no functions \(at 0\.function\)/],
+      ['[{"function": {"name": ""}}]', /\(at 0\.function\.name\)/],
+    ] as const) {
+      await writeFile(file, text);
+      const { code, err } = await ask();
+      expect(code).toBe(1);
+      expect(err).toMatch(message);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test('eval: base beside adapters in a table, as JSON, and as a page', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lapidary-cli-'));
   try {

@@ -147,6 +147,7 @@ Examples:
       '--chat',
       'put the prompt into the chat template (default where the model, or the rows of the adapter, has one)',
     )
+    .option('--tools <file>', "functions that the answer may call: a JSON list, as in OpenAI's API")
     .option('--json', 'print one JSON object for each answer')
     .addHelpText(
       'after',
@@ -163,6 +164,7 @@ Examples:
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
     .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--tools <file>', "functions that the answer may call: a JSON list, as in OpenAI's API")
     .option('--json', 'print one JSON object for each answer')
     .addHelpText(
       'after',

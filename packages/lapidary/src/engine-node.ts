@@ -150,8 +150,8 @@ export const engine: Engine = {
       remembers: model.chatTemplateFrom !== null,
       seesPictures: model.model.vision !== undefined,
       readImage: (path) => readImage(path, '/image'),
-      answer: (messages, { adapter, images, signal, ...settings }) =>
-        conversation.answer(messages, { ...answerOptionsOf(settings), adapter, images, signal }),
+      answer: (messages, { adapter, images, tools, signal, ...settings }) =>
+        conversation.answer(messages, { ...answerOptionsOf(settings), adapter, images, tools, signal }),
       close: async () => {
         await conversation.destroy();
         model.destroy();
@@ -435,8 +435,16 @@ async function generate(
       readImages: () =>
         Promise.all(images.map((image) => (typeof image === 'string' ? readImage(image, '--image') : image))),
     }));
-    const { samples, rows } = request;
-    return await answerMany(model, questions, { ...answerOptionsOf(request), samples, rows, signal, onText, onAnswer });
+    const { samples, rows, tools } = request;
+    return await answerMany(model, questions, {
+      ...answerOptionsOf(request),
+      samples,
+      rows,
+      tools,
+      signal,
+      onText,
+      onAnswer,
+    });
   } finally {
     model.destroy();
   }

@@ -89,6 +89,8 @@ export interface GenerateRequest extends AnswerSettings {
   readonly rows: number;
   /** Texts are put into the chat template; false: they are continued as they stand; null: as the model came, with a template or without. */
   readonly chat: boolean | null;
+  /** Functions that the answer may call. */
+  readonly tools?: ChatTools;
 }
 
 /** Texts that become vectors. */
@@ -131,6 +133,8 @@ export interface Chat {
       /** A name of `adapters`; null for the model by itself. */
       readonly adapter: string | null;
       readonly images: readonly Uint8Array[];
+      /** Functions that the answer may call. */
+      readonly tools?: ChatTools | undefined;
       readonly signal: AbortSignal;
     },
   ): AsyncGenerator<string, AnswerEnd, void>;

@@ -11,6 +11,7 @@ export interface Recipe {
 
 const qlora = 'QLoRA (Dettmers et al. 2023, table 9)';
 const openpi = 'OpenPI trains its Gemma 2B trunk so';
+const unsloth = "Unsloth's notebook for FunctionGemma on google/mobile-actions";
 const bigVision = "big_vision's PaliGemma transfers";
 
 /** Every recipe. To add one: a value here. */
@@ -33,6 +34,30 @@ export const recipes: readonly Recipe[] = [
       'optimizer.learningRate': `${qlora}, up to 13B; about ten times the rate of full fine-tuning`,
       'optimizer.clipGradNorm': qlora,
       'schedule.type': qlora,
+    },
+  },
+  {
+    name: 'functiongemma-270m-lora',
+    title: 'a LoRA on FunctionGemma, for calls of your own functions',
+    settings: {
+      model: 'google/functiongemma-270m-it',
+      epochs: 2,
+      batchSize: 4,
+      gradientAccumulation: 2,
+      maxLength: 1024,
+      lora: { rank: 16, alpha: 16, dropout: 0 },
+      optimizer: { type: 'adamw', learningRate: 2e-4, betas: [0.9, 0.999], weightDecay: 0.001 },
+      schedule: { type: 'linear', warmupSteps: 5 },
+    },
+    reasons: {
+      epochs:
+        'rows {"messages", "tools"}; the calls alone are learned. Watch the held-out calls: `lapidary eval` counts the same ones',
+      gradientAccumulation: `8 rows a step: ${unsloth}`,
+      maxLength: 'declarations of functions are most of a row; `lapidary data` tells how long rows are',
+      'lora.rank': `rank and alpha 16 in all linears: ${unsloth}`,
+      'optimizer.learningRate': `${unsloth}, which takes 2e-5 for long runs`,
+      'optimizer.weightDecay': unsloth,
+      'schedule.type': unsloth,
     },
   },
   {

@@ -1,4 +1,4 @@
-import type { ChatMessage } from '@lapidary/gemma';
+import type { ChatMessage, ChatTools } from '@lapidary/gemma';
 import type { CliContext, Terminal } from '../cli-context.js';
 import { describeError } from '../describe-error.js';
 import type { AnswerSettings, Chat } from '../engine.js';
@@ -6,12 +6,14 @@ import { exitCodes } from '../exit-codes.js';
 import { UsageError } from '../usage-error.js';
 import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
+import { readTools } from './read-tools.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
 
 export interface ChatValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
   readonly anyBase?: boolean;
+  readonly tools?: string;
   readonly json?: boolean;
 }
 
@@ -29,6 +31,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
   if (!values.model)
     throw new UsageError({ message: '--model must be given.', hint: 'lapidary chat --help shows all options.' });
   const adapters = nameAdapters(values.adapter ?? []);
+  const tools = await readTools(values.tools, context);
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
   for (const [name, folder] of Object.entries(adapters)) {
     const form = await readRowsForm(folder, context);
@@ -43,7 +46,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
   );
   const terminal = context.openTerminal();
   try {
-    const talk = new Conversation(opened, settings, context, { isJson: values.json === true, terminal });
+    const talk = new Conversation(opened, { ...settings, tools }, context, { isJson: values.json === true, terminal });
     if (terminal.isTyped) context.err(`${talk.answerer} answers. /help lists what else there is.\n`);
     for (let line = await terminal.readLine(); line !== null; line = await terminal.readLine()) {
       if (!(await talk.take(line.trim()))) break;
@@ -58,7 +61,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
 /** What was said, and who answers. */
 class Conversation {
   readonly #chat: Chat;
-  readonly #settings: AnswerSettings;
+  readonly #settings: AnswerSettings & { readonly tools: ChatTools | undefined };
   readonly #context: CliContext;
   readonly #terminal: Terminal;
   readonly #isJson: boolean;
@@ -68,7 +71,7 @@ class Conversation {
 
   constructor(
     opened: Chat,
-    settings: AnswerSettings,
+    settings: AnswerSettings & { readonly tools: ChatTools | undefined },
     context: CliContext,
     { isJson, terminal }: { readonly isJson: boolean; readonly terminal: Terminal },
   ) {

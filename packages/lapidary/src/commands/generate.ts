@@ -8,6 +8,7 @@ import { readPrompts, type Prompt } from '../generate/read-prompts.js';
 import { UsageError } from '../usage-error.js';
 import { countRule, readAnswerFlags, readNumber, type AnswerValues } from './answer-flags.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
+import { readTools } from './read-tools.js';
 
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
@@ -20,6 +21,7 @@ export interface GenerateValues extends AnswerValues {
   readonly image?: readonly string[];
   readonly raw?: boolean;
   readonly chat?: boolean;
+  readonly tools?: string;
   readonly json?: boolean;
 }
 
@@ -79,6 +81,12 @@ async function readRequest(
   if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
   const given = await readGiven(promptArgument, values, context);
   const prompts = given.map(({ prompt, images }) => ({ prompt, images: [...(values.image ?? []), ...images] }));
+  const tools = await readTools(values.tools, context);
+  if (tools && values.raw)
+    throw new UsageError({
+      message: '--tools needs the chat template, which --raw leaves out.',
+      hint: 'Give one of --raw and --tools.',
+    });
   return {
     model: values.model,
     adapter: values.adapter ?? null,
@@ -87,7 +95,9 @@ async function readRequest(
     prompts,
     samples,
     rows,
-    chat: await choosePromptForm(values, context),
+    // Functions are declared by the chat template alone.
+    chat: tools ? true : await choosePromptForm(values, context),
+    ...(tools && { tools }),
     ...settings,
   };
 }

@@ -46,7 +46,7 @@ function promptOf(value: unknown, file: string, line: number): Prompt {
   const isPrompt = typeof value === 'object' && value !== null && 'prompt' in value;
   const row = parseRow(isPrompt ? { ...value, completion: anyAnswer } : value, file, line);
   if ('messages' in row) {
-    if (row.tools) fail("field 'tools': answers that call tools are not supported here");
+    if (row.tools) fail("field 'tools': functions are offered to all prompts alike, by --tools");
     const said = row.messages.slice(0, row.messages.findLastIndex((message) => !isModel(message)) + 1);
     if (said.length === 0) fail("field 'messages': nobody but the model says anything");
     return { prompt: said, images: [] };
