@@ -10,7 +10,7 @@ export interface FunctionCall {
 /** What a call begins with in an answer. */
 export const callStart = '<start_function_call>';
 const callEnd = '<end_function_call>';
-const escape = '<escape>';
+const quote = '<escape>';
 const numberForm = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 /** Lists and objects within each other: no call has so many, and who reads them calls itself for each. */
 const deepest = 100;
@@ -80,7 +80,7 @@ class CallReader {
   #value(depth: number): unknown {
     if (depth > deepest) throw new NoCall();
     this.#blanks();
-    if (this.#has(escape)) return this.#escaped();
+    if (this.#has(quote)) return this.#escaped();
     if (this.#starts('{')) return this.#fields(depth);
     if (this.#starts('[')) return this.#list(depth);
     for (const [word, value] of [
@@ -101,10 +101,10 @@ class CallReader {
   }
 
   #escaped(): string {
-    const end = this.#text.indexOf(escape, this.#at);
+    const end = this.#text.indexOf(quote, this.#at);
     if (end < 0) throw new NoCall();
     const text = this.#text.slice(this.#at, end);
-    this.#at = end + escape.length;
+    this.#at = end + quote.length;
     return text;
   }
 
@@ -112,7 +112,7 @@ class CallReader {
     const fields = new Map<string, unknown>();
     this.#each('{', '}', () => {
       this.#blanks();
-      const key = this.#has(escape) ? this.#escaped() : this.#until(/[:{}[\],<]/g);
+      const key = this.#has(quote) ? this.#escaped() : this.#until(/[:{}[\],<]/g);
       this.#take(':');
       // Which of two is meant is not told.
       if (fields.has(key)) throw new NoCall();
