@@ -156,19 +156,25 @@ describe('what cannot be right is refused by name', () => {
   });
 });
 
-it('a template that prints arguments gets them as they are', async () => {
-  const source =
-    '{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments }}{% endfor %}{% endfor %}';
+it.each([
+  ['{{ c.function.arguments }}', '{"a":  1.0}'],
+  ["{{- '<' + c['function']['arguments'] + '>' -}}", '<{"a":  1.0}>'],
+  ['{{ "<" ~ c.function.arguments }}', '<{"a":  1.0}'],
+  ['{{ c.function.arguments | tojson }}', '{"a": 1.0}'],
+  ['{% macro f(x) %}{{ x.a }}{% endmacro %}{{ f(c.function.arguments) }}', '1.0'],
+  ['{% set given = c.function.arguments %}{{ given.a }}', '1.0'],
+  [
+    '{% if c.function.arguments is string %}{{ c.function.arguments }}{% else %}{{ c.function.arguments.a }}{% endif %}',
+    '{"a":  1.0}',
+  ],
+  ['{% for k in c.function.arguments %}{{ k ~ c.function.arguments[k] }}{% endfor %}', 'a1.0'],
+])('arguments that are a text stay one where they are only printed: %s', async (body, written) => {
+  const source = `{% for m in messages %}{% for c in m.tool_calls or [] %}${body}{% endfor %}{% endfor %}`;
   const tokenizer = await withChatTemplate(bare, { default: source });
-  const call = { function: { name: 'f', arguments: '{"a":  1.0}' } };
-  expect(
-    renderChat(
-      tokenizer,
-      [
-        { role: 'user', content: 'x' },
-        { role: 'assistant', tool_calls: [call] },
-      ],
-      options,
-    ),
-  ).toBe('{"a":  1.0}');
+  const calls = [{ function: { name: 'f', arguments: '{"a":  1.0}' } }];
+  const messages: ChatMessage[] = [
+    { role: 'user', content: 'x' },
+    { role: 'assistant', tool_calls: calls },
+  ];
+  expect(renderChat(tokenizer, messages, options)).toBe(written);
 });

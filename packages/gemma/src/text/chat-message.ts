@@ -1,5 +1,4 @@
 // Conversations as they are handed over: OpenAI's form, which chat templates read.
-import { callsForTemplate, isResponse, nameOfCall, readsResponses } from './template-calls.js';
 
 /** A piece of a message's content. */
 export interface TextPart {
@@ -50,12 +49,8 @@ export class ChatTemplateError extends Error {
   }
 }
 
-/** A field that says what was said, so that a template which passes over it would leave it out without a word. */
-const meaningful = ['tool_calls', 'function_call', 'reasoning', 'audio'] as const;
-/** What was thought, by the names that it has: transformers hands it over by the first and the second. */
-const reasoningFields = ['reasoning_content', 'thinking', 'reasoning'] as const;
-
-const isModel = ({ role }: ChatMessage) => role === 'assistant' || role === 'model';
+/** Whether a turn is the model's. */
+export const isModel = ({ role }: ChatMessage) => role === 'assistant' || role === 'model';
 
 /** Indices of the model's turns. */
 export function turnsOfModel(messages: readonly ChatMessage[]): number[] {
@@ -76,64 +71,6 @@ export function contentText({ content }: ChatMessage, index: number): string | n
       );
     })
     .join('');
-}
-
-/**
- * The messages as a template takes them. What it would pass over in silence is refused: calls and tools of which its source says
- * nothing, a turn without content. Parts are joined where the source does not tell them apart.
- * @param source the template's, in which the names of what it knows stand
- * @throws ChatTemplateError naming the message
- */
-export function messagesForTemplate(messages: readonly ChatMessage[], source: string): ChatMessage[] {
-  if (messages.length === 0) throw new ChatTemplateError(-1, 'there are no messages');
-  const knows = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
-  const readsParts = /\[\s*['"]type['"]\s*\]|\.type\b/.test(source);
-  return messages.map((message, i) => {
-    const fail = (problem: string): never => {
-      throw new ChatTemplateError(i, `message ${i + 1} ${problem}`);
-    };
-    const { weight: _weight, ...rest } = withReasoning(message);
-    for (const name of meaningful) {
-      const names: readonly string[] = name === 'reasoning' ? reasoningFields : [name];
-      const own = names.find((each) => hasContent(fieldsOf(message)[each]));
-      if (own !== undefined && !names.some((each) => hasContent(fieldsOf(rest)[each]) && knows(each)))
-        fail(`has '${own}', of which the model's chat template knows nothing: it would be left out`);
-    }
-    const hasResponse = message.role === 'tool' && isResponse(message.content) && readsResponses(source);
-    const text = hasResponse ? '' : contentText(message, i);
-    if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
-      fail(`is from '${message.role}' and has no content`);
-    // As transformers: what is null is not there.
-    const said = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)) as typeof rest;
-    const calls = message.tool_calls;
-    const name = message.role === 'tool' ? (message.name ?? nameOfCall(messages, i)) : undefined;
-    return {
-      ...said,
-      ...(name !== undefined && { name }),
-      ...(calls && { tool_calls: callsForTemplate(calls, i, source) }),
-      // Templates call the model `assistant`.
-      role: isModel(message) ? 'assistant' : message.role,
-      ...(Array.isArray(message.content) && !readsParts && !hasResponse && { content: text }),
-    };
-  });
-}
-
-const hasContent = (value: unknown) =>
-  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
-
-/** Further fields may be there too. */
-const fieldsOf = (message: object): Readonly<Record<string, unknown>> => ({ ...message });
-
-function withReasoning(message: ChatMessage): ChatMessage {
-  const fields = fieldsOf(message);
-  const said = reasoningFields.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
-  if (said === undefined) return message;
-  return {
-    ...{ thinking: said },
-    ...message,
-    ...(fields['thinking'] === null && { thinking: said }),
-    ...{ reasoning_content: said },
-  };
 }
 
 /** @throws ChatTemplateError for tools of which the template's source says nothing */

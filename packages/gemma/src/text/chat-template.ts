@@ -1,10 +1,5 @@
-import {
-  ChatTemplateError,
-  type ChatMessage,
-  type ChatTools,
-  checkTools,
-  messagesForTemplate,
-} from './chat-message.js';
+import { ChatTemplateError, type ChatMessage, type ChatTools, checkTools } from './chat-message.js';
+import { messagesForTemplate } from './template-messages.js';
 
 /** What a template of a conversation takes beside its messages. */
 export interface TemplateOptions {

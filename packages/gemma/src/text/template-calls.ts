@@ -3,19 +3,23 @@ import { isFields } from '../config/fields.js';
 import { ChatTemplateError, type ChatMessage, type ToolCall } from './chat-message.js';
 import { parseJsonWithFloats } from './json-float.js';
 
-/** Whether a template writes the fields of a call's arguments: those that it prints as they are stay as they are given. */
-const readsArguments = (source: string) =>
+/** Whether a template asks for what is in a call's arguments. */
+const readsFields = (source: string) =>
   /\barguments\b['"]?\]?\s*(?:\|\s*(?:tojson|dictsort|items)\b|\.items\b|is\s+mapping\b|\[)|\bin\s+[\w.[\]'"]*\barguments\b/.test(
     source,
   );
 
+/** Whether a template prints a call's arguments as they are, by themselves or put together with other texts. */
+const printsThem = (source: string) =>
+  /\barguments\b['"]?\]?\s*(?:-?\}\}|[+~])|[+~]\s*[\w.[\]'"]*\barguments\b['"]?\]?\s*(?:-?\}\}|[+~)])/.test(source);
+
 /**
- * Arguments that are JSON, as OpenAI has them, as the object that they are, for a template that reads objects: it would print the text
- * as one value, or without quotes. As vLLM does.
+ * Arguments that are JSON, as OpenAI has them, as the object that they are: templates take objects, and would write the text as one value.
+ * As vLLM does; but where a template only prints them, they stay texts.
  * @throws ChatTemplateError for arguments that are no JSON object
  */
 export function callsForTemplate(calls: readonly ToolCall[], index: number, source: string): readonly ToolCall[] {
-  if (!readsArguments(source)) return calls;
+  if (printsThem(source) && !readsFields(source)) return calls;
   return calls.map((call) => {
     const { name, arguments: given } = call.function;
     if (typeof given !== 'string') return call;

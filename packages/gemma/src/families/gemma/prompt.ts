@@ -1,5 +1,6 @@
-import { ChatTemplateError, checkTurns, messagesForTemplate } from '../../text/chat-message.js';
+import { ChatTemplateError, checkTurns } from '../../text/chat-message.js';
 import type { ChatTemplate } from '../../text/chat-template.js';
+import { messagesForTemplate } from '../../text/template-messages.js';
 import { strip } from '../../text/jinja/text.js';
 import { withoutOpening } from '../../text/markers.js';
 import { specialTexts } from '../../text/tokenizer.js';
