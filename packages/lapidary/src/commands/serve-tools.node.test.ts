@@ -51,9 +51,19 @@ test('calls come as such, whole and streamed, and are those that the model write
     stop: [],
     seed: 1,
   };
-  const { text } = await engine.generate(
-    { model, adapter: null, best: false, prompt: question.content, images: [], chat: true, tools, ...settings },
-    { onText: () => undefined, onNotice: () => undefined, signal: stop.signal },
+  const [{ text } = { text: '' }] = await engine.generate(
+    {
+      model,
+      adapter: null,
+      best: false,
+      prompts: [{ prompt: question.content, images: [] }],
+      samples: 1,
+      rows: 1,
+      chat: true,
+      tools,
+      ...settings,
+    },
+    { onText: () => undefined, onAnswer: () => undefined, onNotice: () => undefined, signal: stop.signal },
   );
   const [call, ...others] = readFunctionCalls(text)!.calls;
   expect(others).toEqual([]);
