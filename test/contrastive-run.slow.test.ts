@@ -125,4 +125,9 @@ it('shows what the model will see', async () => {
   const text = shown[1]!.pieces.map((piece) => piece.text).join('');
   expect(text).toContain('q: where is the river');
   expect(text).toContain('d: there 1 RIVER');
+  const short = await inspectData(await config({ maxLength: train.lengths.max - 1 }));
+  expect(short.train.tooLong).toBeGreaterThan(0);
+  expect(short.train.tooLong).toBeLessThan(12);
+  expect(short.train.cut).toBeGreaterThanOrEqual(short.train.tooLong);
+  expect(train.tokens).toBeGreaterThan(train.lengths.max * 12);
 });

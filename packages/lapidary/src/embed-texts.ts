@@ -26,14 +26,15 @@ export async function textsOfRows(source: ByteSource, key: string): Promise<stri
 
 /** Vectors of texts by a model that is on the device. @throws EmbeddingError, IllFormedTextError; the signal's reason */
 export async function embedTexts(
-  { gpu, model, tokenizer, params }: Pick<TextModel, 'gpu' | 'model' | 'tokenizer' | 'params'>,
+  opened: TextModel,
   texts: readonly string[],
   { prompt, size, batchSize, maxLength }: Omit<EmbedRequest, 'model' | 'adapter' | 'anyBase' | 'texts'>,
   signal: AbortSignal,
 ): Promise<EmbedResult> {
+  const { gpu, model, tokenizer } = opened;
   const embedder = new Embedder(
     gpu,
-    { model, params: params(), tokenizer },
+    { model, params: opened.params(), tokenizer },
     { ...(batchSize !== undefined && { batchSize }), ...(maxLength !== undefined && { maxLength }) },
   );
   try {

@@ -94,6 +94,8 @@ export interface InspectedRow {
   /** What it is called: its fields. */
   readonly form: string;
   readonly tokens: readonly number[];
+  /** Lengths of the sequences that the model sees apart, where the tokens are of several. Default: one. */
+  readonly sequences?: readonly number[];
   /** 1 where the token is learned. */
   readonly learned: Uint8Array;
   /** Places of its pictures, and what these are called. */

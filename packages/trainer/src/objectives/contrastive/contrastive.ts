@@ -138,8 +138,10 @@ function* inspectRows(
   prompts: Prompts,
 ): Generator<InspectedRow> {
   for (const row of rows) {
-    const tokens = encodeTexts({ row, file }, { tokenizer, prompts }).flat();
+    const texts = encodeTexts({ row, file }, { tokenizer, prompts });
+    const tokens = texts.flat();
+    const sequences = texts.map(({ length }) => length);
     const form = row.negatives.length > 0 ? 'anchor, positive, negatives' : 'anchor, positive';
-    yield { row, form, tokens, learned: new Uint8Array(tokens.length).fill(1), patches: 0, pictures: [] };
+    yield { row, form, tokens, sequences, learned: new Uint8Array(tokens.length).fill(1), patches: 0, pictures: [] };
   }
 }

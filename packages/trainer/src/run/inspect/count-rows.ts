@@ -17,14 +17,15 @@ export class RowCounter {
 
   /** @returns the number that the row goes by among others: the same for the same tokens, learned alike, with the same pictures */
   add(row: InspectedRow): number {
-    const { form, tokens, learned } = row;
+    const { form, tokens, learned, sequences = [tokens.length] } = row;
+    const longest = Math.max(...sequences);
     const sums = this.#sums;
     this.#forms.set(form, (this.#forms.get(form) ?? 0) + 1);
-    this.#lengths.push(tokens.length);
+    this.#lengths.push(longest);
     sums.tokens += tokens.length;
     sums.learned += countLearned(learned);
-    sums.tooLong += Number(tokens.length > this.#maxLength);
-    sums.cut += Math.max(0, tokens.length - this.#maxLength);
+    sums.tooLong += Number(longest > this.#maxLength);
+    sums.cut += sequences.reduce((cut, length) => cut + Math.max(0, length - this.#maxLength), 0);
     sums.nothingToLearn += Number(!learned.subarray(0, this.#maxLength).includes(1, 1));
     const key = keyOf(row);
     sums.duplicates += Number(this.#seen.has(key));

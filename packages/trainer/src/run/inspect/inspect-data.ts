@@ -81,30 +81,32 @@ export async function inspectData(
 }
 
 function shownRow(inspected: InspectedRow, source: RowSource, tokenizer: Tokenizer, maxLength: number): ShownRow {
-  const { row, form, pictures, patches, tokens, learned } = inspected;
+  const { row, form, pictures, patches, tokens, sequences, learned } = inspected;
   return {
     file: row.file ?? source.file,
     line: row.line,
     form,
     pictures,
     patches,
-    length: tokens.length,
+    length: Math.max(...(sequences ?? [tokens.length])),
     learned: countLearned(learned),
     pieces: piecesOf(inspected, tokenizer, maxLength),
   };
 }
 
 /** Tokens with the text that they are. */
-function piecesOf({ tokens, learned }: InspectedRow, tokenizer: Tokenizer, maxLength: number): ShownPiece[] {
+function piecesOf({ tokens, learned, sequences }: InspectedRow, tokenizer: Tokenizer, maxLength: number): ShownPiece[] {
   const pieces: ShownPiece[] = [];
+  const places = (sequences ?? [tokens.length]).flatMap((length) => Array.from({ length }, (_, place) => place));
   let run: number[] = [];
   tokens.forEach((token, i) => {
     run.push(token);
     const text = tokenizer.decode(run, { skipSpecialTokens: false });
-    const isBorder = i + 1 === tokens.length || learned[i + 1] !== learned[i] || i + 1 === maxLength;
+    const place = places[i]!;
+    const isBorder = place + 1 === maxLength || (places[i + 1] ?? 0) === 0 || learned[i + 1] !== learned[i];
     // The bytes of a character read as nothing until the last of them is there.
     if (text.endsWith('\ufffd') && !isBorder) return;
-    pieces.push({ tokens: run, text, learned: learned[i] === 1 && i > 0, cut: i >= maxLength });
+    pieces.push({ tokens: run, text, learned: learned[i] === 1 && i > 0, cut: place >= maxLength });
     run = [];
   });
   return pieces;
