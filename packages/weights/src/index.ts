@@ -18,7 +18,14 @@ export { type GgufModelOptions, type GgufPieces, type GgufQuant, ggufModel, gguf
 export { type GgufFile, openGguf } from './gguf/read.js';
 export { encodeGguf } from './gguf/write.js';
 export type { JsonValue } from './json-value.js';
-export { type ExportBase, type HfFolder, type HfFolderOptions, hfModelFiles, hfModelFolder } from './layout/export.js';
+export {
+  type ExportBase,
+  type HfFolder,
+  type HfFolderOptions,
+  type HfModelFiles,
+  hfModelFiles,
+  hfModelFolder,
+} from './layout/export.js';
 export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {

@@ -6,7 +6,7 @@ import { closeAll } from './close-all.js';
 import { fileSource } from './file-node.js';
 import type { ModelSource } from './model-source.js';
 
-/** The one folder within a model's whose files are read too. */
+/** The one folder within a model's whose files are listed too. */
 const templateFolder = 'additional_chat_templates';
 
 async function filesIn(folder: string, within?: string): Promise<string[]> {
@@ -37,18 +37,22 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
   const start = found.isDirectory() ? path.replace(/[/\\]*$/, sep) : path.slice(0, path.length - basename(path).length);
   const placeOf = (file: string) => `${start}${file}`;
   const opened: ByteSource[] = [];
+  // Other folders are not listed: a model's may lie beside whatever else people keep.
+  const isThere = async (file: string) =>
+    present.has(file) ||
+    (/^\w+\/[\w.]+$/.test(file) && (await stat(join(folder, file)).catch(() => undefined))?.isFile() === true);
   return {
     name: path,
     ...(!found.isDirectory() && { main: basename(path) }),
     files,
     async open(file) {
-      if (!present.has(file)) return undefined;
+      if (!(await isThere(file))) return undefined;
       const source = await fileSource(join(folder, file), placeOf(file));
       opened.push(source);
       return source;
     },
     async readText(file) {
-      if (!present.has(file)) return undefined;
+      if (!(await isThere(file))) return undefined;
       const source = await fileSource(join(folder, file), placeOf(file));
       try {
         return await readSourceText(source);
