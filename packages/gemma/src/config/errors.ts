@@ -19,7 +19,9 @@ export class UnknownModelError extends Error {
 export class EmbeddingModelError extends Error {
   override readonly name = 'EmbeddingModelError';
   constructor(model: string) {
-    super(`${model} turns texts into vectors and answers nothing: it cannot generate, chat, or be trained to answer.`);
+    super(
+      `${model} turns texts into vectors and answers nothing. Ask it for vectors (\`lapidary embed\`), or train it on pairs of texts (the objective \`contrastive\`); for answers take a Gemma that is a language model.`,
+    );
   }
 }
 

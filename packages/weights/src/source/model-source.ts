@@ -71,8 +71,9 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
   const sources = items.map(sourceOf);
   const names = namesOf(items.map((item, i) => pathIn(item) ?? sources[i]!.name));
   const byName = new Map<string, ByteSource>();
+  const hasRoot = names.some((name) => !name.includes('/'));
   for (const [i, source] of sources.entries()) {
-    const name = names[i]!;
+    const name = hasRoot ? names[i]! : baseName(source.name);
     if (byName.has(name))
       throw new WeightSourceError(
         name,
