@@ -42,6 +42,7 @@ export type { BaseWeights } from './peft/base-weights.js';
 export { type MergedAdapter, mergedTensors } from './peft/merge.js';
 export { type AdapterLoader, peftAdapterLoader, readPeftAdapter } from './peft/open.js';
 export type { PeftAdapter } from './peft/read.js';
+export { checkPeftNames } from './peft/modules.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';
