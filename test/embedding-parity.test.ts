@@ -1,5 +1,5 @@
 // EmbeddingGemma against sentence-transformers in f32, on random checkpoints that it wrote (test/fixtures/embeddings).
-import { paramTree, planVariables, type ParamPlan, type Tokenizer } from '@lapidary/gemma';
+import { paramTree, type Tokenizer } from '@lapidary/gemma';
 import { type Gpu, openGpu } from '@lapidary/gpu';
 import {
   evaluate,
@@ -11,12 +11,12 @@ import {
   type Tensor,
   variableFrom,
 } from '@lapidary/tensor';
-import { openModel } from '@lapidary/trainer';
-import { bufferSource, embeddingGemmaWeightLoader, modelWeightLoader } from '@lapidary/weights';
+import { bufferSource, modelWeightLoader } from '@lapidary/weights';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embeddingFiles } from './support/embedding-fixture.js';
+import { loadEmbedding, textBatch } from './support/embedding-model.js';
 import { relativeError } from './support/relative-error.js';
-import { fixtureJson, fixtureTensors, type FixtureTensor } from './support/safetensors-fixture.js';
+import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -33,21 +33,6 @@ interface Reference {
 
 const i32 = (data: ArrayLike<number>, shape: readonly number[]) =>
   variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;
-
-/** What a batch of encoded texts is to a model: every token of a row in one block, padding in segment 0. */
-function batchOf(ids: FixtureTensor, mask: FixtureTensor) {
-  const [batch, tokens] = ids.shape as [number, number];
-  const lengths = Array.from({ length: batch }, (_, row) => {
-    const real = Array.from(mask.data).slice(row * tokens, (row + 1) * tokens);
-    return real.reduce((a, b) => a + b, 0);
-  });
-  const info = Array.from(mask.data).flatMap((real, i) => [real, 0, i % tokens, 0]);
-  const weights = Float32Array.from(mask.data, (real, i) => real / lengths[Math.floor(i / tokens)]!);
-  return {
-    inputs: { inputIds: i32(ids.data, [batch, tokens]), tokenInfo: i32(info, [batch, tokens, 4]) },
-    tokenWeights: variableFrom(gpu, weights, [batch, tokens]).tensor,
-  };
-}
 
 /** The name of a parameter in the fixture, written down again here so that tests do not rest on the loader's tables. */
 function torchName(path: string): string {
@@ -68,26 +53,12 @@ function torchName(path: string): string {
     .join('.');
 }
 
-async function loaded(name: string) {
-  const from = await embeddingFiles(name);
-  const { weights, model, tokenizer } = await openModel(embeddingGemmaWeightLoader({ from }));
-  const plans = new Map<string, ParamPlan>(
-    model.params.map(({ path, shape }) => [path, { shape, dtype: 'f32', category: 'trainable' }]),
-  );
-  const variables = planVariables(plans);
-  for (const variable of variables.values()) variable.allocate(gpu);
-  await weights.load(plans, {
-    write: (path, offset, bytes) => variables.get(path)!.write(bytes, offset),
-  });
-  return { weights, model, tokenizer, variables };
-}
-
 const encode = (tokenizer: Tokenizer, prompt: string, texts: readonly string[]) =>
   texts.map((text) => tokenizer.encode(prompt + text));
 
 describe.each(['odd', 'old'])('%s', (name) => {
   it('reads what the files say, and encodes texts as sentence-transformers does', async () => {
-    const { model, tokenizer } = await loaded(name);
+    const { model, tokenizer } = await loadEmbedding(gpu, await embeddingFiles(name));
     const reference = await fixtureJson<Reference>(`embeddings/${name}/reference.json`);
     const tensors = await fixtureTensors(`embeddings/${name}/reference.safetensors`);
     const windows = model.layers.flatMap(({ window }) => window ?? []);
@@ -109,11 +80,12 @@ describe.each(['odd', 'old'])('%s', (name) => {
   });
 
   it('has the vectors, the contrastive loss and every gradient of sentence-transformers', async () => {
-    const { model, variables } = await loaded(name);
+    const { model, variables } = await loadEmbedding(gpu, await embeddingFiles(name));
     const reference = await fixtureTensors(`embeddings/${name}/reference.safetensors`);
     const params = paramTree(variables);
     const side = (which: string, options: { gradientCheckpointing?: boolean | number }): Tensor => {
-      const { inputs, tokenWeights } = batchOf(
+      const { inputs, tokenWeights } = textBatch(
+        gpu,
         reference.get(`${which}.input_ids`)!,
         reference.get(`${which}.attention_mask`)!,
       );

@@ -26,6 +26,7 @@ const answersNothing = (): never => {
 function describe(config: EmbeddingGemmaConfig): Model<EmbeddingGemmaConfig> {
   const { text, headSizes, maxTokens, prompts } = checkEmbeddingGemmaConfig(config);
   const { headPath: _none, toGguf: _yet, ...model } = describeGemma(text);
+  const { family: _form, slidingWindow: _window, ...settings } = model.settings;
   return {
     ...model,
     config,
@@ -40,7 +41,13 @@ function describe(config: EmbeddingGemmaConfig): Model<EmbeddingGemmaConfig> {
     },
     prompt: embeddingGemmaPrompt,
     layouts: { safetensors: sentenceTransformersLayout(config) },
-    settings: { ...model.settings, headSizes: headSizes.join(', '), maxTokens },
+    settings: {
+      ...settings,
+      seenOnEachSide: text.slidingWindow && text.slidingWindow - 1,
+      headSizes: headSizes.join(', '),
+      vectorSizes: vectorSizes(config).join(', '),
+      maxTokens,
+    },
     logits: answersNothing,
     tokenLosses: answersNothing,
     toHf: () => embeddingGemmaConfigToHf(config),
