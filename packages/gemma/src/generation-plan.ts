@@ -12,6 +12,7 @@ import {
   type InputsOf,
   type ProgramPlan,
 } from '@lapidary/tensor';
+import { EmbeddingModelError } from './config/errors.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
 import type { ForwardOptions, Model, ParamTree } from './families/family.js';
 
@@ -276,6 +277,7 @@ const i32 = (...shape: number[]) => new TensorLike('i32', shape);
 
 /**
  * Plans the answers of a model for a device's profile; a `Generator` makes them.
+ * @throws EmbeddingModelError for a model that answers nothing
  * @example
  * const generator = new Generator(gpu, planGeneration(gpu.profile, params, model, { maxLength: 512 }));
  */
@@ -285,5 +287,6 @@ export function planGeneration(
   model: Model,
   options: GenerationOptions,
 ): GenerationPlan {
+  if (model.embedding !== undefined) throw new EmbeddingModelError(model.name);
   return new GenerationPlan(profile, params, model, options);
 }

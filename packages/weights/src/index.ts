@@ -18,7 +18,14 @@ export { type GgufModelOptions, type GgufPieces, type GgufQuant, ggufModel, gguf
 export { type GgufFile, openGguf } from './gguf/read.js';
 export { encodeGguf } from './gguf/write.js';
 export type { JsonValue } from './json-value.js';
-export { type ExportBase, type HfFolder, type HfFolderOptions, hfModelFiles, hfModelFolder } from './layout/export.js';
+export {
+  type ExportBase,
+  type HfFolder,
+  type HfFolderOptions,
+  type HfModelFiles,
+  hfModelFiles,
+  hfModelFolder,
+} from './layout/export.js';
 export { type ModelWeightLoaderOptions, modelWeightLoader } from './loader/model-weight-loader.js';
 export { formatLoadReport, type LoadReport } from './loader/report.js';
 export type {
@@ -35,6 +42,7 @@ export type { BaseWeights } from './peft/base-weights.js';
 export { type MergedAdapter, mergedTensors } from './peft/merge.js';
 export { type AdapterLoader, peftAdapterLoader, readPeftAdapter } from './peft/open.js';
 export type { PeftAdapter } from './peft/read.js';
+export { checkPeftNames } from './peft/modules.js';
 export { type PeftAdapterOptions, type PeftFiles, peftAdapterFiles } from './peft/write.js';
 export * from './registry.js';
 export { openSafetensors, type SafetensorsFile } from './safetensors/read.js';

@@ -1,4 +1,4 @@
-import type { GemmaConfig, PaliGemmaConfig } from '@lapidary/gemma';
+import type { EmbeddingGemmaConfig, GemmaConfig, PaliGemmaConfig } from '@lapidary/gemma';
 import { modelWeightLoader } from './loader/model-weight-loader.js';
 import type { WeightLoader } from './loader/types.js';
 import type { ModelLocation, ModelSourceOptions } from './source/model-source.js';
@@ -23,6 +23,26 @@ export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoad
       const { gemma1, gemma2, gemma3 } = await import('@lapidary/gemma');
       return [gemma1, gemma2, gemma3];
     },
+  });
+}
+
+/** Where the weights of an EmbeddingGemma are. */
+export interface EmbeddingGemmaWeightLoaderOptions extends ModelSourceOptions {
+  readonly from: ModelLocation;
+  /** Where tokenizer files are, if not beside the weights: a folder or a hub id. */
+  readonly tokenizer?: ModelLocation;
+}
+
+/**
+ * Reads the weights of an EmbeddingGemma, its head included, from a folder of sentence-transformers, its files, a URL or a hub. Nothing is
+ * read before `open`, which throws UnknownModelError, ConfigError, and what `modelWeightLoader` does.
+ */
+export function embeddingGemmaWeightLoader(
+  options: EmbeddingGemmaWeightLoaderOptions,
+): WeightLoader<EmbeddingGemmaConfig> {
+  return modelWeightLoader<EmbeddingGemmaConfig>({
+    ...options,
+    families: async () => [(await import('@lapidary/gemma')).embeddinggemma],
   });
 }
 

@@ -15,6 +15,16 @@ export class UnknownModelError extends Error {
   }
 }
 
+/** A model that turns texts into vectors, asked for an answer. */
+export class EmbeddingModelError extends Error {
+  override readonly name = 'EmbeddingModelError';
+  constructor(model: string) {
+    super(
+      `${model} turns texts into vectors and answers nothing. Ask it for vectors (\`lapidary embed\`), or train it on pairs of texts (the objective \`contrastive\`); for answers take a Gemma that is a language model.`,
+    );
+  }
+}
+
 /** A field of a model's configuration that is missing, of the wrong kind, or asks for what is not implemented. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

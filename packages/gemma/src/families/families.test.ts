@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError, UnknownModelError } from '../config/errors.js';
 import { loraSpecs } from '../models/lora.js';
 import type { ModelConfig } from './family.js';
-import type { Layout } from './layout.js';
+import type { HfConfig, HfFiles, Layout } from './layout.js';
+import { embeddinggemma } from './embeddinggemma/family.js';
+import { gemma3 } from './gemma/family.js';
 import { gemmaPresets } from './gemma/presets.js';
 import { paliGemmaPresets } from './paligemma/presets.js';
 import { familyOf, familiesOfNpz, familyOfGguf, familyOfHf } from './find-family.js';
@@ -28,6 +30,8 @@ const totals: Partial<Record<ModelPresetName, number>> = {
   'gemma-3-4b': 3_880_099_328,
   'gemma-3-12b': 11_765_788_416,
   'gemma-3-27b': 27_009_002_240,
+  // The text model, and two linears between 768 and 3072.
+  'embeddinggemma-300m': 302_863_104 + 2 * 2_359_296,
   'paligemma-3b-224': 2_923_335_408,
 };
 
@@ -96,22 +100,40 @@ describe.each(presets)('%s', (name, config) => {
     }
   });
 
-  it('writes a config.json that its family reads', () => {
-    const json = JSON.parse(JSON.stringify(model.toHf())) as { readonly model_type: string };
-    const read = familyOfHf(json.model_type, families);
+  it('writes a config.json that its family reads', async () => {
+    const json = JSON.parse(JSON.stringify(model.toHf())) as HfConfig;
+    const read = familyOfHf(json, families);
     expect(read.id).toBe(family.id);
-    expect(read.hf.read(json)).toEqual(config);
+    const files = JSON.parse(JSON.stringify(model.hfFiles?.() ?? {})) as HfFiles;
+    const gathered = (await read.hf.gather?.(async (file) => files[file])) ?? {};
+    expect(gathered).toEqual(files);
+    expect(read.hf.read(json, undefined, gathered)).toEqual(config);
   });
 });
 
+it('tells families apart that share a model type', () => {
+  const causal = { model_type: 'gemma3_text' };
+  const bothWays = { ...causal, use_bidirectional_attention: true };
+  expect(familyOfHf(causal, families).id).toBe('gemma3');
+  expect(familyOfHf(bothWays, families).id).toBe('embeddinggemma');
+  expect(familyOfHf(bothWays, [...families].reverse()).id).toBe('embeddinggemma');
+  // The only one says why it is none of its own.
+  expect(() => familyOfHf(causal, [embeddinggemma]).hf.read(causal)).toThrow(/use_bidirectional_attention is missing/);
+  expect(() => familyOfHf(bothWays, [gemma3]).hf.read(bothWays)).toThrow(/use_bidirectional_attention is true/);
+});
+
 it('finds families by what files say', () => {
-  expect(familyOfHf('gemma3', families).id).toBe('gemma3');
+  expect(familyOfHf({ model_type: 'gemma3' }, families).id).toBe('gemma3');
   expect(familyOfGguf('gemma', families).id).toBe('gemma1');
   expect(familiesOfNpz(families).map(({ id }) => id)).toEqual(['paligemma']);
-  expect(familiesOfNpz([familyOfHf('gemma2', families)])).toEqual([]);
-  expect(() => familyOfHf('llama', [familyOfHf('gemma2', families)])).toThrow(/Supported: gemma2\./);
+  expect(familiesOfNpz([familyOfHf({ model_type: 'gemma2' }, families)])).toEqual([]);
+  expect(() => familyOfHf({ model_type: 'llama' }, [familyOfHf({ model_type: 'gemma2' }, families)])).toThrow(
+    /Supported: gemma2\./,
+  );
   expect(() => familyOfGguf('constructor', families)).toThrow(UnknownModelError);
-  expect(() => modelOf({ family: 'llama' })).toThrow(/"llama".*Supported: gemma1, gemma2, gemma3, paligemma\./);
+  expect(() => modelOf({ family: 'llama' })).toThrow(
+    /"llama".*Supported: gemma1, gemma2, gemma3, embeddinggemma, paligemma\./,
+  );
 });
 
 it.each<[string, ModelConfig & Readonly<Record<string, unknown>>, string]>([
@@ -149,11 +171,12 @@ it('lists what its families have', () => {
     'gateProj',
     'upProj',
     'downProj',
+    'dense',
     'outProj',
     'fc1',
     'fc2',
     'projector',
   ]);
-  expect(towers).toEqual(['language', 'vision', 'projector']);
+  expect(towers).toEqual(['language', 'head', 'vision', 'projector']);
   expect(imagePresets).toEqual(['big-vision', 'hugging-face', 'gemma3-hugging-face']);
 });

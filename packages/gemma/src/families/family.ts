@@ -3,7 +3,7 @@ import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ChatTemplate } from '../text/chat-template.js';
 import type { GgufMetadata } from './gguf-value.js';
-import type { HfConfig, Layout } from './layout.js';
+import type { HfConfig, HfFiles, Layout } from './layout.js';
 
 // What everything above asks of an architecture. A family is a value that says all of it; to add one is to add a folder here and
 // a line in `registry.ts`.
@@ -55,7 +55,7 @@ export interface LayerGeometry {
   readonly numKvHeads: number;
   readonly headDim: number;
   readonly intermediateSize: number;
-  /** A query sees itself and `window − 1` tokens before it; null for all. */
+  /** A query sees itself and `window − 1` tokens before it, and as many after it where tokens see each other; null for all. */
   readonly window: number | null;
   readonly rope: RopeGeometry;
   /** The layer whose keys and values it attends to: its own number, or that of an earlier layer. */
@@ -225,10 +225,27 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   /** The model's config.json in Hugging Face's form, without a dtype; in the form of `base`, the config.json of its checkpoint, if given. */
   toHf(base?: HfConfig): Record<string, unknown>;
   /**
+   * Further JSON files of its checkpoint, as `HfReader.gather` reads them; of those that `base` has, the checkpoint's own. Undefined where
+   * there are none.
+   */
+  readonly hfFiles?: (base?: HfFiles) => HfFiles;
+  /**
    * What a GGUF's metadata say of the architecture, `general.architecture` included; undefined for a model that llama.cpp has no form of.
    * @throws ConfigError, by the promise, naming a field that they cannot say
    */
   readonly toGguf?: () => Promise<GgufMetadata>;
+}
+
+/** How configurations of a family are read from Hugging Face's checkpoints. */
+export interface HfReader<C extends ModelConfig = ModelConfig> {
+  /** `model_type`s of its config.json. */
+  readonly modelTypes: readonly string[];
+  /** Whether a config.json of these types is its own, where another family has them too. Default: whatever that family does not want. */
+  readonly isOwn?: (json: HfConfig) => boolean;
+  /** Reads further JSON files that say what the model is like; `readJson` gives undefined for one that is not there. Default: none. */
+  readonly gather?: (readJson: (file: string) => Promise<unknown>) => Promise<HfFiles>;
+  /** `tell`s of fields that it leaves out of account. `files`: what was gathered. @throws ConfigError naming the field */
+  read(json: unknown, tell?: (notice: string) => void, files?: HfFiles): C;
 }
 
 /** Where a family's configurations are read from, and everything it knows by itself. */
@@ -243,11 +260,8 @@ export interface ModelFamily<C extends ModelConfig = ModelConfig> {
   readonly towers: readonly string[];
   /** Names of ways to prepare pictures, beside the published one. */
   readonly imagePresets?: readonly string[];
-  /**
-   * From a config.json: the `model_type`s that are its own, and the reading, which `tell`s of fields that it leaves out of account.
-   * @throws ConfigError naming the field
-   */
-  readonly hf?: { readonly modelTypes: readonly string[]; read(json: unknown, tell?: (notice: string) => void): C };
+  /** From a config.json. */
+  readonly hf?: HfReader<C>;
   /** From a GGUF's metadata: the `general.architecture`s that are its own. @throws ConfigError naming the key */
   readonly gguf?: { readonly architectures: readonly string[]; read(metadata: Readonly<Record<string, unknown>>): C };
   /** From the shapes of an npz's arrays by name, which say the configuration. @throws ArrayShapesError, ConfigError */

@@ -1,5 +1,7 @@
 import { UnknownModelError } from '../config/errors.js';
+import { modelTypeOf } from '../config/fields.js';
 import type { ModelConfig, ModelFamily } from './family.js';
+import type { HfConfig } from './layout.js';
 
 /** A family whose configurations are read from such files. */
 export type FamilyReadFrom<Kind extends 'hf' | 'gguf' | 'npz'> = ModelFamily & Required<Pick<ModelFamily, Kind>>;
@@ -18,10 +20,17 @@ export function familyOf(config: ModelConfig, among: readonly ModelFamily[]): Mo
   return found;
 }
 
-/** The family of a config.json, by its `model_type`. @throws UnknownModelError that lists the types which are known */
-export function familyOfHf(modelType: string, among: readonly ModelFamily[]): FamilyReadFrom<'hf'> {
+/**
+ * The family of a config.json, by its `model_type`, and by what else it says where families share one.
+ * @throws UnknownModelError that lists the types which are known
+ */
+export function familyOfHf(json: HfConfig, among: readonly ModelFamily[]): FamilyReadFrom<'hf'> {
   const readable = among.filter((family): family is FamilyReadFrom<'hf'> => family.hf !== undefined);
-  const found = readable.find(({ hf }) => hf.modelTypes.includes(modelType));
+  const modelType = modelTypeOf(json);
+  const sharing = readable.filter(({ hf }) => hf.modelTypes.includes(modelType));
+  // Where nobody wants it, one of them says why not.
+  const found =
+    sharing.find(({ hf }) => hf.isOwn?.(json)) ?? sharing.find(({ hf }) => hf.isOwn === undefined) ?? sharing[0];
   if (found === undefined)
     throw new UnknownModelError(
       modelType,

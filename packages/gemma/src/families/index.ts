@@ -1,6 +1,12 @@
 export * from './registry.js';
 
 // What families offer by themselves.
+export type { EmbeddingGemmaConfig } from './embeddinggemma/config.js';
+export { embeddinggemma } from './embeddinggemma/family.js';
+export { embeddingGemmaVectors } from './embeddinggemma/forward.js';
+export { embeddingGemmaConfigFromHf, embeddingGemmaConfigToHf } from './embeddinggemma/hf.js';
+export type { EmbeddingGemmaParams } from './embeddinggemma/params.js';
+export { embeddingGemmaPresets, type EmbeddingGemmaPresetName } from './embeddinggemma/presets.js';
 export type { GemmaConfig, GemmaFamily, LayerType } from './gemma/config.js';
 export { gemma1, gemma2, gemma3 } from './gemma/family.js';
 export { gemmaHidden, gemmaLogits } from './gemma/forward.js';

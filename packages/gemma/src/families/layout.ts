@@ -15,6 +15,9 @@ export interface LayoutRule {
 /** A config.json, as it is in the file. */
 export type HfConfig = Readonly<Record<string, unknown>>;
 
+/** Further JSON files of a checkpoint by name, `modules.json`, `2_Dense/config.json`, parsed. */
+export type HfFiles = Readonly<Record<string, unknown>>;
+
 /** The Python class that opens a checkpoint. */
 export interface PythonClass {
   /** What a module (a name of `rules` without `.weight`) is called in it; PEFT goes by it. */
@@ -33,6 +36,11 @@ export interface Layout {
   readonly ignored: RegExp;
   /** The output projection, which Gemma shares with the embedding: must be the same values where it is stored. */
   readonly tiedCopy: string;
+  /**
+   * Folders of the checkpoint with a model.safetensors of their own. Its tensors' names begin with the folder: `2_Dense/linear.weight`.
+   * They are no modules of `pythonClass`. Default none.
+   */
+  readonly folders?: readonly string[];
   /** Those of `ignored` that an export passes on, as they are. Default none. */
   readonly passedOn?: RegExp;
   /** A name of `rules` as today's writers spell it; in the form of `base`, where that is given. */

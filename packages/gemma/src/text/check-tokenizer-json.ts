@@ -15,7 +15,7 @@ export type Refuse = (problem: string) => never;
 
 /**
  * The parts of a tokenizer.json that texts are encoded and decoded by, checked: a BPE model, and texts replaced by texts around it.
- * Others are known to change nothing here: `truncation`, `padding`; `post_processor` is read by `putsBosFirst`.
+ * Others are known to change nothing here: `truncation`, `padding`; `post_processor` is read by `textEnds`.
  */
 export function checkTokenizerJson(json: unknown, refuse: Refuse): Fields {
   if (!isFields(json)) {

@@ -6,7 +6,10 @@ import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemp
 
 /** Text to token ids and back. */
 export interface Tokenizer {
-  /** With `addSpecialTokens` (default true) a beginning-of-sequence token comes first, where the tokenizer puts one there. */
+  /**
+   * With `addSpecialTokens` (default true) a beginning-of-sequence token comes first and an end-of-sequence token last, where the tokenizer
+   * puts them there.
+   */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
   /** Special tokens are left out unless `skipSpecialTokens` is false; ids that are no words always. */
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
@@ -14,6 +17,8 @@ export interface Tokenizer {
   readonly bosId: number;
   readonly eosId: number;
   readonly padId: number;
+  /** Whether `encode` ends texts with `eosId`, as tokenizers of models do that make vectors of texts. Default: it does not. */
+  readonly endsTexts?: boolean;
   /** The id of a token by its text, e.g. `<end_of_turn>`. */
   tokenId(token: string): number | undefined;
   /** Jinja source of the chat template that came with the model. */
@@ -93,7 +98,7 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   const { checkTokenizerJson } = await import('./check-tokenizer-json.js');
   const { encodeByWords } = await import('./encode-words.js');
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
-  const { putsBosFirst } = await import('./post-processor.js');
+  const { textEnds } = await import('./post-processor.js');
   const refuse = (problem: string): never => {
     throw new TokenizerError(`tokenizer.json: ${problem}. Is it the file of another model, or damaged?`);
   };
@@ -122,7 +127,9 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   };
   const bosId = special('bos_token', ['<bos>', '<s>']);
   const { post_processor: postProcessor } = tokenizerJson as Fields;
-  const first = putsBosFirst(postProcessor, { id: bosId, text: library.id_to_token(bosId) }, refuse) ? [bosId] : [];
+  const eosId = special('eos_token', ['<eos>', '</s>']);
+  const token = (id: number) => ({ id, text: library.id_to_token(id) });
+  const { first, last } = textEnds(postProcessor, { bos: token(bosId), eos: token(eosId) }, refuse);
   const templates = chatTemplatesOf(config.chat_template);
   const added = library.get_added_tokens_decoder();
   checkNamedTokens(config, new Set([...added.values()].map(({ content }) => content)));
@@ -130,13 +137,16 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   const encodeText = encodeByWords(checked, (text) => library.encode(text, { add_special_tokens: false }).ids);
   const tokenizer: Tokenizer = {
     bosId,
-    eosId: special('eos_token', ['<eos>', '</s>']),
+    eosId,
     padId: special('pad_token', ['<pad>', '<unk>']),
+    ...(last.length > 0 && { endsTexts: true }),
     vocabSize: library.get_vocab(true).size,
     encode: (text, { addSpecialTokens = true } = {}) => {
       if (halfPair.test(text)) throw new IllFormedTextError(text);
       const begins = addSpecialTokens ? first : [];
-      return text === '' ? [...begins] : encodeText(text, begins[0]);
+      const ids = text === '' ? [...begins] : encodeText(text, begins[0]);
+      if (addSpecialTokens) ids.push(...last);
+      return ids;
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
       // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.

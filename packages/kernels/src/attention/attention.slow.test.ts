@@ -44,6 +44,21 @@ const training: AttentionCase[] = [
   self(61, { batch: 2, heads: 8, kvHeads: 1, headDim: 8, window: 1, seed: 10 }),
   self(130, { heads: 2, kvHeads: 2, headDim: 64, mask: 'documents', scale: 0.125, softcap: 30, seed: 11 }),
   self(29, { batch: 2, heads: 2, kvHeads: 2, headDim: 128, mask: 'prefix', window: 6, scale: 128 ** -0.5, seed: 12 }),
+  // In both directions within a window, as an embedding model's local layers see: windows that are even, odd, and of a tile and more.
+  self(45, { batch: 3, heads: 3, kvHeads: 1, headDim: 24, mask: 'texts', window: 4, seed: 13 }),
+  self(59, {
+    batch: 3,
+    heads: 3,
+    kvHeads: 1,
+    headDim: 64,
+    mask: 'texts',
+    window: 9,
+    scale: 0.125,
+    seed: 14,
+    spread: 2,
+  }),
+  self(131, { batch: 2, heads: 4, kvHeads: 2, headDim: 8, mask: 'texts', window: 33, seed: 15 }),
+  self(70, { heads: 3, kvHeads: 1, headDim: 12, mask: 'full', window: 1, seed: 16 }),
 ];
 
 const decoding: AttentionCase[] = [

@@ -7,7 +7,8 @@ import type { AttentionInput } from '../reference/attention.js';
 import { runKernels } from '../run-kernels.js';
 import { emptyOutput, randomArray, readF32, seededRandom, upload } from './test-gpu.js';
 
-export type Mask = 'causal' | 'full' | 'prefix' | 'padding' | 'documents';
+/** `texts`: as `full`, with padding behind rows. */
+export type Mask = 'causal' | 'full' | 'prefix' | 'padding' | 'documents' | 'texts';
 
 /** Records (segment, block, position, 0) of `tokens` tokens a batch row, the first of them at `offset`. */
 export function records(mask: Mask, batch: number, tokens: number, offset = 0, seed = 1): Int32Array {
@@ -23,8 +24,10 @@ export function records(mask: Mask, batch: number, tokens: number, offset = 0, s
         segment++;
         position = 0;
       }
-      const block = mask === 'full' ? 0 : mask === 'prefix' ? Math.max(0, t - prefix) : t + offset;
-      info.set([mask === 'padding' && t >= real ? 0 : segment, block, position, 0], (b * tokens + t) * 4);
+      const seesAll = mask === 'full' || mask === 'texts';
+      const block = seesAll ? 0 : mask === 'prefix' ? Math.max(0, t - prefix) : t + offset;
+      const isPadded = mask === 'padding' || mask === 'texts';
+      info.set([isPadded && t >= real ? 0 : segment, block, position, 0], (b * tokens + t) * 4);
       position++;
     }
   }

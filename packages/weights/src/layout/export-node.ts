@@ -1,13 +1,13 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Model } from '@lapidary/gemma';
 import { WeightSourceError } from '../errors.js';
 import { writeFileAtomically } from '../safetensors/write-file-node.js';
 import type { TensorData } from '../safetensors/write.js';
-import { type ExportBase, hfModelFiles } from './export.js';
+import { type ExportBase, type HfFolder, hfModelFiles } from './export.js';
 
 /**
- * Writes config.json and model.safetensors into `folder`, one tensor in memory at a time, in the form of `base` if that is given.
+ * Writes config.json, model.safetensors and what else the model's form has into `folder`, one tensor in memory at a time, in the form of `base` if that is given.
  * @throws as `hfModelFiles`; WeightSourceError where the folder cannot be written
  */
 export async function writeHfModel(
@@ -20,6 +20,10 @@ export async function writeHfModel(
   await mkdir(folder, { recursive: true }).catch((error: Error) => {
     throw new WeightSourceError(folder, `could not be made: ${error.message}`, { cause: error });
   });
-  await writeFileAtomically(join(folder, 'model.safetensors'), files['model.safetensors']);
-  await writeFileAtomically(join(folder, 'config.json'), [files['config.json']]);
+  // The configuration last: without it nobody takes the folder for a model.
+  const { 'config.json': config, ...others } = files;
+  for (const [name, content] of Object.entries<HfFolder[string]>({ ...others, 'config.json': config })) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFileAtomically(join(folder, name), content instanceof Uint8Array ? [content] : content);
+  }
 }

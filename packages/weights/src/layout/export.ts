@@ -1,4 +1,4 @@
-import type { HfConfig, Model } from '@lapidary/gemma';
+import type { HfConfig, HfFiles, Model } from '@lapidary/gemma';
 import { type DType, isQuantised } from '@lapidary/kernels/dtype';
 import type { StoredTensor } from '../container.js';
 import { castTensor } from '../dtype/cast-tensor.js';
@@ -13,6 +13,8 @@ import { layoutOf, placesOf } from './places.js';
 export interface ExportBase {
   /** Its config.json. */
   readonly config: HfConfig;
+  /** Its further JSON files; see `OpenedWeights.files`. Default: what the model itself would say. */
+  readonly files?: HfFiles | undefined;
   /** Tensors of its other parts, written as they are; see `OpenedWeights.passedOn`. */
   readonly passedOn?: readonly StoredTensor[];
 }
@@ -91,6 +93,12 @@ function commonDType(types: readonly DType[]): 'float32' | 'float16' | 'bfloat16
 /** Files of a model by name; those of its weights are in pieces, whose tensors are asked for their bytes one after the other. */
 export type HfFolder = Readonly<Record<string, Uint8Array | AsyncIterable<Uint8Array>>>;
 
+/** Files of a model with all its weights in one file (and one in each folder that has weights of its own). */
+export type HfModelFiles = HfFolder & {
+  readonly 'config.json': Uint8Array;
+  readonly 'model.safetensors': AsyncIterable<Uint8Array>;
+};
+
 /**
  * The model as Hugging Face has it: `config.json`, and `model.safetensors`, or several with an index. Parameters may be of different types
  * (f32, f16, bf16). In the form of `base`, if that is given: a text model that is part of a multimodal checkpoint stays one.
@@ -105,20 +113,21 @@ export function hfModelFolder(
   const { shardBytes = Number.POSITIVE_INFINITY } = options;
   return {
     'config.json': configFile(model, params, options),
-    ...weightFiles(hfTensors(model, params, options), shardBytes),
+    ...furtherFiles(model, options),
+    ...weightFiles(hfTensors(model, params, options), layoutOf(model, 'safetensors', 'export').folders, shardBytes),
   };
 }
 
-/** As `hfModelFolder`, with all weights in one file. @throws what `hfModelFolder` does */
-export function hfModelFiles(
-  model: Model,
-  params: ReadonlyMap<string, TensorData>,
-  base?: ExportBase,
-): { 'config.json': Uint8Array; 'model.safetensors': AsyncIterable<Uint8Array> } {
-  return {
-    'config.json': configFile(model, params, { base }),
-    'model.safetensors': encodeSafetensors(hfTensors(model, params, { base }), safetensorsMetadata),
-  };
+/** As `hfModelFolder`, without shards. @throws what `hfModelFolder` does */
+export function hfModelFiles(model: Model, params: ReadonlyMap<string, TensorData>, base?: ExportBase): HfModelFiles {
+  // One file for all is what it gives then.
+  return hfModelFolder(model, params, { base }) as HfModelFiles;
+}
+
+/** JSON files beside config.json: those of the base, or what the model itself would say. */
+function furtherFiles(model: Model, { base }: HfFolderOptions): HfFolder {
+  const files = model.hfFiles?.(base?.files) ?? {};
+  return Object.fromEntries(Object.entries(files).map(([name, json]) => [name, jsonBytes(json)]));
 }
 
 function configFile(
@@ -139,8 +148,25 @@ const wholeFloats = /("(?:\w+_softcapping|\w+_eps|initializer_range|initializer_
 /** Readers of PyTorch's ask for it. */
 const safetensorsMetadata = { format: 'pt' };
 
-/** Files of weights as transformers names them: one, or several and the index that says which tensor is where. */
-function weightFiles(tensors: ReadonlyMap<string, TensorData>, shardBytes: number): HfFolder {
+/** Files of weights as transformers names them: one, or several and the index that says which tensor is where; and one a folder. */
+function weightFiles(
+  all: ReadonlyMap<string, TensorData>,
+  folders: readonly string[] = [],
+  shardBytes: number,
+): HfFolder {
+  const inFolder = (name: string) => folders.find((folder) => name.startsWith(`${folder}/`));
+  const within = (folder: string | undefined) => [...all].filter(([name]) => inFolder(name) === folder);
+  const ofFolder = (folder: string) =>
+    within(folder).map(([name, data]) => [name.slice(folder.length + 1), data] as const);
+  return {
+    ...mainWeightFiles(new Map(within(undefined)), shardBytes),
+    ...Object.fromEntries(folders.map((folder) => [`${folder}/model.safetensors`, pieces(new Map(ofFolder(folder)))])),
+  };
+}
+
+const pieces = (tensors: ReadonlyMap<string, TensorData>) => encodeSafetensors(tensors, safetensorsMetadata);
+
+function mainWeightFiles(tensors: ReadonlyMap<string, TensorData>, shardBytes: number): HfFolder {
   const shards: Map<string, TensorData>[] = [];
   let [held, total] = [0, 0];
   for (const [name, tensor] of tensors) {
@@ -155,7 +181,6 @@ function weightFiles(tensors: ReadonlyMap<string, TensorData>, shardBytes: numbe
     shard.set(name, tensor);
     held += size;
   }
-  const pieces = (shard: ReadonlyMap<string, TensorData>) => encodeSafetensors(shard, safetensorsMetadata);
   if (shards.length <= 1) return { 'model.safetensors': pieces(tensors) };
   const number = (i: number) => String(i).padStart(5, '0');
   const files = shards.map(
@@ -171,5 +196,5 @@ function weightFiles(tensors: ReadonlyMap<string, TensorData>, shardBytes: numbe
   };
 }
 
-const jsonBytes = (json: object, changed = (text: string) => text) =>
+const jsonBytes = (json: unknown, changed = (text: string) => text) =>
   new TextEncoder().encode(`${changed(JSON.stringify(json, null, 2))}\n`);

@@ -1,4 +1,4 @@
-import { familyOf, type Model, type ModelConfig, type ModelFamily } from '@lapidary/gemma/model';
+import { familyOf, type HfFiles, type Model, type ModelConfig, type ModelFamily } from '@lapidary/gemma/model';
 import { WeightNamesError } from '../errors.js';
 import { layoutOf } from '../layout/places.js';
 import {
@@ -9,7 +9,7 @@ import {
 } from '../source/model-source.js';
 import { locate, type LocatedWeight, type LocatedWeights } from './locate.js';
 import { knownFamilies } from './known-families.js';
-import { openContainer } from './open-container.js';
+import { openContainer, openFolders } from './open-container.js';
 import { openWeights, withSources } from './open-weights.js';
 import { readConfig } from './read-config.js';
 import type { OpenedWeights, WeightLoader } from './types.js';
@@ -91,14 +91,17 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   const tell = (notice: string) => void notices.push(notice);
   const container = whole && (await openContainer(whole, tell, options.signal));
   // `families` are those of C, so what they read is one.
-  const described = options.config ?? ((await readConfig(container!, whole!.name, families, tell)) as C);
+  const { config: described, files } = options.config
+    ? { config: options.config, files: {} }
+    : ((await readConfig(container!, whole!, families, tell)) as { config: C; files: HfFiles });
   const config = options.adjustConfig?.(described) ?? described;
   const model = familyOf(config, families).describe(config) as Model<C>;
 
   let located: LocatedWeights = { weights: new Map(), ignored: [], passedOn: [], tiedCopy: undefined };
   if (container && whole) {
     const layout = layoutOf(model, container.format, whole.name);
-    located = locate(container.tensors, layout, model, whole.name);
+    const others = await openFolders(whole, layout.folders ?? [], options.signal);
+    located = locate(new Map([...container.tensors, ...others]), layout, model, whole.name);
   }
   for (const [name, source] of parts)
     located = await withPart(located, { model, name, source, families, options, tell });
@@ -110,7 +113,7 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
       `${name}: ${missing.length} parameters have no weights in the files: ${listed.join(', ')}${missing.length > 3 ? ', …' : ''}.`,
     );
   }
-  const place = { name, beside, close, notices };
+  const place = { name, beside, close, notices, files };
   return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, place);
 }
 
@@ -139,7 +142,8 @@ async function withPart<C extends ModelConfig>(
       `A ${model.title} has no part '${name}'; it has ${Object.keys(model.parts).join(', ') || 'none'}.`,
     );
   const container = await openContainer(source, tell, options.signal);
-  const { family } = await readConfig(container, source.name, [...families, ...(await knownFamilies())], tell);
+  const { config } = await readConfig(container, source, [...families, ...(await knownFamilies())], tell);
+  const { family } = config;
   const expected = part.model.config.family;
   if (family !== expected)
     throw new WeightNamesError(

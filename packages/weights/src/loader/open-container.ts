@@ -63,6 +63,21 @@ export async function openContainer(
   return { format: 'safetensors', tensors, metadata: config, ...(generation && { generation }) };
 }
 
+/** The tensors of folders that have weights of their own, each after the name of its folder: `2_Dense/linear.weight`. */
+export async function openFolders(
+  model: ModelSource,
+  folders: readonly string[],
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<string, StoredTensor>> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const folder of folders) {
+    const file = await openSafetensors(await mustOpen(model, `${folder}/${singleFile}`), signal);
+    for (const [name, tensor] of file.tensors)
+      tensors.set(`${folder}/${name}`, { ...tensor, name: `${folder}/${name}` });
+  }
+  return tensors;
+}
+
 /** The only GGUF or npz where there are no safetensors. */
 function chooseSingleFile(model: ModelSource): string | undefined {
   const files = model.files;
@@ -181,19 +196,24 @@ function hintOf(files: readonly string[] | undefined): string {
     : ` ${pickled} holds Python’s objects and is not read: save the model as safetensors (save_pretrained).`;
 }
 
-/** @throws {WeightFileError} when the file is there and no JSON object. */
-export async function readJson(model: ModelSource, file: string): Promise<Record<string, unknown> | undefined> {
+/** What a JSON file holds; undefined where there is none. @throws {WeightFileError} for what is no JSON */
+export async function readJsonValue(model: ModelSource, file: string): Promise<unknown> {
   const text = await model.readText(file);
   if (text === undefined) return undefined;
-  let value: unknown;
   try {
-    value = parseJson(text);
+    return parseJson(text);
   } catch (error) {
     throw new WeightFileError(
       { file: `${model.name}, ${file}` },
       `is not valid JSON: ${(error as Error).message.slice(0, 120)}.`,
     );
   }
+}
+
+/** @throws {WeightFileError} when the file is there and no JSON object. */
+export async function readJson(model: ModelSource, file: string): Promise<Record<string, unknown> | undefined> {
+  const value = await readJsonValue(model, file);
+  if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new WeightFileError({ file: `${model.name}, ${file}` }, 'is not a JSON object.');
   }

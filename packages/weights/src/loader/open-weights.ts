@@ -1,4 +1,4 @@
-import type { Model, ModelConfig } from '@lapidary/gemma';
+import type { HfFiles, Model, ModelConfig } from '@lapidary/gemma';
 import { readWhole } from '../source/byte-source.js';
 import { closeAll } from '../source/close-all.js';
 import type { ModelSource } from '../source/model-source.js';
@@ -17,11 +17,13 @@ export function openWeights<C extends ModelConfig>(
     beside,
     close,
     notices,
+    files,
   }: {
     name: string;
     beside: readonly ModelSource[];
     close: () => Promise<void>;
     notices: readonly string[];
+    files: HfFiles;
   },
 ): OpenedWeights<C> {
   const first = async <T>(read: (source: ModelSource) => Promise<T | undefined>) => {
@@ -36,6 +38,7 @@ export function openWeights<C extends ModelConfig>(
     model,
     format,
     metadata,
+    files,
     listsEnds: (generation?.['eos_token_id'] ?? null) !== null,
     notices,
     passedOn: located.passedOn,

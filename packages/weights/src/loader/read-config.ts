@@ -3,13 +3,22 @@ import {
   familiesOfNpz,
   familyOfGguf,
   familyOfHf,
+  type HfFiles,
   type ModelConfig,
   type ModelFamily,
   type WeightFormat,
 } from '@lapidary/gemma/model';
 import { WeightFileError, WeightNamesError } from '../errors.js';
+import type { ModelSource } from '../source/model-source.js';
 import { knownFamilies } from './known-families.js';
-import { generationFile, type Container } from './open-container.js';
+import { generationFile, type Container, readJsonValue } from './open-container.js';
+
+/** What files say. */
+export interface ReadConfig {
+  readonly config: ModelConfig;
+  /** Further JSON files that say it; see `HfReader.gather`. */
+  readonly files: HfFiles;
+}
 
 /**
  * What files say their model is like, by one of these families. `tell` is told of what was left out of account.
@@ -17,22 +26,26 @@ import { generationFile, type Container } from './open-container.js';
  */
 export async function readConfig(
   container: Container,
-  file: string,
+  source: ModelSource,
   families: readonly ModelFamily[],
   tell: (notice: string) => void,
-): Promise<ModelConfig> {
+): Promise<ReadConfig> {
   const { format, metadata } = container;
+  const file = source.name;
   if (readableAs(format, families).length === 0) return refuse(format, file, families);
   switch (format) {
     case 'safetensors': {
+      const { hf } = familyOfHf(metadata, families);
+      const files = (await hf.gather?.((name) => readJsonValue(source, name))) ?? {};
       const json = { ...metadata, ...endOfAnswers(container, file) };
-      const { hf } = familyOfHf(textIn(metadata, 'model_type'), families);
-      return hf.read(json, (notice) => tell(`${file}: ${notice}`));
+      return { config: hf.read(json, (notice) => tell(`${file}: ${notice}`), files), files };
     }
-    case 'gguf':
-      return familyOfGguf(textIn(metadata, 'general.architecture'), families).gguf.read(metadata);
+    case 'gguf': {
+      const { gguf } = familyOfGguf(textIn(metadata, 'general.architecture'), families);
+      return { config: gguf.read(metadata), files: {} };
+    }
     case 'npz':
-      return readShapes(container, file, families);
+      return { config: readShapes(container, file, families), files: {} };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
+import type { HfFiles, Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels/dtype';
 import type { StoredTensor } from '../container.js';
 import type { JsonValue } from '../json-value.js';
@@ -57,6 +57,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly passedOn: readonly StoredTensor[];
   /** A GGUF's metadata, or config.json; empty for an npz. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Further JSON files that say what the model is like, by name: `modules.json`. */
+  readonly files: HfFiles;
   /** Whether generation_config.json lists the tokens that end answers: then the model's `eosTokenIds` are these. */
   readonly listsEnds?: boolean;
   /** What people should know of the files, in sentences: what they say that is left out of account, what was not read. */

@@ -19,7 +19,7 @@ const names = ['GemmaForCausalLM', 'Gemma2ForCausalLM', 'Gemma3ForCausalLM'];
 const multimodal = ['Gemma3ForConditionalGeneration', 'PaliGemmaForConditionalGeneration'];
 
 function modelOfConfig(config: PythonClass['config']): Model {
-  return modelOf(familyOfHf(config.model_type, families).hf!.read(config));
+  return modelOf(familyOfHf(config, families).hf!.read(config));
 }
 
 /** Modules of an adapter of these towers, by its tensors and by its target_modules, which PEFT looks for among all `modules`. */

@@ -59,13 +59,54 @@ export function findModule(
   return [...modules.values()].find(({ module }) => module === bare);
 }
 
-/** Every parameter's name in Hugging Face's files, without prefix, by path: `layers.0.input_layernorm.weight`. @throws AdapterError */
+/**
+ * Every parameter's name in Hugging Face's files, without prefix, by path: `layers.0.input_layernorm.weight`. Those in folders of their own
+ * are none of the class that PEFT wraps, and left out. @throws AdapterError
+ */
 export function paramNames(model: Model): Map<string, string> {
   const layout = hfLayout(model);
   return new Map(
     model.params.flatMap((spec) => {
       const name = placesOf(layout, spec)[0]?.name;
-      return name === undefined ? [] : [[spec.path, name] as const];
+      return name === undefined || isOutside(layout, name) ? [] : [[spec.path, name] as const];
     }),
   );
+}
+
+const isOutside = ({ folders = [] }: Layout, name: string) => folders.some((folder) => name.startsWith(`${folder}/`));
+
+/**
+ * Whether an adapter in PEFT's form can hold LoRAs of these linears and these parameters, trained whole.
+ * @throws AdapterError for one that lies outside of the class that PEFT wraps, or that PEFT cannot tell from others
+ */
+export function checkPeftNames(
+  model: Model,
+  { linears, params }: { readonly linears: Iterable<string>; readonly params: Iterable<string> },
+  base?: HfConfig,
+): void {
+  const names = paramNames(model);
+  const saved = [...params];
+  const own = new Set(model.params.flatMap((spec) => (names.has(spec.path) ? [spec.path, linearOf(spec)] : [])));
+  const known = new Set(model.params.flatMap((spec) => [spec.path, linearOf(spec)]));
+  const outside = [...linears, ...saved].find((path) => known.has(path) && !own.has(path));
+  if (outside !== undefined)
+    throw new AdapterError(
+      configFile,
+      `${outside} lies outside of the model that PEFT wraps, so no adapter can hold it: leave it out of what is trained beside a LoRA, or train the whole model.`,
+    );
+  const moduleOf = (path: string) => {
+    const name = names.get(path);
+    return name && pythonClassOf(model, base).moduleName(name.slice(0, name.lastIndexOf('.')));
+  };
+  const modules = new Set(saved.flatMap((path) => moduleOf(path) ?? []));
+  const others = [...names.keys()].flatMap((path) => moduleOf(path) ?? []).filter((module) => !modules.has(module));
+  // It goes by the ends of names.
+  for (const module of modules) {
+    const alike = others.find((other) => other.endsWith(module));
+    if (alike !== undefined)
+      throw new AdapterError(
+        configFile,
+        `${module} cannot be trained whole beside a LoRA of this model: by that name PEFT would take ${alike} for it too. Leave it out, or train all that are called so.`,
+      );
+  }
 }

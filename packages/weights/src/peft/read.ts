@@ -205,8 +205,10 @@ class FoundTensors {
 
   /** The two ends of the model, which share a table unless one of them was trained apart. */
   #words(): Pick<PeftAdapter, 'params' | 'splitsEmbedding'> {
-    const { embeddingPath, headPath = '' } = this.#model;
+    const { embeddingPath, headPath = '', embedding } = this.#model;
     const params = new Map(this.#wholes);
+    // A model that makes vectors has one end only.
+    if (embedding !== undefined) return { params, splitsEmbedding: false };
     const input = params.get(embeddingPath);
     const output = params.get(headPath);
     if (input === undefined && output === undefined) return { params, splitsEmbedding: false };

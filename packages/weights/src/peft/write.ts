@@ -3,7 +3,7 @@ import { encodeFloats } from '../dtype/convert.js';
 import { AdapterError } from '../errors.js';
 import { encodeSafetensors, type TensorData } from '../safetensors/write.js';
 import { type BaseWeights, baseWeightsKey, encodeBaseWeights } from './base-weights.js';
-import { hfLayout, type LinearModule, linearModules, paramNames, pythonClassOf } from './modules.js';
+import { checkPeftNames, hfLayout, type LinearModule, linearModules, paramNames, pythonClassOf } from './modules.js';
 
 /** What an adapter's files say. */
 export interface PeftAdapterOptions {
@@ -47,9 +47,12 @@ const suffixes = { a: 'lora_A.weight', b: 'lora_B.weight', magnitude: 'lora_magn
 /** The two files of an adapter as Hugging Face PEFT loads it. @throws {AdapterError} naming what does not fit. */
 export function peftAdapterFiles(options: PeftAdapterOptions): PeftFiles {
   const { model, updates, tensors, params = new Map<string, TensorData>(), baseConfig, baseWeights } = options;
+  checkPeftNames(model, { linears: updates.keys(), params: params.keys() }, baseConfig);
   const linears = linearModules(model);
   const { moduleName, hasOtherModules } = pythonClassOf(model, baseConfig);
-  const hasOneTower = new Set(model.params.map(({ tower }) => tower)).size === 1 && !hasOtherModules;
+  const names = paramNames(model);
+  const towers = new Set(model.params.flatMap(({ path, tower }) => (names.has(path) ? [tower] : [])));
+  const hasOneTower = towers.size === 1 && !hasOtherModules;
   const isDora = [...tensors.keys()].some((path) => path.endsWith('.lora.magnitude'));
 
   const stored = new Map<string, TensorData>();
@@ -76,18 +79,18 @@ export function peftAdapterFiles(options: PeftAdapterOptions): PeftFiles {
     }
   }
 
-  const names = new ModuleGroups(linears, adapted, moduleName, hasOneTower);
+  const groups = new ModuleGroups(linears, adapted, moduleName, hasOneTower);
   const common = mostCommon([...adapted.values()]);
   const description = {
     peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
+    task_type: model.embedding === undefined ? 'CAUSAL_LM' : 'FEATURE_EXTRACTION',
     base_model_name_or_path: options.baseModel ?? null,
     r: common.rank,
     lora_alpha: common.alpha,
     lora_dropout: options.dropout ?? 0,
     use_rslora: options.rslora ?? false,
     use_dora: isDora,
-    target_modules: names.targets(),
+    target_modules: groups.targets(),
     modules_to_save: saved.size === 0 ? null : [...saved].sort(),
     bias: 'none',
     fan_in_fan_out: false,
@@ -95,7 +98,7 @@ export function peftAdapterFiles(options: PeftAdapterOptions): PeftFiles {
     inference_mode: true,
     layers_pattern: null,
     layers_to_transform: null,
-    ...names.patterns(common),
+    ...groups.patterns(common),
     revision: null,
   };
   return {
@@ -141,7 +144,8 @@ function placesOfParam(
   if (name === undefined) throw new AdapterError(weightsFile, `${path} is no parameter of this model.`);
   const at = name.lastIndexOf('.');
   const own = { module: moduleName(name.slice(0, at)), kind: name.slice(at + 1) };
-  return path === model.embeddingPath && !splitsEmbedding ? [own, head] : [own];
+  const isHeadToo = path === model.embeddingPath && !splitsEmbedding && model.embedding === undefined;
+  return isHeadToo ? [own, head] : [own];
 }
 
 /** What most of the updates are. */

@@ -6,18 +6,17 @@ import { closeAll } from './close-all.js';
 import { fileSource } from './file-node.js';
 import type { ModelSource } from './model-source.js';
 
-/** The one folder within a model's whose files are read too. */
-const templateFolder = 'additional_chat_templates';
+/** Folders within a model's whose files are read too: chat templates, and modules of sentence-transformers (`2_Dense`). */
+const foldersWithin = /^(additional_chat_templates|\d+_[A-Za-z]+)$/;
 
-async function filesIn(folder: string, within?: string): Promise<string[]> {
-  const entries = await readdir(within === undefined ? folder : join(folder, within), { withFileTypes: true }).catch(
-    (error: unknown) => {
-      if (within === undefined) throw error;
-      return [];
-    },
-  );
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
   const names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
-  return within === undefined ? names : names.map((name) => `${within}/${name}`);
+  for (const { name: within } of entries.filter((entry) => entry.isDirectory() && foldersWithin.test(entry.name))) {
+    const others = await readdir(join(folder, within), { withFileTypes: true }).catch(() => []);
+    for (const other of others) if (!other.isDirectory()) names.push(`${within}/${other.name}`);
+  }
+  return names;
 }
 
 /** A folder with a model, or one weights file whose neighbours may say more about it; undefined where there is nothing. */
@@ -31,7 +30,7 @@ export async function openLocal(path: string): Promise<ModelSource | undefined> 
   // Says at once what it is, where it is neither.
   if (!found.isDirectory() && !found.isFile()) await fileSource(path);
   const folder = found.isDirectory() ? path : dirname(path);
-  const files = [...(await filesIn(folder)), ...(await filesIn(folder, templateFolder))];
+  const files = await filesIn(folder);
   const present = new Set(files);
   // As the path was given, for messages.
   const start = found.isDirectory() ? path.replace(/[/\\]*$/, sep) : path.slice(0, path.length - basename(path).length);

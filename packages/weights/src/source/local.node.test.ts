@@ -72,15 +72,17 @@ it('an adapter on disk is what it is in memory', async () => {
   expect(await readPeftAdapter(disk, { model })).toEqual(await readPeftAdapter(memory, { model }));
 });
 
-it('reads the folder of chat templates within that of a model, and no other', async () => {
-  for (const name of ['additional_chat_templates', 'other']) {
+it('reads the folders of chat templates and of modules within that of a model, and no other', async () => {
+  for (const name of ['additional_chat_templates', '2_Dense', 'other', '2-other']) {
     await mkdir(join(folder, name));
     await writeFile(join(folder, name, 'tool_use.jinja'), name);
   }
   const source = await openModelSource(folder);
   expect(await source.readText('additional_chat_templates/tool_use.jinja')).toBe('additional_chat_templates');
   expect(await source.readText('additional_chat_templates/default.jinja')).toBeUndefined();
+  expect(await source.readText('2_Dense/tool_use.jinja')).toBe('2_Dense');
   expect(await source.readText('other/tool_use.jinja')).toBeUndefined();
+  expect(await source.readText('2-other/tool_use.jinja')).toBeUndefined();
   expect(await source.readText('additional_chat_templates/../other/tool_use.jinja')).toBeUndefined();
 });
 

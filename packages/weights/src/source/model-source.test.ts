@@ -27,6 +27,23 @@ it('does not choose between two files of one name', async () => {
   await expect(openModelSource(from)).rejects.toThrow(/^model\.safetensors.*name of two of the files/);
 });
 
+it('tells files of one name apart by their folders, where one is picked whole', async () => {
+  const file = (path: string) => {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    return Object.defineProperty(new File([path], name), 'webkitRelativePath', { value: path });
+  };
+  const picked = ['config.json', '2_Dense/config.json', 'additional_chat_templates/tool_use.jinja'];
+  for (const from of [
+    picked.map((path) => file(`any folder/${path}`)),
+    picked.map((path) => bufferSource(`/home/me/any folder/${path}`, new TextEncoder().encode(`any folder/${path}`))),
+  ]) {
+    const source = await openModelSource(from);
+    expect(source.files).toEqual(picked);
+    for (const path of picked) expect(await source.readText(path)).toBe(`any folder/${path}`);
+    expect(await source.readText('3_Dense/config.json')).toBeUndefined();
+  }
+});
+
 it('closes every source, also after one that fails, and tells what went wrong first', async () => {
   const closed: string[] = [];
   const failing = (source: ByteSource): ByteSource => ({

@@ -69,13 +69,20 @@ export async function openModelSource(from: ModelLocation, options: ModelSourceO
 
 function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
   const sources = items.map(sourceOf);
+  const names = namesOf(items.map((item, i) => pathIn(item) ?? sources[i]!.name));
   const byName = new Map<string, ByteSource>();
-  for (const source of sources) {
-    const name = baseName(source.name);
+  const hasRoot = names.some((name) => !name.includes('/'));
+  for (const [i, source] of sources.entries()) {
+    const name = hasRoot ? names[i]! : baseName(source.name);
     if (byName.has(name))
-      throw new WeightSourceError(name, 'is the name of two of the files: give those of one model.');
+      throw new WeightSourceError(
+        name,
+        'is the name of two of the files: give those of one model; one with folders in it is picked as a whole folder.',
+      );
     byName.set(name, source);
   }
+  const find = (file: string) =>
+    byName.get(file) ?? (folderOf(file) === templateFolder ? byName.get(baseName(file)) : undefined);
   if (sources.length === 0) throw new WeightSourceError('(no files)', 'the list of files is empty.');
   // One file is what it is; among several, as in a folder, the names tell.
   const main = sources.length === 1 ? sources[0] : undefined;
@@ -83,11 +90,27 @@ function listedFiles(items: readonly (ByteSource | Blob)[]): ModelSource {
     name: main?.name ?? `${sources.length} files`,
     ...(main && { main: baseName(main.name) }),
     files: [...byName.keys()],
-    // Files of a page are in no folder.
-    open: async (file) => byName.get(baseName(file)),
-    readText: (file) => readSourceText(byName.get(baseName(file))),
+    open: async (file) => find(file),
+    readText: (file) => readSourceText(find(file)),
     close: () => closeAll(sources),
   };
+}
+
+/** Of a file that was picked with its folder: `embeddinggemma-300m/2_Dense/config.json`. */
+function pathIn(item: ByteSource | Blob): string | undefined {
+  const path: unknown = 'webkitRelativePath' in item ? item.webkitRelativePath : undefined;
+  return typeof path === 'string' && path !== '' ? path : undefined;
+}
+
+/** What files are called: without folders where that tells them apart, else by their paths below the folder that all are in. */
+function namesOf(paths: readonly string[]): readonly string[] {
+  const bare = paths.map(baseName);
+  if (new Set(bare).size === bare.length) return bare;
+  const parts = paths.map((path) => path.split(/[/\\]/));
+  const [first = []] = parts;
+  let common = 0;
+  while (parts.every((each) => common + 1 < each.length && each[common] === first[common])) common++;
+  return parts.map((each) => each.slice(common).join('/'));
 }
 
 function sourceOf(item: unknown): ByteSource {
@@ -99,6 +122,10 @@ function sourceOf(item: unknown): ByteSource {
     'is nothing that a model can be read from: give a path, a URL, a hub id, or Files (`bufferSource(name, bytes)` for bytes).',
   );
 }
+
+/** The folder whose files may be given without it. */
+const templateFolder = 'additional_chat_templates';
+const folderOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
 export function baseName(path: string): string {
   return path.split(/[/\\]/).pop() ?? path;

@@ -38,7 +38,7 @@ export interface GemmaConfig {
 }
 
 /** Sizes above this are no model but a broken file; it also keeps every product of two sizes a safe integer. */
-const largestSize = 2 ** 26;
+export const largestSize = 2 ** 26;
 const largestLayerCount = 4096;
 
 /** `count` layers of which every `period`-th is global. @throws ConfigError */

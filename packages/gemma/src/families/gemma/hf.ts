@@ -75,7 +75,7 @@ export function refuseBidirectional(text: Fields, allowed: readonly unknown[]): 
   if (allowed.includes(value)) return;
   const problem = allowed.includes(true)
     ? 'but the prompt is one block in both directions'
-    : 'but only causal language models are supported';
+    : 'but this is read as a causal language model, which sees only what is before a token';
   throw new ConfigError('use_bidirectional_attention', value, problem);
 }
 

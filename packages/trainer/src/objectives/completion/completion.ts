@@ -1,4 +1,4 @@
-import { sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
+import { EmbeddingModelError, sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
@@ -67,7 +67,7 @@ export const completion = {
   bind: bindCompletion,
 } as const satisfies Objective<CompletionSettings, TextualRow>;
 
-/** Cross-entropy of completions for a model, with the settings of a run. */
+/** Cross-entropy of completions for a model, with the settings of a run. @throws EmbeddingModelError for a model that answers nothing */
 export function bindCompletion(
   model: Model,
   {
@@ -80,6 +80,7 @@ export function bindCompletion(
     readonly weightFormat: WeightFormat;
   },
 ): CompletionTask {
+  if (model.embedding !== undefined) throw new EmbeddingModelError(model.name);
   const shapes = (examples: readonly AnyExample[]) => batchShapes(examples, limits.batchSize, limits.maxLength);
   return {
     encode: (train, held, context) => encode(model, limits, weightFormat, { train, held, context }),

@@ -94,7 +94,7 @@ export async function mergedModel(
   { dtype, shardBytes }: Omit<Extract<WrittenForm, { to: 'merged' }>, 'to'>,
 ): Promise<Record<string, FileContent>> {
   const { open } = source;
-  const { format, metadata, passedOn, entries } = open.weights;
+  const { format, metadata, files, passedOn, entries } = open.weights;
   const params = new Map(
     [...(await paramsOf(source))].map(([path, tensor]) => {
       const stored = entries.get(path)?.dtype ?? 'f32';
@@ -104,7 +104,7 @@ export async function mergedModel(
   return hfModelFolder(open.model, params, {
     dtype,
     shardBytes,
-    ...(format === 'safetensors' && { base: { config: metadata, passedOn } }),
+    ...(format === 'safetensors' && { base: { config: metadata, files, passedOn } }),
   });
 }
 

@@ -155,8 +155,8 @@ export async function valuesOf({ dtype, bytes }: TensorData): Promise<Float32Arr
 }
 
 async function exportModel(store: FileStore, { open, tensors, onNotice }: RunResult): Promise<string[]> {
-  const { format, metadata, passedOn } = open.weights;
-  const base = format === 'safetensors' ? { config: metadata, passedOn } : undefined;
+  const { format, metadata, files: further, passedOn } = open.weights;
+  const base = format === 'safetensors' ? { config: metadata, files: further, passedOn } : undefined;
   const files: Record<string, FileContent> = {
     ...hfModelFiles(open.model, tensors, base),
     ...(await filesBeside(open, onNotice)),

@@ -4,6 +4,7 @@ import {
   type ChatTemplates,
   chatTemplatesOf,
   parseJson,
+  specialTexts,
   TokenizerError,
   tokenizerFromGguf,
   tokenizerFromJson,
@@ -75,6 +76,11 @@ function recorded(weights: OpenedWeights): TokenizerSource & { readonly read: un
 async function openTokenizer(weights: TokenizerSource): Promise<Tokenizer> {
   const config = await tokenizerConfigOf(weights);
   const tokenizer = await tokenizerOf(weights, config);
+  const { model } = weights;
+  if (tokenizer.endsTexts && model.embedding === undefined)
+    throw new TokenizerError(
+      `tokenizer.json: post_processor puts ${specialTexts(tokenizer).eosToken} behind every text, but a ${model.name} goes on with a text. Is it the tokenizer of a model that makes vectors?`,
+    );
   const templates = (await templateFiles(weights)) ?? chatTemplatesOf(config['chat_template']);
   return templates ? withChatTemplate(tokenizer, templates) : tokenizer;
 }

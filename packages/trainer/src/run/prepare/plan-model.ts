@@ -11,6 +11,7 @@ import {
 } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
+import { checkPeftNames } from '@lapidary/weights';
 import {
   createLoraOverride,
   createLoraTargetFilter,
@@ -59,7 +60,7 @@ export type StoredTypes = ReadonlyMap<string, { readonly dtype: DType }>;
 
 /**
  * Decides what is trained, and what training keeps of it. Frozen parameters stay as published; trained ones are f32.
- * @throws ConfigError for patterns that match nothing, and where nothing is left to train
+ * @throws ConfigError for patterns that match nothing, and where nothing is left to train; AdapterError for what no adapter can hold
  */
 export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrainConfig, task: Task): ModelPlan {
   const isTrained = createTrainableFilter(run);
@@ -73,6 +74,8 @@ export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrain
   }
   const { lora, updates } = planLora(model, run);
   const saved = [...base.keys()].filter(isSaved);
+  // A run with a LoRA ends with an adapter: what that cannot hold is said before the run.
+  if (run.lora) checkPeftNames(model, { linears: updates.keys(), params: saved });
   const plans = new Map<string, ParamPlan>(base);
   for (const [path, { shape, kind }] of lora) {
     const category = isTrained(path, kind) ? 'trainable' : 'weights';
