@@ -375,13 +375,13 @@ describe.skipIf(!hasChromium)('the page', () => {
     const context = await newContext();
     const { page } = await openExamplePage(context, example.url);
     await page.getByLabel('Paste').check();
-    await page.getByLabel('One JSON object a line').fill('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}');
+    await page.getByLabel(/One row a line/).fill('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}');
     await page.getByRole('heading', { name: 'A row cannot be used' }).waitFor({ timeout: minutes });
     expect(await page.getByRole('alert').textContent()).toMatch(/pasted rows:2.*completion/);
 
     // What a row's data: address holds is read here: no address is asked for it.
     const row = (url: string) => JSON.stringify({ image: url, prompt: 'a', completion: 'b' });
-    await page.getByLabel('One JSON object a line').fill(row('data:image/png,raw'));
+    await page.getByLabel(/One row a line/).fill(row('data:image/png,raw'));
     await expect
       .poll(() => page.getByRole('alert').textContent(), { timeout: minutes })
       .toMatch(/pasted rows:1: the picture in its data: address is not in base64/);
@@ -583,7 +583,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     const context = await newContext();
     const { page } = await openExamplePage(context, example.url);
     await page.getByLabel('Folder on disk').check();
-    await page.getByLabel(/A folder in Hugging Face/).setInputFiles(join(vision, 'base'));
+    await page.getByLabel(/A model as Hugging Face publishes it/).setInputFiles(join(vision, 'base'));
     await expect
       .poll(() => page.getByTestId('model-facts').textContent(), { timeout: minutes })
       .toMatch(/^base: 83\dK parameters.*it sees pictures/);

@@ -40,7 +40,7 @@ export function DataPanel() {
       )}
       {dataKind.value === 'paste' && (
         <label>
-          One row a line, as JSON
+          One row a line, as JSON; or a table as CSV, its names in the first line
           <textarea
             rows={6}
             spellcheck={false}
