@@ -83,7 +83,7 @@ it('weights of another model than config.json says: the tensor, both shapes, exi
     /model\.safetensors, tensor model\.layers\.0\.mlp\.\w+\.weight: shape \[\d+, \d+\], but layers\.0\.mlp\.\w+\.weight is \[[\d, ]*96[\d, ]*\]/,
   );
   expect(output).not.toContain('This is a bug');
-  expect(await readdir(join(folder, 'not-made'))).toEqual([]);
+  expect(await readdir(folder)).not.toContain('not-made');
 });
 
 it.runIf(process.platform === 'linux')('results that a full disk did not take are no success', async () => {
