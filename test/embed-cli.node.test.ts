@@ -75,3 +75,13 @@ it('learns which texts belong together, and finds them by the adapter', async ()
   });
   expect(nearest).toEqual([0, 1, 2, 3, 4, 5]);
 });
+
+it.each([
+  ['generate', '--model', model, 'hello'],
+  ['chat', '--model', model],
+  ['serve', model, '--port', '0'],
+])('is refused where answers are wanted: %s', async (...args) => {
+  const { code, output } = await lapidary(...args);
+  expect(code, output).toBe(1);
+  expect(output).toMatch(/EmbeddingGemma turns texts into vectors and answers nothing/);
+});

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ContextLengthError, modelPresets } from '@lapidary/gemma';
+import { ContextLengthError, EmbeddingModelError, modelPresets } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import {
@@ -52,7 +52,7 @@ import { openHubRepository } from './hub/open-hub-target.js';
 import { hubEndpoint } from './hub-endpoint-node.js';
 import { hubToken } from './hub-token-node.js';
 import { measureDevice } from './measure-device.js';
-import { TextModel } from './text-model.js';
+import { TextModel, type TextModelOptions } from './text-model.js';
 import { UsageError } from './usage-error.js';
 
 /** What the commands run on in Node. */
@@ -141,7 +141,7 @@ export const engine: Engine = {
     }
   },
   openChat: async ({ model: from, adapters, anyBase }, options) => {
-    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
+    const model = await openAnswering(from, { adapters, anyBase, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
     const conversation = model.openConversation();
@@ -161,7 +161,7 @@ export const engine: Engine = {
   measureDevice: (models, signal) => measureDevice(models, { signal }),
   diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
   openAnswerer: async ({ model: from, adapters, anyBase, rows, maxLength }, options) => {
-    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
+    const model = await openAnswering(from, { adapters, anyBase, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
     const { maxPositionEmbeddings: context } = model.model;
@@ -210,6 +210,14 @@ export const engine: Engine = {
     }
   },
 };
+
+/** A model that is to answer. @throws EmbeddingModelError for one that makes vectors alone */
+async function openAnswering(from: string, options: TextModelOptions): Promise<TextModel> {
+  const model = await TextModel.open(loaderOf(from), options);
+  if (model.model.embedding === undefined) return model;
+  model.destroy();
+  throw new EmbeddingModelError(model.model.name);
+}
 
 async function textsIn({ data, key }: { readonly data: string; readonly key: string }): Promise<string[]> {
   const source = await fileSource(data);
