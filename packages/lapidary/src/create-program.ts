@@ -76,6 +76,11 @@ The options are those of finetune; no weight is loaded, and nothing is trained.`
     .addHelpText(
       'after',
       `
+Examples:
+  $ lapidary plan --model ./gemma-3-270m --data rows.jsonl --batch-size 8
+  $ lapidary plan --model gemma-3-1b --rank 16 --batch-size 4 --max-length 1024
+  $ lapidary plan --model embeddinggemma-300m --objective contrastive --batch-size 4 --accumulate 64
+
 --model may also be a released model by name, of which nothing is downloaded: ${Object.keys(modelPresets).join(', ')}.`,
     )
     .action((values: FlagValues) => plan(values, context));
@@ -87,6 +92,10 @@ The options are those of finetune; no weight is loaded, and nothing is trained.`
     .addHelpText(
       'after',
       `
+Examples:
+  $ lapidary profile --model ./gemma-3-270m --data rows.jsonl
+  $ lapidary profile --model ./gemma-3-270m --data rows.jsonl --batch-size 8 --runs 5 --out step.html
+
 The options are those of finetune; nothing that is trained here stays. GFLOP/s and GB/s are compared with what this adapter does when
 measured: multiply-adds in registers, and copies.`,
     )
@@ -98,6 +107,10 @@ measured: multiply-adds in registers, and copies.`,
     .addHelpText(
       'after',
       `
+Examples:
+  $ lapidary tune --model ./gemma-3-270m --data rows.jsonl
+  $ lapidary tune --model ./gemma-3-270m --data rows.jsonl --again --json
+
 The options are those of finetune; no weight is loaded. On GPUs runs do it by themselves, once; on adapters of the CPU they use what is
 kept with --kernel-tuning always.`,
     )
@@ -354,6 +367,14 @@ Examples:
     .argument('<model>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--tensors', 'list every tensor')
     .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ lapidary inspect ./gemma-3-270m
+  $ lapidary inspect gemma.gguf --tensors
+  $ lapidary inspect google/gemma-3-270m --json`,
+    )
     .action((model: string, values: InspectValues) => inspect(model, values, context));
 
   program
