@@ -183,6 +183,10 @@ it('knows prompts by name, and takes any text', () => {
   expect(of(null, null)).toEqual({ query: 'q: ', document: 'd: ' });
   expect(of('other', '')).toEqual({ query: 'o: ', document: '' });
   expect(of('find: ', 'query')).toEqual({ query: 'find: ', document: 'q: ' });
+  expect(() => of('qurey', null)).toThrow(
+    /objective\.queryPrompt: found 'qurey'; allowed: query, document, other, or a text/,
+  );
+  expect(() => of(null, 'doc')).toThrow(ConfigError);
 });
 
 it('the same text again is nothing to tell apart, nor is a row that is not there', async () => {

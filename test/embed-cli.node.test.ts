@@ -79,7 +79,6 @@ it('learns which texts belong together, and finds them by the adapter', async ()
 it.each([
   ['generate', '--model', model, 'hello'],
   ['chat', '--model', model],
-  ['serve', model, '--port', '0'],
 ])('is refused where answers are wanted: %s', async (...args) => {
   const { code, output } = await lapidary(...args);
   expect(code, output).toBe(1);

@@ -66,8 +66,15 @@ it('cuts vectors to sizes of the model, and texts to a length, and says so', asy
   const norm = Math.hypot(...cut);
   half.vectors[0]!.forEach((value, i) => expect(value).toBeCloseTo(cut[i]! / norm, 5));
   await expect(embedder.embed(['a'], { size: 7 })).rejects.toThrow(EmbeddingError);
+  await expect(embedder.embed(['a'], { prompt: 'qurey' })).rejects.toThrow(
+    /called 'qurey'; there are query, document, other/,
+  );
+  await expect(embedder.embed(texts, { tooLong: 'error' })).rejects.toThrow(
+    /text 2 has \d+ tokens, and at most 20 are taken/,
+  );
   const long = await embedder.embed(texts);
   expect(long.cut).toBeGreaterThan(0);
+  expect(long.tokens).toBeGreaterThan(20 * long.cut);
   expect(embedder.maxLength).toBe(20);
   await embedder.destroy();
 });

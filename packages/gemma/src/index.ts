@@ -19,12 +19,12 @@ export {
 // Vectors of texts
 export {
   Embedder,
-  EmbeddingError,
   type Embedded,
   type EmbedderModel,
   type EmbedderOptions,
   type EmbedOptions,
 } from './embed/embedder.js';
+export { EmbeddingError, promptOf } from './embed/prompt-of.js';
 export { cutTokens, textBatch, type TextBatch } from './embed/text-batch.js';
 
 // Text

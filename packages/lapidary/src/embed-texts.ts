@@ -1,7 +1,7 @@
-import { Embedder } from '@lapidary/gemma';
+import { Embedder, EmbeddingModelError, type EmbedderOptions } from '@lapidary/gemma';
 import { DatasetError, readRows } from '@lapidary/trainer';
 import type { ByteSource } from '@lapidary/weights';
-import type { EmbedRequest, EmbedResult } from './engine.js';
+import type { Answerer, EmbedRequest, EmbedResult } from './engine.js';
 import type { TextModel } from './text-model.js';
 
 /** The texts of one column of rows. @throws DatasetError naming file and line */
@@ -47,4 +47,33 @@ export async function embedTexts(
   } finally {
     await embedder.destroy();
   }
+}
+
+/** A model that makes vectors for whoever asks; texts beyond its room are refused. `close` gives the model back. */
+export function embedderOf(opened: TextModel, { batchSize, maxLength }: Required<EmbedderOptions>): Answerer {
+  const { gpu, model, tokenizer } = opened;
+  const size = { batchSize, maxLength: Math.min(maxLength, model.maxPositionEmbeddings) };
+  const embedders = new Map<string | null, Embedder>();
+  const withAdapter = (adapter: string | null) => {
+    const embedder =
+      embedders.get(adapter) ?? new Embedder(gpu, { model, params: opened.params({ adapter }), tokenizer }, size);
+    embedders.set(adapter, embedder);
+    return embedder;
+  };
+  return {
+    adapters: opened.adapters,
+    maxLength: size.maxLength,
+    ask: () => Promise.reject(new EmbeddingModelError(model.name)),
+    embed: (texts, { adapter, prompt, size: values, signal }) =>
+      withAdapter(adapter).embed(texts, {
+        tooLong: 'error',
+        signal,
+        ...(prompt !== undefined && { prompt }),
+        ...(values !== undefined && { size: values }),
+      }),
+    close: async () => {
+      for (const embedder of embedders.values()) await embedder.destroy();
+      opened.destroy();
+    },
+  };
 }

@@ -42,7 +42,7 @@ import {
 import { fileSource } from '@lapidary/weights/node';
 import type { AnswerOptions, AnswerSession } from './answer-session.js';
 import type { AnswerSettings, Engine, ExportRequest, ExportResult, GenerateRequest, TrainingPlan } from './engine.js';
-import { embedTexts, textsOfRows } from './embed-texts.js';
+import { embedderOf, embedTexts, textsOfRows } from './embed-texts.js';
 import { evaluateModel } from './evaluate/evaluate-model.js';
 import { answerMany } from './generate/answer-many.js';
 import { readPrompts, type Prompt } from './generate/read-prompts.js';
@@ -161,7 +161,8 @@ export const engine: Engine = {
   measureDevice: (models, signal) => measureDevice(models, { signal }),
   diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
   openAnswerer: async ({ model: from, adapters, anyBase, rows, maxLength }, options) => {
-    const model = await openAnswering(from, { adapters, anyBase, ...options });
+    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
+    if (model.model.embedding !== undefined) return embedderOf(model, { batchSize: rows, maxLength });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
     const { maxPositionEmbeddings: context } = model.model;

@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatTools, ModelPresetName } from '@lapidary/gemma';
+import type { ChatMessage, ChatTools, Embedded, ModelPresetName } from '@lapidary/gemma';
 import type {
   DataSource,
   Evaluation,
@@ -159,12 +159,23 @@ export interface AskedQuestion {
   answer(settings: AnswerSettings & { readonly signal: AbortSignal }): AsyncGenerator<string, AnswerEnd, void>;
 }
 
-/** A model that answers many at once. */
+/** A model that answers many at once, or turns texts into vectors. */
 export interface Answerer {
   readonly adapters: readonly string[];
-  /** Most tokens of a prompt and its answer together. */
+  /** Of a model that makes vectors; it answers nothing. @throws EmbeddingError, IllFormedTextError */
+  readonly embed?: (
+    texts: readonly string[],
+    options: {
+      /** A name of `adapters`; null for the model by itself. */
+      readonly adapter: string | null;
+      readonly prompt: string | undefined;
+      readonly size: number | undefined;
+      readonly signal: AbortSignal;
+    },
+  ) => Promise<Embedded>;
+  /** Most tokens of a prompt and its answer together, or of a text. */
   readonly maxLength: number;
-  /** @throws ChatTemplateError, ContextLengthError, ImageError, PromptImagesError */
+  /** @throws EmbeddingModelError for a model that makes vectors; ChatTemplateError, ContextLengthError, ImageError, PromptImagesError */
   ask(
     question: string | readonly ChatMessage[],
     options: {

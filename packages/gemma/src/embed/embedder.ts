@@ -2,6 +2,7 @@ import type { Gpu } from '@lapidary/gpu';
 import { Program, TensorLike, trace, type InputsOf } from '@lapidary/tensor';
 import type { EmbeddingHead, Model, ParamTree } from '../families/family.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import { EmbeddingError, promptOf } from './prompt-of.js';
 import { cutTokens, textBatch } from './text-batch.js';
 
 /** What vectors are made with. */
@@ -21,18 +22,15 @@ export interface EmbedderOptions {
 
 /** How vectors of some texts are made. */
 export interface EmbedOptions {
-  /** What stands before each text: the name of one of the model's prompts, or a text. Default: nothing. */
+  /** What stands before each text: the name of one of the model's prompts, or a text with a space in it. Default: nothing. */
   readonly prompt?: string;
   /** Values of a vector: one of the model's sizes. Default: all. */
   readonly size?: number;
+  /** What to do with a text of more than `maxLength` tokens. Default `truncate`, which is counted. */
+  readonly tooLong?: 'truncate' | 'error';
   readonly signal?: AbortSignal;
   /** Called after each batch with how many texts are done. */
   readonly onProgress?: (done: number) => void;
-}
-
-/** Texts are asked to become vectors in a way that the model has not. */
-export class EmbeddingError extends Error {
-  override readonly name = 'EmbeddingError';
 }
 
 /** What is told of texts that became vectors. */
@@ -41,6 +39,8 @@ export interface Embedded {
   readonly vectors: readonly Float32Array[];
   /** How many texts were cut. */
   readonly cut: number;
+  /** Of all texts, prompts and the tokenizer's own among them. */
+  readonly tokens: number;
 }
 
 type TextInputs = { readonly [K in 'inputIds' | 'tokenInfo' | 'tokenWeights']: TensorLike };
@@ -83,20 +83,28 @@ export class Embedder {
     this.maxLength = maxLength ?? Math.min(2048, maxPositionEmbeddings);
   }
 
-  /** @throws EmbeddingError for a size or a text that cannot be; IllFormedTextError; the signal's reason */
-  async embed(texts: readonly string[], { prompt, size, signal, onProgress }: EmbedOptions = {}): Promise<Embedded> {
+  /** @throws EmbeddingError for a size, a prompt or a text that cannot be; IllFormedTextError; the signal's reason */
+  async embed(
+    texts: readonly string[],
+    { prompt, size, tooLong = 'truncate', signal, onProgress }: EmbedOptions = {},
+  ): Promise<Embedded> {
     const { sizes, prompts } = this.#head;
     const values = size ?? sizes[0];
     if (!sizes.includes(values))
       throw new EmbeddingError(`the model has no vectors of ${values} values; its sizes are ${sizes.join(', ')}`);
-    const before = prompt === undefined ? '' : Object.hasOwn(prompts, prompt) ? prompts[prompt]! : prompt;
+    const before = prompt === undefined ? '' : promptOf(prompts, prompt);
     const { tokenizer } = this.#of;
-    let cut = 0;
+    let [cut, sum] = [0, 0];
     const encoded = texts.map((text, index) => {
       const whole = tokenizer.encode(before + text);
       if (whole.length === 0) throw new EmbeddingError(`text ${index + 1} is empty`);
       const tokens = cutTokens(whole, this.maxLength, tokenizer.eosId);
+      if (tokens.length < whole.length && tooLong === 'error')
+        throw new EmbeddingError(
+          `text ${index + 1} has ${whole.length} tokens, and at most ${this.maxLength} are taken`,
+        );
       cut += Number(tokens.length < whole.length);
+      sum += tokens.length;
       return { index, tokens };
     });
     // Similar lengths together: less padding.
@@ -109,7 +117,7 @@ export class Embedder {
       part.forEach(({ index }, i) => (vectors[index] = unitLength(made.subarray(i * sizes[0], i * sizes[0] + values))));
       onProgress?.(from + part.length);
     }
-    return { vectors, cut };
+    return { vectors, cut, tokens: sum };
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { fixtureJson, fixtureTensors } from '../../../../test/support/safetensors-fixture.js';
 import { pictureNamingFiles } from '../../../../test/support/picture-naming.js';
 import { runCli } from '../cli-node.js';
 import { engine, loaderOf } from '../engine-node.js';
@@ -462,4 +463,35 @@ test('PaliGemma is asked about pictures, which are data: URLs', async () => {
     expect(await seeing.stop()).toBe(0);
     await rm(model, { recursive: true });
   }
+});
+
+test('vectors of texts, to a model that makes them', async () => {
+  const { queries } = await fixtureJson<{ queries: string[] }>('embeddings/odd/reference.json');
+  const expected = (await fixtureTensors('embeddings/odd/reference.safetensors')).get('query')!.data;
+  const served = await startModel(join(fixtures, 'embeddings/odd'), '--context', '40');
+  const client = clientOf(served);
+  const embed = (input: string | string[], more: object = {}) =>
+    client.embeddings.create({ model: 'tiny', input, ...more });
+  // The client asks for base64 by itself.
+  const packed = (await embed(queries, { prompt_name: 'query' })).data.flatMap(({ embedding }) => embedding);
+  const plain = await embed(queries, { prompt_name: 'query', encoding_format: 'float' });
+  expect(packed).toHaveLength(expected.length);
+  packed.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5));
+  expect(plain.data.flatMap(({ embedding }) => embedding)).toEqual(packed);
+  expect(plain.usage.prompt_tokens).toBeGreaterThan(queries.length * 10);
+  const whole = { model: 'tiny', messages: [{ role: 'user' as const, content: 'a' }] };
+  for (const [asked, message] of [
+    [embed('a', { prompt_name: 'qurey' }), /400 .*no prompt of the model is called 'qurey'/],
+    [embed('a', { dimensions: 7 }), /400 .*no vectors of 7 values/],
+    [embed('word '.repeat(50)), /400 .*text 1 has \d+ tokens, and at most 40 are taken/],
+    [embed(''), /400 .*input: found ''; allowed: a text that is not empty/],
+    [embed('a', { instruction: 'b' }), /400 .*instruction: .*no such field/],
+    [client.embeddings.create({ model: 'other', input: 'a' }), /404 .*no model 'other'/],
+    [client.chat.completions.create(whole), /400 .*EmbeddingGemma turns texts into vectors and answers nothing/],
+  ] as const)
+    await expect(asked).rejects.toThrow(message);
+  await expect(clientOf(server).embeddings.create({ model: 'tiny', input: 'a' })).rejects.toThrow(
+    /400 tiny answers; it makes no vectors/,
+  );
+  expect(await served.stop()).toBe(0);
 });

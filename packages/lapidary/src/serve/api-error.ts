@@ -55,6 +55,11 @@ export function apiErrorOf(error: unknown): ApiError {
       return new ApiError(message, { param: 'messages', code: 'invalid_image' });
     case 'SamplingError':
       return new ApiError(message);
+    case 'EmbeddingModelError':
+      return new ApiError(message, { param: 'model' });
+    case 'EmbeddingError':
+    case 'IllFormedTextError':
+      return new ApiError(message, { param: 'input' });
     default:
       return new ApiError(
         exitCode === exitCodes.interrupted ? 'the server stops' : 'the answer could not be made; the server tells why',

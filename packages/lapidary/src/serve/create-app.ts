@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
 import type { Answerer } from '../engine.js';
 import { ApiError, apiErrorOf } from './api-error.js';
+import { askedModel, respondEmbeddings } from './embeddings.js';
 import { readChatRequest, readCompletionRequest, type AnswerRequest } from './read-request.js';
 import { chatForm, completionForm, respondStream, respondWhole, type AnswerForm } from './respond.js';
 
@@ -32,7 +33,7 @@ const digest = (text: string) => createHash('sha256').update(text).digest();
 /** Only names of this machine: a page whose own name was made to lead here (DNS rebinding) gives itself away by that name. */
 const localHost = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;
 
-/** OpenAI's interface to a model: chat completions, completions, and the list of models. */
+/** OpenAI's interface to a model: chat completions, completions, embeddings, and the list of models. */
 export function createApp(options: AppOptions): Hono {
   const { answerer, modelName, apiKey, origins, largestBody } = options;
   const app = new Hono();
@@ -48,7 +49,7 @@ export function createApp(options: AppOptions): Hono {
     refuse(
       context,
       new ApiError(
-        `there is no ${context.req.method} ${context.req.path}; there are POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /health`,
+        `there is no ${context.req.method} ${context.req.path}; there are POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, GET /v1/models and GET /health`,
         { status: 404, code: 'not_found' },
       ),
     ),
@@ -141,6 +142,12 @@ export function createApp(options: AppOptions): Hono {
   };
   app.post('/v1/chat/completions', (context) => answer(context, chatForm, readChatRequest));
   app.post('/v1/completions', (context) => answer(context, completionForm, readCompletionRequest));
+  app.post('/v1/embeddings', async (context) => {
+    const body = await readJson(context);
+    modelOf(askedModel(body));
+    const signal = AbortSignal.any([context.req.raw.signal, options.signal]);
+    return context.json(await respondEmbeddings(body, { answerer, modelName, signal }));
+  });
   return app;
 }
 

@@ -104,6 +104,25 @@ export const completionOnlyFields = {
   suffix: one(''),
 } as const;
 
+/** Most texts of one request that become vectors, as at OpenAI's. */
+export const mostTexts = 2048;
+
+export const embeddingFields = {
+  model: commonFields.model,
+  input: v.union(
+    [
+      v.pipe(v.string(), v.nonEmpty()),
+      v.pipe(v.array(v.pipe(v.string(), v.nonEmpty())), v.minLength(1), v.maxLength(mostTexts)),
+    ],
+    `a text that is not empty, or a list of 1 to ${mostTexts} of them; tokens are not taken`,
+  ),
+  dimensions: countUpTo(2 ** 31),
+  encoding_format: v.optional(v.picklist(['float', 'base64'], "'float' or 'base64'")),
+  // As in Hugging Face's Text Embeddings Inference.
+  prompt_name: v.optional(v.string("the name of one of the model's prompts")),
+  user: anything,
+} as const;
+
 type Settings = {
   readonly [name in 'n' | 'max_tokens' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'seed']?:
     | number

@@ -1,5 +1,13 @@
-import { cutTokens, IllFormedTextError, type EmbeddingHead, type Tokenizer } from '@lapidary/gemma';
+import {
+  cutTokens,
+  EmbeddingError,
+  IllFormedTextError,
+  promptOf,
+  type EmbeddingHead,
+  type Tokenizer,
+} from '@lapidary/gemma';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
+import { ConfigError } from '../../errors/errors.js';
 import type { Example, RowSource, RunData } from '../objective.js';
 import type { ContrastiveRow } from './rows.js';
 
@@ -15,13 +23,25 @@ export interface Prompts {
   readonly document: string;
 }
 
-/** The prompts of a run: a model's own, one of its others by name, or a text. */
+/** The prompts of a run: a model's own, one of its others by name, or a text. @throws ConfigError for a word that is no prompt's name */
 export function promptsOf(
   { prompts }: Pick<EmbeddingHead, 'prompts'>,
   { queryPrompt, documentPrompt }: { readonly queryPrompt: string | null; readonly documentPrompt: string | null },
 ): Prompts {
-  const promptOf = (given: string | null, own: string) => prompts[given ?? own] ?? given ?? '';
-  return { query: promptOf(queryPrompt, 'query'), document: promptOf(documentPrompt, 'document') };
+  const read = (field: string, given: string | null, own: string): string => {
+    if (given === null) return prompts[own] ?? '';
+    try {
+      return promptOf(prompts, given);
+    } catch (error) {
+      if (!(error instanceof EmbeddingError)) throw error;
+      const allowed = `${Object.keys(prompts).join(', ')}, or a text with a space in it, such as 'query: '`;
+      throw new ConfigError({ problems: [{ path: `objective.${field}`, found: `'${given}'`, allowed }] });
+    }
+  };
+  return {
+    query: read('queryPrompt', queryPrompt, 'query'),
+    document: read('documentPrompt', documentPrompt, 'document'),
+  };
 }
 
 interface EncodeOptions {
