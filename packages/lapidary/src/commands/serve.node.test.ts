@@ -319,7 +319,7 @@ describe('refused is', () => {
     expect(await post('[]')).toMatchObject({ status: 400 });
     expect(await post(right, { 'content-type': 'text/plain' })).toMatchObject({ status: 415 });
     expect(await post({ ...right, user: 'x'.repeat(100_001) })).toMatchObject({ status: 413 });
-    expect(await post(right, {}, '/v1/embeddings')).toMatchObject({ status: 404, code: 'not_found' });
+    expect(await post(right, {}, '/v1/audio/speech')).toMatchObject({ status: 404, code: 'not_found' });
   });
 
   test('a page of another origin, and a name that is led here', async () => {
