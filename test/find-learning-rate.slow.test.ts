@@ -1,18 +1,8 @@
 // The rate that is suggested learns more in a few steps than a tenth of it and ten times it do.
 import { openGpu, type Gpu } from '@lapidary/gpu';
-import { gemmaWeightLoader } from '@lapidary/weights';
-import {
-  createMemoryStore,
-  findLearningRate,
-  resolveTrainConfig,
-  runTraining,
-  type OptimizerType,
-  type TrainConfig,
-} from '@lapidary/trainer';
+import { findLearningRate, type TrainConfig } from '@lapidary/trainer';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { chatModelSources } from './support/fixture-sources.js';
-
-const rows = Array.from({ length: 24 }, (_, i) => ({ prompt: `The lamp ${i}`, completion: ` by the river ${i % 3}` }));
+import { configOf, lossAt } from './support/rate-cases.js';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -21,28 +11,6 @@ beforeAll(async () => {
 afterEach(() => expect(gpu.counters.bytes).toBe(0));
 afterAll(() => gpu.destroy());
 
-const configOf = async (over: Partial<TrainConfig>) =>
-  resolveTrainConfig({
-    weightLoader: gemmaWeightLoader({ from: await chatModelSources() }),
-    data: { source: rows },
-    maxLength: 48,
-    batchSize: 4,
-    steps: 20,
-    schedule: { type: 'constant', warmupSteps: 0 },
-    sampleCount: 0,
-    outDir: 'memory',
-    ...over,
-  });
-
-async function lossAt(over: Partial<TrainConfig>, type: OptimizerType, learningRate: number): Promise<number> {
-  const config = await configOf({ ...over, optimizer: { type, learningRate } });
-  // A rate at which nothing is finite any more has learned nothing.
-  return runTraining(config, { gpu, store: createMemoryStore() }).then(
-    ({ finalEvalLoss }) => finalEvalLoss!,
-    () => Infinity,
-  );
-}
-
 it.each<[string, Partial<TrainConfig>]>([
   ['a LoRA', { lora: { rank: 4, alpha: 8 } }],
   ['the model itself', { lora: null }],
@@ -50,39 +18,10 @@ it.each<[string, Partial<TrainConfig>]>([
   const { suggested, points } = await findLearningRate(await configOf(over), { gpu });
   expect(points.map(({ rate }) => rate).slice(-1)[0]).toBeCloseTo(1, 12);
   const losses = [];
-  for (const factor of [0.1, 1, 10]) losses.push(await lossAt(over, 'adamw', suggested! * factor));
+  for (const factor of [0.1, 1, 10]) losses.push(await lossAt(gpu, over, 'adamw', suggested! * factor));
   expect(losses[1]).toBeLessThan(losses[0]!);
   expect(losses[1]).toBeLessThan(losses[2]!);
 });
-
-const optimizers = ['sgd', 'lion', 'adafactor'] as const;
-const trained = [
-  ['a LoRA', { lora: { rank: 4, alpha: 8 } }],
-  ['the model itself', { lora: null }],
-] as const;
-it.each(optimizers.flatMap((type) => trained.map(([what, over]) => [type, what, over] as const)))(
-  '%s, %s: the suggestion trains, better than a tenth of it',
-  async (type, what, over) => {
-    const notices: string[] = [];
-    const logger = { onNotice: (notice: string) => void notices.push(notice) };
-    const first = await configOf({ ...over, optimizer: { type } });
-    const { suggested, points } = await findLearningRate(first, { gpu, logger });
-    const capped = expect.stringMatching(
-      /^At step 100 adafactor makes the same step at every rate above 0\.1/,
-    ) as string;
-    if (type === 'adafactor') expect(notices).toEqual([capped]);
-    if (type === 'adafactor') expect(points.at(-1)!.rate).toBeCloseTo(0.1, 12);
-    if (type === 'adafactor' && what === 'a LoRA') {
-      // Its B begins at 0 and leaves it by a thousandth of the rate a step: in so few steps nothing is learned at any rate.
-      expect(suggested).toBeNull();
-      return;
-    }
-    const begun = points[0]!.loss;
-    const [tenth, loss] = [await lossAt(over, type, suggested! / 10), await lossAt(over, type, suggested!)];
-    expect(loss).toBeLessThan(tenth);
-    expect(loss).toBeLessThan(begun / 2);
-  },
-);
 
 it('says where a larger range may find more', async () => {
   const notices: string[] = [];
