@@ -94,7 +94,6 @@ it('computes the same step in any number of micro-batches', async () => {
   const whole = await run({ batchSize: 6 });
   for (const [batchSize, gradientAccumulation] of [
     [3, 2],
-    [2, 3],
     [1, 6],
   ] as const) {
     const parts = await run({ batchSize, gradientAccumulation });
