@@ -35,12 +35,7 @@ const configOf = async (over: Partial<TrainConfig>) =>
   });
 
 /** The evaluation loss that a run at a rate ends with. */
-export async function lossAt(
-  gpu: Gpu,
-  over: Partial<TrainConfig>,
-  type: OptimizerType,
-  learningRate: number,
-): Promise<number> {
+async function lossAt(over: Partial<TrainConfig>, type: OptimizerType, learningRate: number): Promise<number> {
   const config = await configOf({ ...over, optimizer: { type, learningRate } });
   // A rate at which nothing is finite any more has learned nothing.
   return runTraining(config, { gpu, store: createMemoryStore() }).then(
