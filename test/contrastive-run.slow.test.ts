@@ -118,6 +118,14 @@ it('goes by all texts of a step: an epoch that ends with fewer rows too', async 
   expect(Math.abs(steps[1]!.loss)).toBeLessThan(Math.log(2));
 });
 
+it('refuses steps that teach nothing', async () => {
+  const pairs = rows.filter((row) => !('negative' in row));
+  const alone = await config({ data: { source: pairs }, batchSize: 1 });
+  await expect(runTraining(alone, { store: createMemoryStore(), gpu })).rejects.toThrow(
+    /batchSize: found 1; allowed: more rows a step/,
+  );
+});
+
 it('shows what the model will see', async () => {
   const { rows: shown, train } = await inspectData(await config());
   expect(train.forms).toEqual({ 'anchor, positive': 8, 'anchor, positive, negatives': 4 });

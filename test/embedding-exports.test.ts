@@ -6,7 +6,7 @@ import { bufferSource, type ModelLocation, readPeftAdapter } from '@lapidary/wei
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embeddingAdapter, embeddingAdapterCases, mergedEmbedding, ownEmbedding } from './support/embedding-cases.js';
 import { embeddingFiles } from './support/embedding-fixture.js';
-import { loadEmbedding, textBatch } from './support/embedding-model.js';
+import { loadEmbedding, fixtureBatch } from './support/embedding-model.js';
 import { relativeError } from './support/relative-error.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 
@@ -44,7 +44,7 @@ async function expectVectors(
 ) {
   const reference = await fixtureTensors(`embeddings/${model}/reference.safetensors`);
   for (const side of ['query', 'document']) {
-    const { inputs, tokenWeights } = textBatch(
+    const { inputs, tokenWeights } = fixtureBatch(
       gpu,
       reference.get(`${side}.input_ids`)!,
       reference.get(`${side}.attention_mask`)!,

@@ -14,7 +14,7 @@ import {
 import { bufferSource, modelWeightLoader } from '@lapidary/weights';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embeddingFiles } from './support/embedding-fixture.js';
-import { loadEmbedding, textBatch } from './support/embedding-model.js';
+import { loadEmbedding, fixtureBatch } from './support/embedding-model.js';
 import { relativeError } from './support/relative-error.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 
@@ -84,7 +84,7 @@ describe.each(['odd', 'old'])('%s', (name) => {
     const reference = await fixtureTensors(`embeddings/${name}/reference.safetensors`);
     const params = paramTree(variables);
     const side = (which: string, options: { gradientCheckpointing?: boolean | number }): Tensor => {
-      const { inputs, tokenWeights } = textBatch(
+      const { inputs, tokenWeights } = fixtureBatch(
         gpu,
         reference.get(`${which}.input_ids`)!,
         reference.get(`${which}.attention_mask`)!,

@@ -21,7 +21,7 @@ export async function loadEmbedding(gpu: Gpu, from: ModelLocation) {
 }
 
 /** Encoded texts as a model takes them: every token of a row in one block, padding in segment 0. `mask` is 1 for tokens. */
-export function textBatch(gpu: Gpu, ids: FixtureTensor, mask: FixtureTensor) {
+export function fixtureBatch(gpu: Gpu, ids: FixtureTensor, mask: FixtureTensor) {
   const [batch, tokens] = ids.shape as [number, number];
   const i32 = (data: ArrayLike<number>, shape: readonly number[]) =>
     variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;

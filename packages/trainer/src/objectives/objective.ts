@@ -173,6 +173,8 @@ export interface TaskLimits {
   readonly maxLength: number;
   /** Rows in a micro-batch. */
   readonly batchSize: number;
+  /** Micro-batches in a step. Default 1. */
+  readonly gradientAccumulation?: number;
   /** Whether several rows may share a sequence; only asked of objectives that know how (`Objective.packs`). */
   readonly packing: boolean;
   readonly seed: number;

@@ -74,7 +74,11 @@ export function bindContrastive(
   const joint = jointLoss(embedding, settings, limits);
   const { batchSize, maxLength } = limits;
   return {
-    encode: async (train, held, { tokenizer }) => encodeRows({ train, held }, { tokenizer, prompts, maxLength }),
+    encode: async (train, held, { tokenizer }) => {
+      const data = encodeRows({ train, held }, { tokenizer, prompts, maxLength });
+      checkStep(data.train, limits);
+      return data;
+    },
     inspect: (source, tokenizer) => inspectRows(source, tokenizer, prompts),
     assumed: () => [assumedExample(limits)],
     shapes: (examples) => contrastiveShapes(examples, batchSize, maxLength),
@@ -92,6 +96,14 @@ export function bindContrastive(
     joint,
     planSamples: () => null,
   };
+}
+
+/** @throws ConfigError for steps of one row without negatives, which has nothing to be told apart from */
+function checkStep(examples: readonly ContrastiveExample[], { batchSize, gradientAccumulation = 1 }: TaskLimits): void {
+  if (batchSize * gradientAccumulation > 1 || examples.some(({ texts }) => texts.length > 2)) return;
+  const allowed =
+    'more rows a step (`gradientAccumulation` counts too), or rows with negatives: one alone teaches nothing';
+  throw new ConfigError({ problems: [{ path: 'batchSize', found: '1', allowed }] });
 }
 
 function jointLoss(
