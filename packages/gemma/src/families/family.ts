@@ -40,6 +40,11 @@ export interface ParamSpec {
    */
   readonly block?: number;
   readonly initial: Initial;
+  /**
+   * A `table` with a row for each word that is too large for a device: it stays in its file, where the rows of a step's tokens are read.
+   * It is never trained, and a model has at most one. Default false.
+   */
+  readonly isOnHost?: boolean;
 }
 
 /** How positions turn queries and keys of a layer. */
@@ -119,6 +124,11 @@ export interface ModelInputs {
   readonly tokenInfo: Tensor;
   /** f32 [B, P, patchValues]: patches of the images of each row. Left out: none, or seen before (generation). */
   readonly patches?: Tensor;
+  /**
+   * [B·T, w]: the rows of the parameter that `isOnHost` for the tokens of `inputIds`, in the dtype of its file. Left out where the model has
+   * no such parameter.
+   */
+  readonly hostRows?: Tensor;
 }
 
 /** Keys and values of earlier tokens, for generation. */
