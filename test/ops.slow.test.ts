@@ -214,12 +214,16 @@ const special: Record<string, Run> = {
       window: window ?? 0,
     });
   },
-  rope: ({ x }, { theta, factor }, raw) => {
+  rope: ({ x }, { theta, factor, rotatedPairs }, raw) => {
     const positions = raw.positions!.data;
     const [batch, length] = x!.shape as [number, number];
     const info = Int32Array.from({ length: batch * length * 4 }, (_v, i) =>
       i % 4 === 2 ? positions[(i >> 2) % positions.length]! : 1,
     );
-    return ops.rope(x!, leaf({ data: info, shape: [batch, length, 4] }), { theta, scalingFactor: factor });
+    return ops.rope(x!, leaf({ data: info, shape: [batch, length, 4] }), {
+      theta,
+      scalingFactor: factor,
+      rotatedPairs,
+    });
   },
 };

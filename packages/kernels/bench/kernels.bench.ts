@@ -232,6 +232,7 @@ const cases: readonly Case[] = [
         headDim,
         theta: 1e6,
         scalingFactor: 1,
+        rotatedPairs: headDim / 2,
         inverse: false,
       }),
   },

@@ -145,6 +145,10 @@ const checks: Record<string, Check> = {
     inputs: { x: values([2, 5, 2, 8]), info: records(2, 5) },
     fn: ({ x, info }) => T.rope(x!, info!, { theta: 100, scalingFactor: 2 }),
   },
+  'rope of some pairs': {
+    inputs: { x: values([1, 5, 2, 8]), info: records(1, 5) },
+    fn: ({ x, info }) => T.rope(x!, info!, { theta: 100, rotatedPairs: 3 }),
+  },
   linearCrossEntropy: crossEntropy(0),
   'linearCrossEntropy with a soft-cap': crossEntropy(2),
   reshape: unary((x) => T.reshape(x, [7, 5])),

@@ -52,6 +52,11 @@ export interface RopeGeometry {
   readonly theta: number;
   /** Positions are divided by this. */
   readonly scalingFactor: number;
+  /**
+   * The first so many pairs (j, j + D/2) of a head turn, still by θ^(−2j/D) of the whole D; the others stay as they are. What transformers
+   * calls "proportional" rope: ⌊partial_rotary_factor · D/2⌋ of them. Left out: all.
+   */
+  readonly rotatedPairs?: number;
 }
 
 /** One layer of a decoder: any two may differ. */

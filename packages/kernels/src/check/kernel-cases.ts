@@ -684,9 +684,10 @@ const others: readonly KernelCase[] = [
         out,
         theta: 10_000,
         scalingFactor: 1,
+        rotatedPairs: 6,
         inverse: false,
       });
-      const frequencies = ropeInverseFrequencies(16, 10_000, 1);
+      const frequencies = ropeInverseFrequencies(16, 10_000, 1, 6);
       const expected = ropeReference(values, positions, frequencies, { ...shape, inverse: false });
       return { calls, expected: [{ name: 'out', operand: out, values: expected, tolerance: CLOSE }] };
     },

@@ -18,13 +18,21 @@ export interface RopeArgs<B> {
   readonly theta: number;
   /** Positions are divided by this. */
   readonly scalingFactor: number;
+  /** The first so many of the headDim / 2 pairs turn, the others stay as they are. */
+  readonly rotatedPairs: number;
   /** Turns the other way: the gradient. */
   readonly inverse: boolean;
 }
 
-/** 1 / theta^(2j/D) / factor, rounded to f32 step by step as PyTorch computes it. */
-export function ropeInverseFrequencies(headDim: number, theta: number, scalingFactor: number): Float32Array {
+/** 1 / theta^(2j/D) / factor, rounded to f32 step by step as PyTorch computes it, and 0 from pair `rotatedPairs` on. */
+export function ropeInverseFrequencies(
+  headDim: number,
+  theta: number,
+  scalingFactor: number,
+  rotatedPairs: number,
+): Float32Array {
   return Float32Array.from({ length: headDim / 2 }, (_, j) => {
+    if (j >= rotatedPairs) return 0;
     const power = Math.fround(theta ** Math.fround((2 * j) / headDim));
     return Math.fround(Math.fround(1 / power) / scalingFactor);
   });
@@ -32,15 +40,17 @@ export function ropeInverseFrequencies(headDim: number, theta: number, scalingFa
 
 /**
  * Rotary position embedding in the half-split layout (`shaders/rope/rope.wesl`).
- * @throws RangeError where the head dimension is odd or above 512; BindingLimitError.
+ * @throws RangeError where the head dimension is odd or above 512, or has no such number of pairs; BindingLimitError.
  */
 export function rope<B>(profile: DeviceProfile, args: RopeArgs<B>): KernelCall<B>[] {
-  const { x, tokenInfo, out, rows, heads, headDim, theta, scalingFactor, inverse } = args;
+  const { x, tokenInfo, out, rows, heads, headDim, theta, scalingFactor, rotatedPairs, inverse } = args;
   const half = headDim / 2;
   if (!Number.isInteger(half) || half > 256)
     throw new RangeError(`rope: the head dimension must be even and at most 512, not ${headDim}`);
+  if (!Number.isInteger(rotatedPairs) || rotatedPairs < 0 || rotatedPairs > half)
+    throw new RangeError(`rope: of ${half} pairs ${rotatedPairs} cannot turn`);
   const rowBytes = heads * headDim * 4;
-  const inv_freq = [...ropeInverseFrequencies(headDim, theta, scalingFactor)];
+  const inv_freq = [...ropeInverseFrequencies(headDim, theta, scalingFactor, rotatedPairs)];
   return rowWindows(rows, [rowBytes, 16], profile.limits.maxStorageBufferBindingSize).map(({ start, count }) =>
     shaderCall('rope/rope', {
       conditions: { INVERSE: inverse },

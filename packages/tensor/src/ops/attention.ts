@@ -144,6 +144,8 @@ export interface RopeOptions {
   readonly theta: number;
   /** Positions are divided by this. Default 1. */
   readonly scalingFactor?: number;
+  /** Pairs (j, j + D/2) with j below this turn, by θ^(−2j/D); the others stay as they are. Default all D/2. */
+  readonly rotatedPairs?: number;
 }
 
 /**
@@ -155,9 +157,14 @@ export function rope(x: Tensor, tokenInfo: Tensor, options: RopeOptions): Tensor
   needF32('rope', { x });
   needTensors('rope', { tokenInfo });
   needRecords('rope', { options });
-  const { theta, scalingFactor = 1 } = options;
-  needNumbers('rope', { theta, scalingFactor });
-  return rotate(x, tokenInfo, { theta, scalingFactor }, false);
+  const { theta, scalingFactor = 1, rotatedPairs = x.shape.at(-1)! / 2 } = options;
+  needNumbers('rope', { theta, scalingFactor, rotatedPairs });
+  if (
+    options.rotatedPairs !== undefined &&
+    !(Number.isInteger(rotatedPairs) && rotatedPairs >= 0 && rotatedPairs * 2 <= x.shape.at(-1)!)
+  )
+    throw new TensorShapeError('rope', `of the pairs of ${formatType(x)} ${rotatedPairs} cannot turn`);
+  return rotate(x, tokenInfo, { theta, scalingFactor, rotatedPairs }, false);
 }
 
 function rotate(x: Tensor, tokenInfo: Tensor, options: Required<RopeOptions>, inverse: boolean): Tensor {

@@ -71,6 +71,8 @@ it('attention and rope take i32 records, one for each token', () => {
   for (const [what, run] of wrong) expect(run, what).toThrow(/^attention: .* where there are i32 \[\d, 4\] records/);
   for (const info of [f32(1, 3, 4), leaf('u32', 1, 3, 4), i32(1, 3, 3)])
     expect(() => T.rope(heads, info, { theta: 1e4 })).toThrow(/^rope: .* where there are i32 \[3, 4\] records/);
+  for (const rotatedPairs of [-1, 0.5, 3])
+    expect(() => T.rope(heads, records, { theta: 1e4, rotatedPairs })).toThrow(/^rope: of the pairs of .* cannot turn/);
   expect(() => T.attention(heads, f32(1, 3, 2, 4, 1), heads, records, records, rule)).toThrow(T.TensorShapeError);
 });
 
