@@ -57,7 +57,7 @@ const table: Record<string, Run> = {
       residual!,
     );
   },
-  rms_norm: ({ x, w }, attrs) => ops.rmsNorm(x!, w!, attrs as unknown as T.RmsNormOptions),
+  rms_norm: ({ x, w }, attrs) => ops.rmsNorm(x!, w ?? null, attrs as unknown as T.RmsNormOptions),
   layer_norm: ({ x, w, b }, attrs) => ops.layerNorm(x!, w!, b!, attrs as unknown as { eps: number }),
   gelu: unary(ops.gelu),
   silu: unary(ops.silu),

@@ -125,6 +125,8 @@ const checks: Record<string, Check> = {
     },
   },
   rmsNorm: binary((x, w) => T.rmsNorm(x, w, { eps: 1e-6, weightOffset: 1 })),
+  'rmsNorm by the weight as it is': binary((x, w) => T.rmsNorm(x, w, { eps: 1e-6 })),
+  'rmsNorm without a weight': unary((x) => T.rmsNorm(x, null, { eps: 1e-6 })),
   layerNorm: {
     inputs: { x: values([5, 7]), weight: values([7]), bias: values([7]) },
     fn: ({ x, weight, bias }) => T.layerNorm(x!, weight!, bias!, { eps: 1e-6 }),

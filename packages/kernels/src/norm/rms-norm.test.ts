@@ -14,7 +14,8 @@ const backward = 3e-6;
 interface Case {
   rows: number;
   dim: number;
-  dtype: 'f32' | 'bf16' | 'f16';
+  /** Of the weight; null: there is none. */
+  dtype: 'f32' | 'bf16' | 'f16' | null;
   weightOffset: number;
   limit: number;
 }
@@ -25,6 +26,8 @@ const cases: Case[] = [
   { rows: 5, dim: 320, dtype: 'f32', weightOffset: 1, limit: 0 },
   { rows: 3, dim: 1152, dtype: 'bf16', weightOffset: 1, limit: 0 },
   { rows: 7, dim: 29, dtype: 'f16', weightOffset: 1, limit: 0 },
+  { rows: 5, dim: 64, dtype: null, weightOffset: 1, limit: 0 },
+  { rows: 130, dim: 13, dtype: null, weightOffset: 1, limit: 4096 },
   { rows: 130, dim: 13, dtype: 'f32', weightOffset: 1, limit: 4096 },
   { rows: 101, dim: 24, dtype: 'bf16', weightOffset: 1, limit: 6144 },
 ];
@@ -52,24 +55,26 @@ describe.each([
     const profile = c.limit ? withBindingLimit(onDevice, c.limit) : onDevice;
     const x = randomArray(rows * dim, 1, 3);
     const dOut = randomArray(rows * dim, 2);
-    const weight = randomStored(dim, 3, dtype);
+    const stored = dtype && randomStored(dim, 3, dtype);
+    const weights = stored ? stored.values : new Float32Array(dim);
     const shape = { rows, dim, eps, weightOffset };
-    const on = { x: upload(gpu, x), weight: uploadBytes(gpu, weight.bytes, dtype), dOut: upload(gpu, dOut) };
+    const on = { x: upload(gpu, x), dOut: upload(gpu, dOut) };
+    const weight = stored && dtype ? { weight: uploadBytes(gpu, stored.bytes, dtype) } : {};
     const out = emptyOutput(gpu, rows * dim);
     const dX = emptyOutput(gpu, rows * dim);
     const dWeight = emptyOutput(gpu, dim);
     const workspace = emptyOutput(gpu, rows);
     const calls = [
-      ...rmsNorm(profile, { ...shape, x: on.x, weight: on.weight, out }),
-      ...rmsNormBackward(profile, { ...shape, x: on.x, weight: on.weight, dOut: on.dOut, dX }),
+      ...rmsNorm(profile, { ...shape, x: on.x, ...weight, out }),
+      ...rmsNormBackward(profile, { ...shape, x: on.x, ...weight, dOut: on.dOut, dX }),
       ...rmsNormWeightGrad(profile, { x: on.x, dOut: on.dOut, dWeight, workspace, rows, dim, eps }),
     ];
     expect(bindingFaults(calls, profile.limits.maxStorageBufferBindingSize)).toEqual([]);
     if (c.limit) expect(calls.length).toBeGreaterThan(4);
     await runKernels(gpu, calls);
 
-    const grads = rmsNormBackwardReference(x, weight.values, dOut, shape);
-    const y = rmsNormReference(x, weight.values, shape);
+    const grads = rmsNormBackwardReference(x, weights, dOut, shape);
+    const y = rmsNormReference(x, weights, shape);
     expect(relativeError(await readF32(gpu, out, rows * dim), y)).toBeLessThan(forward);
     // One value alone has a gradient of nothing but eps: what is left of two equal numbers.
     if (dim > 1) expect(relativeError(await readF32(gpu, dX, rows * dim), grads.dX)).toBeLessThan(backward);
@@ -78,9 +83,11 @@ describe.each([
   });
 
   test.each([
-    { rows: 5, dim: 40, limit: 0 },
-    { rows: 130, dim: 13, limit: 4096 },
-  ])('added to something: $rows × $dim, bindings up to $limit', async ({ rows, dim, limit }) => {
+    { rows: 5, dim: 40, limit: 0, isWeighted: true },
+    { rows: 5, dim: 40, limit: 0, isWeighted: false },
+    { rows: 130, dim: 13, limit: 4096, isWeighted: true },
+  ])('added to something: $rows × $dim, weight $isWeighted, bindings up to $limit', async (c) => {
+    const { rows, dim, limit, isWeighted } = c;
     const gpu = await testGpu();
     const profile = limit ? withBindingLimit(as(gpu.profile), limit) : as(gpu.profile);
     const shape = { rows, dim, eps: 1e-6, weightOffset: 1 };
@@ -89,8 +96,8 @@ describe.each([
       Float32Array,
       Float32Array,
     ];
-    const weight = randomArray(dim, 4);
-    const on = { x: upload(gpu, x), weight: upload(gpu, weight), dOut: upload(gpu, dOut) };
+    const weight = isWeighted ? randomArray(dim, 4) : new Float32Array(dim);
+    const on = { x: upload(gpu, x), dOut: upload(gpu, dOut), ...(isWeighted && { weight: upload(gpu, weight) }) };
     const residual = upload(gpu, other);
     const [out, dX] = [emptyOutput(gpu, rows * dim), emptyOutput(gpu, rows * dim)];
     const [outOver, dXOver] = [upload(gpu, other), upload(gpu, other)];

@@ -10,8 +10,8 @@ import { bind, rowWindows } from '../windows.js';
 export interface RmsNormArgs<B> {
   /** f32 [rows, dim]. */
   readonly x: Operand<B>;
-  /** f32, f16 or bf16 [dim]. */
-  readonly weight: Operand<B>;
+  /** f32, f16 or bf16 [dim]. Left out: zeros, so that `weightOffset` is what all is multiplied by. */
+  readonly weight?: Operand<B>;
   /** f32 [rows, dim]. */
   readonly out: Operand<B>;
   /** f32 [rows, dim], added to the result. */
@@ -52,7 +52,7 @@ function rowKernel<B>(
       ...team,
       conditions: {
         ...team.conditions,
-        ...weightConditions(weight.dtype, vec ? 4 : 1),
+        ...(weight && { WEIGHT: true, ...weightConditions(weight.dtype, vec ? 4 : 1) }),
         VEC: vec,
         BACKWARD: dOut !== undefined,
         RESIDUAL: residual !== undefined,
@@ -61,7 +61,7 @@ function rowKernel<B>(
       uniforms: { rows: count, dim, eps, offset: weightOffset },
       bindings: {
         x: bind(x, 'read', bytes, at),
-        weights: bind(weight, 'read', byteLength(weight.dtype, dim)),
+        weights: weight && bind(weight, 'read', byteLength(weight.dtype, dim)),
         out: bind(out, 'read_write', bytes, at),
         dy: dOut && bind(dOut, 'read', bytes, at),
         residual: residual && bind(residual, 'read', bytes, at),

@@ -21,47 +21,55 @@ import { cast } from './shape.js';
 
 export interface RmsNormOptions {
   readonly eps: number;
-  /** Added to the weight: Gemma stores w and multiplies by 1 + w. Default 0. */
+  /** Added to the weight: 1 for models that store w and multiply by 1 + w. Default 0. */
   readonly weightOffset?: number;
 }
 
-/** x · rsqrt(mean(x²) + eps) · (w + offset) over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x f32 […, d], weight any float [d]. */
-export function rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor {
+/**
+ * x · rsqrt(mean(x²) + eps) · (w + offset) over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x f32 […, d], weight any float
+ * [d]; null: none is multiplied by.
+ * @throws TensorShapeError
+ */
+export function rmsNorm(x: Tensor, weight: Tensor | null, options: RmsNormOptions): Tensor {
   needF32('rmsNorm', { x });
-  needTensors('rmsNorm', { weight });
+  if (weight !== null) needTensors('rmsNorm', { weight });
   needRecords('rmsNorm', { options });
-  const { eps, weightOffset = 0 } = options;
+  if (weight === null && options.weightOffset !== undefined)
+    throw new TensorShapeError('rmsNorm', 'without a weight there is nothing to add weightOffset to');
+  // Without a weight the kernels multiply by the offset alone.
+  const { eps, weightOffset = weight === null ? 1 : 0 } = options;
   needNumbers('rmsNorm', { eps, weightOffset });
   const dim = x.shape.at(-1)!;
-  if (weight.size !== dim) throw new TensorShapeError('rmsNorm', `weight ${formatType(weight)} for rows of ${dim}`);
+  if (weight !== null && weight.size !== dim)
+    throw new TensorShapeError('rmsNorm', `weight ${formatType(weight)} for rows of ${dim}`);
   const rows = x.size / dim;
   const sizes = { rows, dim, eps };
   return addNode({
     name: 'rms norm',
-    inputs: [x, weight],
+    inputs: weight ? [x, weight] : [x],
     outputs: [{ shape: x.shape, dtype: 'f32' }],
     takesEpilogue: 'residual',
-    norm: { eps, weightOffset },
+    ...(weight && { norm: { eps, weightOffset } }),
     lower: ({ profile, inputs: [xs, w], outputs: [out], epilogue }) =>
       rmsNormKernel(profile, {
-        ...{ x: xs!, weight: w!, out: out!, weightOffset, ...sizes },
+        ...{ x: xs!, out: out!, weightOffset, ...sizes, ...(w && { weight: w }) },
         ...addedTo(out!, epilogue?.residual),
       }),
     vjp: ({ inputs, grads, needs }) => [
       needs[0]
         ? addNode({
             name: 'rms norm backward',
-            inputs: [inputs[0]!, inputs[1]!, grads[0]!],
+            inputs: [inputs[0]!, grads[0]!, ...inputs.slice(1)],
             outputs: [{ shape: x.shape, dtype: 'f32' }],
             takesEpilogue: 'residual',
-            lower: ({ profile, inputs: [xs, w, dOut], outputs: [dX], epilogue }) =>
+            lower: ({ profile, inputs: [xs, dOut, w], outputs: [dX], epilogue }) =>
               rmsNormBackward(profile, {
-                ...{ x: xs!, weight: w!, dOut: dOut!, dX: dX!, weightOffset, ...sizes },
+                ...{ x: xs!, dOut: dOut!, dX: dX!, weightOffset, ...sizes, ...(w && { weight: w }) },
                 ...addedTo(dX!, epilogue?.residual),
               }),
           })[0]
         : undefined,
-      needs[1]
+      weight && needs[1]
         ? addNode({
             name: 'rms norm weight gradient',
             inputs: [inputs[0]!, grads[0]!],

@@ -53,6 +53,11 @@ it('weights and tables may be of any storage type', () => {
   expect(T.linearCrossEntropy(f32(2, 32), leaf('bf16', 5, 32), i32(2)).losses.shape).toEqual([2]);
 });
 
+it('a norm without a weight has nothing to add to', () => {
+  expect(T.rmsNorm(x, null, { eps: 1e-6 }).shape).toEqual(x.shape);
+  expect(() => T.rmsNorm(x, null, { eps: 1e-6, weightOffset: 1 })).toThrow(/^rmsNorm: without a weight/);
+});
+
 it('attention and rope take i32 records, one for each token', () => {
   expect(T.attention(heads, heads, heads, records, records, rule).shape).toEqual(heads.shape);
   // In any shape: what counts is how many.

@@ -142,6 +142,11 @@ it.each([
     1,
   ],
   [
+    'one without a weight',
+    () => [matmul(rmsNorm(leaf([1, dim], 1), null, { eps: 1e-6 }), leaf([8, dim], 3), { transposeB: true })],
+    1,
+  ],
+  [
     'a product with a residual or a bias',
     () => [
       matmul(normOfLeaves(), leaf([8, dim], 3), { transposeB: true, residual: leaf([1, 8], 4) }),
