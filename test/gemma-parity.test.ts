@@ -1,17 +1,9 @@
-// Gemma 1, 2 and 3 against transformers in f32, on random checkpoints that transformers wrote (test/fixtures/models).
-import {
-  gemmaHidden,
-  gemmaLogits,
-  sumTokenLosses,
-  Generator,
-  planGeneration,
-  paramTree,
-  type GemmaParams,
-} from '@lapidary/gemma';
+// Gemma 1 to 4 against transformers in f32, on random checkpoints that transformers wrote (test/fixtures/models).
+import { sumTokenLosses, Generator, planGeneration, paramTree } from '@lapidary/gemma';
 import { Gpu, openGpu } from '@lapidary/gpu';
 import { evaluate, gradients, mul, reshape, variableFrom } from '@lapidary/tensor';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { causalInfo, gemmaFixture, hfName, shiftedTargets } from './support/gemma-fixture.js';
+import { causalInfo, hfName, modelFixture, shiftedTargets } from './support/gemma-fixture.js';
 import { relativeError } from './support/relative-error.js';
 import { fixtureJson } from './support/safetensors-fixture.js';
 
@@ -24,27 +16,28 @@ afterAll(() => gpu.destroy());
 const i32 = (data: ArrayLike<number>, shape: number[]) =>
   variableFrom(gpu, Int32Array.from(data), shape, { dtype: 'i32' }).tensor;
 
-describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
+describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma4-tiny', 'gemma4-kv-tiny'])('%s', (name) => {
   it('has the logits, loss and every gradient of transformers', async () => {
-    const { config, model, variables, reference } = await gemmaFixture(gpu, name);
-    const params = paramTree<GemmaParams>(variables);
+    const { model, variables, reference, hostRows } = await modelFixture(gpu, name);
+    const params = paramTree(variables);
     const ids = reference.get('input_ids')!;
     const mask = reference.get('attention_mask')!.data;
     const [batch, length] = ids.shape as [number, number];
+    const ofHost = hostRows(ids.data);
     const inputs = {
       inputIds: i32(ids.data, [batch, length]),
       tokenInfo: i32(causalInfo(mask, length), [batch, length, 4]),
+      ...(ofHost.length > 0 && {
+        hostRows: variableFrom(gpu, ofHost, [ids.data.length, ofHost.length / ids.data.length]).tensor,
+      }),
     };
 
-    const logits = gemmaLogits(
-      params,
-      config,
-      reshape(gemmaHidden(params, config, inputs).hidden, [-1, config.hiddenSize]),
-    );
+    const { hidden } = model.forward(params, inputs);
+    const logits = model.logits(params, reshape(hidden, [-1, model.hiddenSize]));
     const { rows, targets } = shiftedTargets(reference.get('labels')!.data, length);
     const weight = variableFrom(gpu, Float32Array.of(1 / targets.length), [1]).tensor;
     const target = { rows: i32(rows, [rows.length]), targets: i32(targets, [targets.length]) };
-    const paths = [...variables.keys()];
+    const paths = model.params.filter(({ isOnHost, isConstant }) => !isOnHost && !isConstant).map(({ path }) => path);
     for (const gradientCheckpointing of [false, true, 1]) {
       const sums = sumTokenLosses(model, paramTree(variables), inputs, target, { gradientCheckpointing });
       const loss = reshape(mul(sums.loss, weight), []);
@@ -60,17 +53,17 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
       ]);
 
       const real = (values: ArrayLike<number>) =>
-        Array.from(values).filter((_, i) => mask[Math.floor(i / config.vocabSize)] === 1);
+        Array.from(values).filter((_, i) => mask[Math.floor(i / model.vocabSize)] === 1);
       expect(relativeError(real(ourLogits!), real(reference.get('logits')!.data))).toBeLessThan(1e-5);
       expect(Math.abs(ourLoss![0]! - reference.get('loss')!.data[0]!)).toBeLessThan(1e-5 * ourLoss![0]!);
       const expectedLogits = reference.get('logits')!.data;
       const likeliest = Array.from(rows, (row) => {
-        const ofRow = Array.from(expectedLogits.slice(row * config.vocabSize, (row + 1) * config.vocabSize));
+        const ofRow = Array.from(expectedLogits.slice(row * model.vocabSize, (row + 1) * model.vocabSize));
         return ofRow.indexOf(Math.max(...ofRow));
       });
       expect(correct![0]).toBe(likeliest.filter((token, i) => token === targets[i]).length);
       paths.forEach((path, i) => {
-        const expected = reference.get(`grad.${hfName(path, config)}`)!.data;
+        const expected = reference.get(`grad.${hfName(path, model.config)}`)!.data;
         const norm = Math.hypot(...expected);
         const difference = Math.hypot(...Array.from(expected, (e, j) => ourGrads[i]![j]! - e));
         expect(difference / norm, `gradient of ${path}`).toBeLessThan(1e-4);
@@ -79,7 +72,7 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
   });
 
   it('generates the same beside other answers', async () => {
-    const { model, variables } = await gemmaFixture(gpu, name);
+    const { model, variables } = await modelFixture(gpu, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
@@ -103,7 +96,7 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'])('%s', (name) => {
     const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
     const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
     const compiled = vi.spyOn(device.pipelines, 'get');
-    const { model, variables } = await gemmaFixture(device, name);
+    const { model, variables } = await modelFixture(device, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );

@@ -1,5 +1,6 @@
 import {
-  gemmaConfigFromHf,
+  families,
+  familyOfHf,
   modelOf,
   planVariables,
   type GemmaConfig,
@@ -11,14 +12,14 @@ import type { Variable } from '@lapidary/tensor';
 import { fixtureJson, fixtureTensors, type FixtureTensor } from './safetensors-fixture.js';
 
 /** The Hugging Face name of a canonical parameter path, written down again here so that tests do not rest on the loader's tables. */
-export function hfName(path: string, config: GemmaConfig): string {
+export function hfName(path: string, { family }: Pick<GemmaConfig, 'family'> | { readonly family: string }): string {
   const suffixes: Record<string, string> = {
     embedTokens: 'embed_tokens',
     finalNorm: 'norm',
     inputNorm: 'input_layernorm',
     postMlpNorm: 'post_feedforward_layernorm',
     postAttnNorm: 'post_attention_layernorm',
-    preMlpNorm: config.family === 'gemma1' ? 'post_attention_layernorm' : 'pre_feedforward_layernorm',
+    preMlpNorm: family === 'gemma1' ? 'post_attention_layernorm' : 'pre_feedforward_layernorm',
     attn: 'self_attn',
     qProj: 'q_proj',
     kProj: 'k_proj',
@@ -29,34 +30,70 @@ export function hfName(path: string, config: GemmaConfig): string {
     gateProj: 'gate_proj',
     upProj: 'up_proj',
     downProj: 'down_proj',
+    perLayerEmbedTokens: 'embed_tokens_per_layer',
+    perLayerModelProjection: 'per_layer_model_projection',
+    perLayerInputGate: 'per_layer_input_gate',
+    perLayerProjection: 'per_layer_projection',
+    layerScalar: 'layer_scalar',
   };
   return `model.${path
+    .replace('perLayerInputs.norm', 'per_layer_projection_norm')
+    .replace('perLayerInput.postNorm', 'post_per_layer_input_norm')
+    .replace(/perLayerInputs?\./, '')
     .split('.')
     .map((part) => suffixes[part] ?? part)
     .join('.')}`;
 }
 
-export interface GemmaFixture {
-  readonly config: GemmaConfig;
-  readonly model: Model<GemmaConfig>;
+export interface ModelFixture {
+  readonly model: Model;
+  /** Of all parameters but the table on the host. */
   readonly variables: Map<string, Variable>;
   readonly reference: Map<string, FixtureTensor>;
+  /** Rows of the table on the host for these ids, f32 [ids, w]; empty where the model has none. */
+  hostRows(ids: ArrayLike<number>): Float32Array;
 }
 
 /** A tiny checkpoint written by transformers, on the device in f32, with its reference. */
-export async function gemmaFixture(gpu: Gpu, name: string): Promise<GemmaFixture> {
-  const config = gemmaConfigFromHf(await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`));
+export async function modelFixture(gpu: Gpu, name: string): Promise<ModelFixture> {
+  const json = await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`);
+  const model = modelOf(familyOfHf(json, families).hf.read(json));
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
+  // A multimodal Gemma 3 has its text model one level down.
+  const valuesOf = (path: string) => {
+    const hf = hfName(path, model.config);
+    return (weights.get(hf) ?? weights.get(`language_model.${hf}`))!.data;
+  };
   const plans = new Map<string, ParamPlan>();
-  const model = modelOf(config);
-  for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
+  const kept = model.params.filter(({ isOnHost }) => !isOnHost);
+  for (const { path, shape } of kept) plans.set(path, { shape, dtype: 'f32', category: 'trainable' });
   const variables = planVariables(plans);
-  for (const [path, variable] of variables) {
-    const hf = hfName(path, config);
-    // A multimodal Gemma 3 has its text model one level down.
-    variable.allocate(gpu).write((weights.get(hf) ?? weights.get(`language_model.${hf}`))!.data);
-  }
-  return { config, model, variables, reference: await fixtureTensors(`models/${name}/reference.safetensors`) };
+  for (const [path, variable] of variables) variable.allocate(gpu).write(valuesOf(path));
+  const table = model.params.find(({ isOnHost }) => isOnHost);
+  return {
+    model,
+    variables,
+    reference: await fixtureTensors(`models/${name}/reference.safetensors`),
+    hostRows: (ids) => {
+      if (table === undefined) return new Float32Array(0);
+      const [values, width] = [valuesOf(table.path), table.shape[1]!];
+      const rows = new Float32Array(ids.length * width);
+      for (let i = 0; i < ids.length; i++) rows.set(values.subarray(ids[i]! * width, (ids[i]! + 1) * width), i * width);
+      return rows;
+    },
+  };
+}
+
+export interface GemmaFixture extends ModelFixture {
+  readonly config: GemmaConfig;
+  readonly model: Model<GemmaConfig>;
+}
+
+/** The same of a Gemma 1, 2 or 3. */
+export async function gemmaFixture(gpu: Gpu, name: string): Promise<GemmaFixture> {
+  const fixture = await modelFixture(gpu, name);
+  const model = fixture.model as Model<GemmaConfig>;
+  return { ...fixture, model, config: model.config };
 }
 
 /** Token records of a batch: padding (mask 0) in segment 0, the rest causal. */

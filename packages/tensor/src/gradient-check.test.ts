@@ -156,6 +156,13 @@ const checks: Record<string, Check> = {
   reshape: unary((x) => T.reshape(x, [7, 5])),
   transpose: unary((x) => T.transpose(x, [2, 0, 1]), values([2, 3, 4])),
   slice: unary((x) => T.slice(x, 1, 2, 6)),
+  split: unary(
+    (x) => {
+      const [first, , third] = T.split(x, 1) as [T.Tensor, T.Tensor, T.Tensor];
+      return T.mul(T.reshape(first, [2, 4]), T.tanh(T.reshape(third, [2, 4])));
+    },
+    values([2, 3, 4]),
+  ),
   concat: binary((a, b) => T.concat([a, b, a], 1), values([3, 4]), values([3, 2])),
   cast: unary((x) => T.cast(x, 'f32')),
   checkpoint: binary((a, b) => T.checkpoint((x: T.Tensor) => T.tanh(T.mul(T.exp(x), b)))(a)),

@@ -14,7 +14,7 @@ export { geglu } from './ops/mlp.js';
 export { layerNorm, rmsNorm, type RmsNormOptions } from './ops/norm.js';
 export { max, mean, min, softmax, sum, sumOfSquares } from './ops/reduce.js';
 export { sgd, type SgdArgs } from './ops/sgd.js';
-export { cast, concat, constantI32, reshape, slice, stopGradient, transpose } from './ops/shape.js';
+export { cast, concat, constantI32, reshape, slice, split, stopGradient, transpose } from './ops/shape.js';
 export {
   compile,
   evaluate,

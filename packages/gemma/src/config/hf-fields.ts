@@ -30,7 +30,7 @@ const harmless: readonly string[] = [
   'remove_invalid_values forced_bos_token_id forced_eos_token_id decoder_start_token_id sep_token_id',
 ].flatMap((names) => names.split(' '));
 
-/** Fields that change what a model computes unless they are empty. */
+/** Fields that change what a model computes unless they are empty, or were read. */
 const unsupported = ['per_layer_config', 'pruned_heads'] as const;
 
 /**
@@ -43,6 +43,7 @@ export function tellUnreadFields(
   { where = '', known = [] }: { readonly where?: string; readonly known?: readonly string[] } = {},
 ): void {
   for (const field of unsupported) {
+    if (!unread().includes(field)) continue;
     const value = fields[field];
     const isEmpty =
       value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);

@@ -45,6 +45,8 @@ export interface ParamSpec {
    * It is never trained, and a model has at most one. Default false.
    */
   readonly isOnHost?: boolean;
+  /** A number of the architecture that files hold: it is never trained. Default false. */
+  readonly isConstant?: boolean;
 }
 
 /** How positions turn queries and keys of a layer. */

@@ -141,6 +141,37 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   })[0]!;
 }
 
+/** The parts of length 1 along an axis, which keeps its place: of [2, 3, 4] along 1 three [2, 1, 4]. All are made at once. */
+export function split(x: Tensor, axis: number): Tensor[] {
+  need4Bytes('split', x);
+  const at = axisOf('split', axis, x.shape.length);
+  const shape = x.shape.map((d, i) => (i === at ? 1 : d));
+  const strides = stridesOf(x.shape);
+  return addNode({
+    name: 'split',
+    inputs: [x],
+    outputs: Array.from({ length: x.shape[at]! }, () => ({ shape, dtype: x.dtype })),
+    lower: ({ profile, inputs, outputs }) =>
+      outputs.flatMap((out, i) =>
+        stridedCopy(profile, {
+          x: inputs[0]!,
+          out,
+          shape,
+          inStrides: strides,
+          inOffset: i * strides[at]!,
+          outStrides: stridesOf(shape),
+          outOffset: 0,
+        }),
+      ),
+    vjp: ({ grads }) => [
+      concat(
+        Array.from({ length: x.shape[at]! }, (_, i) => grads[i] ?? constant(0, shape)),
+        at,
+      ),
+    ],
+  });
+}
+
 /** Tensors one after another along an axis. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
   needLists('concat', { parts });

@@ -87,7 +87,7 @@ test('every wrong field is named with what was found and what is allowed', () =>
     'schedule.type': "'cosin' | one of 'constant', 'cosine', 'linear', 'rsqrt'",
     'schedule.warmupSteps': '1.5 | null, or a whole number, 0 or more',
     'lora.rank': "'8' | a whole number from 1 to 4096",
-    'lora.targets': `["query"] | 'all', a RegExp of paths, or a list of 'qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj', 'dense', 'outProj', 'fc1', 'fc2', 'projector'`,
+    'lora.targets': `["query"] | 'all', a RegExp of paths, or a list of 'qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj', 'perLayerInputGate', 'perLayerProjection', 'perLayerModelProjection', 'dense', 'outProj', 'fc1', 'fc2', 'projector'`,
     'lora.rang': '4 | no such field; did you mean `rank`?',
     freeze: "'embed' | a list of path patterns: texts such as 'layers.*.attn.**', or RegExps",
     evalFraction: 'NaN | a number 0 or more and below 1',

@@ -176,7 +176,7 @@ it('says which files and parts a loader cannot take', async () => {
   const npz = await fixtureSources('npz/paligemma1-tiny.npz');
   const hf = await modelSources('paligemma1-tiny');
   await expect(paliGemmaWeightLoader({ from: gguf }).open()).rejects.toThrow(
-    /format gguf, in which paligemma cannot be read, but gemma1, gemma2, gemma3 can: .* as a part \(a decoder, say\)/,
+    /format gguf, in which paligemma cannot be read, but gemma1, gemma2, gemma3, gemma4 can: .* as a part \(a decoder, say\)/,
   );
   const refused = gemmaWeightLoader({ from: npz }).open();
   await expect(refused).rejects.toBeInstanceOf(WeightFileError);

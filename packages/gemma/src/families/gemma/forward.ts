@@ -129,8 +129,12 @@ function mlp(x: Tensor, params: GemmaLayerParams['mlp'], { project }: Block): Te
   return project(geglu(project(x, params.gateProj, 4), project(x, params.upProj, 5)), params.downProj, 6);
 }
 
+/** The table of words, which is the output projection too where there is no other. */
+type TableParams = Pick<GemmaParams, 'embedTokens' | 'lmHead'>;
+type CappedConfig = Pick<GemmaConfig, 'finalLogitSoftcap'>;
+
 /** Logits f32 [R, V] of rows of the hidden stream, f32 [R, d], after the final soft-cap. For a few rows: V is large. */
-export function gemmaLogits(params: GemmaParams, config: GemmaConfig, rows: Tensor): Tensor {
+export function gemmaLogits(params: TableParams, config: CappedConfig, rows: Tensor): Tensor {
   const logits = matmul(rows, (params.lmHead ?? params.embedTokens).weight, { transposeB: true });
   const cap = config.finalLogitSoftcap;
   return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
@@ -138,8 +142,8 @@ export function gemmaLogits(params: GemmaParams, config: GemmaConfig, rows: Tens
 
 /** Cross-entropy of rows of the hidden stream; see `Model.tokenLosses`. */
 export function gemmaTokenLosses(
-  params: GemmaParams,
-  config: GemmaConfig,
+  params: TableParams,
+  config: CappedConfig,
   rows: Tensor,
   targets: Tensor,
   options: Parameters<Model['tokenLosses']>[3],

@@ -47,7 +47,7 @@ export function gemmaConfigFromGguf(metadata: Fields): GemmaConfig {
 }
 
 /** The keys of the architecture, by their names without it. */
-interface Keys {
+export interface Keys {
   readonly fields: Fields;
   key(name: string): string;
   value(name: string): unknown;
@@ -59,7 +59,7 @@ interface Keys {
   expect(name: string, allowed: number | boolean, problem: string): void;
 }
 
-function keysOf(fields: Fields, arch: string): Keys {
+export function keysOf(fields: Fields, arch: string): Keys {
   const key = (name: string) => `${arch}.${name}`;
   const value = (name: string) => fields[key(name)];
   const optional = (name: string, fallback: number) => readNumber(fields, key(name), fallback);
@@ -147,7 +147,7 @@ function readWindow({ key, value, optional }: Keys, traits: GemmaTraits, numLaye
 }
 
 /** Every how manieth layer is global (0: none is), or for each layer whether it is local. */
-function readPattern(key: string, pattern: unknown, numLayers: number): LayerType[] {
+export function readPattern(key: string, pattern: unknown, numLayers: number): LayerType[] {
   if (pattern === 0) return everyNthGlobal(numLayers, numLayers + 1);
   if (typeof pattern === 'number') return everyNthGlobal(numLayers, pattern);
   if (!Array.isArray(pattern) || pattern.length !== numLayers) {
@@ -182,7 +182,7 @@ function readRope({ key, value, optional, expect }: Keys, { name, theta, localTh
   return { ropeTheta, ropeLocalTheta, ropeScalingFactor };
 }
 
-function readVocabSize(metadata: Fields, sizeKey: string): number {
+export function readVocabSize(metadata: Fields, sizeKey: string): number {
   const tokens = metadata['tokenizer.ggml.tokens'];
   const stated = metadata[sizeKey];
   if (Array.isArray(tokens)) return tokens.length;
@@ -197,7 +197,7 @@ function readVocabSize(metadata: Fields, sizeKey: string): number {
 }
 
 /** Ends of text, of a turn, and of a message that a tool is to answer. */
-function readStopTokens(metadata: Fields): number[] {
+export function readStopTokens(metadata: Fields): number[] {
   const eos = readNumber(metadata, 'tokenizer.ggml.eos_token_id', 1);
   const others = ['eot', 'eom'].map((name) => readNumber(metadata, `tokenizer.ggml.${name}_token_id`, eos));
   return [...new Set([eos, ...others])];

@@ -156,7 +156,8 @@ function readLayerTypes(
   return everyNthGlobal(numLayers, readNumber(text, 'sliding_window_pattern', layerPeriod));
 }
 
-function readTokenIds(value: unknown): number[] {
+/** Ids that end a text; none is said to be 1. @throws ConfigError */
+export function readTokenIds(value: unknown): number[] {
   const ids = Array.isArray(value) ? value : [value ?? 1];
   if (ids.length === 0 || !ids.every((id) => Number.isSafeInteger(id) && id >= 0)) {
     throw new ConfigError('eos_token_id', value, 'neither a token id nor a list of them');
