@@ -1,9 +1,20 @@
 // A family that no package knows: what somebody writes for an architecture of their own. Its layers differ in heads, window and base,
-// and the second one attends to the keys and values of the first.
-import type { KvCache, LayerGeometry, Model, ModelConfig, ModelFamily, ParamSpec, ParamTree } from '@lapidary/gemma';
+// and the second one attends to the keys and values of the first. With `rowWidth` each layer also adds what a second table has for the token:
+// [words, layers · rowWidth], on the device or, as Gemma 4's, on the host.
+import type {
+  KvCache,
+  LayerGeometry,
+  Model,
+  ModelConfig,
+  ModelFamily,
+  ModelInputs,
+  ParamSpec,
+  ParamTree,
+} from '@lapidary/gemma';
 import {
   add,
   attention,
+  cast,
   embedding,
   linear,
   linearCrossEntropy,
@@ -12,6 +23,7 @@ import {
   rmsNorm,
   rope,
   scatterRows,
+  slice,
   type LinearParams,
   type Tensor,
 } from '@lapidary/tensor';
@@ -20,6 +32,9 @@ export interface PebbleConfig extends ModelConfig {
   readonly family: 'pebble';
   readonly vocabSize: number;
   readonly hiddenSize: number;
+  /** Values of a token that each layer reads. Default: no second table. */
+  readonly rowWidth?: number;
+  readonly isOnHost?: boolean;
 }
 
 const layers: readonly LayerGeometry[] = [
@@ -30,19 +45,23 @@ const layers: readonly LayerGeometry[] = [
 
 interface PebbleParams {
   readonly words: { readonly weight: Tensor };
+  readonly rows?: { readonly weight: Tensor };
   readonly layers: readonly {
     readonly norm: { readonly weight: Tensor };
     readonly query: LinearParams;
     readonly key?: LinearParams;
     readonly value?: LinearParams;
     readonly out: LinearParams;
+    readonly gate?: LinearParams;
   }[];
 }
 
-function paramSpecs({ vocabSize, hiddenSize: d }: PebbleConfig): ParamSpec[] {
+function paramSpecs({ vocabSize, hiddenSize: d, rowWidth, isOnHost = false }: PebbleConfig): ParamSpec[] {
   const tower = 'language';
+  const table = { role: 'table', tower, initial: { std: 0.5 } } as const;
   return [
-    { path: 'words.weight', shape: [vocabSize, d], role: 'table', tower, initial: { std: 0.5 } },
+    { path: 'words.weight', shape: [vocabSize, d], ...table },
+    ...(rowWidth ? [{ path: 'rows.weight', shape: [vocabSize, layers.length * rowWidth], isOnHost, ...table }] : []),
     ...layers.flatMap(({ numHeads, numKvHeads, headDim, kvFrom }, layer): ParamSpec[] => {
       const place = { tower, layer, block: layer };
       const linearOf = (name: string, shape: [number, number]): ParamSpec => {
@@ -55,22 +74,26 @@ function paramSpecs({ vocabSize, hiddenSize: d }: PebbleConfig): ParamSpec[] {
           ? [linearOf('key', [numKvHeads * headDim, d]), linearOf('value', [numKvHeads * headDim, d])]
           : []),
         linearOf('out', [d, numHeads * headDim]),
+        ...(rowWidth ? [linearOf('gate', [d, rowWidth])] : []),
       ];
     }),
   ];
 }
 
 function forward(
-  { words, layers: params }: PebbleParams,
-  { inputIds, tokenInfo }: { inputIds: Tensor; tokenInfo: Tensor },
+  { words, rows, layers: params }: PebbleParams,
+  { inputIds, tokenInfo, hostRows }: ModelInputs,
   { cache }: { cache?: KvCache } = {},
 ) {
   const [batch, length] = inputIds.shape as [number, number];
   const kept: { k: Tensor; v: Tensor }[] = [];
   const owned = new Map<number, { k: Tensor; v: Tensor }>();
   let h = embedding(words.weight, inputIds);
+  const ofTokens = hostRows
+    ? cast(hostRows, 'f32')
+    : rows && reshape(embedding(rows.weight, inputIds), [batch * length, -1]);
   for (const [i, { numHeads, numKvHeads, headDim, window, rope: turn, kvFrom }] of layers.entries()) {
-    const { norm, query, key, value, out } = params[i]!;
+    const { norm, query, key, value, out, gate } = params[i]!;
     const x = rmsNorm(h, norm.weight, { eps: 1e-6 });
     const heads = (linearParams: LinearParams, count: number) =>
       reshape(linear(x, linearParams), [batch, length, count, headDim]);
@@ -95,6 +118,10 @@ function forward(
     const rule = { scale: headDim ** -0.5, window: window ?? 0 };
     const seen = attention(q, k, v, tokenInfo, cache?.keyInfo ?? tokenInfo, rule);
     h = add(h, linear(reshape(seen, [batch, length, numHeads * headDim]), out));
+    if (gate && ofTokens) {
+      const width = ofTokens.shape[1]! / layers.length;
+      h = add(h, linear(reshape(slice(ofTokens, 1, i * width, (i + 1) * width), [batch, length, width]), gate));
+    }
   }
   return { hidden: h, cache: kept };
 }
@@ -131,7 +158,8 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
         id: 'pebble',
         rules: [
           { path: 'words.weight', name: 'wte.weight' },
-          ...['norm', 'query', 'key', 'value', 'out'].map((name) => ({
+          { path: 'rows.weight', name: 'rows.weight' },
+          ...['norm', 'query', 'key', 'value', 'out', 'gate'].map((name) => ({
             path: `layers.{i}.${name}.weight`,
             name: `h.{i}.${name}_proj.weight`,
           })),
@@ -145,25 +173,70 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
         exportName: (name) => `pebble.${name}`,
         pythonClass: () => ({ moduleName: (name) => `pebble.${name}`, hasOtherModules: false }),
       },
+      gguf: {
+        id: 'pebble-gguf',
+        rules: [
+          { path: 'words.weight', name: 'token_embd.weight' },
+          { path: 'rows.weight', name: 'rows.weight' },
+          ...['norm', 'query', 'key', 'value', 'out', 'gate'].map((name) => ({
+            path: `layers.{i}.${name}.weight`,
+            name: `blk.{i}.${name}.weight`,
+          })),
+        ],
+        prefixes: [],
+        ignored: /^$/,
+        tiedCopy: 'output.weight',
+        exportName: (name) => name,
+        pythonClass: () => ({ moduleName: (name) => name, hasOtherModules: false }),
+      },
     },
     settings: { hiddenSize: config.hiddenSize },
     forward: (params, inputs, options) => forward(paramsOf(params), inputs, options),
     logits: (params, rows) => matmul(rows, paramsOf(params).words.weight, { transposeB: true }),
     tokenLosses: (params, rows, targets) => linearCrossEntropy(rows, paramsOf(params).words.weight, targets),
-    toHf: () => ({ model_type: 'pebble', vocab_size: config.vocabSize, hidden_size: config.hiddenSize }),
+    toGguf: async () => ({
+      'general.architecture': ['string', 'pebble'],
+      'pebble.words': ['u32', config.vocabSize],
+      'pebble.hidden': ['u32', config.hiddenSize],
+      'pebble.row': ['u32', config.rowWidth ?? 0],
+      'pebble.on_host': ['bool', config.isOnHost ?? false],
+    }),
+    toHf: () => ({
+      model_type: 'pebble',
+      vocab_size: config.vocabSize,
+      hidden_size: config.hiddenSize,
+      ...(config.rowWidth !== undefined && { row_width: config.rowWidth, is_on_host: config.isOnHost ?? false }),
+    }),
   };
 }
 
+const small: PebbleConfig = { family: 'pebble', vocabSize: 40, hiddenSize: 12 };
+
 export const pebble = {
   id: 'pebble',
-  presets: { small: { family: 'pebble', vocabSize: 40, hiddenSize: 12 } },
+  presets: { small },
   linears: ['query', 'key', 'value', 'out'],
   towers: ['language'],
   hf: {
     modelTypes: ['pebble'],
     read(json) {
-      const { vocab_size, hidden_size } = json as { readonly vocab_size: number; readonly hidden_size: number };
-      return { family: 'pebble', vocabSize: vocab_size, hiddenSize: hidden_size };
+      const { vocab_size, hidden_size, row_width, is_on_host } = json as {
+        readonly vocab_size: number;
+        readonly hidden_size: number;
+        readonly row_width?: number;
+        readonly is_on_host?: boolean;
+      };
+      const rows = row_width === undefined ? {} : { rowWidth: row_width, isOnHost: is_on_host === true };
+      return { family: 'pebble', vocabSize: vocab_size, hiddenSize: hidden_size, ...rows };
+    },
+  },
+  gguf: {
+    architectures: ['pebble'],
+    read(metadata) {
+      const number = (key: string) => Number(metadata[`pebble.${key}`]);
+      const rows =
+        number('row') === 0 ? {} : { rowWidth: number('row'), isOnHost: metadata['pebble.on_host'] === true };
+      return { family: 'pebble', vocabSize: number('words'), hiddenSize: number('hidden'), ...rows };
     },
   },
   describe,

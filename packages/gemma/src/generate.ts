@@ -196,8 +196,16 @@ export class Generator {
     }
     const last = Int32Array.of(count - 1);
     return this.#steps.between(() =>
-      this.#run(this.#promptPrograms, plan, (program) =>
-        program.run({ inputIds, tokenInfo, places, slots, last, ...(patches > 0 && { patches: prompt.patches! }) }),
+      this.#run(this.#promptPrograms, plan, inputIds, (program, rows) =>
+        program.run({
+          inputIds,
+          tokenInfo,
+          places,
+          slots,
+          last,
+          ...rows,
+          ...(patches > 0 && { patches: prompt.patches! }),
+        }),
       ),
     );
   }
@@ -218,8 +226,8 @@ export class Generator {
     const slots = Int32Array.from({ length: maxLength }, (_, i) => row * maxLength + i);
     const last = Int32Array.of(rest.length - 1);
     return this.#steps.between(() =>
-      this.#run(this.#restPrograms, plan, (program) =>
-        program.run({ inputIds, tokenInfo, places, slots, keyInfo, last }),
+      this.#run(this.#restPrograms, plan, inputIds, (program, rows) =>
+        program.run({ inputIds, tokenInfo, places, slots, keyInfo, last, ...rows }),
       ),
     );
   }
@@ -237,20 +245,24 @@ export class Generator {
       tokenInfo.set(record, row * 4);
       this.#keyInfo.set(record, (row * maxLength + position) * 4);
     }
-    const logits = await this.#run(this.#tokenPrograms, plan, (program) =>
-      program.run({ inputIds, tokenInfo, slots, keyInfo: this.#keyInfo }),
+    const logits = await this.#run(this.#tokenPrograms, plan, inputIds, (program, rows) =>
+      program.run({ inputIds, tokenInfo, slots, keyInfo: this.#keyInfo, ...rows }),
     );
     const size = logits.length / rows;
     return new Map([...asked.keys()].map((row) => [row, logits.subarray(row * size, (row + 1) * size)]));
   }
 
-  /** Runs a program, which is made where it is not yet, and reads its logits. */
+  /** Runs a program, which is made where it is not yet, with the rows of a table on the host for its tokens, and reads its logits. */
   async #run<T extends InputTypes>(
     programs: Programs<T>,
     plan: ProgramPlan<T, 'logits'>,
-    run: (program: Program<T, 'logits'>) => void,
+    inputIds: Int32Array,
+    run: (program: Program<T, 'logits'>, rows: { readonly hostRows?: Uint8Array }) => void,
   ): Promise<Float32Array> {
     this.#needLive();
+    const reading = this.#plan.hostRows?.read(inputIds);
+    // Whoever waits for it below is told.
+    reading?.catch(() => undefined);
     let made = programs.get(plan);
     if (made === undefined) {
       for (const { k, v } of this.#plan.cache) {
@@ -262,8 +274,9 @@ export class Generator {
       made.catch(() => programs.delete(plan));
     }
     const program = await made;
+    const hostRows = await reading;
     this.#needLive();
-    run(program);
+    run(program, hostRows ? { hostRows } : {});
     return program.read('logits');
   }
 

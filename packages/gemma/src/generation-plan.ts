@@ -13,6 +13,8 @@ import {
   type ProgramPlan,
 } from '@lapidary/tensor';
 import { EmbeddingModelError } from './config/errors.js';
+import { hostRowsInput } from './models/host-rows-input.js';
+import { needHostRows, type HostRows } from './models/host-rows.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
 import type { ForwardOptions, Model, ParamTree } from './families/family.js';
 
@@ -41,6 +43,8 @@ export interface GenerationOptions extends Omit<ForwardOptions, 'cache' | 'loraD
    * is read once. Where sums are made in another order then, logits differ by roundings. Default false: each prompt is read whole.
    */
   readonly reusesPrefix?: boolean;
+  /** Where rows of the model's table that stays on the host come from; needed where it has one. */
+  readonly hostRows?: HostRows | undefined;
 }
 
 /** Inputs of the program that takes in one prompt: L places for text after P patches. */
@@ -56,6 +60,8 @@ export type PromptInputs = {
   /** i32 [1]: the place whose logits are wanted. */
   readonly last: TensorLike;
   readonly patches?: TensorLike;
+  /** Rows of the table on the host, see `ModelInputs`; of a model that has one. */
+  readonly hostRows?: TensorLike;
 };
 /** Inputs of the program that takes in L more tokens of one row's prompt. */
 export type RestInputs = {
@@ -71,6 +77,8 @@ export type RestInputs = {
   readonly keyInfo: TensorLike;
   /** i32 [1]: the place whose logits are wanted. */
   readonly last: TensorLike;
+  /** Rows of the table on the host, see `ModelInputs`; of a model that has one. */
+  readonly hostRows?: TensorLike;
 };
 /** Inputs of the program that takes in the next token of each of B rows. */
 export type TokenInputs = {
@@ -82,6 +90,8 @@ export type TokenInputs = {
   readonly slots: TensorLike;
   /** i32 [B, S, 4]: records of the cached tokens, the new ones included; segment 0 where there is none. */
   readonly keyInfo: TensorLike;
+  /** Rows of the table on the host, see `ModelInputs`; of a model that has one. */
+  readonly hostRows?: TensorLike;
 };
 /** Logits f32 [1, V] after a prompt. */
 type PromptPlan = ProgramPlan<PromptInputs, 'logits'>;
@@ -100,6 +110,7 @@ export class GenerationPlan {
   readonly rows: number;
   /** Whether a prompt may go on from what its row of the cache holds. */
   readonly reusesPrefix: boolean;
+  readonly hostRows: HostRows | undefined;
   /** f32 [B·S, K·D] of the layers that have keys and values of their own. */
   readonly cache: readonly { readonly k: Variable; readonly v: Variable }[];
   readonly #profile: DeviceProfile;
@@ -109,12 +120,14 @@ export class GenerationPlan {
   readonly #rests = new Map<number, RestPlan>();
   #token: TokenPlan | undefined;
 
-  /** @throws RangeError for rows that are no count */
+  /** @throws RangeError for rows that are no count; TypeError where `hostRows` are needed */
   constructor(profile: DeviceProfile, params: ParamTree, model: Model, options: GenerationOptions) {
-    const { maxLength, rows = 1, reusesPrefix = false, ...forward } = options;
+    const { maxLength, rows = 1, reusesPrefix = false, hostRows, ...forward } = options;
     if (!Number.isSafeInteger(rows) || rows < 1)
       throw new RangeError(`rows must be a whole number, 1 or more: ${rows}`);
+    needHostRows(model, hostRows);
     this.model = model;
+    this.hostRows = hostRows;
     this.maxLength = Math.min(maxLength, model.maxPositionEmbeddings);
     this.rows = rows;
     this.reusesPrefix = reusesPrefix && !model.prompt.isPrefixBidirectional;
@@ -201,6 +214,7 @@ export class GenerationPlan {
       places: i32(count),
       slots: i32(count),
       last: i32(1),
+      ...hostRowsInput(this.hostRows, length),
       ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, vision.patchValues]) }),
     };
     const forward = ({ places, slots, last, ...inputs }: InputsOf<PromptInputs>) => {
@@ -228,6 +242,7 @@ export class GenerationPlan {
       slots: i32(maxLength),
       keyInfo: i32(1, maxLength, 4),
       last: i32(1),
+      ...hostRowsInput(this.hostRows, length),
     };
     const forward = ({ places, slots, keyInfo, last, ...inputs }: InputsOf<RestInputs>) => {
       const layers = this.cache.map(({ k, v }) => ({ k: embedding(k.tensor, slots), v: embedding(v.tensor, slots) }));
@@ -250,6 +265,7 @@ export class GenerationPlan {
       tokenInfo: i32(rows, 1, 4),
       slots: i32(rows),
       keyInfo: i32(rows, maxLength, 4),
+      ...hostRowsInput(this.hostRows, rows),
     };
     const forward = ({ slots, keyInfo, ...inputs }: InputsOf<TokenInputs>) => {
       const layers = this.cache.map(({ k, v }) => ({ k: k.tensor, v: v.tensor }));
@@ -277,7 +293,7 @@ const i32 = (...shape: number[]) => new TensorLike('i32', shape);
 
 /**
  * Plans the answers of a model for a device's profile; a `Generator` makes them.
- * @throws EmbeddingModelError for a model that answers nothing
+ * @throws EmbeddingModelError for a model that answers nothing; TypeError where `hostRows` are needed
  * @example
  * const generator = new Generator(gpu, planGeneration(gpu.profile, params, model, { maxLength: 512 }));
  */

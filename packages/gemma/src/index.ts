@@ -1,6 +1,7 @@
 // Configurations and models
 export * from './model.js';
 export * from './families/index.js';
+export { hostRowsInput } from './models/host-rows-input.js';
 export { initialParam } from './models/initial-param.js';
 export { initialLora, loraSpecs, loraUpdates, type LoraOptions, type LoraSpec } from './models/lora.js';
 export { sumTokenLosses, type TokenTargets } from './models/token-losses.js';

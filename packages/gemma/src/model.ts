@@ -12,4 +12,5 @@ export {
   type LayoutRule,
   type PythonClass,
 } from './families/layout.js';
+export { hostParamOf, plannedHostRows, type HostRows, type HostRowsType } from './models/host-rows.js';
 export { linearOf, type LoraUpdate } from './models/lora.js';

@@ -1,6 +1,8 @@
 import type { Gpu } from '@lapidary/gpu';
 import { Program, TensorLike, trace, type InputsOf } from '@lapidary/tensor';
 import type { EmbeddingHead, Model, ParamTree } from '../families/family.js';
+import { hostRowsInput } from '../models/host-rows-input.js';
+import { needHostRows, type HostRows } from '../models/host-rows.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { EmbeddingError, promptOf } from './prompt-of.js';
 import { cutTokens, textBatch } from './text-batch.js';
@@ -10,6 +12,8 @@ export interface EmbedderModel {
   readonly model: Model;
   readonly params: ParamTree;
   readonly tokenizer: Tokenizer;
+  /** Where rows of the model's table that stays on the host come from; needed where it has one. */
+  readonly hostRows?: HostRows | undefined;
 }
 
 /** How texts are computed. */
@@ -43,7 +47,9 @@ export interface Embedded {
   readonly tokens: number;
 }
 
-type TextInputs = { readonly [K in 'inputIds' | 'tokenInfo' | 'tokenWeights']: TensorLike };
+type TextInputs = { readonly [K in 'inputIds' | 'tokenInfo' | 'tokenWeights']: TensorLike } & {
+  readonly hostRows?: TensorLike;
+};
 type TextProgram = Program<TextInputs, 'vectors'>;
 
 /**
@@ -64,7 +70,7 @@ export class Embedder {
   /** The batch that is computed now: programs take one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** @throws EmbeddingError for a model that makes no vectors, and for a length beyond its context; RangeError */
+  /** @throws EmbeddingError for a model that makes no vectors, and for a length beyond its context; RangeError; TypeError where rows are needed */
   constructor(gpu: Gpu, of: EmbedderModel, { batchSize = 8, maxLength }: EmbedderOptions = {}) {
     const { embedding, title, maxPositionEmbeddings } = of.model;
     if (embedding === undefined)
@@ -76,6 +82,7 @@ export class Embedder {
     for (const [name, value] of Object.entries({ batchSize, maxLength: maxLength ?? 2 }))
       if (!Number.isSafeInteger(value) || value < 1)
         throw new RangeError(`${name} is ${value}, not a whole number above 0`);
+    needHostRows(of.model, of.hostRows);
     this.#gpu = gpu;
     this.#of = of;
     this.#head = embedding;
@@ -130,8 +137,10 @@ export class Embedder {
     const longest = Math.max(...texts.map(({ length }) => length));
     // Few lengths, so that few programs are made.
     const length = Math.min(Math.max(16, 2 ** Math.ceil(Math.log2(longest))), this.maxLength);
+    const batch = textBatch(texts.entries(), { batch: this.#batchSize, length });
     const program = await this.#programFor(length);
-    program.run({ ...textBatch(texts.entries(), { batch: this.#batchSize, length }) });
+    const hostRows = await this.#of.hostRows?.read(batch.inputIds);
+    program.run({ ...batch, ...(hostRows && { hostRows }) });
     return program.read('vectors');
   }
 
@@ -144,6 +153,7 @@ export class Embedder {
       inputIds: new TensorLike('i32', [batch, length]),
       tokenInfo: new TensorLike('i32', [batch, length, 4]),
       tokenWeights: new TensorLike('f32', [batch, length]),
+      ...hostRowsInput(this.#of.hostRows, batch * length),
     };
     const build = ({ tokenWeights, ...inputs }: InputsOf<TextInputs>) => ({
       outputs: { vectors: this.#head.embed(params, model.forward(params, inputs).hidden, tokenWeights) },

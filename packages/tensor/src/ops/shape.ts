@@ -35,7 +35,7 @@ function need4Bytes(operation: string, x: Tensor): void {
     throw new TensorShapeError(operation, `${formatType(x)} must be cast to f32 first`);
 }
 
-/** The same values under another shape; shares memory. One dimension may be −1. */
+/** The same values under another shape; shares memory. One dimension may be −1. Rows of quantised values stay whole blocks. */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   needTensors('reshape', { x });
   needLists('reshape', { shape });
@@ -44,6 +44,12 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (sizeOf(out) !== x.size || out.some((d) => !Number.isInteger(d))) {
     throw new TensorShapeError('reshape', `${formatType(x)} cannot become [${shape.join(', ')}]`);
   }
+  const { blockSize } = dtypeInfo[x.dtype];
+  if ((out.at(-1) ?? 1) % blockSize !== 0)
+    throw new TensorShapeError(
+      'reshape',
+      `${formatType(x)} cannot become [${out.join(', ')}]: rows would be no whole blocks of ${blockSize}`,
+    );
   return addNode({
     name: 'reshape',
     inputs: [x],

@@ -24,10 +24,10 @@ export function planAnswers(
   maxNewTokens: number,
   context: SampleContext,
 ): SamplePlan {
-  const { profile, model, params } = context;
+  const { profile, model, params, hostRows } = context;
   const maxLength = Math.max(...prompts.map(({ tokens, patchCount }) => patchCount + tokens.length)) + maxNewTokens;
   const sizes = prompts.map(({ tokens, patchCount }) => ({ tokens: tokens.length, patches: patchCount }));
-  const plan = planGeneration(profile, params, model, { maxLength });
+  const plan = planGeneration(profile, params, model, { maxLength, hostRows });
   return {
     bytes: plan.plannedBytes(sizes),
     prepare: (gpu) => plan.prepare(gpu, sizes),

@@ -1,4 +1,4 @@
-import type { ForwardOptions, Model, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
+import type { ForwardOptions, HostRows, Model, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DeviceProfile, Gpu } from '@lapidary/gpu';
 import type { HostInputs, InputsOf, InputTypes, Tensor, TensorLike } from '@lapidary/tensor';
 import type { ObjectEntries } from 'valibot';
@@ -153,6 +153,8 @@ export interface SampleContext {
   /** As they are evaluated: the averages, where a run keeps them. */
   readonly params: ParamTree;
   readonly options: ForwardOptions;
+  /** Of a model with a table that stays on the host. */
+  readonly hostRows?: HostRows | undefined;
   /** Undefined where only memory is planned and no model is open. */
   readonly tokenizer?: Tokenizer;
 }
@@ -231,11 +233,14 @@ export interface Task<
   assumed(): readonly E[];
   /** A shape for every length of batches of these examples: so few that all programs can be planned before training begins. */
   shapes(examples: readonly E[]): readonly S[];
-  /** Types of the inputs of a shape. */
+  /** Types of the inputs of a shape; the tokens are `inputIds`, i32 [batch, length]. */
   types(shape: S): T;
   /** Examples in the smallest of the shapes that holds them. @throws RangeError where none does; DatasetError for pictures */
   collate(examples: readonly E[], shapes: readonly S[]): Promise<Batch<S, T>>;
-  /** The loss of a batch. Called once for each shape, while its program is traced. The inputs of a joint loss come with those of the batch. */
+  /**
+   * The loss of a batch. Called once for each shape, while its program is traced. The inputs of a joint loss come with those of the batch, and
+   * `hostRows` where the model's forward pass takes them (`ModelInputs`).
+   */
   loss(inputs: InputsOf<T>, context: LossContext): Loss;
   /** Where the loss is of all rows of a step together. */
   readonly joint?: JointLoss<S, T>;

@@ -21,11 +21,12 @@ export function baseWeightsOf({ format, hashes, dtypeOf, isReplaced = () => fals
 }
 
 /** Reads all of a base for `compareBaseWeights`, where nothing else does. */
-export async function readBaseWeights({ model, entries, format, load }: OpenedWeights): Promise<BaseWeights> {
+export async function readBaseWeights({ model, entries, format, load, hostRows }: OpenedWeights): Promise<BaseWeights> {
   const dtypeOf = (path: string) => entries.get(path)?.dtype ?? 'f32';
   const targets = new Map(model.params.map(({ path, shape }) => [path, { shape, dtype: dtypeOf(path) }]));
   const sink = fingerprintWeights({ write: () => undefined });
   await load(targets, sink, { allowUnused: /^/ });
+  await sink.sample(hostRows);
   return baseWeightsOf({ format, hashes: sink.hashes(), dtypeOf });
 }
 

@@ -1,9 +1,13 @@
+import type { HostRows } from '@lapidary/gemma';
 import { wordsOf, type WeightSink } from '@lapidary/weights';
 import { mixWords } from '../data/mix-words.js';
 import { createSha256 } from '../store/sha256.js';
 
 /** Hexadecimal digits of a SHA-256 that are kept: enough to tell things apart that nobody made alike on purpose. */
 const digits = 16;
+
+/** Rows that a table which stays on the host goes by: other weights differ in any of them, and all of it would take minutes to read. */
+const sampledRows = 64;
 
 /** What values go by, one after the other: as JSON, bytes in it by their hash. */
 export function fingerprintAll(values: Iterable<unknown>): string {
@@ -34,12 +38,14 @@ function plain(_key: string, value: unknown): unknown {
 
 /**
  * A sink that passes weights on and, on the way, makes a fingerprint of every byte: it tells the weights of a run from others of the
- * same shapes, wherever they come from, in whatever order and in whatever pieces.
+ * same shapes, wherever they come from, in whatever order and in whatever pieces. Of a table that stays on the host it has a sample.
  */
 export function fingerprintWeights(sink: WeightSink): WeightSink & {
   readonly fingerprint: () => string;
   /** Of each parameter that came, by path. */
   readonly hashes: () => ReadonlyMap<string, number>;
+  /** Takes in a table that stays on the host: by its size, and rows from all over it. */
+  readonly sample: (table: HostRows | undefined) => Promise<void>;
 } {
   const byPath = new Map<string, number>();
   return {
@@ -49,6 +55,13 @@ export function fingerprintWeights(sink: WeightSink): WeightSink & {
       return sink.write(path, byteOffset, bytes);
     },
     hashes: () => byPath,
+    sample: async (table) => {
+      if (table === undefined) return;
+      const { path, rows, width } = table;
+      const count = Math.min(rows, sampledRows);
+      const ids = Int32Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count));
+      byPath.set(path, mixWords(wordsOf(await table.read(ids)), mixWords(Uint32Array.of(rows, width))));
+    },
     fingerprint: () => {
       const all = [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
       return fingerprintAll(all);

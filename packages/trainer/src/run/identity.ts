@@ -21,7 +21,7 @@ export const identitySchema = v.object({
   tokenizer: v.nullable(v.string()),
   /** The model's configuration itself. */
   model: v.record(v.string(), json),
-  /** Every byte of the weights. */
+  /** Every byte of the weights; a sample of the rows of a table that stays on the host. */
   weights: v.string(),
   /** What `weights` are of, for an adapter to say over what it was trained; of runs of earlier versions it is not known. */
   base: v.optional(

@@ -2,6 +2,7 @@ import {
   modelPresets,
   modelOf,
   paramTree,
+  plannedHostRows,
   planGeneration,
   planVariables,
   type ModelPresetName,
@@ -45,8 +46,10 @@ export function estimateRelease(name: ModelPresetName, profile: DeviceProfile, s
   const model = modelOf(released);
   const context = tokens + (model.vision?.tokensPerImage ?? 0);
   const plans = new Map<string, ParamPlan>();
-  for (const { path, shape } of model.params) plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
-  const answers = planGeneration(profile, paramTree(planVariables(plans)), model, { maxLength: context });
+  for (const { path, shape, isOnHost } of model.params)
+    if (!isOnHost) plans.set(path, { shape, dtype: 'bf16', category: 'weights' });
+  const hostRows = plannedHostRows(model, 'bf16');
+  const answers = planGeneration(profile, paramTree(planVariables(plans)), model, { maxLength: context, hostRows });
   return {
     model: name,
     training: { tokens, secondsPerStep, tokensPerSecond: tokens / secondsPerStep },

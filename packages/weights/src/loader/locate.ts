@@ -1,4 +1,4 @@
-import { type Layout, type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma/model';
+import { hostParamOf, type Layout, type Model, type ParamSpec, withoutPrefixes } from '@lapidary/gemma/model';
 import { type DType, dtypeInfo, isQuantised } from '@lapidary/kernels/dtype';
 import type { StoredTensor } from '../container.js';
 import { dtypeOf } from '../dtype/names.js';
@@ -29,6 +29,8 @@ export interface LocatedWeights {
   readonly passedOn: readonly StoredTensor[];
   /** A stored output projection, to be compared with the embedding. */
   readonly tiedCopy: { readonly stored: StoredTensor; readonly embedding: string } | undefined;
+  /** Path of the model's table that stays in its file; undefined where it has none. Whether `weights` has it is another thing. */
+  readonly onHost: string | undefined;
 }
 
 /** What a file need not have. */
@@ -80,7 +82,8 @@ export function locate(
   }
   for (const [bare, bytes] of taken) checkWholeTaken(stored.get(bare) as StoredTensor, bytes, model);
   const copy = stored.get(layout.tiedCopy);
-  return { weights, ignored, passedOn, tiedCopy: copy && { stored: copy, embedding: model.embeddingPath } };
+  const tiedCopy = copy && { stored: copy, embedding: model.embeddingPath };
+  return { weights, ignored, passedOn, tiedCopy, onHost: hostParamOf(model)?.path };
 }
 
 function byBareName(tensors: ReadonlyMap<string, StoredTensor>, layout: Layout, where: string) {

@@ -1,4 +1,11 @@
-import { familyOf, type HfFiles, type Model, type ModelConfig, type ModelFamily } from '@lapidary/gemma/model';
+import {
+  familyOf,
+  hostParamOf,
+  type HfFiles,
+  type Model,
+  type ModelConfig,
+  type ModelFamily,
+} from '@lapidary/gemma/model';
 import { WeightNamesError } from '../errors.js';
 import { layoutOf } from '../layout/places.js';
 import {
@@ -97,7 +104,8 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
   const config = options.adjustConfig?.(described) ?? described;
   const model = familyOf(config, families).describe(config) as Model<C>;
 
-  let located: LocatedWeights = { weights: new Map(), ignored: [], passedOn: [], tiedCopy: undefined };
+  const onHost = hostParamOf(model)?.path;
+  let located: LocatedWeights = { weights: new Map(), ignored: [], passedOn: [], tiedCopy: undefined, onHost };
   if (container && whole) {
     const layout = layoutOf(model, container.format, whole.name);
     const others = await openFolders(whole, layout.folders ?? [], options.signal);
@@ -167,6 +175,7 @@ async function withPart<C extends ModelConfig>(
     weights,
     ignored: [...new Set([...ignored, ...found.ignored])],
     passedOn: located.passedOn,
+    onHost: located.onHost,
     // A copy of the embedding that is no longer the model's says nothing.
     tiedCopy: embedding === model.embeddingPath ? found.tiedCopy && { ...found.tiedCopy, embedding } : located.tiedCopy,
   };

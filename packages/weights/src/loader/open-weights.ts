@@ -4,6 +4,7 @@ import { closeAll } from '../source/close-all.js';
 import type { ModelSource } from '../source/model-source.js';
 import type { Container } from './open-container.js';
 import type { LocatedWeights } from './locate.js';
+import { openHostRows } from './host-rows.js';
 import { readWeight, streamWeights } from './stream.js';
 import type { OpenedWeights } from './types.js';
 
@@ -33,6 +34,7 @@ export function openWeights<C extends ModelConfig>(
     }
     return undefined;
   };
+  const table = located.weights.get(located.onHost ?? '');
   return {
     config: model.config,
     model,
@@ -42,6 +44,7 @@ export function openWeights<C extends ModelConfig>(
     listsEnds: (generation?.['eos_token_id'] ?? null) !== null,
     notices,
     passedOn: located.passedOn,
+    hostRows: table && openHostRows(table),
     entries: new Map([...located.weights].map(([path, { entry }]) => [path, entry])),
     readText: (file) => first((source) => source.readText(file)),
     readBytes: (file) =>

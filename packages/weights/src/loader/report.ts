@@ -16,6 +16,8 @@ export interface LoadReport {
   readonly unused: readonly string[];
   /** Without weights in the file, allowed, and not initialised by the sink. */
   readonly missing: readonly string[];
+  /** The table that stays in its file, of which rows are read when they are needed: not loaded. */
+  readonly onHost: readonly string[];
   /** Read. */
   readonly bytes: number;
   /** On the device, of what the file does not hold. */
@@ -39,6 +41,7 @@ export function formatLoadReport(report: LoadReport): string {
     ...(report.converted.length > 0 ? [`  converted    ${report.converted.length} (${kinds})`] : []),
     ...list('initialised', report.initialised, `, ${(report.freshBytes / 2 ** 20).toFixed(1)} MiB`),
     ...list('missing', report.missing),
+    ...list('on the host', report.onHost),
     ...list('unused', report.unused),
   ].join('\n');
 }

@@ -39,7 +39,7 @@ export async function streamWeights(
 ): Promise<LoadReport> {
   const started = performance.now();
   const { signal, chunkBytes = defaultChunkBytes } = options;
-  const { jobs, absent, spare } = match(located, where, targets, options);
+  const { jobs, absent, spare, onHost } = match(located, where, targets, options);
   await checkTiedCopy(located, chunkBytes, signal);
 
   const totalBytes = jobs.reduce((sum, { weight }) => sum + weight.stored.byteLength, 0);
@@ -59,7 +59,8 @@ export async function streamWeights(
         options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
       }
     }
-    await source.verify?.(signal);
+    // A table that is left in its file is not fetched for the sum of all bytes.
+    if (source !== located.weights.get(located.onHost ?? '')?.stored.source) await source.verify?.(signal);
   }
   const initialised: string[] = [];
   const missing: string[] = [];
@@ -83,6 +84,7 @@ export async function streamWeights(
     })),
     initialised,
     missing,
+    onHost,
     unused: [...located.ignored, ...spare, ...(located.tiedCopy ? [located.tiedCopy.stored.name] : [])],
     bytes,
     freshBytes,
@@ -105,7 +107,11 @@ function match(
   const jobs: Job[] = [];
   const absent: Absent[] = [];
   const lost: string[] = [];
+  const { onHost } = located;
+  // Whoever loads anything wants a model that computes: no initial values can stand in for a table that is never loaded.
+  if (onHost !== undefined && !located.weights.has(onHost)) lost.push(onHost);
   for (const [path, target] of targets) {
+    if (path === onHost) continue;
     const weight = located.weights.get(path);
     if (weight !== undefined) jobs.push(checked(weight, target));
     const firstRow = weight === undefined ? 0 : (weight.stored.shape[0] ?? 0);
@@ -114,7 +120,7 @@ function match(
     if (matches(options.allowMissing, path)) absent.push({ path, spec: target, firstRow });
     else lost.push(firstRow === 0 ? path : `${path}[${firstRow}:]`);
   }
-  const spare = [...located.weights.keys()].filter((path) => !targets.has(path));
+  const spare = [...located.weights.keys()].filter((path) => !targets.has(path) && path !== onHost);
   const unwanted = spare.filter((path) => !matches(options.allowUnused, path));
   if (lost.length > 0) {
     const problem = `${lost.length} parameters have no weights in the file:\n${listWithNearest(lost, spare)}`;
@@ -124,7 +130,8 @@ function match(
     const problem = `${unwanted.length} parameters in the file were not asked for:\n${listWithNearest(unwanted, [...targets.keys()])}`;
     throw new WeightNamesError(where, problem, { unexpected: unwanted });
   }
-  return { jobs, absent, spare: spare.map((path) => located.weights.get(path)?.stored.name ?? path) };
+  const spareNames = spare.map((path) => located.weights.get(path)?.stored.name ?? path);
+  return { jobs, absent, spare: spareNames, onHost: onHost === undefined ? [] : [onHost] };
 }
 
 function checked(weight: LocatedWeight, target: WeightTarget): Job {

@@ -1,4 +1,4 @@
-import type { HfFiles, Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
+import type { HfFiles, HostRows, Model, ModelConfig, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import type { DType } from '@lapidary/kernels/dtype';
 import type { StoredTensor } from '../container.js';
 import type { JsonValue } from '../json-value.js';
@@ -53,6 +53,11 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly model: Model<C>;
   readonly format: WeightFormat;
   readonly entries: ReadonlyMap<string, WeightEntry>;
+  /**
+   * Rows of the parameter that `isOnHost`, which `load` leaves in its file: read until `close`. Undefined where the model has none; where the
+   * files lack it, `load` says so.
+   */
+  readonly hostRows?: HostRows | undefined;
   /** Tensors of other parts of the checkpoint, as stored, which an export passes on: the vision tower beside a text model. */
   readonly passedOn: readonly StoredTensor[];
   /** A GGUF's metadata, or config.json; empty for an npz. */
@@ -69,7 +74,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readBytes(name: string): Promise<Uint8Array | undefined>;
   /**
    * Streams weights to `sink`. Equal dtypes arrive bit for bit; others are converted piece by piece. Names, shapes and
-   * types are all checked before the first byte moves.
+   * types are all checked before the first byte moves. A table that stays on the host is never among them, and the file that holds it is
+   * not compared with the sum of bytes that a hub states: all of it would have to be fetched.
    * @throws {WeightNamesError} @throws {WeightShapeError} @throws {WeightDTypeError} @throws {WeightSourceError}
    */
   load(targets: ReadonlyMap<string, WeightTarget>, sink: WeightSink, options?: LoadOptions): Promise<LoadReport>;

@@ -151,6 +151,7 @@ export async function compareWeights(
   if (identity === undefined) return;
   const sink = fingerprintWeights({ write: () => undefined });
   await weights.load(base, sink);
+  await sink.sample(weights.hostRows);
   compareIdentity(identity, { weights: sink.fingerprint() }, location);
 }
 

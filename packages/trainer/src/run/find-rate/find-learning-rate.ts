@@ -109,7 +109,7 @@ async function takeSteps(
     await loadModel(gpu, open.weights, model, config, { onProgress, compiling, ...(signal && { signal }) });
     await logger?.onPhase?.({ name: 'Compiling' });
     await untilAborted(compiling, signal);
-    trainer = await Trainer.create(gpu, plan, config);
+    trainer = await Trainer.create(gpu, plan, { config, hostRows: open.weights.hostRows });
     const losses = new SmoothedLosses();
     for (let i = 0; i < range.steps; i++) {
       signal?.throwIfAborted();

@@ -1,4 +1,4 @@
-import { modelOf, type Model, type ModelConfig, type WeightFormat } from '@lapidary/gemma';
+import { modelOf, plannedHostRows, type Model, type ModelConfig, type WeightFormat } from '@lapidary/gemma';
 import { baselineProfile, deriveProfile, type DeviceProfile, type Gpu } from '@lapidary/gpu';
 import { checkKernels, type DType, type KernelTuning } from '@lapidary/kernels';
 import { withoutSecrets } from '@lapidary/weights';
@@ -6,7 +6,7 @@ import { planRun, type RunSchedule } from '../../config/plan-run.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { ConfigError } from '../../errors/errors.js';
 import { objectiveOf } from '../../objectives/registry.js';
-import type { Example, RunData, Task } from '../../objectives/objective.js';
+import type { Example, RunData, SampleContext, Task } from '../../objectives/objective.js';
 import { formatBytes } from '../../format/format.js';
 import type { Phase, RunLogger } from '../../metrics/logger.js';
 import { SeenPictures, type SeenBefore } from '../seen-pictures.js';
@@ -17,7 +17,7 @@ import { patchesOf, shorterMaxLength, smallerBatch } from './fit-settings.js';
 import { openData, type OpenedData, type ReadProgress } from './open-data.js';
 import { measuredRows } from './measured-rows.js';
 import { openModel, type OpenModel } from './open-model.js';
-import { planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
+import { describeHost, planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
 import { programsOf } from './plan-programs.js';
 import { openStart, type StartAdapter } from './start-adapter.js';
 import { describeBudget, planWithinBudget, type RunPlan } from './plan-within-budget.js';
@@ -96,6 +96,8 @@ export async function prepareRun(
     closeData = data.close;
     checkEvaluated(config, data);
     const model = planModel(open.model, open.weights.entries, config, task);
+    const aboutHost = describeHost(model);
+    if (aboutHost !== null) await logger?.onNotice?.(aboutHost);
     const make = planner(config, model, task, data, open);
     const chosen = await decide(config, gpu, make, options);
     const budgetNotices = describeBudget(chosen.plan, config);
@@ -215,11 +217,13 @@ function planner(
   };
   const { params, evaluated = params, options } = model.step;
   return (profile) => {
-    const context = {
+    const context: SampleContext = {
       profile,
       model: model.step.model,
       params: evaluated,
       options: samplingOptions(options),
+      hostRows:
+        open?.weights.hostRows ?? (model.host ? plannedHostRows(model.step.model, model.host.dtype) : undefined),
       ...(open && { tokenizer: open.tokenizer }),
     };
     const samples = task.planSamples(sampledOf(data), context);

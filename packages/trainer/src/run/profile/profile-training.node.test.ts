@@ -100,7 +100,7 @@ it('a step that is profiled is a step: the next begins where it ended, bit for b
     const { model, plan, open, task, data } = prepared;
     await loadModel(gpu, open.weights, model, run);
     await prepared.close();
-    const trainer = await Trainer.create(gpu, plan, run);
+    const trainer = await Trainer.create(gpu, plan, { config: run });
     const batches = await batchesOfStep(0, prepared, task.shapes(data.train));
     if (first === 'step') await trainer.step(1, batches, 0.05);
     else expect(await trainer.profile(1, batches, 0.05, {})).toHaveLength(3);

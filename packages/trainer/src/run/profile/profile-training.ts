@@ -113,7 +113,7 @@ async function measureSteps(
     await loadModel(gpu, open.weights, model, config, { start, onProgress, compiling, ...(signal && { signal }) });
     await logger?.onPhase?.({ name: 'Compiling' });
     await untilAborted(compiling, signal);
-    trainer = await Trainer.create(gpu, plan, config);
+    trainer = await Trainer.create(gpu, plan, { config, hostRows: open.weights.hostRows });
     let steps = 0;
     const next = () => [steps + 1, batches, schedule.schedule(steps++)] as const;
     for (let i = 0; i < warmUps; i++) {

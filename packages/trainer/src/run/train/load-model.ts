@@ -66,6 +66,7 @@ export async function loadModel(
   const report = await loading.catch((error: unknown) => {
     throw stop.signal.aborted ? stop.signal.reason : error;
   });
+  await sink.sample(weights.hostRows);
   for (const [path, spec] of plan.lora) {
     const weightNorm = () => norms.of(`${spec.linear}.weight`);
     plan.variables.get(path)!.write(start?.values.get(path) ?? firstLora(path, spec, seed, weightNorm));
@@ -76,8 +77,9 @@ export async function loadModel(
   }
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
-  const isReplaced = (path: string) => plan.saved.includes(path) || plan.base.get(path)!.category === 'trainable';
-  const base = baseWeightsOf({ format: weights.format, hashes: sink.hashes(), dtypeOf, isReplaced });
+  const isReplaced = (path: string) => plan.saved.includes(path) || plan.base.get(path)?.category === 'trainable';
+  const typeOf = (path: string) => (path === plan.host?.spec.path ? plan.host.dtype : dtypeOf(path));
+  const base = baseWeightsOf({ format: weights.format, hashes: sink.hashes(), dtypeOf: typeOf, isReplaced });
   return { ...report, fingerprint: sink.fingerprint(), base };
 }
 

@@ -236,7 +236,8 @@ async function dropLater({ store, logger, prepared }: Session, step: number): Pr
 /** All steps, by programs that are given back at the end. */
 async function takeSteps(session: Session, restored: RunState | null, fresh: FreshState): Promise<LoopResult> {
   const { gpu, prepared } = session;
-  const trainer = await Trainer.create(gpu, prepared.plan, prepared.config);
+  const { plan, config, open } = prepared;
+  const trainer = await Trainer.create(gpu, plan, { config, hostRows: open.weights.hostRows });
   try {
     const loop = await TrainingLoop.begin(session, trainer, restored, fresh);
     return await loop.run();

@@ -1,3 +1,4 @@
+import type { HostRows } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import {
   Program,
@@ -22,6 +23,7 @@ import {
   type TrainPlan,
 } from '../prepare/plan-programs.js';
 import type { Made } from '../prepare/programs.js';
+import { HostFeed, type Fed } from './host-feed.js';
 
 /** Plans of some programs by the shape of their batches, as programs. */
 type MadeByShape<P extends ReadonlyMap<string, unknown>> =
@@ -52,6 +54,13 @@ export interface StepResult extends Losses {
   readonly gradNorm: number;
 }
 
+/** What programs are run with. */
+export interface TrainerOptions {
+  readonly config: ResolvedTrainConfig;
+  /** Of the opened weights, where the model has a table that stays on the host. */
+  readonly hostRows?: HostRows | undefined;
+}
+
 /** Runs a program: as training does, or with its kernels timed. */
 type RunProgram = <P extends Program>(program: P, inputs: Readonly<Record<string, HostData>>) => void | Promise<void>;
 
@@ -61,12 +70,14 @@ export class Trainer {
   readonly #training: MadeSteps;
   readonly #evals: MadeEvals;
   readonly #config: ResolvedTrainConfig;
+  readonly #feed: HostFeed;
 
-  private constructor(pool: SlotPool, training: MadeSteps, evals: MadeEvals, config: ResolvedTrainConfig) {
+  private constructor(pool: SlotPool, training: MadeSteps, evals: MadeEvals, { config, hostRows }: TrainerOptions) {
     this.#pool = pool;
     this.#training = training;
     this.#evals = evals;
     this.#config = config;
+    this.#feed = new HostFeed(hostRows);
   }
 
   /** Compiles every program's pipelines, all at once; see `Program.prepare`. */
@@ -75,7 +86,7 @@ export class Trainer {
   }
 
   /** Makes every program, once its pipelines are there. The model's variables must be allocated. */
-  static async create(gpu: Gpu, plan: TrainPlan, config: ResolvedTrainConfig): Promise<Trainer> {
+  static async create(gpu: Gpu, plan: TrainPlan, options: TrainerOptions): Promise<Trainer> {
     await Trainer.prepare(gpu, plan);
     const pool = new SlotPool(gpu, programsOf(plan));
     const making: Promise<Program>[] = [];
@@ -87,12 +98,22 @@ export class Trainer {
     try {
       const [training, evals] = await Promise.all([makeSteps(plan.training, make), makeEvals(plan.evals, make)]);
       await gpu.idle();
-      return new Trainer(pool, training, evals, config);
+      return new Trainer(pool, training, evals, options);
     } catch (error) {
       for (const made of await Promise.allSettled(making)) if (made.status === 'fulfilled') made.value.destroy();
       pool.destroy();
       throw error;
     }
+  }
+
+  /** Whether batches are worth having before their step: rows are read for them. */
+  get readsAhead(): boolean {
+    return this.#feed.reads;
+  }
+
+  /** Begins to read what a batch of a later step will need. */
+  expect(batch: Batch): void {
+    this.#feed.expect(batch);
   }
 
   /**
@@ -129,18 +150,20 @@ export class Trainer {
     const sums = new Sums();
     let squared: Float32Array = Float32Array.of(Number.NaN);
     if (training.kind === 'whole') {
-      for (const [i, batch] of batches.entries()) {
+      let i = 0;
+      for await (const { batch, inputs } of this.#feed.feed(batches)) {
         const program = programFor(training.steps, batch);
         const joint = training.joint?.inputs([batch], 1);
-        await run(program, { ...batch.inputs, ...joint, weight, ...this.#seedOf(step, i), hyper });
+        await run(program, { ...inputs, ...joint, weight, ...this.#seedOf(step, i++), hyper });
         await sums.add(program);
         squared = await program.read('gradNormSquared');
       }
     } else {
       const gradients =
         training.kind === 'joint' ? await this.#join(training, { step, batches, weight, run, sums }) : [];
-      for (const [i, batch] of batches.entries()) {
-        const inputs = { ...batch.inputs, ...this.#seedOf(step, i), keep: Float32Array.of(i === 0 ? 0 : 1) };
+      let i = -1;
+      for await (const { batch, inputs: own } of this.#feed.feed(batches)) {
+        const inputs = { ...own, ...this.#seedOf(step, ++i), keep: Float32Array.of(i === 0 ? 0 : 1) };
         if (training.kind === 'micro') {
           const program = programFor(training.steps, batch);
           await run(program, { ...inputs, weight });
@@ -164,15 +187,16 @@ export class Trainer {
     const { step, batches, weight, run, sums } = at;
     const size = sizeOf(join.plan.inputTypes.outputs.shape.slice(1));
     const all = new Float32Array(microBatches * size);
-    for (const [i, batch] of batches.entries()) {
+    let i = 0;
+    for await (const { batch, inputs } of this.#feed.feed(batches)) {
       const program = programFor(outputs, batch);
-      await run(program, { ...batch.inputs, ...this.#seedOf(step, i) });
-      all.set(await program.read('outputs'), i * size);
+      await run(program, { ...inputs, ...this.#seedOf(step, i) });
+      all.set(await program.read('outputs'), i++ * size);
     }
     await run(join, { ...joint.inputs(batches, microBatches), outputs: all, weight });
     await sums.add(join);
     const gradient = await join.read('gradient');
-    return batches.map((_, i) => gradient.slice(i * size, (i + 1) * size));
+    return batches.map((_, n) => gradient.slice(n * size, (n + 1) * size));
   }
 
   /** The seed of a micro-batch's dropout. */
@@ -186,13 +210,14 @@ export class Trainer {
   /** Means over all batches; null if the signal ended it. */
   async evaluate(batches: AsyncIterable<Batch>, signal?: AbortSignal): Promise<Losses | null> {
     const evals = this.#evals;
-    if (evals.kind === 'outputs') return measureOutputs(evals, batches, signal);
+    const fed = this.#feed.feed(batches);
+    if (evals.kind === 'outputs') return measureOutputs(evals, fed, signal);
     const sums = new Sums();
     let weight = 0;
-    for await (const batch of batches) {
+    for await (const { batch, inputs } of fed) {
       if (signal?.aborted) return null;
       const program = programFor(evals.steps, batch);
-      program.run({ ...batch.inputs, weight: Float32Array.of(1) });
+      program.run({ ...inputs, weight: Float32Array.of(1) });
       await sums.add(program);
       weight += batch.weight;
     }
@@ -214,15 +239,15 @@ export class Trainer {
 
 async function measureOutputs(
   { joint, microBatches, steps }: Extract<MadeEvals, { kind: 'outputs' }>,
-  batches: AsyncIterable<Batch>,
+  batches: AsyncIterable<Fed<Batch>>,
   signal?: AbortSignal,
 ): Promise<Losses | null> {
   const seen: Batch[] = [];
   const outputs: Float32Array[] = [];
-  for await (const batch of batches) {
+  for await (const { batch, inputs } of batches) {
     if (signal?.aborted) return null;
     const program = programFor(steps, batch);
-    program.run(batch.inputs);
+    program.run(inputs);
     outputs.push(await program.read('outputs'));
     seen.push(batch);
   }

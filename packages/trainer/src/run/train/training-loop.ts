@@ -1,8 +1,9 @@
 import type { Variable } from '@lapidary/tensor';
+import { WeightFileError, WeightSourceError } from '@lapidary/weights';
 import { NonFiniteLossError, NonFiniteParameterError, TrainingInterruptedError } from '../../errors/errors.js';
 import { readMetrics } from '../../metrics/metrics-file.js';
 import { formatNumber } from '../../format/format.js';
-import type { Batch } from '../../objectives/objective.js';
+import type { Batch, BatchShape } from '../../objectives/objective.js';
 import { listCheckpoints, pruneCheckpoints, removeCheckpoint } from '../../store/save-checkpoint.js';
 import { restoreRun, saveRun, type RunState } from '../checkpoints/run-checkpoints.js';
 import type { ModelPlan } from '../prepare/plan-model.js';
@@ -89,13 +90,17 @@ export class TrainingLoop {
     const { data, task, schedule } = this.#session.prepared;
     if (this.#isDone) await this.#readEnd();
     const shapes = task.shapes(data.train);
+    let ahead: Promise<Batch[]> | undefined;
     while (!this.#isDone) {
       const from = performance.now();
-      const batches = await batchesOfStep(this.#state.step, this.#session.prepared, shapes).catch((error: unknown) =>
+      const { step } = this.#state;
+      const batches = await (ahead ?? batchesOfStep(step, this.#session.prepared, shapes)).catch((error: unknown) =>
         this.#keepAndThrow(error),
       );
-      const rate = schedule.schedule(this.#state.step);
-      const result = await this.#step(batches, rate);
+      const rate = schedule.schedule(step);
+      const taking = this.#step(batches, rate);
+      ahead = step + 1 < schedule.totalSteps ? this.#readAhead(step + 1, shapes) : undefined;
+      const result = await taking;
       await this.#finishStep(result, batches, rate, performance.now() - from);
     }
     return {
@@ -104,6 +109,18 @@ export class TrainingLoop {
       finalEvalLoss: this.#finalEvalLoss,
       secondsToFirstStep: this.#secondsToFirstStep,
     };
+  }
+
+  /** The batches of a later step, where rows are read for the first of them while the device works; undefined where none are. */
+  #readAhead(step: number, shapes: readonly BatchShape[]): Promise<Batch[]> | undefined {
+    if (!this.#trainer.readsAhead) return undefined;
+    const ahead = batchesOfStep(step, this.#session.prepared, shapes).then((batches) => {
+      for (const batch of batches.slice(0, 1)) this.#trainer.expect(batch);
+      return batches;
+    });
+    // What goes wrong is told when the step begins, if there is one.
+    ahead.catch(() => undefined);
+    return ahead;
   }
 
   /** The losses of a run that was done already. */
@@ -135,6 +152,9 @@ export class TrainingLoop {
       await this.#prove();
       return result;
     } catch (error) {
+      // Rows that could not be had change nothing of what was learned before.
+      if (error instanceof WeightSourceError || error instanceof WeightFileError)
+        return await this.#keepAndThrow(error);
       if (!(error instanceof NonFiniteLossError)) throw error;
       if (!this.#isProven) await this.#dropNewest();
       const { loss, gradNorm } = error;
