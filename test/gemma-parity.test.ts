@@ -23,13 +23,11 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma4-tiny', 'gemm
     const ids = reference.get('input_ids')!;
     const mask = reference.get('attention_mask')!.data;
     const [batch, length] = ids.shape as [number, number];
-    const ofHost = hostRows(ids.data);
+    const ofHost = await hostRows?.read(Int32Array.from(ids.data));
     const inputs = {
       inputIds: i32(ids.data, [batch, length]),
       tokenInfo: i32(causalInfo(mask, length), [batch, length, 4]),
-      ...(ofHost.length > 0 && {
-        hostRows: variableFrom(gpu, ofHost, [ids.data.length, ofHost.length / ids.data.length]).tensor,
-      }),
+      ...(ofHost && { hostRows: variableFrom(gpu, ofHost, [ids.data.length, hostRows!.width]).tensor }),
     };
 
     const { hidden } = model.forward(params, inputs);
@@ -72,11 +70,11 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma4-tiny', 'gemm
   });
 
   it('generates the same beside other answers', async () => {
-    const { model, variables } = await modelFixture(gpu, name);
+    const { model, variables, hostRows } = await modelFixture(gpu, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
-    const options = { maxLength: 24, rows: 3 };
+    const options = { maxLength: 24, rows: 3, hostRows };
     const generator = new Generator(gpu, planGeneration(gpu.profile, paramTree(variables), model, options));
     const answer = async (tokens: readonly number[]) => {
       const found: number[] = [];
@@ -96,13 +94,13 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma4-tiny', 'gemm
     const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
     const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
     const compiled = vi.spyOn(device.pipelines, 'get');
-    const { model, variables } = await modelFixture(device, name);
+    const { model, variables, hostRows } = await modelFixture(device, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(
       `models/${name}/reference.json`,
     );
     const generator = new Generator(
       device,
-      planGeneration(device.profile, paramTree(variables), model, { maxLength: 24 }),
+      planGeneration(device.profile, paramTree(variables), model, { maxLength: 24, hostRows }),
     );
     const found: number[] = [];
     for await (const token of generator.generate(

@@ -1,12 +1,12 @@
 // 20 steps of AdamW, full and LoRA, against PyTorch and PEFT (test/fixtures/curves).
-import { loraSpecs, modelOf } from '@lapidary/gemma';
+import { loraSpecs } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { Program, Variable } from '@lapidary/tensor';
 import { planMicroStep, planStep, planUpdate, type StepProgram } from '@lapidary/trainer';
 import { readPeftAdapter } from '@lapidary/weights';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterSources } from './support/fixture-sources.js';
-import { causalInfo, gemmaFixture, shiftedTargets } from './support/gemma-fixture.js';
+import { causalInfo, modelFixture, shiftedTargets } from './support/gemma-fixture.js';
 import { relativeError } from './support/relative-error.js';
 import { rowNorms } from './support/row-norms.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
@@ -46,12 +46,13 @@ async function batches(name: string) {
 
 /** The model with its adapter (from PEFT's files) and optimiser state on the device. */
 async function setUp(name: string, kind: 'full' | 'lora' | 'rslora' | 'dora' | 'saved', accumulate = false) {
-  const { config, variables } = await gemmaFixture(gpu, name);
-  const gemma = modelOf(config);
+  const { model: gemma, variables, hostRows } = await modelFixture(gpu, name);
   if (kind === 'full') {
-    const model = stepModel(gemma, variables, variables, { accumulate });
+    const constants = new Set(gemma.params.flatMap(({ path, isConstant }) => (isConstant ? [path] : [])));
+    const trained = new Map([...variables].filter(([path]) => !constants.has(path)));
+    const model = stepModel(gemma, variables, trained, { accumulate, hostRows });
     allocateKept(gpu, model);
-    return { model, variables };
+    return { model, variables, hostRows };
   }
   const adapter = await readPeftAdapter(await adapterSources(`curves/${name}/${kind}/initial`), { model: gemma });
   const { updates, tensors, params } = adapter;
@@ -67,14 +68,14 @@ async function setUp(name: string, kind: 'full' | 'lora' | 'rslora' | 'dora' | '
     variables.get(path)!.write(values);
     trained.set(path, variables.get(path)!);
   }
-  const model = stepModel(gemma, variables, trained, { accumulate, updates });
+  const model = stepModel(gemma, variables, trained, { accumulate, updates, hostRows });
   allocateKept(gpu, model);
-  return { model, variables };
+  return { model, variables, hostRows };
 }
 
 const fixed = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.01, clipNorm: 1 };
 
-for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'] as const) {
+for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma4-tiny'] as const) {
   describe(name, () => {
     const runs = [
       ['full', 'full-constant'],
@@ -89,10 +90,11 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'] as const) {
         ['rslora', 'rslora/constant'],
         ['saved', 'saved/constant'],
       ],
+      'gemma4-tiny': [],
     } as const;
     it.each([...runs, ...others[name]])('%s: %s tracks PyTorch', async (kind, file) => {
       const curve = await fixtureJson<Curve>(`curves/${name}/${file}.json`);
-      const { model, variables } = await setUp(name, kind);
+      const { model, variables, hostRows } = await setUp(name, kind);
       const data = await batches(name);
       const programs = new Map<string, StepProgram>();
       const counted = { ...gpu.counters, pipelines: 0 };
@@ -101,8 +103,10 @@ for (const name of ['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny'] as const) {
         const key = JSON.stringify(shape);
         const program = programs.get(key) ?? (await Program.create(gpu, planStep(gpu.profile, model, shape)));
         programs.set(key, program);
+        const rows = await hostRows?.read(inputs.inputIds);
         program.run({
           ...inputs,
+          ...(rows && { hostRows: rows }),
           hyper: adamwHyper({ ...fixed, learningRate: curve.learningRate[step]!, step: step + 1 }),
         });
         const [loss] = await program.read('loss');

@@ -4,6 +4,7 @@ import {
   modelOf,
   planVariables,
   type GemmaConfig,
+  type HostRows,
   type Model,
   type ParamPlan,
 } from '@lapidary/gemma';
@@ -50,8 +51,8 @@ export interface ModelFixture {
   /** Of all parameters but the table on the host. */
   readonly variables: Map<string, Variable>;
   readonly reference: Map<string, FixtureTensor>;
-  /** Rows of the table on the host for these ids, f32 [ids, w]; empty where the model has none. */
-  hostRows(ids: ArrayLike<number>): Float32Array;
+  /** Of the table on the host, f32; undefined where the model has none. */
+  readonly hostRows: HostRows | undefined;
 }
 
 /** A tiny checkpoint written by transformers, on the device in f32, with its reference. */
@@ -74,12 +75,17 @@ export async function modelFixture(gpu: Gpu, name: string): Promise<ModelFixture
     model,
     variables,
     reference: await fixtureTensors(`models/${name}/reference.safetensors`),
-    hostRows: (ids) => {
-      if (table === undefined) return new Float32Array(0);
-      const [values, width] = [valuesOf(table.path), table.shape[1]!];
-      const rows = new Float32Array(ids.length * width);
-      for (let i = 0; i < ids.length; i++) rows.set(values.subarray(ids[i]! * width, (ids[i]! + 1) * width), i * width);
-      return rows;
+    hostRows: table && {
+      path: table.path,
+      dtype: 'f32',
+      rows: table.shape[0]!,
+      width: table.shape[1]!,
+      read: async (ids) => {
+        const [values, width] = [valuesOf(table.path), table.shape[1]!];
+        const rows = new Float32Array(ids.length * width);
+        ids.forEach((id, i) => rows.set(values.subarray(id * width, (id + 1) * width), i * width));
+        return new Uint8Array(rows.buffer);
+      },
     },
   };
 }

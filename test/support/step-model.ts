@@ -1,7 +1,8 @@
-import { paramTree, type LoraUpdate, type Model } from '@lapidary/gemma';
+import { paramTree, type HostRowsType, type LoraUpdate, type Model } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
 import type { Variable } from '@lapidary/tensor';
 import { bindCompletion, hyperInput, keptOf, optimizerOf, planTrained, type StepModel } from '@lapidary/trainer';
+import { withHostRows } from '../../packages/trainer/src/run/prepare/host-rows.js';
 
 const adamw = optimizerOf('adamw');
 
@@ -14,7 +15,13 @@ export function stepModel(
     options = {},
     accumulate = false,
     updates,
-  }: { options?: StepModel['options']; accumulate?: boolean; updates?: ReadonlyMap<string, LoraUpdate> } = {},
+    hostRows,
+  }: {
+    options?: StepModel['options'];
+    accumulate?: boolean;
+    updates?: ReadonlyMap<string, LoraUpdate>;
+    hostRows?: HostRowsType | undefined;
+  } = {},
 ): StepModel {
   const limits = {
     maxLength: 1,
@@ -28,7 +35,10 @@ export function stepModel(
   const settings = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 };
   return {
     model,
-    task: bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' }),
+    task: withHostRows(
+      bindCompletion(model, { settings: { labelSmoothing: 0 }, limits, weightFormat: 'safetensors' }),
+      hostRows,
+    ),
     params: paramTree(variables, updates),
     trained: planTrained(trained, { optimizer: adamw, settings, accumulate }),
     optimizer: adamw,

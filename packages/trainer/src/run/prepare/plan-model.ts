@@ -87,14 +87,15 @@ export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrain
   const base = new Map<string, BaseParam>();
   for (const spec of model.params) {
     if (spec.isOnHost) continue;
-    const trained = isTrained(spec.path);
+    const trained = !spec.isConstant && isTrained(spec.path);
     // What the file lacks is f32: whether it may be missing is the load's to say. So is what an adapter holds whole.
-    const dtype = trained || isSaved(spec.path) ? 'f32' : (entries.get(spec.path)?.dtype ?? 'f32');
+    const dtype =
+      trained || (!spec.isConstant && isSaved(spec.path)) ? 'f32' : (entries.get(spec.path)?.dtype ?? 'f32');
     base.set(spec.path, { spec, shape: spec.shape, dtype, category: trained ? 'trainable' : 'weights' });
   }
   const host = planHost(model, entries, run);
   const { lora, updates } = planLora(model, run);
-  const saved = [...base.keys()].filter(isSaved);
+  const saved = [...base].filter(([path, { spec }]) => !spec.isConstant && isSaved(path)).map(([path]) => path);
   // A run with a LoRA ends with an adapter: what that cannot hold is said before the run.
   if (run.lora) checkPeftNames(model, { linears: updates.keys(), params: saved });
   const plans = new Map<string, ParamPlan>(base);
