@@ -69,7 +69,10 @@ export class AnswerSession {
 
   constructor(gpu: Gpu, asked: Asked, params: ParamTree, size: SessionSize) {
     this.#asked = asked;
-    this.#generator = new Generator(gpu, planGeneration(gpu.profile, params, asked.model, size));
+    this.#generator = new Generator(
+      gpu,
+      planGeneration(gpu.profile, params, asked.model, { ...size, hostRows: asked.hostRows }),
+    );
     this.#free = size.rows ?? 1;
   }
 

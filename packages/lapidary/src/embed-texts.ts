@@ -34,7 +34,7 @@ export async function embedTexts(
   const { gpu, model, tokenizer } = opened;
   const embedder = new Embedder(
     gpu,
-    { model, params: opened.params(), tokenizer },
+    { model, params: opened.params(), tokenizer, hostRows: opened.hostRows },
     { ...(batchSize !== undefined && { batchSize }), ...(maxLength !== undefined && { maxLength }) },
   );
   try {
@@ -56,7 +56,8 @@ export function embedderOf(opened: TextModel, { batchSize, maxLength }: Required
   const embedders = new Map<string | null, Embedder>();
   const withAdapter = (adapter: string | null) => {
     const embedder =
-      embedders.get(adapter) ?? new Embedder(gpu, { model, params: opened.params({ adapter }), tokenizer }, size);
+      embedders.get(adapter) ??
+      new Embedder(gpu, { model, params: opened.params({ adapter }), tokenizer, hostRows: opened.hostRows }, size);
     embedders.set(adapter, embedder);
     return embedder;
   };

@@ -7,6 +7,7 @@ import {
   stopTokensOf,
   type ChatMessage,
   type ChatTools,
+  type HostRows,
   type Model,
   type ModelPrompt,
   type Tokenizer,
@@ -32,6 +33,8 @@ export interface Asked {
   readonly format: WeightFormat;
   /** Whether its files list the tokens that end a text. */
   readonly listsEnds: boolean;
+  /** Of a model with a table that stays on the host. */
+  readonly hostRows?: HostRows | undefined;
 }
 
 /** A question as a generator takes it. @throws ChatTemplateError, ImageError, PromptImagesError */

@@ -117,6 +117,11 @@ export const engine: Engine = {
         config: weights.model.settings,
         notices: [
           ...weights.notices,
+          ...(weights.hostRows === undefined
+            ? []
+            : [
+                `${weights.hostRows.path} stays in its file, where the rows of each step are read: its values were not looked at.`,
+              ]),
           ...(isHere
             ? []
             : ['only headers were read, not the values: whether all are finite shows when they are loaded.']),
@@ -304,6 +309,7 @@ async function describePlan(planned: PlannedRun, totalSteps: number | null, gpu:
     totalSteps,
     tokensPerStep: config.batchSize * config.maxLength * config.gradientAccumulation,
     memory: plan.memory,
+    onHost: model.host && { path: model.host.spec.path, bytes: model.host.bytes },
     budgetNotices,
     notices: [],
     fit: gpu && (await tryFit(gpu, plan, config)),

@@ -29,7 +29,10 @@ export interface TrainingPlan {
   /** Null where no data was given: its rows say it. */
   readonly totalSteps: number | null;
   readonly tokensPerStep: number;
+  /** On the device. */
   readonly memory: readonly MemoryEntry[];
+  /** A table that stays in its file on the host, of which the rows of each step are read; null where the model has none. */
+  readonly onHost: { readonly path: string; readonly bytes: number } | null;
   /** What the run does to stay within `memoryBudget`, in sentences: blocks computed again, samples left out. */
   readonly budgetNotices: readonly string[];
   /** What people should know of the model's files, the rows and the settings, in sentences. */

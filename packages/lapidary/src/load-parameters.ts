@@ -32,7 +32,7 @@ export interface LoadedParameters {
 }
 
 /**
- * Fills `variables` with a model's parameters, once and as stored, and those of adapters, f32. @throws what the files throw; what is in
+ * Fills `variables` with a model's parameters on the device, once and as stored, and those of adapters, f32. @throws what the files throw; what is in
  * `variables` by then stays there
  */
 export async function loadParameters(
@@ -45,7 +45,7 @@ export async function loadParameters(
   const overlays = adapters.map((adapter, i) => new Overlay(adapter, weights.model, `adapter ${i + 1}: `));
   // All of the model: what the files lack is then named by the load.
   const used = params.filter(
-    ({ path }) => keepsBase || overlays.some((overlay) => overlay.placeOf(path) !== undefined),
+    ({ path, isOnHost }) => !isOnHost && (keepsBase || overlays.some((overlay) => overlay.placeOf(path) !== undefined)),
   );
   const base = used.map(({ path, shape }) => {
     return [path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32' }] as const;
@@ -71,6 +71,7 @@ export async function loadParameters(
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });
+  await hashing?.sample(weights.hostRows);
   const adapted: ParamTree[] = [];
   for (const overlay of overlays) {
     const own = overlay.over(variables);
@@ -78,7 +79,8 @@ export async function loadParameters(
     if (overlay.magnitudes.size > 0) await scaleRows(gpu, own, overlay, norms);
     adapted.push(paramTree(own, overlay.adapter.updates));
   }
-  const baseWeights = hashing && baseWeightsOf({ format: weights.format, hashes: hashing.hashes(), dtypeOf });
+  const typeOf = (path: string) => (path === weights.hostRows?.path ? weights.hostRows.dtype : dtypeOf(path));
+  const baseWeights = hashing && baseWeightsOf({ format: weights.format, hashes: hashing.hashes(), dtypeOf: typeOf });
   return { base: keepsBase ? paramTree(places) : undefined, adapted, baseWeights };
 }
 
@@ -126,11 +128,11 @@ class Overlay {
     return shapes;
   }
 
-  /** All parameters of the model with this adapter, by path. */
+  /** All parameters of the model on the device with this adapter, by path. */
   over(variables: ReadonlyMap<string, Variable>): Map<string, Variable> {
     const all = new Map<string, Variable>();
-    for (const { path } of this.#model.params) {
-      const place = this.placeOf(path);
+    for (const { path, isOnHost } of this.#model.params) {
+      const place = isOnHost ? undefined : this.placeOf(path);
       if (place !== undefined) all.set(place, variables.get(path)!);
     }
     for (const path of this.shapes().keys()) all.set(path, variables.get(this.prefix + path)!);

@@ -1,4 +1,4 @@
-import type { Model, ModelConfig, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
+import type { HostRows, Model, ModelConfig, ParamTree, Tokenizer, WeightFormat } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
@@ -46,7 +46,10 @@ export class TextModel {
   readonly gpu: Gpu;
   /** Says how its pictures were prepared. */
   readonly format: WeightFormat;
+  /** Rows of the model's table that stays on the host, where it has one; read until `destroy`. */
+  readonly hostRows: HostRows | undefined;
   readonly #asked: Asked;
+  readonly #closeFiles: () => Promise<void>;
   readonly #ownsGpu: boolean;
   readonly #variables: Map<string, Variable>;
   /** By the names of adapters; null: by itself, or with the one adapter. */
@@ -63,8 +66,10 @@ export class TextModel {
     this.tokenizer = tokenizer;
     this.gpu = gpu;
     this.format = weights.format;
-    const { model, format, listsEnds = false } = weights;
-    this.#asked = { model, tokenizer, format, listsEnds };
+    const { model, format, listsEnds = false, hostRows } = weights;
+    this.hostRows = hostRows;
+    this.#asked = { model, tokenizer, format, listsEnds, hostRows };
+    this.#closeFiles = () => weights.close();
     this.#ownsGpu = ownsGpu;
     this.#variables = parameters.variables;
     this.#params = parameters.params;
@@ -76,6 +81,7 @@ export class TextModel {
    */
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
     const open = await openModel(loader);
+    let isOpened = false;
     try {
       for (const notice of open.weights.notices) options.onNotice?.(notice);
       const gpu = options.gpu ?? (await openGpu());
@@ -101,14 +107,17 @@ export class TextModel {
         }
         const params = new Map<string | null, ParamTree>([[null, base ?? adapted[0]!]]);
         if (keepsBase) for (const [i, name] of Object.keys(named).entries()) params.set(name, adapted[i]!);
-        return new TextModel(open, gpu, options.gpu === undefined, { variables, params });
+        const opened = new TextModel(open, gpu, options.gpu === undefined, { variables, params });
+        isOpened = true;
+        return opened;
       } catch (error) {
         for (const variable of variables.values()) variable.destroy();
         if (options.gpu === undefined) gpu.destroy();
         throw error;
       }
     } finally {
-      await open.weights.close();
+      // A table that stays in its file is read as long as the model is there.
+      if (!isOpened || open.weights.hostRows === undefined) await open.weights.close();
     }
   }
 
@@ -182,8 +191,10 @@ export class TextModel {
     }
   }
 
-  /** Gives back the model's memory, and the device if it was opened for it. */
+  /** Gives back the model's memory, the files that it still reads, and the device if it was opened for it. */
   destroy(): void {
+    // Nothing waits for a file to be closed, and nothing depends on it.
+    if (this.hostRows !== undefined) this.#closeFiles().catch(() => undefined);
     for (const variable of this.#variables.values()) variable.destroy();
     this.#variables.clear();
     if (this.#ownsGpu) this.gpu.destroy();

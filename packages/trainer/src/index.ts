@@ -144,7 +144,13 @@ export type { MachineMemory } from './run/machine-memory.js';
 export type { UsedKernels } from './run/prepare/choose-kernels.js';
 export { openData, openEvalData } from './run/prepare/open-data.js';
 export { openModel, type OpenModel } from './run/prepare/open-model.js';
-export { countParameters, planModel, type ModelPlan, type StoredTypes } from './run/prepare/plan-model.js';
+export {
+  countParameters,
+  planModel,
+  type HostParam,
+  type ModelPlan,
+  type StoredTypes,
+} from './run/prepare/plan-model.js';
 export type { StepPrograms, TrainPlan } from './run/prepare/plan-programs.js';
 export type { RunPlan } from './run/prepare/plan-within-budget.js';
 export {
@@ -174,6 +180,7 @@ export {
 export { findLearningRate, type FindLearningRateOptions } from './run/find-rate/find-learning-rate.js';
 export { inspectData, type InspectDataOptions } from './run/inspect/inspect-data.js';
 export { profileTraining, type ProfileTrainingOptions } from './run/profile/profile-training.js';
+export { HostFeed, type Fed } from './run/train/host-feed.js';
 export { createDeviceSink } from './run/device-sink.js';
 export { baseWeightsOf, compareBaseWeights, type ReadBase } from './run/base-weights.js';
 export { fingerprintWeights } from './run/fingerprint.js';

@@ -29,10 +29,16 @@ export async function plan(values: FlagValues, context: CliContext): Promise<voi
       ['Trained', count(planned.trainableParameters)],
       ...(planned.totalSteps === null ? [] : [['Steps', count(planned.totalSteps)]]),
       ['Tokens a step', count(planned.tokensPerStep)],
-    ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n`,
+    ])}\n\n${formatTable([...planned.memory.map(({ category, bytes }) => [category, formatBytes(bytes)]), ['Together', formatBytes(total)]])}\n${describeHost(planned.onHost)}`,
   );
   const notices = planned.budgetNotices.map((notice) => `${inFlagNames(notice)}\n`).join('');
   context.out(`\n${notices}${describeFit(planned.fit)}`);
+}
+
+function describeHost(table: TrainingPlan['onHost']): string {
+  return table === null
+    ? ''
+    : `\nNot on the device: ${table.path}, ${formatBytes(table.bytes)}, stays in its file, where the rows of each step are read.\n`;
 }
 
 function describeFit(fit: TrainingPlan['fit']): string {

@@ -105,7 +105,7 @@ async function measure(model: TextModel, options: MeasureOptions): Promise<Measu
   const params = model.params({ adapter });
   const scores = await scoreExamples(
     model.gpu,
-    { model: model.model, params, task },
+    { model: model.model, params, task, hostRows: model.hostRows },
     examples.map(({ example }) => example),
     {
       signal,

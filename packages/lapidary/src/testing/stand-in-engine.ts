@@ -45,6 +45,7 @@ export function createStandInEngine(overrides: Partial<Engine> = {}): {
         totalSteps: 12,
         tokensPerStep: 2048,
         memory,
+        onHost: null,
         budgetNotices: [],
         notices: ['config.json says sinks, which is not known.'],
         fit: {

@@ -89,7 +89,7 @@ class FoundTensors {
   readonly #config: AdapterConfig;
   readonly #linears: ReadonlyMap<string, LinearModule>;
   /** By names without prefix: `layers.0.input_layernorm.weight`. */
-  readonly #params: ReadonlyMap<string, Pick<ParamSpec, 'path' | 'shape'>>;
+  readonly #params: ReadonlyMap<string, NamedParam>;
   readonly #tensors = new Map<string, Float32Array>();
   readonly #wholes = new Map<string, Float32Array>();
   readonly #updates = new Map<string, LoraUpdate>();
@@ -155,6 +155,7 @@ class FoundTensors {
       return fail('a LoRA of the table of words is not supported; train it whole (modules_to_save).');
     const spec = this.#params.get(withoutPrefixes(hfLayout(this.#model), name));
     if (spec === undefined) return fail('belongs to no linear and no parameter of this model.');
+    if (spec.isOnHost) return fail('is a table that stays in its file: no adapter can have another in its place.');
     if (!this.#isSaved(name) && !this.#isWords(spec.path))
       fail(`is no LoRA tensor, and modules_to_save in ${configFile} does not name it: PEFT would leave it out.`);
     return [spec.path, spec.shape, `${spec.path} of this model`];
@@ -230,10 +231,12 @@ class FoundTensors {
 /** A tensor's path, the shape that it must have, and whose shape that is. */
 type Taken = readonly [path: string, shape: readonly number[], of: string];
 
+type NamedParam = Pick<ParamSpec, 'path' | 'shape' | 'isOnHost'>;
+
 /** Parameters by their names in Hugging Face's files, without prefix. */
-function paramsByName(model: Model): Map<string, Pick<ParamSpec, 'path' | 'shape'>> {
+function paramsByName(model: Model): Map<string, NamedParam> {
   const names = paramNames(model);
-  const byName = new Map<string, Pick<ParamSpec, 'path' | 'shape'>>();
+  const byName = new Map<string, NamedParam>();
   for (const spec of model.params) {
     const name = names.get(spec.path);
     if (name !== undefined) byName.set(name, spec);

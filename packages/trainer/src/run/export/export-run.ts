@@ -6,14 +6,17 @@ import {
   type ByteSource,
   dequantise,
   hfModelFiles,
+  holdsNonFinite,
+  type OpenedWeights,
   peftAdapterFiles,
   readPeftAdapter,
   withoutSecrets,
   type TensorData,
 } from '@lapidary/weights';
 import type { LoraConfig, ResolvedTrainConfig } from '../../config/train-config.js';
+import { NonFiniteParameterError } from '../../errors/errors.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
-import { resultOf, type ModelPlan } from '../prepare/plan-model.js';
+import { resultOf, type HostParam, type ModelPlan } from '../prepare/plan-model.js';
 import type { OpenModel } from '../prepare/open-model.js';
 import { readFinitePieces } from '../read-pieces.js';
 import { baseNameOf } from './base-name.js';
@@ -53,8 +56,13 @@ export function exportResult(store: FileStore, result: RunResult): Promise<strin
 }
 
 /** What leaves a run, by path: all of the adapter, or all of the model. */
-export function resultPaths({ base, lora, saved }: Pick<ModelPlan, 'base' | 'lora' | 'saved'>): string[] {
-  if (lora.size === 0) return [...base.keys()];
+export function resultPaths({
+  base,
+  host,
+  lora,
+  saved,
+}: Pick<ModelPlan, 'base' | 'host' | 'lora' | 'saved'>): string[] {
+  if (lora.size === 0) return [...base.keys(), ...(host ? [host.spec.path] : [])];
   return [...[...lora].flatMap(([path, { kind }]) => (kind === 'weightNorm' ? [] : path)), ...saved];
 }
 
@@ -66,7 +74,9 @@ export function exportRun(
   options: ExportOptions,
 ): Promise<string[]> {
   const all = resultOf(plan);
-  const tensors = new Map(resultPaths(plan).map((path) => [path, exportedTensor(path, all.get(path)!)]));
+  const tensorOf = (path: string) =>
+    path === plan.host?.spec.path ? hostTensor(plan.host, open.weights) : exportedTensor(path, all.get(path)!);
+  const tensors = new Map(resultPaths(plan).map((path) => [path, tensorOf(path)]));
   return exportResult(store, { open, plan, tensors, ...options });
 }
 
@@ -163,6 +173,18 @@ async function exportModel(store: FileStore, { open, tensors, onNotice }: RunRes
   };
   for (const [name, content] of Object.entries(files)) await store.write(name, content);
   return Object.keys(files);
+}
+
+/** A table that stays in its file on its way into another, piece by piece: as it is, or f32 where it is quantised. */
+export function hostTensor({ spec: { path, shape }, dtype: stored }: HostParam, weights: OpenedWeights): TensorData {
+  const dtype = isQuantised(stored) ? 'f32' : stored;
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for await (const piece of weights.read(path, dtype)) {
+      if (holdsNonFinite(dtype, piece)) throw new NonFiniteParameterError({ path });
+      yield piece;
+    }
+  }
+  return { dtype, shape, bytes };
 }
 
 /** A parameter on its way into a file, read from the device in pieces: as it is, or f32 where it is quantised. */

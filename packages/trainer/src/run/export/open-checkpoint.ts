@@ -23,7 +23,7 @@ import { bindTask } from '../prepare/prepare-run.js';
 import { openStart, type StartAdapter } from '../prepare/start-adapter.js';
 import type { RowNorms } from '../row-norms.js';
 import { firstLora, rowNormsOf } from '../train/load-model.js';
-import { ExportError, resultPaths, type RunResult } from './export-run.js';
+import { ExportError, hostTensor, resultPaths, type RunResult } from './export-run.js';
 
 /** Which checkpoint is opened, and with what. */
 export interface OpenCheckpointOptions {
@@ -126,7 +126,8 @@ export async function bestStep(run: FileStore): Promise<number> {
 }
 
 /** Whether a result that no step has changed is what the base has: a part of the model, or lengths of its rows. */
-const isOfBase = (path: string, { base, lora }: ModelPlan) => base.has(path) || lora.get(path)?.kind === 'magnitude';
+const isOfBase = (path: string, { base, host, lora }: ModelPlan) =>
+  base.has(path) || path === host?.spec.path || lora.get(path)?.kind === 'magnitude';
 
 /** Lengths of the rows of the weights that these parameters of an adapter begin with. */
 async function loadRowNorms(plan: ModelPlan, weights: OpenedWeights, paths: readonly string[]): Promise<RowNorms> {
@@ -171,6 +172,7 @@ function tensorOf(path: string, { plan, weights, stored, seed, norms, start }: O
     const { dtype, shape, read } = found;
     return { dtype, shape, bytes: () => finite(path, dtype, read) };
   }
+  if (path === plan.host?.spec.path) return hostTensor(plan.host, weights);
   const lora = plan.lora.get(path);
   const begun = start?.values.get(path);
   if (lora !== undefined || begun !== undefined) {

@@ -78,7 +78,7 @@ export async function loadModel(
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
   const isReplaced = (path: string) => plan.saved.includes(path) || plan.base.get(path)?.category === 'trainable';
-  const typeOf = (path: string) => (path === plan.host?.spec.path ? plan.host.dtype : dtypeOf(path));
+  const typeOf = (path: string) => (path === weights.hostRows?.path ? weights.hostRows.dtype : dtypeOf(path));
   const base = baseWeightsOf({ format: weights.format, hashes: sink.hashes(), dtypeOf: typeOf, isReplaced });
   return { ...report, fingerprint: sink.fingerprint(), base };
 }
