@@ -38,6 +38,7 @@ const types = ['q4_1', 'q5_1', 'iq4_nl', 'q2_k', 'q3_k', 'iq4_xs'];
 
 describe.each([
   ['gguf/gemma3-tiny-q8_0', 'q8_0'],
+  ['gguf/gemma4-tiny-q8_0', 'q8_0'],
   ['gguf-bases/q4_0', 'q4_0'],
   ...types.map((type) => [`gguf-types/${type}`, type]),
 ])('%s', (name, type) => {
@@ -53,16 +54,20 @@ describe.each([
     }));
 
   it('has the logits of transformers', () =>
-    withModel(name, gpu, async ({ model }, variables) => {
+    withModel(name, gpu, async ({ model, hostRows }, variables) => {
       const reference = await fixtureTensors(`${name}.reference.safetensors`);
       const { data, shape } = reference.get('input_ids')!;
       const [batch, length] = shape as [number, number];
       const i32 = (values: Int32Array, as: number[]) => variableFrom(gpu, values, as, { dtype: 'i32' }).tensor;
       const mask = new Int32Array(length).fill(1);
       const params = paramTree(variables);
+      const rows = await hostRows?.read(Int32Array.from(data));
       const { hidden } = model.forward(params, {
         inputIds: i32(Int32Array.from(data), [batch, length]),
         tokenInfo: i32(causalInfo(mask, length), [batch, length, 4]),
+        ...(rows && {
+          hostRows: variableFrom(gpu, rows, [data.length, hostRows!.width], { dtype: hostRows!.dtype }).tensor,
+        }),
       });
       const [logits] = await evaluate(gpu, [model.logits(params, reshape(hidden, [-1, model.hiddenSize]))]);
       expect(relativeError(logits!, reference.get('logits')!.data)).toBeLessThan(1e-5);
@@ -73,8 +78,8 @@ describe.each([
     const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
     const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(`${name}.reference.json`);
-    await withModel(name, device, async ({ model }, variables) => {
-      const plan = planGeneration(device.profile, paramTree(variables), model, { maxLength: 24 });
+    await withModel(name, device, async ({ model, hostRows }, variables) => {
+      const plan = planGeneration(device.profile, paramTree(variables), model, { maxLength: 24, hostRows });
       const generator = new Generator(device, plan);
       const options = { maxNewTokens: greedy.new.length, stopTokens: [] };
       const found: number[] = [];
