@@ -1,11 +1,11 @@
 // Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
-import { gemmaHidden, gemmaLogits, loraSpecs, paramTree, type GemmaParams, type HfConfig } from '@lapidary/gemma';
+import { loraSpecs, paramTree, type HfConfig } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
 import { readPeftAdapter } from '@lapidary/weights';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { adapterSources } from './support/fixture-sources.js';
-import { causalInfo, gemmaFixture } from './support/gemma-fixture.js';
+import { causalInfo, modelFixture } from './support/gemma-fixture.js';
 import { paliGemmaFixture, paliGemmaInputs } from './support/paligemma-fixture.js';
 import { exportPeftCase, peftCaseLora, peftCases, peftCaseTensors } from './support/peft-cases.js';
 import { rowNorms } from './support/row-norms.js';
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
-  const { config, model, variables } = await gemmaFixture(gpu, peftCase.model);
+  const { model, variables, hostRows } = await modelFixture(gpu, peftCase.model);
   const baseConfig = await fixtureJson<HfConfig>(`models/${peftCase.model}/config.json`);
   for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model, baseConfig)))
     expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);
@@ -34,13 +34,15 @@ it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', a
   for (const [path, { values }] of saved) variables.get(path)!.write(values);
   const ids = (await fixtureJson<{ input_ids: number[][] }>(`peft/${name}/input.json`)).input_ids[0]!;
   const i32 = (data: Int32Array, shape: number[]) => variableFrom(gpu, data, shape, { dtype: 'i32' }).tensor;
-  const params = paramTree<GemmaParams>(variables, updates);
+  const params = paramTree(variables, updates);
+  const rows = await hostRows?.read(Int32Array.from(ids));
   const inputs = {
     inputIds: i32(Int32Array.from(ids), [1, ids.length]),
     tokenInfo: i32(causalInfo(new Int32Array(ids.length).fill(1), ids.length), [1, ids.length, 4]),
+    ...(rows && { hostRows: variableFrom(gpu, rows, [ids.length, hostRows!.width]).tensor }),
   };
-  const { hidden } = gemmaHidden(params, config, inputs);
-  const [logits] = await evaluate(gpu, [gemmaLogits(params, config, reshape(hidden, [-1, config.hiddenSize]))]);
+  const { hidden } = model.forward(params, inputs);
+  const [logits] = await evaluate(gpu, [model.logits(params, reshape(hidden, [-1, model.hiddenSize]))]);
   const peft = (await fixtureTensors(`peft/${name}/logits.safetensors`)).get('logits')!;
   expect(relativeError(logits!, peft.data)).toBeLessThan(1e-5);
   // The adapter does something: without it the logits are others.

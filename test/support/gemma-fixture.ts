@@ -60,10 +60,11 @@ export async function modelFixture(gpu: Gpu, name: string): Promise<ModelFixture
   const json = await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`);
   const model = modelOf(familyOfHf(json, families).hf.read(json));
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
-  // A multimodal Gemma 3 has its text model one level down.
+  // Whole models have their text model one level down.
   const valuesOf = (path: string) => {
     const hf = hfName(path, model.config);
-    return (weights.get(hf) ?? weights.get(`language_model.${hf}`))!.data;
+    const names = [hf, `language_model.${hf}`, hf.replace('model.', 'model.language_model.')];
+    return weights.get(names.find((each) => weights.has(each))!)!.data;
   };
   const plans = new Map<string, ParamPlan>();
   const kept = model.params.filter(({ isOnHost }) => !isOnHost);

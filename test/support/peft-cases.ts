@@ -22,6 +22,18 @@ export const peftCases: readonly PeftCase[] = [
   { name: 'gemma1-all', model: 'gemma1-tiny', lora: { rank: 3, alpha: 6 } },
   { name: 'gemma2-all', model: 'gemma2-tiny', lora: { rank: 4, alpha: 4 } },
   { name: 'gemma3-rslora', model: 'gemma3-tiny', lora: { rank: 4, alpha: 8, rslora: true } },
+  { name: 'gemma4-all', model: 'gemma4-tiny', lora: { rank: 3, alpha: 6 } },
+  {
+    name: 'gemma4-whole',
+    model: 'gemma4-whole-tiny',
+    lora: { rank: 2, alpha: 6 },
+    saved: /^(finalNorm|layers\.1\.attn\.kNorm)\./,
+  },
+  {
+    name: 'gemma4-unified',
+    model: 'gemma4-unified-tiny',
+    lora: { rank: 2, alpha: 6, rslora: true, overrideOf: patterned },
+  },
   { name: 'gemma3-vlm', model: 'gemma3-vlm-tiny', lora: { rank: 2, alpha: 6 } },
   {
     name: 'gemma3-some-layers',
