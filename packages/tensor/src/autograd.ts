@@ -112,7 +112,8 @@ export function nodesBelow(...roots: GraphNode[]): GraphNode[] {
 
 /**
  * Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): `fn`'s inner values are not kept for the backward pass but
- * computed again there. The result is bit for bit the same.
+ * computed again there. The result is bit for bit the same. Of what `fn` gives, one tensor or several in any form, others may read any: it
+ * is kept for them, and `fn` learns from all of them.
  */
 export function checkpoint<A extends unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   needFunctions('checkpoint', { fn });

@@ -142,6 +142,10 @@ const checks: Record<string, Check> = {
     fn: ({ table, ids }) => T.embedding(table!, ids!, { scale: 2 }),
   },
   attention: attention({ scale: 0.35 }),
+  'attention of large heads': {
+    inputs: { q: values([1, 3, 2, 260]), k: values([1, 3, 1, 260]), v: values([1, 3, 1, 260]), info: records(1, 3) },
+    fn: ({ q, k, v, info }) => T.attention(q!, k!, v!, info!, info!, { scale: 0.1 }),
+  },
   'attention with a window and a soft-cap': attention({ scale: 0.35, window: 2, softcap: 1.5 }),
   rope: {
     inputs: { x: values([2, 5, 2, 8]), info: records(2, 5) },

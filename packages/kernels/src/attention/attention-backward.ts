@@ -34,7 +34,7 @@ export interface AttentionBackwardShape {
   readonly heads: number;
   /** K, key/value heads. */
   readonly kvHeads: number;
-  /** D, a multiple of 4 up to 256. */
+  /** D, a multiple of 4 up to 512. */
   readonly headDim: number;
 }
 
@@ -123,7 +123,7 @@ export function attentionBackwardWorkspaceBytes(
  * Adapters of the CPU keep the gradients of some rows' scores, and with subgroups their weights, in the workspace: five products
  * instead of seven.
  * No atomics: the same inputs give the same bits. Tokens that see or are seen by nothing get 0.
- * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 256, or a batch row beyond one binding.
+ * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 512, or a batch row beyond one binding.
  */
 export function attentionBackward<B>(profile: DeviceProfile, args: AttentionBackwardArgs<B>): KernelCall<B>[] {
   const { tokens, heads, kvHeads, headDim } = args;

@@ -81,7 +81,7 @@ function rowBytes({ batch, queries, heads, headDim }: AttentionShape): { out: nu
 /**
  * out = softmax(mask(cap(scale · q kᵀ))) v, one pass over the keys, nothing of size queries × keys
  * (`shaders/attention/forward.wesl`, `forward_tiled.wesl`). Operands beyond one binding are walked in runs of batch rows.
- * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 256, or a batch row beyond one binding.
+ * @throws AttentionLimitError for a head dimension that is no multiple of 4 up to 512, or a batch row beyond one binding.
  */
 export function attentionForward<B>(profile: DeviceProfile, args: AttentionForwardArgs<B>): KernelCall<B>[] {
   checkShape(args);

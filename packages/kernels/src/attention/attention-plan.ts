@@ -2,7 +2,7 @@ import type { DeviceProfile } from '@lapidary/gpu';
 import type { Binding, Operand } from '../kernel-call.js';
 import { hasSubgroupsOf8, isUsable, workgroupOrPlain } from '../variants.js';
 
-/** Sizes of an attention. Head dimension D is a multiple of 4, at most 256; H is a multiple of K. */
+/** Sizes of an attention. Head dimension D is a multiple of 4, at most 512; H is a multiple of K. */
 export interface AttentionShape {
   /** B. */
   readonly batch: number;
@@ -57,6 +57,8 @@ export class AttentionLimitError extends Error {
 }
 
 export const ALIGNMENT = 256;
+/** What a thread of the workgroup variant can keep in registers, twice: its largest workgroup has two halves. */
+const LARGEST_HEAD_DIM = 512;
 const NO_WINDOW = 0x7fffffff;
 
 /** @throws AttentionLimitError, RangeError */
@@ -68,12 +70,12 @@ export function checkShape(shape: AttentionShape): void {
   }
   if (heads % kvHeads !== 0)
     throw new RangeError(`attention: ${heads} query heads do not share ${kvHeads} key/value heads evenly`);
-  if (headDim % 4 !== 0 || headDim > 256) {
+  if (headDim % 4 !== 0 || headDim > LARGEST_HEAD_DIM) {
     throw new AttentionLimitError({
       limit: 'headDim',
       found: headDim,
-      allowed: 256,
-      message: `attention: a head dimension must be a multiple of 4 up to 256, not ${headDim}; pad q, k and v with zeros`,
+      allowed: LARGEST_HEAD_DIM,
+      message: `attention: a head dimension must be a multiple of 4 up to ${LARGEST_HEAD_DIM}, not ${headDim}; pad q, k and v with zeros`,
     });
   }
 }
@@ -214,7 +216,7 @@ export const geometries: Readonly<Record<AttentionVariant, AttentionGeometry>> =
 /**
  * Conditions and constants of a variant's shaders. A thread of the workgroup variant keeps CHUNKS vectors of each of its
  * rows, in registers once loops are unrolled. Software adapters get the largest size and rolled loops: they compile for
- * seconds to minutes, so one pipeline serves every head dimension.
+ * seconds to minutes, so one pipeline serves every head dimension up to 256, another those above.
  */
 export function shaderOptions(
   profile: DeviceProfile,
@@ -222,11 +224,13 @@ export function shaderOptions(
   rule: AttentionRule,
   headDim: number,
 ): {
-  readonly conditions: { readonly SOFTCAP: boolean; readonly ROLLED?: boolean };
+  readonly conditions: { readonly SOFTCAP: boolean; readonly ROLLED?: boolean; readonly WIDE?: boolean };
   readonly constants?: { readonly CHUNKS: number };
 } {
   const rolled = profile.adapter.isSoftware;
   const SOFTCAP = Boolean(rule.softcap);
   if (variant !== 'workgroup') return { conditions: { SOFTCAP } };
-  return { conditions: { SOFTCAP, ROLLED: rolled }, constants: { CHUNKS: rolled ? 4 : Math.ceil(headDim / 64) } };
+  const WIDE = headDim > LARGEST_HEAD_DIM / 2;
+  const CHUNKS = rolled ? 4 : Math.ceil(headDim / (WIDE ? 128 : 64));
+  return { conditions: { SOFTCAP, ROLLED: rolled, WIDE }, constants: { CHUNKS } };
 }

@@ -1,3 +1,4 @@
+import type { DeviceProfile } from '@lapidary/gpu';
 import { describe, expect, test } from 'vitest';
 import { attentionBackward } from './attention-backward.js';
 import { attentionForward } from './attention-forward.js';
@@ -6,11 +7,12 @@ import { referenceAttention, referenceAttentionBackward, sees } from '../referen
 import { gpuBackward, gpuForward, makeInput, type AttentionCase } from '../testing/attention-cases.js';
 import { randomCases } from '../testing/random-cases.js';
 import { randomArray, relativeError, testGpu } from '../testing/test-gpu.js';
-import { bindingFaults } from '../testing/tiny-profile.js';
+import { asGpu, bindingFaults } from '../testing/tiny-profile.js';
 import { hasSubgroupsOf8 } from '../variants.js';
 
 // Where a device has something better, its compiler takes most of a minute for the plain variant: one case of it is enough there.
 const { profile } = await testGpu();
+const isLavapipe = /llvmpipe/i.test(profile.adapter.description + profile.adapter.device);
 const variants: AttentionVariant[] = [hasSubgroupsOf8(profile) ? 'subgroup' : 'plain', 'workgroup'];
 
 const base: AttentionCase = {
@@ -61,6 +63,17 @@ const training: AttentionCase[] = [
   self(70, { heads: 3, kvHeads: 1, headDim: 12, mask: 'full', window: 1, seed: 16 }),
 ];
 
+/** Heads of more than 256: of the workgroup variant another pipeline. Groups of 16; keys of several tiles; heads that fill no tile. */
+const large: AttentionCase[] = [
+  self(5, { batch: 2, heads: 16, kvHeads: 1, headDim: 512, mask: 'prefix', scale: 1, spread: 0.3, seed: 17 }),
+  self(37, { heads: 4, kvHeads: 2, headDim: 388, mask: 'padding', window: 9, scale: 0.05, seed: 18 }),
+  self(67, { heads: 2, kvHeads: 1, headDim: 452, mask: 'documents', scale: 0.05, seed: 19 }),
+];
+const largeDecoding: AttentionCase = {
+  ...base,
+  ...{ batch: 2, queries: 1, keys: 190, heads: 16, kvHeads: 1, headDim: 512, scale: 0.05, seed: 20 },
+};
+
 const decoding: AttentionCase[] = [
   { ...base, batch: 2, queries: 1, keys: 11, heads: 4, kvHeads: 2 },
   { ...base, queries: 3, keys: 301, heads: 4, kvHeads: 1, headDim: 64, scale: 0.125, seed: 21 },
@@ -100,15 +113,16 @@ const name = (c: AttentionCase) =>
   `${c.window ? ` window ${c.window}` : ''}${c.softcap ? ` softcap ${c.softcap}` : ''}`;
 
 /** Holds a case's results and gradients against float64: f32 sums of D products and of T weights, a few units in the last place. */
-async function check(c: AttentionCase, variant: AttentionVariant): Promise<void> {
+async function check(c: AttentionCase, variant: AttentionVariant, profile?: DeviceProfile): Promise<void> {
   const gpu = await testGpu();
   const a = makeInput(c);
-  const forward = await gpuForward(gpu, a, { variant });
+  const how = { variant, ...(profile && { profile }) };
+  const forward = await gpuForward(gpu, a, how);
   const expected = referenceAttention(a);
   expect(relativeError(forward.out, expected.out)).toBeLessThan(1e-6);
   expect(relativeError(forward.lse, expected.lse)).toBeLessThan(1e-6);
   const dOut = randomArray(a.q.length, 99);
-  const found = await gpuBackward(gpu, a, forward, dOut, { variant });
+  const found = await gpuBackward(gpu, a, forward, dOut, how);
   const gradients = referenceAttentionBackward(a, dOut);
   for (const key of ['dq', 'dk', 'dv'] as const) {
     // Gradients that are 0 in theory (one key seen: its weight is 1 whatever the score) are the rounding of their terms.
@@ -117,22 +131,30 @@ async function check(c: AttentionCase, variant: AttentionVariant): Promise<void>
   }
 }
 
+/** Holds a case's result against float64, with the keys shared out, where that is of use, and not. */
+async function checkDecoding(c: AttentionCase, variant: AttentionVariant, profile?: DeviceProfile): Promise<void> {
+  const gpu = await testGpu();
+  const a = makeInput(c);
+  const expected = referenceAttention(a);
+  for (const split of [true, false]) {
+    const { out, lse } = await gpuForward(gpu, a, { variant, split, ...(profile && { profile }) });
+    expect(relativeError(out, expected.out)).toBeLessThan(1e-6);
+    expect(relativeError(lse, expected.lse)).toBeLessThan(1e-6);
+  }
+}
+
 describe.each(variants)('attention, %s', (variant) => {
-  test.each([...training.map((c) => [name(c), c] as const), ...drawn])(
+  // Other adapters try the pipeline of large heads below, as GPUs get it.
+  const hasLarge = variant !== 'workgroup' || isLavapipe;
+  test.each([...[...training, ...(hasLarge ? large : [])].map((c) => [name(c), c] as const), ...drawn])(
     '%s: forward and gradients agree with float64',
     (_, c) => check(c, variant),
   );
 
-  test.each(decoding.map((c) => [name(c), c] as const))('decoding %s: keys shared out or not', async (_, c) => {
-    const gpu = await testGpu();
-    const a = makeInput(c);
-    const expected = referenceAttention(a);
-    for (const split of [true, false]) {
-      const { out, lse } = await gpuForward(gpu, a, { variant, split });
-      expect(relativeError(out, expected.out)).toBeLessThan(1e-6);
-      expect(relativeError(lse, expected.lse)).toBeLessThan(1e-6);
-    }
-  });
+  test.each([...decoding, ...(hasLarge ? [largeDecoding] : [])].map((c) => [name(c), c] as const))(
+    'decoding %s: keys shared out or not',
+    (_, c) => checkDecoding(c, variant),
+  );
 
   test('what a query may not see changes nothing, not even NaN', async () => {
     const gpu = await testGpu();
@@ -201,9 +223,9 @@ describe.each(variants)('attention, %s', (variant) => {
     }
   });
 
-  test('the same inputs give the same bits', async () => {
+  test.each(hasLarge ? [20, 512] : [20])('the same inputs give the same bits, D%i', async (headDim) => {
     const gpu = await testGpu();
-    const a = makeInput(self(37, { heads: 4, kvHeads: 1, headDim: 20, seed: 41 }));
+    const a = makeInput(self(37, { heads: 4, kvHeads: 1, headDim, seed: 41 }));
     const dOut = randomArray(a.q.length, 42);
     const runs = [];
     for (let i = 0; i < 2; i++) {
@@ -269,8 +291,8 @@ test('the plain variant, everywhere', () => check(self(35, { heads: 2, headDim: 
 // GPUs get unrolled loops, sized by the head dimension. lavapipe compiles those for minutes; SwiftShader and GPUs are enough.
 test.for([72, 256])('the workgroup variant as GPUs get it, D%i', async (headDim, { skip }) => {
   const gpu = await testGpu();
-  if (/llvmpipe/i.test(gpu.profile.adapter.description + gpu.profile.adapter.device)) skip('lavapipe');
-  const profile = { ...gpu.profile, adapter: { ...gpu.profile.adapter, isSoftware: false } };
+  if (isLavapipe) skip('lavapipe');
+  const profile = asGpu(gpu.profile);
   const a = makeInput(self(35, { heads: 2, headDim, scale: headDim ** -0.5, seed: headDim }));
   const dOut = randomArray(a.q.length, 71);
   const forward = await gpuForward(gpu, a, { profile });
@@ -281,6 +303,12 @@ test.for([72, 256])('the workgroup variant as GPUs get it, D%i', async (headDim,
   const expected = referenceAttentionBackward(a, dOut);
   for (const key of ['dq', 'dk', 'dv'] as const)
     expect(relativeError(found[key], expected[key]), key).toBeLessThan(5e-6);
+});
+
+test('the workgroup variant as GPUs get it, large heads', async ({ skip }) => {
+  if (isLavapipe) skip('lavapipe');
+  for (const c of large) await check(c, 'workgroup', asGpu(profile));
+  await checkDecoding(largeDecoding, 'workgroup', asGpu(profile));
 });
 
 test('what cannot run is refused by name', async () => {
@@ -302,7 +330,7 @@ test('what cannot run is refused by name', async () => {
   expect(refused(() => attentionForward(profile, { ...self(4, { headDim: 6 }), ...forward }))).toMatchObject({
     limit: 'headDim',
   });
-  expect(refused(() => attentionForward(profile, { ...self(4, { headDim: 260 }), ...forward }))).toMatchObject({
+  expect(refused(() => attentionForward(profile, { ...self(4, { headDim: 516 }), ...forward }))).toMatchObject({
     limit: 'headDim',
   });
   expect(() => attentionForward(profile, { ...self(4, { heads: 3, kvHeads: 2 }), ...forward })).toThrow(RangeError);

@@ -222,6 +222,7 @@ const capped: AttentionSizes = {
   window: 0,
   causal: false,
 };
+const large: AttentionSizes = { ...asGemma, queries: 35, keys: 35, headDim: 512, window: 0 };
 const decoding: AttentionSizes = { ...asGemma, queries: 1, keys: 200, window: 0, padding: 0 };
 
 function attentionInput(sizes: AttentionSizes) {
@@ -310,9 +311,11 @@ const backward = (what: string, sizes: AttentionSizes): KernelCase => ({
 const attentions: readonly KernelCase[] = [
   forward('head dimension 256, causal, window', asGemma),
   forward('head dimension 72, soft-cap', capped),
+  forward('head dimension 512', large),
   forward('one query of many keys', decoding),
   backward('head dimension 256, causal, window', asGemma),
   backward('head dimension 72, soft-cap', capped),
+  backward('head dimension 512', large),
 ];
 
 /** Two chunks of classes, the last row ignored. */

@@ -33,7 +33,7 @@ const HEAD_DIM_STEP = 4;
 
 /**
  * Attention without any tokens × tokens tensor (Dao et al. 2022, arXiv:2205.14135). q f32 [B, T, H, D]; k, v f32 [B, S, K, D]
- * with K dividing H; `queryInfo` i32 [B, T, 4] and `keyInfo` i32 [B, S, 4] hold (segment, block, position, 0) of each token:
+ * with K dividing H and D at most 512; `queryInfo` i32 [B, T, 4] and `keyInfo` i32 [B, S, 4] hold (segment, block, position, 0) of each token:
  * a query sees a key of its own segment (0 is padding) whose block is not larger than its own, within the window. → [B, T, H, D].
  * Self-attention has a gradient: `queryInfo` and `keyInfo` are one tensor then.
  * @throws TensorShapeError
