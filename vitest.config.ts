@@ -5,17 +5,23 @@ import { findChromium } from './scripts/find-chromium.mjs';
 import './shaders/build.mjs';
 
 // Kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, *.browser.test.ts in Chromium only, and
-// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.slow.test.ts (more than a few seconds: many
-// shaders to compile, whole runs) run wherever the others do, but not in the fast lane.
+// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.run.test.ts run everywhere but in Node on
+// SwiftShader. *.slow.test.ts (more than a few seconds: many shaders to compile, whole runs) run wherever the others do, but not in
+// the fast lane.
 const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 const nodeOnly = '**/*.node.test.ts';
 const browserOnly = '**/*.browser.test.ts';
 const oneAdapterOnly = '**/*.e2e.test.ts';
+// What they try is none of the adapter's, and the others have been tried on both: in Node one adapter is enough.
+const run = '**/*.run.test.ts';
+const nodeOnlyButOfDevices = ['packages/!(gpu)/**/*.node.test.ts', 'test/**/*.node.test.ts'];
 const slow = '**/*.slow*.test.ts';
 const never = ['**/node_modules/**', '**/dist/**'];
 
 // Packages see each other's sources through this export condition; the others are Vite's defaults, which a list replaces.
 const conditions = ['lapidary-source', 'module', 'development|production'];
+// Software adapters use every core themselves.
+const filesAtOnce = 2;
 // Software adapters compile for seconds to minutes where nothing is cached.
 const common = { testTimeout: 300_000, hookTimeout: 120_000 };
 const nodeResolve = {
@@ -48,7 +54,7 @@ const swiftshader: TestProjectConfiguration = {
     ...common,
     name: 'node-swiftshader',
     include: everywhere,
-    exclude: [...never, browserOnly, oneAdapterOnly],
+    exclude: [...never, browserOnly, oneAdapterOnly, run, ...nodeOnlyButOfDevices],
     setupFiles: ['test/setup/on-swiftshader.ts'],
     provide: { adapter: 'swiftshader' },
   },
@@ -68,6 +74,8 @@ async function chromium(): Promise<TestProjectConfiguration> {
     test: {
       ...common,
       name: 'chromium',
+      // Pages of their own contexts: they share the browser's GPU process and nothing else.
+      maxWorkers: filesAtOnce,
       include: everywhere,
       exclude: [...never, nodeOnly, oneAdapterOnly],
       provide: { adapter: '' },
@@ -96,8 +104,7 @@ const wants = (name: string) => chosen.some((argument) => argument.endsWith(name
 
 export default defineConfig(async () => ({
   test: {
-    // Two files at a time: software adapters use every core themselves.
-    maxWorkers: 2,
+    maxWorkers: filesAtOnce,
     projects: [
       node,
       ...(wants('fast') ? [fast] : []),

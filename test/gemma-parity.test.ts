@@ -8,8 +8,12 @@ import { relativeError } from './support/relative-error.js';
 import { fixtureJson } from './support/safetensors-fixture.js';
 
 let gpu: Gpu;
+/** The same device as if it were a GPU: it gets the kernels of one, which are tried once, before the first model. */
+let asGpu: Gpu;
 beforeAll(async () => {
   gpu = await openGpu();
+  const { profile } = gpu;
+  asGpu = new Gpu(gpu.device, { ...profile, adapter: { ...profile.adapter, isSoftware: false } });
 });
 afterAll(() => gpu.destroy());
 
@@ -90,9 +94,7 @@ describe.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny', 'gemma4-tiny', 'gemm
   });
 
   it.each(['', ', with the kernels of a GPU'])('generates greedily what transformers generates%s', async (kernels) => {
-    const { profile } = gpu;
-    const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
-    const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
+    const device = kernels ? asGpu : gpu;
     const compiled = vi.spyOn(device.pipelines, 'get');
     const { model, variables, hostRows } = await modelFixture(device, name);
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(

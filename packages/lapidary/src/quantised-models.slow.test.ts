@@ -12,8 +12,12 @@ import { fixtureJson, fixtureTensors } from '../../../test/support/safetensors-f
 import { loadParameters } from './load-parameters.js';
 
 let gpu: Gpu;
+/** The same device as if it were a GPU: it gets the kernels of one, which are tried once, before the first model. */
+let asGpu: Gpu;
 beforeAll(async () => {
   gpu = await openGpu();
+  const { profile } = gpu;
+  asGpu = new Gpu(gpu.device, { ...profile, adapter: { ...profile.adapter, isSoftware: false } });
 });
 afterAll(() => gpu.destroy());
 
@@ -74,9 +78,7 @@ describe.each([
     }));
 
   it.each(['', ', with the kernels of a GPU'])('generates greedily what transformers generates%s', async (kernels) => {
-    const { profile } = gpu;
-    const asGpu = { ...profile, adapter: { ...profile.adapter, isSoftware: false } };
-    const device = kernels ? new Gpu(gpu.device, asGpu) : gpu;
+    const device = kernels ? asGpu : gpu;
     const { greedy } = await fixtureJson<{ greedy: { prompt: number[]; new: number[] } }>(`${name}.reference.json`);
     await withModel(name, device, async ({ model, hostRows }, variables) => {
       const plan = planGeneration(device.profile, paramTree(variables), model, { maxLength: 24, hostRows });
