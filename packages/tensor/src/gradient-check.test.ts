@@ -195,6 +195,7 @@ const withoutGradient = [
   'profileClock',
   'randomUniform',
   'scatterRows',
+  'sharedInputBytes',
   'sharedSlotBytes',
   'sign',
   'sizeOf',
