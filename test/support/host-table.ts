@@ -1,5 +1,5 @@
 // A model with a table that stays on the host, or with the same one on the device: files with the same bytes.
-import { createRandom, initialParam } from '@lapidary/gemma';
+import { createRandom, initialParam, type ModelFamily } from '@lapidary/gemma';
 import {
   bufferSource,
   encodeFloats,
@@ -11,6 +11,7 @@ import {
 } from '@lapidary/weights';
 import { quantise } from '../../packages/weights/src/dtype/quantise.js';
 import { fixtureSources } from './fixture-sources.js';
+import { meanVectors } from './mean-model.js';
 import { pebble, type PebbleConfig } from './pebble-family.js';
 
 export interface TableOptions {
@@ -84,9 +85,18 @@ export async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Ar
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
+/** The family as one whose models turn texts into vectors. */
+const vectors: ModelFamily<PebbleConfig> = {
+  ...pebble,
+  describe: (config) => ({
+    ...pebble.describe(config),
+    embedding: { sizes: [config.hiddenSize], prompts: {}, embed: meanVectors },
+  }),
+};
+
 /** A loader of these files. */
-export const tableLoader = (from: readonly ByteSource[]) =>
-  modelWeightLoader<PebbleConfig>({ from, families: [pebble] });
+export const tableLoader = (from: readonly ByteSource[], { makesVectors = false } = {}) =>
+  modelWeightLoader<PebbleConfig>({ from, families: [makesVectors ? vectors : pebble] });
 
 /** A source whose reads are noted: offset and length of each. */
 export function watched(source: ByteSource, reads: (readonly [offset: number, length: number])[]): ByteSource {

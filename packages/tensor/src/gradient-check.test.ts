@@ -199,6 +199,7 @@ const withoutGradient = [
   'profileClock',
   'randomUniform',
   'scatterRows',
+  'sharedInputBytes',
   'sharedSlotBytes',
   'sign',
   'sizeOf',

@@ -43,6 +43,7 @@ export {
   Program,
   ProgramInputError,
   ProgramOutputError,
+  sharedInputBytes,
   sharedSlotBytes,
   SlotPool,
   type HostData,

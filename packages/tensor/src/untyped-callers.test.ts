@@ -19,7 +19,16 @@ const mistakes: readonly (readonly [string, unknown])[] = [
 
 /** For those who write operations, and reports of what the package itself gave: they take what types say. */
 const forBuilders = new Set([
-  ...['broadcastShapes', 'nodesBelow', 'formatType', 'sizeOf', 'sharedSlotBytes', 'treeEntries', 'treeFromEntries'],
+  ...[
+    'broadcastShapes',
+    'nodesBelow',
+    'formatType',
+    'sizeOf',
+    'sharedInputBytes',
+    'sharedSlotBytes',
+    'treeEntries',
+    'treeFromEntries',
+  ],
   ...['copySpeed', 'leastNanoseconds', 'measureCeiling', 'sumByKernel', 'profileClock'],
 ]);
 

@@ -49,19 +49,24 @@ export class DisabledVariantError extends Error {
 }
 
 /**
- * Buffers for temporaries that several programs share: they never run at the same time, so the most any of them needs is
- * enough for all.
+ * Buffers for temporaries and inputs that several programs share: they never run at the same time, and each run writes all inputs, so the
+ * most any of them needs is enough for all.
  */
 export class SlotPool {
   readonly buffers: readonly GPUBuffer[];
+  /** By the inputs' names. */
+  readonly inputs: ReadonlyMap<string, GPUBuffer>;
   readonly #gpu: Gpu;
 
   constructor(gpu: Gpu, plans: readonly ProgramPlan[]) {
     this.#gpu = gpu;
     const buffers: GPUBuffer[] = [];
+    const inputs = new Map<string, GPUBuffer>();
     this.buffers = buffers;
+    this.inputs = inputs;
     try {
       for (const [i, bytes] of sharedSlotBytes(plans).entries()) buffers.push(gpu.createBuffer(bytes, `shared ${i}`));
+      for (const [name, bytes] of sharedInputBytes(plans)) inputs.set(name, gpu.createBuffer(bytes, `input ${name}`));
     } catch (error) {
       this.destroy();
       throw error;
@@ -69,7 +74,7 @@ export class SlotPool {
   }
 
   destroy(): void {
-    for (const buffer of this.buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of [...this.buffers, ...this.inputs.values()]) this.#gpu.destroyBuffer(buffer);
   }
 }
 
@@ -77,6 +82,14 @@ export class SlotPool {
 export function sharedSlotBytes(plans: readonly ProgramPlan[]): number[] {
   const count = Math.max(0, ...plans.map((plan) => plan.slotBytes.length));
   return Array.from({ length: count }, (_, i) => Math.max(...plans.map((plan) => plan.slotBytes[i] ?? 0)));
+}
+
+/** Bytes of each input's buffer of a pool for these plans, by its name. */
+export function sharedInputBytes(plans: readonly ProgramPlan[]): Map<string, number> {
+  const most = new Map<string, number>();
+  for (const { name, tensor } of plans.flatMap(({ inputs }) => inputs))
+    most.set(name, Math.max(most.get(name) ?? 4, tensor.bytes));
+  return most;
 }
 
 /** Arrays of the host by the dtypes whose values they hold; a Uint8Array holds the bytes of any. */
@@ -134,7 +147,7 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
 
   /**
    * Allocates a plan's memory, compiles what pipelines `prepare` has not, and makes its bind groups.
-   * Variables must be allocated already. Temporaries live in `pool`, if one is given that was made for this plan too.
+   * Variables must be allocated already. Temporaries and inputs live in `pool`, if one is given that was made for this plan too.
    * @throws what `prepare` throws.
    */
   static async create<T extends InputTypes, O extends string>(
@@ -153,7 +166,10 @@ export class Program<T extends InputTypes = InputTypes, O extends string = strin
     try {
       const slots = pool?.buffers ?? plan.slotBytes.map((bytes, i) => make(bytes, `temporary ${i}`));
       const inputs = new Map(
-        plan.inputs.map(({ name, tensor }) => [name, { buffer: make(tensor.bytes, `input ${name}`), tensor }]),
+        plan.inputs.map(({ name, tensor }) => [
+          name,
+          { buffer: pool?.inputs.get(name) ?? make(tensor.bytes, `input ${name}`), tensor },
+        ]),
       );
       const outputs = plan.outputs.map((tensor, i) => ({
         buffer: make(tensor.bytes, `output ${i}`),

@@ -176,7 +176,7 @@ export async function cachedSource(options: CachedSourceOptions): Promise<ByteSo
 
   /**
    * Headers that lie scattered over the file (an npz has one before each array) are not worth a piece each before it is
-   * known whether the model will be loaded.
+   * known whether the model will be loaded; nor are single rows of a table that is not loaded at all.
    */
   async function isScattered(index: number, length: number): Promise<boolean> {
     if (length > pieceBytes / 16 || index === 0 || index === last || index === last + 1) return false;
@@ -194,8 +194,8 @@ export async function cachedSource(options: CachedSourceOptions): Promise<ByteSo
     if (length === 0) return;
     const first = Math.floor(offset / pieceBytes);
     const end = Math.floor((offset + length - 1) / pieceBytes);
-    if (first === end && (await isScattered(first, length))) {
-      parts.add(first);
+    if ((await isScattered(first, length)) && (first === end || (await isScattered(end, length)))) {
+      for (let index = first; index <= end; index++) parts.add(index);
       target.set(await options.fetch(offset, length, signal));
       return;
     }

@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '@lapidary/gpu';
-import { sharedSlotBytes, type ProgramPlan } from '@lapidary/tensor';
+import { sharedInputBytes, sharedSlotBytes, type ProgramPlan } from '@lapidary/tensor';
 import type { BatchShape, JointLoss } from '../../objectives/objective.js';
 import type { MemoryEntry } from '../../metrics/run-records.js';
 import { readBackBytes } from '../read-pieces.js';
@@ -94,7 +94,7 @@ export interface RunShapes {
   readonly microBatches: number;
 }
 
-/** Plans a run's programs and adds up their memory; temporaries are shared by all of them. */
+/** Plans a run's programs and adds up their memory; temporaries and inputs are shared by all of them. */
 export function planTraining(
   profile: DeviceProfile,
   model: ModelPlan,
@@ -135,7 +135,8 @@ export function planTraining(
   const optimizer = sum(step.trained.flatMap(keptOf).map(({ bytes }) => bytes));
   const temporaries = sum(sharedSlotBytes(plans));
   const readBack = readBackBytes(step.trained.flatMap((trained) => [trained.param, ...keptOf(trained)]));
-  const inOut = sum(plans.map(({ memory }) => memory.inputs + memory.outputs + memory.overhead));
+  const inputs = sum(sharedInputBytes(plans).values());
+  const inOut = inputs + sum(plans.map(({ memory }) => memory.outputs + memory.overhead));
   const memory = [
     { category: 'Weights, as published', bytes: category('weights') },
     { category: 'Trained parameters', bytes: category('trainable') },
