@@ -1,4 +1,11 @@
-import { ChatTemplateError, type ChatMessage, type ChatTools, checkTools } from './chat-message.js';
+import {
+  ChatTemplateError,
+  type ChatMessage,
+  type ChatTemplateKwargs,
+  type ChatTools,
+  checkKwargs,
+  checkTools,
+} from './chat-message.js';
 import { messagesForTemplate } from './template-messages.js';
 
 /** What a template of a conversation takes beside its messages. */
@@ -9,6 +16,7 @@ export interface TemplateOptions {
   /** End with the opening of the model's turn. Default false. */
   readonly addGenerationPrompt?: boolean;
   readonly tools?: ChatTools;
+  readonly kwargs?: ChatTemplateKwargs;
 }
 
 /** A conversation as one text, special tokens included. */
@@ -29,13 +37,15 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
   // Loaded here: a model without a template of its own needs no Jinja.
   const { readTemplate } = await import('./jinja/template.js');
   let template: ReturnType<typeof readTemplate> | undefined;
-  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools }) => {
+  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools, kwargs }) => {
     checkTools(tools, source);
+    checkKwargs(kwargs, source);
     const given = messagesForTemplate(messages, source);
     let rendered: ReturnType<ReturnType<typeof readTemplate>>;
     try {
       template ??= readTemplate(source);
       rendered = template({
+        ...kwargs,
         messages: given,
         tools: tools ?? null,
         // In Python they are there, and empty.
