@@ -81,8 +81,7 @@ describe.each(['plain', 'marked'] as const)('a %s template', (form) => {
 
 describe('thoughts', () => {
   it('of earlier turns cannot be learned, since the template leaves them out', () => {
-    const thought = (weight?: 0) =>
-      model('So.', { reasoning_content: 'It is late.', ...(weight === 0 && { weight }) });
+    const thought = (weight?: 0) => model('So.', { reasoning_content: 'It is late.', ...(weight === 0 && { weight }) });
     const messages = [user('Why?'), thought(), user('And now?'), thought()];
     expect(() => encodeChat(small, messages, thinking)).toThrow(/message 2 .*earlier turns.*lossOn 'last'/);
     expect(learned(small, messages.with(1, thought(0)), thinking)).toBe(
@@ -112,7 +111,12 @@ describe('thoughts', () => {
   });
 
   it('that a prompt opens are not learned, nor where nothing was thought then', () => {
-    const messages = [user('Rain?'), model(null, { tool_calls: [call] }), { role: 'tool', name: 'f', content: 'dry' }, model('No.')] as const;
+    const messages = [
+      user('Rain?'),
+      model(null, { tool_calls: [call] }),
+      { role: 'tool', name: 'f', content: 'dry' },
+      model('No.'),
+    ] as const;
     expect(renderChat(small, messages.slice(0, 3), { ...thinking, addGenerationPrompt: true })).toMatch(
       /<tool_response\|><\|channel>thought\n$/,
     );

@@ -15,6 +15,7 @@ export { gemmaConfigFromHf, gemmaConfigToHf } from './gemma/hf.js';
 export { gemmaParamSpecs, type GemmaLayerParams, type GemmaParams, type NormParams } from './gemma/params.js';
 export { gemmaPresets, type GemmaPresetName } from './gemma/presets.js';
 export { gemmaChatTemplate } from './gemma/prompt.js';
+export { gemma4Prompt } from './gemma4/prompt.js';
 export { checkPaliGemmaConfig, type PaliGemmaConfig } from './paligemma/config.js';
 export { paligemma } from './paligemma/family.js';
 export { paliGemmaHidden, paliGemmaImageFeatures } from './paligemma/forward.js';

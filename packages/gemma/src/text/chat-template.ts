@@ -6,7 +6,9 @@ import {
   checkKwargs,
   checkTools,
 } from './chat-message.js';
+import type { Model } from '../families/family.js';
 import { messagesForTemplate } from './template-messages.js';
+import type { Tokenizer } from './tokenizer.js';
 
 /** What a template of a conversation takes beside its messages. */
 export interface TemplateOptions {
@@ -65,6 +67,24 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
     const { text, generated } = rendered;
     return generated.length === 0 ? { text } : { text, generated };
   };
+}
+
+/**
+ * How a conversation with a model is written: by the template that its tokenizer came with, or its family's own; null for a model that
+ * answers single prompts.
+ * @throws ChatTemplateError for a model that needs a template and came with none
+ */
+export function chatTemplateOf(
+  { name, prompt }: Pick<Model, 'name' | 'prompt'>,
+  tokenizer: Pick<Tokenizer, 'applyChatTemplate'>,
+): ChatTemplate | null {
+  if (!prompt.takesChat) return null;
+  const template = tokenizer.applyChatTemplate ?? prompt.chatTemplate;
+  if (template !== null) return template;
+  throw new ChatTemplateError(
+    -1,
+    `${name} came without a chat template, and its family has none of its own: put the chat_template.jinja that was published with it beside the model`,
+  );
 }
 
 /** Where templates stand beside a model: the usual one, the one that is taken in its place, and the one for conversations with tools. */

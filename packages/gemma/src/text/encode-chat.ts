@@ -103,6 +103,7 @@ function renderTurns(
   const { text, generated } = rendered;
   const turns = turnsOfModel(given.messages);
   const wanted = turns.filter((i) => isWanted(given.messages[i]!));
+  if (wanted.length === 0) return { ...given, text, spans: [] };
   if (generated === undefined) {
     const stopTexts = options.stopTokens.map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
     return { ...given, text, spans: wanted.flatMap((i) => spansOf(render, given.messages, i, { text, stopTexts })) };

@@ -25,7 +25,9 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
         fail(`has '${name}', of which the model's chat template knows nothing: it would be left out`);
     const hasResponse = message.role === 'tool' && isResponse(message.content) && readsResponses(source);
     if (hasResponse && knows('tool_responses'))
-      fail("has a response as an object, which the chat template reads in 'tool_responses' of the turn that calls alone: write it as a text, such as its JSON");
+      fail(
+        "has a response as an object, which the chat template reads in 'tool_responses' of the turn that calls alone: write it as a text, such as its JSON",
+      );
     const text = hasResponse ? '' : contentText(message, i);
     if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
       fail(`is from '${message.role}' and has no content`);
@@ -67,6 +69,7 @@ function withReasoning(message: ChatMessage): ChatMessage {
     ...{ thinking: said },
     ...message,
     ...(fields['thinking'] === null && { thinking: said }),
-    ...{ reasoning_content: said },
+    // Whatever it is: a template may read more than texts.
+    reasoning_content: said as string,
   };
 }

@@ -45,6 +45,7 @@ export const gemmaPrompt: PromptForm = {
   opening: (tokenizer) => [specialTexts(tokenizer).bosToken],
   encodePrompt: (prompt, tokenizer) => tokenizer.encode(withoutOpening(prompt, gemmaPrompt.opening(tokenizer)).text),
   isPrefixBidirectional: false,
+  takesChat: true,
   chatTemplate: gemmaChatTemplate,
   chatTemplateSource: gemmaChatTemplateSource,
   needsPictures: false,
