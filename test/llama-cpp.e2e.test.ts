@@ -3,9 +3,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tokenizerFromGguf } from '@lapidary/gemma';
+import { tokenizerFromGguf, tokenizerFromJson, tokenizerToGguf } from '@lapidary/gemma';
 import { type Gpu, openGpu } from '@lapidary/gpu';
-import { bufferSource, openGguf } from '@lapidary/weights';
+import { bufferSource, encodeGguf, openGguf } from '@lapidary/weights';
 import { getLlama, type Llama, LlamaLogLevel } from 'node-llama-cpp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ggufAnswers } from './support/gguf-answers.js';
@@ -148,5 +148,22 @@ it.each([
   }
   expect(model.fileInfo.metadata.tokenizer.chat_template).toContain('start_of_turn');
   expect(encode.length).toBeGreaterThan(20);
+  await model.dispose();
+});
+
+it('has the words of a tokenizer.json with merges', async () => {
+  const tokenizerJson = await fixtureJson('tokenizer-merges/tokenizer.json');
+  const tokenizer = await tokenizerFromJson(tokenizerJson, await fixtureJson('tokenizer-merges/tokenizer_config.json'));
+  const metadata = tokenizerToGguf({ tokenizerJson }, { form: 'merges', vocabSize: tokenizer.vocabSize, tokenizer });
+  const architecture = { 'general.architecture': ['string', 'gemma3'] } as const;
+  const pieces = [];
+  for await (const piece of encodeGguf({ ...architecture, ...metadata }, new Map())) pieces.push(piece);
+  const bytes = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
+  const model = await llama.loadModel({ modelPath: await written({ name: 'merges.gguf', bytes }), vocabOnly: true });
+  const { encode } = await fixtureJson<{ encode: { text: string; ids: number[] }[] }>('tokenizer-merges/cases.json');
+  for (const { text, ids } of encode) {
+    if (text === '') continue;
+    expect(model.tokenize(text, true), JSON.stringify(text)).toEqual(ids);
+  }
   await model.dispose();
 });

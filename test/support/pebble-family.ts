@@ -144,6 +144,7 @@ function describe(config: PebbleConfig): Model<PebbleConfig> {
       opening: () => [],
       encodePrompt: (prompt, tokenizer) => tokenizer.encode(prompt),
       isPrefixBidirectional: false,
+      takesChat: false,
       chatTemplate: null,
       chatTemplateSource: null,
       needsPictures: false,

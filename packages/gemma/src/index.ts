@@ -34,11 +34,13 @@ export {
   contentText,
   turnsOfModel,
   type ChatMessage,
+  type ChatTemplateKwargs,
   type ChatTools,
   type TextPart,
   type ToolCall,
 } from './text/chat-message.js';
 export {
+  chatTemplateOf,
   compileChatTemplate,
   type ChatTemplate,
   type RenderedChat,
@@ -52,10 +54,12 @@ export {
   type EncodeChatOptions,
   type EncodedChat,
 } from './text/encode-chat.js';
-export { callStart, readFunctionCalls, sameFunctionCalls, type FunctionCall } from './text/function-calls.js';
+export { callStarts, readFunctionCalls, sameFunctionCalls, type FunctionCall } from './text/function-calls.js';
 export { JsonFloat, jsonFloatKey, parseJsonWithFloats, withJsonFloats } from './text/json-float.js';
-export { withoutEnding, withoutOpening } from './text/markers.js';
+export { heldBack, withoutEnding, withoutOpening } from './text/markers.js';
 export { stopTokensOf } from './text/stop-tokens.js';
+export { thoughtsIn } from './text/template-messages.js';
+export { createThoughtFilter, opensThought, splitThoughts, thoughtStart, type AnswerParts } from './text/thoughts.js';
 export { PromptImagesError } from './text/prompt-images-error.js';
 export {
   checkSampling,

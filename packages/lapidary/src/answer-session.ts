@@ -3,13 +3,21 @@ import {
   createTextStream,
   Generator,
   planGeneration,
+  type ChatTemplateKwargs,
   type ChatTools,
   type ModelPrompt,
   type ParamTree,
   type SamplingOptions,
 } from '@lapidary/gemma';
 import type { Gpu } from '@lapidary/gpu';
-import { encodeQuestion, endsOf, type Asked, type BesideQuestion, type Question } from './encode-question.js';
+import {
+  encodeQuestion,
+  endsOf,
+  openingOf,
+  type Asked,
+  type BesideQuestion,
+  type Question,
+} from './encode-question.js';
 import { createStopFilter } from './stop-filter.js';
 
 /** How an answer is made. `temperature` is 0 where it is left out: always the likeliest token. */
@@ -24,6 +32,8 @@ export interface AnswerOptions extends SamplingOptions {
   readonly images?: readonly (Uint8Array | Blob)[];
   /** Functions that the answer to a conversation may call, in OpenAI's form, where the chat template writes them. */
   readonly tools?: ChatTools | undefined;
+  /** What else the chat template takes: `{ enable_thinking: true }`. */
+  readonly chatTemplateKwargs?: ChatTemplateKwargs | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -48,7 +58,15 @@ export interface EncodedQuestion {
   readonly promptTokens: number;
   /** What ends an answer. */
   readonly stopTokens: readonly number[];
+  /** What an answer begins with though the model does not write it: the mark of a thought that the prompt opens. */
+  readonly opening: string;
 }
+
+/** How an answer to what is encoded already is made. */
+export interface PromptAnswerOptions extends Omit<AnswerOptions, keyof BesideQuestion>, Partial<AnswerEnds> {}
+
+/** Of an encoded question. */
+type AnswerEnds = Pick<EncodedQuestion, 'stopTokens' | 'opening'>;
 
 /** Sizes of a session. */
 export interface SessionSize {
@@ -83,10 +101,10 @@ export class AnswerSession {
 
   /** See `TextModel.answer`. */
   async *answer(question: Question, options: AnswerOptions = {}): AsyncGenerator<string, AnswerEnd, void> {
-    const { images, tools, ...others } = options;
+    const { images, tools, chatTemplateKwargs, ...others } = options;
     options.signal?.throwIfAborted();
-    const { prompt, stopTokens } = await this.encode(question, { images, tools });
-    return yield* this.answerPrompt(prompt, { ...others, stopTokens });
+    const { prompt, stopTokens, opening } = await this.encode(question, { images, tools, chatTemplateKwargs });
+    return yield* this.answerPrompt(prompt, { ...others, stopTokens, opening });
   }
 
   /** A question as `answerPrompt` takes it, for several answers to it. @throws ChatTemplateError, ImageError, PromptImagesError */
@@ -95,11 +113,9 @@ export class AnswerSession {
   }
 
   /** The answer to what is encoded already; it ends with any of `stopTokens`, by default those that end a text. */
-  async *answerPrompt(
-    prompt: ModelPrompt,
-    options: Omit<AnswerOptions, 'images' | 'tools'> & { readonly stopTokens?: readonly number[] } = {},
-  ): AsyncGenerator<string, AnswerEnd, void> {
-    const { maxNewTokens = 256, stop = [], stopTokens = endsOf(this.#asked, ''), signal, ...sampling } = options;
+  async *answerPrompt(prompt: ModelPrompt, options: PromptAnswerOptions = {}): AsyncGenerator<string, AnswerEnd, void> {
+    const { maxNewTokens = 256, stop = [], stopTokens = endsOf(this.#asked, ''), opening = '', ...rest } = options;
+    const { signal, ...sampling } = rest;
     const promptTokens = lengthOf(prompt, this.#asked);
     const choose = createSampler({ temperature: 0, ...sampling }, prompt.tokens);
     const text = createTextStream(this.#asked.tokenizer);
@@ -108,6 +124,7 @@ export class AnswerSession {
     const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens, tokens: count, stoppedBy });
     await this.#takeRow(signal);
     try {
+      if (opening !== '') yield opening;
       const chosen = this.#generator.generate(prompt, {
         maxNewTokens,
         choose,
@@ -174,7 +191,12 @@ export class AnswerSession {
 /** See `AnswerSession.encode`. */
 export async function encodeAsked(asked: Asked, question: Question, beside: BesideQuestion): Promise<EncodedQuestion> {
   const prompt = await encodeQuestion(asked, question, beside);
-  return { prompt, promptTokens: lengthOf(prompt, asked), stopTokens: endsOf(asked, question) };
+  return {
+    prompt,
+    promptTokens: lengthOf(prompt, asked),
+    stopTokens: endsOf(asked, question),
+    opening: openingOf(asked, question, prompt),
+  };
 }
 
 /** Tokens of a prompt, those of pictures included. */

@@ -28,12 +28,13 @@ export class Conversation {
   /** The next answer, of which one is made at a time; see `TextModel.answer`. */
   async *answer(
     question: Question,
-    { images, tools, adapter = null, ...options }: AnswerOptions & AdapterChoice = {},
+    { images, tools, chatTemplateKwargs, adapter = null, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256 } = options;
-    const { prompt, promptTokens, stopTokens } = await encodeAsked(this.#asked, question, { images, tools });
+    const beside = { images, tools, chatTemplateKwargs };
+    const { prompt, promptTokens, ...ends } = await encodeAsked(this.#asked, question, beside);
     const session = await this.#sessionFor(promptTokens + maxNewTokens, adapter);
-    return yield* session.answerPrompt(prompt, { ...options, stopTokens });
+    return yield* session.answerPrompt(prompt, { ...options, ...ends });
   }
 
   /** The one that is open, where it is with this adapter and has room; else another, twice as long where it was too short. */

@@ -1,7 +1,7 @@
 import { modelPresets } from '@lapidary/gemma';
 import { Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
-import { addAnswerFlags, collect } from './commands/answer-flags.js';
+import { addAnswerFlags, collect, templateKwargsOption } from './commands/answer-flags.js';
 import { chat, type ChatValues } from './commands/chat.js';
 import { data } from './commands/data.js';
 import { doctor, type DoctorValues } from './commands/doctor.js';
@@ -202,6 +202,7 @@ Examples:
     .option('--port <n>', 'where it listens; 0 for any free port (default: 8000)')
     .option('--host <address>', 'of this machine; any but localhost needs an API key (default: 127.0.0.1)')
     .option('--api-key <key>', 'what clients must send (default: LAPIDARY_API_KEY, which others cannot see)')
+    .option(...templateKwargsOption)
     .option('--cors <origin>', 'pages of this origin may ask, too; may be given more than once', collect)
     .option('--rows <n>', 'answers that are made at once, for each adapter; more wait (default: 4)')
     .option('--context <n>', 'most tokens of a prompt and its answer; memory is taken for so many (default: 4096)')
@@ -229,6 +230,7 @@ Examples:
     .option('--data <rows>', 'rows of training in any form that finetune reads, or {prompt, choices, answer}')
     .option('--prompt-key <key>', 'what rows call their prompt (default: prompt)')
     .option('--completion-key <key>', 'what rows call their completion (default: completion)')
+    .option(...templateKwargsOption)
     .option('--split <name>', 'the part of a folder or data set that is read (default: valid)')
     .option('--data-config <name>', 'of a data set of the hub that has several')
     .option('--data-revision <name>', 'branch, tag or commit of a data set of the hub')

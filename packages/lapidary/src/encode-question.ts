@@ -1,11 +1,15 @@
 import {
   ChatTemplateError,
+  chatTemplateOf,
   contentText,
   decodeImage,
   encodeChatPrompt,
+  opensThought,
   PromptImagesError,
   stopTokensOf,
+  thoughtStart,
   type ChatMessage,
+  type ChatTemplateKwargs,
   type ChatTools,
   type HostRows,
   type Model,
@@ -23,6 +27,8 @@ export interface BesideQuestion {
   readonly images?: readonly (Uint8Array | Blob)[] | undefined;
   /** Functions that the answer may call. */
   readonly tools?: ChatTools | undefined;
+  /** What else the chat template takes: `{ enable_thinking: true }`. */
+  readonly chatTemplateKwargs?: ChatTemplateKwargs | undefined;
 }
 
 /** What is known of a model where questions are put to it. */
@@ -41,9 +47,9 @@ export interface Asked {
 export async function encodeQuestion(
   asked: Asked,
   question: Question,
-  { images = [], tools }: BesideQuestion,
+  { images = [], ...chat }: BesideQuestion,
 ): Promise<ModelPrompt> {
-  const tokens = tokensOf(asked, question, tools);
+  const tokens = tokensOf(asked, question, chat);
   return { tokens, ...(images.length > 0 && { patches: await patchesOf(asked, images) }) };
 }
 
@@ -52,20 +58,36 @@ export function endsOf({ model, tokenizer, listsEnds }: Asked, question: Questio
   return listsEnds && typeof question === 'string' ? model.eosTokenIds : stopTokensOf(model, tokenizer);
 }
 
-function tokensOf({ model, tokenizer }: Asked, question: Question, tools: ChatTools | undefined): readonly number[] {
+/** What an answer to a conversation begins with though the model does not write it: the mark of a thought that its prompt opens. */
+export function openingOf({ tokenizer }: Asked, question: Question, { tokens }: ModelPrompt): string {
+  if (typeof question === 'string') return '';
+  const end = tokenizer.decode(tokens.slice(-thoughtStart.length), { skipSpecialTokens: false });
+  return opensThought(end) ? thoughtStart : '';
+}
+
+function tokensOf(
+  { model, tokenizer }: Asked,
+  question: Question,
+  { tools, chatTemplateKwargs: kwargs }: Omit<BesideQuestion, 'images'>,
+): readonly number[] {
   const { name, prompt: form } = model;
-  if (tools !== undefined && (typeof question === 'string' || !form.chatTemplate))
-    throw new ChatTemplateError(
-      -1,
-      `there are tools, which only a chat template writes: ${name} was not asked through one`,
-    );
+  const template = typeof question === 'string' ? null : chatTemplateOf(model, tokenizer);
+  for (const [given, what] of [
+    [tools, 'tools'],
+    [kwargs, 'chat_template_kwargs'],
+  ] as const)
+    if (Object.keys(given ?? {}).length > 0 && template === null)
+      throw new ChatTemplateError(
+        -1,
+        `there are ${what}, which only a chat template takes: ${name} was not asked through one`,
+      );
   if (typeof question === 'string') return form.encodePrompt(question, tokenizer);
-  const { chatTemplate: template } = form;
-  if (template)
+  if (template !== null)
     return encodeChatPrompt(tokenizer, question, {
       template,
       stopTokens: stopTokensOf(model, tokenizer),
       ...(tools && { tools }),
+      ...(kwargs && { kwargs }),
     });
   const [message, ...others] = question;
   if (message === undefined || others.length > 0)

@@ -155,8 +155,15 @@ export const engine: Engine = {
       remembers: model.chatTemplateFrom !== null,
       seesPictures: model.model.vision !== undefined,
       readImage: (path) => readImage(path, '/image'),
-      answer: (messages, { adapter, images, tools, signal, ...settings }) =>
-        conversation.answer(messages, { ...answerOptionsOf(settings), adapter, images, tools, signal }),
+      answer: (messages, { adapter, images, tools, chatTemplateKwargs, signal, ...settings }) =>
+        conversation.answer(messages, {
+          ...answerOptionsOf(settings),
+          adapter,
+          images,
+          tools,
+          chatTemplateKwargs,
+          signal,
+        }),
       close: async () => {
         await conversation.destroy();
         model.destroy();
@@ -181,9 +188,9 @@ export const engine: Engine = {
     return {
       adapters: model.adapters,
       maxLength: size.maxLength,
-      ask: async (question, { adapter, images, tools }) => {
+      ask: async (question, { adapter, ...beside }) => {
         const session = sessionOf(adapter);
-        const { prompt, promptTokens, stopTokens } = await session.encode(question, { images, tools });
+        const { prompt, promptTokens, ...ends } = await session.encode(question, beside);
         if (promptTokens >= size.maxLength)
           throw new ContextLengthError(
             `the prompt has ${promptTokens} tokens, which leaves no room for an answer in ${size.maxLength}; ${
@@ -195,7 +202,7 @@ export const engine: Engine = {
         return {
           promptTokens,
           answer: ({ signal, ...settings }) =>
-            session.answerPrompt(prompt, { ...answerOptionsOf(settings), stopTokens, signal }),
+            session.answerPrompt(prompt, { ...answerOptionsOf(settings), ...ends, signal }),
         };
       },
       close: async () => {
@@ -437,7 +444,8 @@ async function generate(
   });
   try {
     const { chatTemplateFrom } = model;
-    const isChat = request.chat ?? chatTemplateFrom !== 'family';
+    // What takes no chat is asked in one way, whatever it is called.
+    const isChat = request.chat ?? (chatTemplateFrom === 'model' || !model.model.prompt.takesChat);
     if (chatTemplateFrom === 'family' && request.chat !== false)
       onNotice(
         isChat
@@ -450,12 +458,13 @@ async function generate(
       readImages: () =>
         Promise.all(images.map((image) => (typeof image === 'string' ? readImage(image, '--image') : image))),
     }));
-    const { samples, rows, tools } = request;
+    const { samples, rows, tools, chatTemplateKwargs } = request;
     return await answerMany(model, questions, {
       ...answerOptionsOf(request),
       samples,
       rows,
       tools,
+      chatTemplateKwargs,
       signal,
       onText,
       onAnswer,

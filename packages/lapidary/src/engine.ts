@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatTools, Embedded, ModelPresetName } from '@lapidary/gemma';
+import type { ChatMessage, ChatTemplateKwargs, ChatTools, Embedded, ModelPresetName } from '@lapidary/gemma';
 import type {
   DataSource,
   Evaluation,
@@ -94,6 +94,8 @@ export interface GenerateRequest extends AnswerSettings {
   readonly chat: boolean | null;
   /** Functions that the answer may call. */
   readonly tools?: ChatTools;
+  /** What else the chat template takes. */
+  readonly chatTemplateKwargs?: ChatTemplateKwargs;
 }
 
 /** Texts that become vectors. */
@@ -138,6 +140,8 @@ export interface Chat {
       readonly images: readonly Uint8Array[];
       /** Functions that the answer may call. */
       readonly tools?: ChatTools | undefined;
+      /** What else the chat template takes. */
+      readonly chatTemplateKwargs?: ChatTemplateKwargs | undefined;
       readonly signal: AbortSignal;
     },
   ): AsyncGenerator<string, AnswerEnd, void>;
@@ -187,6 +191,8 @@ export interface Answerer {
       readonly images: readonly Uint8Array[];
       /** Functions that a conversation's answer may call. */
       readonly tools: ChatTools | undefined;
+      /** What else the chat template takes. */
+      readonly chatTemplateKwargs: ChatTemplateKwargs | undefined;
     },
   ): Promise<AskedQuestion>;
   close(): Promise<void>;

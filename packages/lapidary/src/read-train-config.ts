@@ -1,3 +1,4 @@
+import { parseJson } from '@lapidary/gemma';
 import {
   ConfigError,
   describeValue,
@@ -111,8 +112,19 @@ function convert(text: string, { kind, sets }: TrainFlag): unknown {
       return parts().map(number);
     case 'pairs':
       return Object.fromEntries(parts().map(pair));
+    case 'json':
+      return jsonOr(text);
     case 'switch':
       return sets ?? true;
+  }
+}
+
+/** What is no JSON stays text, as above. */
+function jsonOr(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return text;
   }
 }
 

@@ -1,3 +1,5 @@
+import { heldBack } from '@lapidary/gemma';
+
 /** Lets text through until one of the stop texts comes; what may be the beginning of one waits. */
 export interface StopFilter {
   /** True once a stop text has come: nothing follows. */
@@ -9,7 +11,6 @@ export interface StopFilter {
 
 export function createStopFilter(stop: readonly string[]): StopFilter {
   const texts = stop.filter((text) => text !== '');
-  const longest = Math.max(0, ...texts.map(({ length }) => length));
   let waiting = '';
   let stopped = false;
   const take = (length: number) => {
@@ -31,11 +32,7 @@ export function createStopFilter(stop: readonly string[]): StopFilter {
         waiting = '';
         return before;
       }
-      for (let length = Math.min(longest - 1, waiting.length); length > 0; length--) {
-        const end = waiting.slice(-length);
-        if (texts.some((text) => text.startsWith(end))) return take(waiting.length - length);
-      }
-      return take(waiting.length);
+      return take(waiting.length - heldBack(waiting, texts));
     },
     flush: () => take(waiting.length),
   };

@@ -121,10 +121,11 @@ export class TextModel {
     }
   }
 
-  /** Whose chat template messages go through: the one that the model came with, its family's; null where it knows no conversations. */
+  /** Whose chat template messages go through: the one that the model came with, its family's; null where there is none. */
   get chatTemplateFrom(): 'model' | 'family' | null {
-    if (this.model.prompt.chatTemplate === null) return null;
-    return this.tokenizer.applyChatTemplate === undefined ? 'family' : 'model';
+    const { takesChat, chatTemplate } = this.model.prompt;
+    if (takesChat && this.tokenizer.applyChatTemplate !== undefined) return 'model';
+    return chatTemplate === null ? null : 'family';
   }
 
   /** Names of the adapters that there are. */
@@ -158,19 +159,21 @@ export class TextModel {
 
   /**
    * The answer, in pieces as it is made. Messages go through the model's chat template; a text is continued as it stands.
-   * A model that knows no chat answers a text, or the one message there is.
+   * A model that knows no chat answers a text, or the one message there is. Thoughts and calls stand in the text between their marks:
+   * `splitThoughts` and `readFunctionCalls` of @lapidary/gemma tell them apart.
    * @throws AdapterNameError, ContextLengthError, ChatTemplateError, ImageError, PromptImagesError, SamplingError; AbortError by the signal.
    */
   async *answer(
     question: Question,
-    { images, tools, adapter, ...options }: AnswerOptions & AdapterChoice = {},
+    { images, tools, chatTemplateKwargs, adapter, ...options }: AnswerOptions & AdapterChoice = {},
   ): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256 } = options;
-    const { prompt, promptTokens, stopTokens } = await this.encode(question, { images, tools });
+    const beside = { images, tools, chatTemplateKwargs };
+    const { prompt, promptTokens, ...ends } = await this.encode(question, beside);
     const maxLength = promptTokens + maxNewTokens;
     const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {
-      return yield* session.answerPrompt(prompt, { ...options, stopTokens });
+      return yield* session.answerPrompt(prompt, { ...options, ...ends });
     } finally {
       await session.destroy();
     }
@@ -179,9 +182,9 @@ export class TextModel {
   /** The logits of the token after a prompt, f32 [V]. @throws as `answer` does */
   async nextLogits(
     question: Question,
-    { images, tools, adapter }: Pick<AnswerOptions, 'images' | 'tools'> & AdapterChoice = {},
+    { adapter, ...beside }: Pick<AnswerOptions, keyof BesideQuestion> & AdapterChoice = {},
   ): Promise<Float32Array> {
-    const { prompt, promptTokens } = await this.encode(question, { images, tools });
+    const { prompt, promptTokens } = await this.encode(question, beside);
     const maxLength = promptTokens + 1;
     const session = this.openSession({ maxLength, ...(adapter !== undefined && { adapter }) });
     try {

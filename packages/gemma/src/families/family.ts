@@ -2,6 +2,7 @@ import type { TokenLosses, Tensor, Tree } from '@lapidary/tensor';
 import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ChatTemplate } from '../text/chat-template.js';
+import type { ggufTokenizers } from './gguf-tokenizers.js';
 import type { GgufMetadata } from './gguf-value.js';
 import type { HfConfig, HfFiles, Layout } from './layout.js';
 
@@ -95,7 +96,9 @@ export interface PromptForm {
   encodePrompt(prompt: string, tokenizer: Tokenizer): number[];
   /** Whether the tokens of pictures and prompt see each other in both directions, as one block. */
   readonly isPrefixBidirectional: boolean;
-  /** How a conversation is written where the tokenizer says nothing; null for a model that knows none and answers single prompts. */
+  /** Whether it takes conversations, and texts to go on with. One that does not answers single prompts. */
+  readonly takesChat: boolean;
+  /** How a conversation is written where the tokenizer says nothing; null for one that needs the template it was published with. */
   readonly chatTemplate: ChatTemplate | null;
   /** The same in Jinja, for files. */
   readonly chatTemplateSource: string | null;
@@ -103,7 +106,9 @@ export interface PromptForm {
   readonly needsPictures: boolean;
   /** What its rows look like, for messages: `{"prompt": "…", "completion": "…"}`. */
   readonly rowExample: string;
-  /** Tokens beside the configuration's and the tokenizer's that end an answer: `<end_of_turn>`. */
+  /** What llama.cpp makes a tokenizer from: see `ggufTokenizers`. Default `pieces`. */
+  readonly ggufTokenizer?: keyof typeof ggufTokenizers;
+  /** Tokens beside the configuration's and the tokenizer's that end an answer: `<end_of_turn>`. The first ends a turn. */
   stopTokens(tokenizer: Tokenizer): readonly number[];
 }
 

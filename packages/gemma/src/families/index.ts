@@ -22,6 +22,7 @@ export { gemma4ConfigFromGguf } from './gemma4/gguf.js';
 export { gemma4ConfigFromHf, gemma4ConfigToHf } from './gemma4/hf.js';
 export { gemma4ParamSpecs, type Gemma4LayerParams, type Gemma4Params } from './gemma4/params.js';
 export { gemma4Presets, type Gemma4PresetName } from './gemma4/presets.js';
+export { gemma4Prompt } from './gemma4/prompt.js';
 export { checkPaliGemmaConfig, type PaliGemmaConfig } from './paligemma/config.js';
 export { paligemma } from './paligemma/family.js';
 export { paliGemmaHidden, paliGemmaImageFeatures } from './paligemma/forward.js';

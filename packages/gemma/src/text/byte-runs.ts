@@ -12,8 +12,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  */
 export function byteRunDecoder(
   tokenizerJson: object,
-  isSkipped: (id: number) => boolean,
-): ((ids: readonly number[], options: { readonly skip: boolean; readonly decode: DecodeIds }) => string) | undefined {
+): ((ids: readonly number[], decode: DecodeIds) => string) | undefined {
   const { model, decoder } = tokenizerJson as { model?: ModelJson; decoder?: DecoderJson };
   const steps = decoder?.type === 'Sequence' ? (decoder.decoders ?? []) : decoder ? [decoder] : [];
   const types = steps.map(({ type }) => type);
@@ -24,7 +23,7 @@ export function byteRunDecoder(
     const id = model?.vocab?.[token];
     if (typeof id === 'number') byteOf.set(id, byte);
   });
-  return (ids, { skip, decode }) => {
+  return (ids, decode) => {
     let text = '';
     let bytes: number[] = [];
     let others: number[] = [];
@@ -34,7 +33,6 @@ export function byteRunDecoder(
       [bytes, others] = [[], []];
     };
     for (const id of ids) {
-      if (skip && isSkipped(id)) continue;
       const byte = byteOf.get(id);
       if ((byte === undefined ? bytes : others).length > 0) flush();
       if (byte === undefined) others.push(id);

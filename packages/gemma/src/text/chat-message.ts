@@ -31,9 +31,16 @@ export interface ChatMessage {
   readonly tool_calls?: readonly ToolCall[] | null;
   /** Of the call that a `tool` turn answers. */
   readonly tool_call_id?: string;
+  /** What the functions that a turn of the model calls gave back, in place of `tool` turns behind it, where the template reads it so. */
+  readonly tool_responses?: readonly ToolResponse[] | null;
+  /** What the model thought before it answered; also by the names `reasoning` and `thinking`. */
+  readonly reasoning_content?: string | null;
   /** 0: of a turn of the model, not to be learned, as in OpenAI's fine-tuning. Default 1. */
   readonly weight?: 0 | 1;
 }
+
+/** What else a chat template takes, by the names that it gives it: `{ enable_thinking: true }`. JSON values. */
+export type ChatTemplateKwargs = Readonly<Record<string, unknown>>;
 
 /** Functions that a conversation may call: JSON schemas in OpenAI's form, as the chat template writes them. */
 export type ChatTools = readonly object[];
@@ -80,6 +87,23 @@ export function checkTools(tools: ChatTools | undefined, source: string): void {
       -1,
       "there are tools, of which the model's chat template knows nothing: they would be left out",
     );
+}
+
+/** Names that a template has of its own. */
+const ownNames = ['messages', 'tools', 'documents', 'bos_token', 'eos_token', 'add_generation_prompt'];
+
+/** @throws ChatTemplateError for what a template has anyway, and for what its source says nothing of, but for `false`, which asks for nothing */
+export function checkKwargs(kwargs: ChatTemplateKwargs | undefined, source: string): void {
+  for (const [name, value] of Object.entries(kwargs ?? {})) {
+    if (ownNames.includes(name))
+      throw new ChatTemplateError(-1, `chat_template_kwargs: '${name}' is what a chat template has anyway`);
+    if (value === false || value === null || value === undefined) continue;
+    if (!/^[A-Za-z_]\w*$/.test(name) || !new RegExp(`\\b${name}\\b`).test(source))
+      throw new ChatTemplateError(
+        -1,
+        `chat_template_kwargs: the model's chat template knows no '${name}': it would change nothing`,
+      );
+  }
 }
 
 /**

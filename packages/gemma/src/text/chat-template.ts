@@ -1,5 +1,14 @@
-import { ChatTemplateError, type ChatMessage, type ChatTools, checkTools } from './chat-message.js';
+import {
+  ChatTemplateError,
+  type ChatMessage,
+  type ChatTemplateKwargs,
+  type ChatTools,
+  checkKwargs,
+  checkTools,
+} from './chat-message.js';
+import type { Model } from '../families/family.js';
 import { messagesForTemplate } from './template-messages.js';
+import type { Tokenizer } from './tokenizer.js';
 
 /** What a template of a conversation takes beside its messages. */
 export interface TemplateOptions {
@@ -9,6 +18,7 @@ export interface TemplateOptions {
   /** End with the opening of the model's turn. Default false. */
   readonly addGenerationPrompt?: boolean;
   readonly tools?: ChatTools;
+  readonly kwargs?: ChatTemplateKwargs;
 }
 
 /** A conversation as one text, special tokens included. */
@@ -29,13 +39,15 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
   // Loaded here: a model without a template of its own needs no Jinja.
   const { readTemplate } = await import('./jinja/template.js');
   let template: ReturnType<typeof readTemplate> | undefined;
-  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools }) => {
+  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools, kwargs }) => {
     checkTools(tools, source);
+    checkKwargs(kwargs, source);
     const given = messagesForTemplate(messages, source);
     let rendered: ReturnType<ReturnType<typeof readTemplate>>;
     try {
       template ??= readTemplate(source);
       rendered = template({
+        ...kwargs,
         messages: given,
         tools: tools ?? null,
         // In Python they are there, and empty.
@@ -55,6 +67,24 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
     const { text, generated } = rendered;
     return generated.length === 0 ? { text } : { text, generated };
   };
+}
+
+/**
+ * How a conversation with a model is written: by the template that its tokenizer came with, or its family's own; null for a model that
+ * answers single prompts.
+ * @throws ChatTemplateError for a model that needs a template and came with none
+ */
+export function chatTemplateOf(
+  { name, prompt }: Pick<Model, 'name' | 'prompt'>,
+  tokenizer: Pick<Tokenizer, 'applyChatTemplate'>,
+): ChatTemplate | null {
+  if (!prompt.takesChat) return null;
+  const template = tokenizer.applyChatTemplate ?? prompt.chatTemplate;
+  if (template !== null) return template;
+  throw new ChatTemplateError(
+    -1,
+    `${name} came without a chat template, and its family has none of its own: put the chat_template.jinja that was published with it beside the model`,
+  );
 }
 
 /** Where templates stand beside a model: the usual one, the one that is taken in its place, and the one for conversations with tools. */

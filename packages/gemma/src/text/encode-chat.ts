@@ -1,5 +1,15 @@
-import { ChatTemplateError, type ChatMessage, type ChatTools, turnsOfModel, withFoldedSystem } from './chat-message.js';
+import {
+  ChatTemplateError,
+  type ChatMessage,
+  type ChatTemplateKwargs,
+  type ChatTools,
+  contentText,
+  turnsOfModel,
+  withFoldedSystem,
+} from './chat-message.js';
 import type { ChatTemplate, RenderedChat, TemplateOptions } from './chat-template.js';
+import { thoughtsIn } from './template-messages.js';
+import { thoughtEnd, withoutOpenThought } from './thoughts.js';
 import { specialTexts, type Tokenizer } from './tokenizer.js';
 
 type Render = (messages: readonly ChatMessage[], addGenerationPrompt?: boolean) => RenderedChat;
@@ -11,6 +21,7 @@ export interface EncodeChatOptions {
   /** Tokens that end a turn or a text: the model learns to write them. */
   readonly stopTokens: readonly number[];
   readonly tools?: ChatTools;
+  readonly kwargs?: ChatTemplateKwargs;
 }
 
 /** A conversation as tokens. */
@@ -25,7 +36,8 @@ export interface EncodedChat {
 /**
  * Token ids of a conversation, and which of them the model is to learn. The template says which: by `{% generation %}`, as in
  * transformers; else a turn of the model is what the template writes for the conversation with it, beyond what it writes for the one
- * before it with the opening of an answer. What a message says is never searched for marks.
+ * before it with the opening of an answer. What a message says is never searched for marks. An empty thought that the opening of an answer
+ * has, for a model that is not to think, is not learned; thoughts that the template leaves out of what is to be learned are refused.
  * @throws ChatTemplateError for what the template cannot express, or where it does not tell whose text is whose
  */
 export function encodeChat(
@@ -33,26 +45,21 @@ export function encodeChat(
   messages: readonly ChatMessage[],
   options: EncodeChatOptions,
 ): EncodedChat {
-  const { text, messages: given, spans, systemFolded } = renderTurns(tokenizer, messages, options);
-  const turns = turnsOfModel(given);
-  // With marks of its own a template may mark more or less than turns; weights then have no turn to stand for.
-  const weighs = turns.some((i) => given[i]!.weight === 0);
-  if (weighs && spans.length !== turns.length)
-    throw new ChatTemplateError(
-      -1,
-      `the chat template marks ${spans.length} generations in a conversation with ${turns.length} turns of the model, so 'weight' cannot be told whose it is`,
-    );
-  const learned = spans.filter((_, i) => !weighs || given[turns[i]!]!.weight !== 0);
-  return { ...tokensOf(tokenizer, text, learned), systemFolded };
+  const { text, messages: given, spans, systemFolded } = renderTurns(tokenizer, messages, options, isLearned);
+  checkThoughts(given, spans.map(([from, to]) => text.slice(from, to)).join(''));
+  return { ...tokensOf(tokenizer, text, spans), systemFolded };
 }
+
+const isLearned = ({ weight }: ChatMessage) => weight !== 0;
 
 /**
  * The last turn of the model as it reads where the model writes it: calls as the template has them, without the token that ends the answer.
  * @throws ChatTemplateError as `encodeChat`
  */
 export function lastAnswer(tokenizer: Tokenizer, messages: readonly ChatMessage[], options: EncodeChatOptions): string {
-  const through = messages.slice(0, (turnsOfModel(messages).at(-1) ?? -1) + 1);
-  const { text, spans } = renderTurns(tokenizer, through, options);
+  const last = turnsOfModel(messages).at(-1) ?? -1;
+  const through = messages.slice(0, last + 1);
+  const { text, spans } = renderTurns(tokenizer, through, options, (message) => message === through[last]);
   const ids = tokenizer.encode(text.slice(...spans.at(-1)!), { addSpecialTokens: false });
   return tokenizer.decode(ids.filter((id) => !options.stopTokens.includes(id)));
 }
@@ -71,25 +78,77 @@ export function encodeChatPrompt(
 export function renderChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
-  options: Pick<EncodeChatOptions, 'template' | 'tools'> & Pick<TemplateOptions, 'addGenerationPrompt'>,
+  options: Omit<EncodeChatOptions, 'stopTokens'> & Pick<TemplateOptions, 'addGenerationPrompt'>,
 ): string {
   return renderMessages(rendererOf(tokenizer, options), messages, options.addGenerationPrompt).rendered.text;
 }
 
 /** Renders as the tokenizer's template does, or else `template`, with the tokenizer's own marks. */
-function rendererOf(tokenizer: Tokenizer, { template, tools }: Pick<EncodeChatOptions, 'template' | 'tools'>): Render {
+function rendererOf(tokenizer: Tokenizer, given: Omit<EncodeChatOptions, 'stopTokens'>): Render {
+  const { template, tools, kwargs } = given;
   const render = tokenizer.applyChatTemplate ?? template;
-  const options = { ...specialTexts(tokenizer), ...(tools && { tools }) };
+  const options = { ...specialTexts(tokenizer), ...(tools && { tools }), ...(kwargs && { kwargs }) };
   return (messages, addGenerationPrompt = false) => render(messages, { ...options, addGenerationPrompt });
 }
 
-/** The conversation as one text, and [from, to) of the model's turns in it. */
-function renderTurns(tokenizer: Tokenizer, messages: readonly ChatMessage[], options: EncodeChatOptions) {
+/** The conversation as one text, and [from, to) in it of those turns of the model that are wanted. */
+function renderTurns(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: EncodeChatOptions,
+  isWanted: (message: ChatMessage) => boolean,
+) {
   const render = rendererOf(tokenizer, options);
   const { rendered, ...given } = renderMessages(render, messages);
-  const { text } = rendered;
-  const stopTexts = options.stopTokens.map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
-  return { ...given, text, spans: rendered.generated ?? spansOf(render, given.messages, text, stopTexts) };
+  const { text, generated } = rendered;
+  const turns = turnsOfModel(given.messages);
+  const wanted = turns.filter((i) => isWanted(given.messages[i]!));
+  if (wanted.length === 0) return { ...given, text, spans: [] };
+  if (generated === undefined) {
+    const stopTexts = options.stopTokens.map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
+    return { ...given, text, spans: wanted.flatMap((i) => spansOf(render, given.messages, i, { text, stopTexts })) };
+  }
+  const marked = joined(generated);
+  if (wanted.length === turns.length) return { ...given, text, spans: marked };
+  // With marks of its own a template may mark more or less than turns; what is wanted then has no turn to stand for.
+  if (marked.length !== turns.length)
+    throw new ChatTemplateError(
+      -1,
+      `the chat template marks ${marked.length} generations in a conversation with ${turns.length} turns of the model, so 'weight' cannot be told whose it is`,
+    );
+  return { ...given, text, spans: marked.filter((_, i) => wanted.includes(turns[i]!)) };
+}
+
+/** Spans that follow each other at once as one, without those of nothing. */
+function joined(spans: readonly (readonly [number, number])[]): (readonly [number, number])[] {
+  const all: (readonly [number, number])[] = [];
+  for (const [from, to] of spans) {
+    if (from === to) continue;
+    const before = all.at(-1);
+    if (before?.[1] === from) all[all.length - 1] = [before[0], to];
+    else all.push([from, to]);
+  }
+  return all;
+}
+
+/** @throws ChatTemplateError for thoughts of a turn that is learned which are not in what is learned: others would be taught in their place */
+function checkThoughts(messages: readonly ChatMessage[], learned: string): void {
+  for (const i of turnsOfModel(messages)) {
+    const message = messages[i]!;
+    if (!isLearned(message)) continue;
+    const thoughts = thoughtsIn(message);
+    if (thoughts !== undefined && !learned.includes(thoughts.text.trim()))
+      throw new ChatTemplateError(
+        i,
+        `message ${i + 1} has '${thoughts.name}', which the model's chat template leaves out, so it would be learned without; most templates write what was thought in the last turn alone: learn that one only (lossOn 'last', or weight 0 for others)`,
+      );
+    const said = contentText(message, i)?.trim() ?? '';
+    if (said.includes(thoughtEnd) && !learned.includes(said))
+      throw new ChatTemplateError(
+        i,
+        `message ${i + 1} has thoughts within its content, which the model's chat template leaves out: give them as 'reasoning_content'`,
+      );
+  }
 }
 
 /** The conversation as the template writes it; where that fails, with its system message before the first user's. */
@@ -98,6 +157,7 @@ function renderMessages(
   messages: readonly ChatMessage[],
   addGenerationPrompt = false,
 ): { rendered: RenderedChat; messages: readonly ChatMessage[]; systemFolded: boolean } {
+  if (messages.length === 0) throw new ChatTemplateError(-1, 'there are no messages');
   try {
     return { rendered: render(messages, addGenerationPrompt), messages, systemFolded: false };
   } catch (error) {
@@ -111,23 +171,70 @@ function renderMessages(
   }
 }
 
-/** [from, to) of the model's turns in the text of the whole conversation, which must begin as those of its parts do. */
+/** [from, to) of a turn of the model in the text of the whole conversation, which must begin as those of its parts do. */
 function spansOf(
   render: Render,
   messages: readonly ChatMessage[],
-  text: string,
-  stopTexts: readonly string[],
+  i: number,
+  { text, stopTexts }: { readonly text: string; readonly stopTexts: readonly string[] },
 ): (readonly [number, number])[] {
-  return turnsOfModel(messages).map((i) => {
-    const before = i === 0 ? '' : render(messages.slice(0, i), true).text;
-    const through = render(messages.slice(0, i + 1)).text;
-    if (!through.startsWith(before) || !text.startsWith(through))
-      throw new ChatTemplateError(
-        i,
-        `the chat template writes what is before or in message ${i + 1} otherwise when the conversation goes on, so it does not tell which text is the model's; mark it with {% generation %} … {% endgeneration %} in the template`,
-      );
-    return [before.length, endOfTurn(text, [before.length, through.length], stopTexts)] as const;
+  return answersOf(messages, i).map(([asked, answered]) => {
+    const before = openingOf(render, asked);
+    const through = render(answered).text;
+    // What opens an answer may open a thought as well, or an empty one in place of it, which the turn itself has no more.
+    const opening = [before, withoutOpenThought(before)].find((each) => through.startsWith(each));
+    if (opening === undefined || !text.startsWith(through)) throw ambiguous(messages, i);
+    return [opening.length, endOfTurn(text, [opening.length, through.length], stopTexts)] as const;
   });
+}
+
+/** The conversations before and after each answer of a turn: one that has the responses to its calls within it is two. */
+function answersOf(messages: readonly ChatMessage[], i: number): (readonly [ChatMessage[], ChatMessage[]])[] {
+  const before = messages.slice(0, i);
+  const { tool_responses: responses, ...turn } = messages[i]!;
+  if (!responses?.length) return [[before, [...before, turn]]];
+  const said = contentText(turn, i) ?? '';
+  const calling = { ...turn, content: '' };
+  const answers: [ChatMessage[], ChatMessage[]][] = [[before, [...before, calling]]];
+  if (said !== '') {
+    const responded = { ...calling, tool_responses: responses };
+    answers.push([
+      [...before, responded],
+      [...before, { ...responded, content: said }],
+    ]);
+  }
+  return answers;
+}
+
+/** What stands before an answer. */
+function openingOf(render: Render, messages: readonly ChatMessage[]): string {
+  if (messages.length > 0) return render(messages, true).text;
+  try {
+    return render([], true).text;
+  } catch {
+    // Many templates ask for the first message: then what they write of themselves is learned, too.
+    return '';
+  }
+}
+
+/** Why a template does not tell whose text is whose. */
+function ambiguous(messages: readonly ChatMessage[], i: number): ChatTemplateError {
+  const { tool_calls: calls, content } = messages[i]!;
+  const otherwise = `the chat template writes what is before or in message ${i + 1} otherwise when the conversation goes on`;
+  if (messages.slice(0, i + 1).some((message) => thoughtsIn(message) !== undefined))
+    return new ChatTemplateError(
+      i,
+      `${otherwise}: most templates leave out what was thought in earlier turns; learn the last turn only (lossOn 'last', or weight 0 for others)`,
+    );
+  if ((calls?.length ?? 0) > 0 && content)
+    return new ChatTemplateError(
+      i,
+      `${otherwise}: it says something beside its calls, which some templates write behind the responses; leave out one of the two, or learn the last turn only (lossOn 'last', or weight 0 for others)`,
+    );
+  return new ChatTemplateError(
+    i,
+    `${otherwise}, so it does not tell which text is the model's; mark it with {% generation %} … {% endgeneration %} in the template`,
+  );
 }
 
 /**

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { readFunctionCalls, sameFunctionCalls } from './function-calls.js';
 
-const call = (body: string) => `<start_function_call>call:${body}<end_function_call>`;
-const text = (value: string) => `<escape>${value}<escape>`;
+describe.each([
+  ['<start_function_call>', '<end_function_call>', '<escape>'],
+  ['<|tool_call>', '<tool_call|>', '<|"|>'],
+])('calls in an answer, between %s and %s', (start, end, quote) => {
+  const call = (body: string) => `${start}call:${body}${end}`;
+  const text = (value: string) => `${quote}${value}${quote}`;
 
-describe('calls in an answer', () => {
   it.each<[string, string, object]>([
     // From Google's documentation of the format.
     ['a text', `get_current_weather{location:${text('Tokyo, Japan')}}`, { location: 'Tokyo, Japan' }],
@@ -15,7 +18,7 @@ describe('calls in an answer', () => {
     ],
     ['lists and objects', `f{a:[1,[${text('b')}],{}],c:{d:{e:[]}}}`, { a: [1, ['b'], {}], c: { d: { e: [] } } }],
     ['nothing', 'f{}', {}],
-    ['signs in a text', `f{a:${text('{x:1},"]\n[<end_function_call>')}}`, { a: '{x:1},"]\n[<end_function_call>' }],
+    ['signs in a text', `f{a:${text(`{x:1},"]\n[${end}`)}}`, { a: `{x:1},"]\n[${end}` }],
     ['blanks', `f { a : ${text(' b ')} , c : [ 1 , 2 ] } `, { a: ' b ', c: [1, 2] }],
     ['an escaped key', `f{${text('a b')}:1}`, { 'a b': 1 }],
     [
@@ -45,11 +48,11 @@ describe('calls in an answer', () => {
 
   it.each([
     ['none', 'It rains.'],
-    ['no end', '<start_function_call>call:f{a:1}'],
-    ['no call', '<start_function_call>f{a:1}<end_function_call>'],
+    ['no end', `${start}call:f{a:1}`],
+    ['no call', `${start}f{a:1}${end}`],
     ['no name', call('{a:1}')],
     ['no fields', call('f')],
-    ['a text that does not end', call('f{a:<escape>b}')],
+    ['a text that does not end', call(`f{a:${quote}b}`)],
     ['a bare word', call('f{a:Tokyo}')],
     ['a number that is none', call('f{a:01}')],
     ['a key twice', call('f{a:1,a:2}')],

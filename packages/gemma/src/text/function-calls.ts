@@ -1,4 +1,4 @@
-// Calls as FunctionGemma writes them (https://ai.google.dev/gemma/docs/functiongemma/formatting-and-best-practices).
+// Calls of functions as models write them: `call:NAME{key:value}` between marks.
 
 /** A call that a model wrote. */
 export interface FunctionCall {
@@ -7,10 +7,30 @@ export interface FunctionCall {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
+/** The marks of one way to write calls. */
+interface CallForm {
+  readonly start: string;
+  readonly end: string;
+  /** Before and behind a text. */
+  readonly quote: string;
+}
+
+const forms: readonly CallForm[] = [
+  // https://ai.google.dev/gemma/docs/functiongemma/formatting-and-best-practices
+  { start: '<start_function_call>', end: '<end_function_call>', quote: '<escape>' },
+  // Of later generations.
+  { start: '<|tool_call>', end: '<tool_call|>', quote: '<|"|>' },
+];
+
 /** What a call begins with in an answer. */
-export const callStart = '<start_function_call>';
-const callEnd = '<end_function_call>';
-const quote = '<escape>';
+export const callStarts: readonly string[] = forms.map(({ start }) => start);
+/** Marks of calls, and of the responses to them, that are tokens of their own. */
+export const callMarks: readonly string[] = [
+  ...forms.flatMap(({ start, end, quote }) => [start, end, quote]),
+  '<|tool_response>',
+  '<tool_response|>',
+];
+
 const numberForm = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 /** Lists and objects within each other: no call has so many, and who reads them calls itself for each. */
 const deepest = 100;
@@ -19,16 +39,17 @@ const deepest = 100;
 class NoCall extends Error {}
 
 /**
- * The calls in an answer, `<start_function_call>call:NAME{key:<escape>text<escape>,other:[1,true]}<end_function_call>`, and what is said beside
- * them; undefined where there is none, or any is not as it should be: then the answer is a text.
+ * The calls in an answer, such as `<|tool_call>call:NAME{key:<|"|>text<|"|>,other:[1,true]}<tool_call|>`, and what is said beside them;
+ * undefined where there is none, or any is not as it should be: then the answer is a text.
  */
 export function readFunctionCalls(answer: string): { content: string; calls: FunctionCall[] } | undefined {
-  const [before, ...parts] = answer.split(callStart);
-  if (parts.length === 0) return undefined;
+  const form = forms.find(({ start }) => answer.includes(start));
+  if (form === undefined) return undefined;
+  const [before, ...parts] = answer.split(form.start);
   let content = before!;
   try {
     const calls = parts.map((part) => {
-      const reader = new CallReader(part);
+      const reader = new CallReader(part, form);
       const call = reader.call();
       content += reader.rest;
       return call;
@@ -59,10 +80,12 @@ function isSame(a: unknown, b: unknown): boolean {
 
 class CallReader {
   readonly #text: string;
+  readonly #form: CallForm;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, form: CallForm) {
     this.#text = text;
+    this.#form = form;
   }
 
   get rest(): string {
@@ -73,14 +96,14 @@ class CallReader {
     this.#take('call:');
     const name = this.#until(/[{<\s]/g);
     const given = this.#fields(0);
-    this.#take(callEnd);
+    this.#take(this.#form.end);
     return { name, arguments: given };
   }
 
   #value(depth: number): unknown {
     if (depth > deepest) throw new NoCall();
     this.#blanks();
-    if (this.#has(quote)) return this.#escaped();
+    if (this.#has(this.#form.quote)) return this.#escaped();
     if (this.#starts('{')) return this.#fields(depth);
     if (this.#starts('[')) return this.#list(depth);
     for (const [word, value] of [
@@ -101,6 +124,7 @@ class CallReader {
   }
 
   #escaped(): string {
+    const { quote } = this.#form;
     const end = this.#text.indexOf(quote, this.#at);
     if (end < 0) throw new NoCall();
     const text = this.#text.slice(this.#at, end);
@@ -112,7 +136,7 @@ class CallReader {
     const fields = new Map<string, unknown>();
     this.#each('{', '}', () => {
       this.#blanks();
-      const key = this.#has(quote) ? this.#escaped() : this.#until(/[:{}[\],<]/g);
+      const key = this.#has(this.#form.quote) ? this.#escaped() : this.#until(/[:{}[\],<]/g);
       this.#take(':');
       // Which of two is meant is not told.
       if (fields.has(key)) throw new NoCall();

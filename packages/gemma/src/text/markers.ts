@@ -22,3 +22,13 @@ export function withoutEnding(text: string, mark: string): { text: string; found
   }
   return { text: rest, found };
 }
+
+/** How many of the last characters of a text may be the beginning of one of these marks, of which the text has none whole. */
+export function heldBack(text: string, marks: readonly string[]): number {
+  const longest = Math.max(0, ...marks.map(({ length }) => length));
+  for (let length = Math.min(longest - 1, text.length); length > 0; length--) {
+    const end = text.slice(-length);
+    if (marks.some((mark) => mark.startsWith(end))) return length;
+  }
+  return 0;
+}

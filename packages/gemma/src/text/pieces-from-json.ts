@@ -1,9 +1,17 @@
 import { isFields } from '../config/fields.js';
 import { checkTokenizerJson } from './check-tokenizer-json.js';
 import { TokenizerError } from './tokenizer.js';
-import { pieceKind, type Pieces } from './tokenizer-pieces.js';
+import { type MergedWords, pieceKind, type Pieces } from './tokenizer-pieces.js';
 
 const mark = '▁';
+
+type Fail = (problem: string) => never;
+
+const failAs =
+  (form: string): Fail =>
+  (problem) => {
+    throw new TokenizerError(`tokenizer.json: ${problem}; it cannot be written as ${form}`);
+  };
 
 /**
  * A tokenizer.json of Hugging Face as the pieces of SentencePiece that it was made of, for formats that know pieces with scores: the
@@ -11,9 +19,22 @@ const mark = '▁';
  * @throws TokenizerError where its merges are no such list, or texts are prepared in other ways than by marking spaces
  */
 export function piecesFromTokenizerJson(json: unknown, special: Pieces['special']): Pieces {
-  const fail = (problem: string): never => {
-    throw new TokenizerError(`tokenizer.json: ${problem}; it cannot be written as the pieces of a SentencePiece model`);
-  };
+  const fail = failAs('the pieces of a SentencePiece model');
+  const { tokens, kinds, model } = wordsOf(json, fail);
+  kinds[special.unk] = pieceKind.unknown;
+  return { tokens, scores: scoresOf(tokens, kinds, model, fail), kinds, special, byteFallback: true };
+}
+
+/** The same with its merges as they are. @throws TokenizerError where texts are prepared in other ways than by marking spaces */
+export function mergedWordsFromTokenizerJson(json: unknown, special: Pieces['special']): MergedWords {
+  const { tokens, kinds, model } = wordsOf(json, failAs('words with merges'));
+  const merges = model.merges.map((merge) =>
+    typeof merge === 'string' ? (merge.split(' ') as [string, string]) : merge,
+  );
+  return { tokens, merges, kinds, special, byteFallback: true };
+}
+
+function wordsOf(json: unknown, fail: Fail): { tokens: string[]; kinds: number[]; model: BpeModel } {
   const checked = checkTokenizerJson(json, fail);
   const marksSpaces = JSON.stringify(checked['normalizer']) === markingSpaces;
   if (!marksSpaces) fail(`normalizer is ${JSON.stringify(checked['normalizer'])}, and not ${markingSpaces}`);
@@ -35,11 +56,9 @@ export function piecesFromTokenizerJson(json: unknown, special: Pieces['special'
   const added = checked['added_tokens'] as readonly AddedToken[];
   for (const { id, content, special: isSpecial } of added)
     put(content, id, isSpecial ? pieceKind.control : pieceKind.userDefined);
-  kinds[special.unk] = pieceKind.unknown;
   const hole = Array.from(tokens).indexOf(undefined as never);
   if (hole >= 0) fail(`no token has the id ${hole}`);
-  const scores = scoresOf(tokens, kinds, model, fail);
-  return { tokens, scores, kinds, special, byteFallback: true };
+  return { tokens, kinds, model };
 }
 
 const markingSpaces = JSON.stringify({ type: 'Replace', pattern: { String: ' ' }, content: mark });
@@ -61,7 +80,7 @@ function scoresOf(
   tokens: readonly string[],
   kinds: readonly number[],
   { vocab, merges }: BpeModel,
-  fail: (problem: string) => never,
+  fail: Fail,
 ): Float32Array {
   const scores = new Float32Array(tokens.length);
   const scored = new Set<number>();

@@ -2,7 +2,7 @@ import { ChatTemplateError, contentText, isModel, type ChatMessage } from './cha
 import { callsForTemplate, isResponse, nameOfCall, readsResponses } from './template-calls.js';
 
 /** A field that says what was said, so that a template which passes over it would leave it out without a word. */
-const meaningful = ['tool_calls', 'function_call', 'reasoning', 'audio'] as const;
+const meaningful = ['tool_calls', 'tool_responses', 'function_call', 'audio'] as const;
 /** What was thought, by the names that it has: transformers hands it over by the first and the second. */
 const reasoningFields = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
@@ -13,7 +13,6 @@ const reasoningFields = ['reasoning_content', 'thinking', 'reasoning'] as const;
  * @throws ChatTemplateError naming the message
  */
 export function messagesForTemplate(messages: readonly ChatMessage[], source: string): ChatMessage[] {
-  if (messages.length === 0) throw new ChatTemplateError(-1, 'there are no messages');
   const knows = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
   const readsParts = /\[\s*['"]type['"]\s*\]|\.type\b/.test(source);
   return messages.map((message, i) => {
@@ -21,13 +20,14 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
       throw new ChatTemplateError(i, `message ${i + 1} ${problem}`);
     };
     const { weight: _weight, ...rest } = withReasoning(message);
-    for (const name of meaningful) {
-      const names: readonly string[] = name === 'reasoning' ? reasoningFields : [name];
-      const own = names.find((each) => hasContent(fieldsOf(message)[each]));
-      if (own !== undefined && !names.some((each) => hasContent(fieldsOf(rest)[each]) && knows(each)))
-        fail(`has '${own}', of which the model's chat template knows nothing: it would be left out`);
-    }
+    for (const name of meaningful)
+      if (hasContent(fieldsOf(message)[name]) && !knows(name))
+        fail(`has '${name}', of which the model's chat template knows nothing: it would be left out`);
     const hasResponse = message.role === 'tool' && isResponse(message.content) && readsResponses(source);
+    if (hasResponse && knows('tool_responses'))
+      fail(
+        "has a response as an object, which the chat template reads in 'tool_responses' of the turn that calls alone: write it as a text, such as its JSON",
+      );
     const text = hasResponse ? '' : contentText(message, i);
     if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
       fail(`is from '${message.role}' and has no content`);
@@ -52,6 +52,15 @@ const hasContent = (value: unknown) =>
 /** Further fields may be there too. */
 const fieldsOf = (message: object): Readonly<Record<string, unknown>> => ({ ...message });
 
+/** What a turn thought, by whichever name, and that name; undefined where it has none. */
+export function thoughtsIn(message: ChatMessage): { readonly name: string; readonly text: string } | undefined {
+  for (const name of reasoningFields) {
+    const value = fieldsOf(message)[name];
+    if (typeof value === 'string' && value.trim() !== '') return { name, text: value };
+  }
+  return undefined;
+}
+
 function withReasoning(message: ChatMessage): ChatMessage {
   const fields = fieldsOf(message);
   const said = reasoningFields.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
@@ -60,6 +69,7 @@ function withReasoning(message: ChatMessage): ChatMessage {
     ...{ thinking: said },
     ...message,
     ...(fields['thinking'] === null && { thinking: said }),
-    ...{ reasoning_content: said },
+    // Whatever it is: a template may read more than texts.
+    reasoning_content: said as string,
   };
 }

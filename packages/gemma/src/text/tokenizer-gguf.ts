@@ -1,5 +1,6 @@
 import { isFields } from '../config/fields.js';
 import { showValue } from '../config/json.js';
+import { ggufTokenizers } from '../families/gguf-tokenizers.js';
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
 import {
   pieceKind,
@@ -8,6 +9,7 @@ import {
   tokenizerFilesFromPieces,
   tokenizerFromFiles,
 } from './tokenizer-pieces.js';
+import { spaceInMerge } from './tokenizer-to-gguf.js';
 
 function list<T>(
   metadata: Readonly<Record<string, unknown>>,
@@ -67,27 +69,45 @@ function kindsOf({ tokens, kinds, special }: Pick<Pieces, 'tokens' | 'kinds' | '
   });
 }
 
+const scoresKey = 'tokenizer.ggml.scores';
+/** Merges as pairs. @throws TokenizerError for one that is no pair, or makes no token */
+function mergesOf(metadata: Readonly<Record<string, unknown>>, tokens: ReadonlySet<string>): [string, string][] {
+  return list(metadata, 'tokenizer.ggml.merges', isText).map((merge, i) => {
+    const at = merge.indexOf(' ', 1);
+    const [left, right] = [merge.slice(0, at), merge.slice(at + 1)].map((part) =>
+      tokens.has(part) ? part : part.replaceAll(spaceInMerge, ' '),
+    ) as [string, string];
+    if (at < 0 || ![left, right, left + right].every((part) => tokens.has(part)))
+      throw new TokenizerError(
+        `the GGUF file's 'tokenizer.ggml.merges' has ${showValue(merge)} at ${i}, which joins no two of its tokens to another`,
+      );
+    return [left, right];
+  });
+}
+
 /**
- * The tokenizer that a GGUF file describes in its `tokenizer.ggml.*` metadata (SentencePiece BPE with scores, as all Gemma
- * files have it), as the same tokenizer.json that Hugging Face ships. Begins no text with `<bos>` where the file says so.
+ * The tokenizer that a GGUF file describes in its `tokenizer.ggml.*` metadata (SentencePiece BPE with scores, or BPE with merges), as the
+ * same tokenizer.json that Hugging Face ships. Begins no text with `<bos>` where the file says so.
  * @throws TokenizerError
  */
 export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown>>): TokenizerFiles {
   if (!isFields(metadata))
     throw new TokenizerError(`the metadata of a GGUF are an object, not ${showValue(metadata, 40)}`);
   const model = metadata['tokenizer.ggml.model'];
-  if (model !== 'llama')
+  const { pieces, merges } = ggufTokenizers;
+  if (model !== pieces && model !== merges)
     throw new TokenizerError(
-      `the GGUF file's tokenizer is ${showValue(model)}; only 'llama' (SentencePiece BPE) is supported`,
+      `the GGUF file's tokenizer is ${showValue(model)}; only '${pieces}' (SentencePiece BPE) and '${merges}' (BPE with merges of characters) are supported`,
     );
   const tokens = list(metadata, 'tokenizer.ggml.tokens', isText);
-  const scores = list(metadata, 'tokenizer.ggml.scores', isNumber);
   const kinds = list(metadata, 'tokenizer.ggml.token_type', isNumber);
-  if (scores.length !== tokens.length || kinds.length !== tokens.length) {
-    throw new TokenizerError(
-      `the GGUF file has ${tokens.length} tokens but ${scores.length} scores and ${kinds.length} token types`,
-    );
-  }
+  const each = {
+    token_type: kinds.length,
+    ...(model === pieces && { scores: list(metadata, scoresKey, isNumber).length }),
+  };
+  for (const [name, count] of Object.entries(each))
+    if (count !== tokens.length)
+      throw new TokenizerError(`the GGUF file has ${tokens.length} tokens, but ${count} of 'tokenizer.ggml.${name}'`);
   const seen = new Set<string>();
   for (const token of tokens) {
     if (seen.has(token)) throw new TokenizerError(`the GGUF file has the token ${showValue(token)} twice`);
@@ -107,7 +127,7 @@ export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown
   const special = { unk: id('unknown', 3), bos: id('bos', 2), eos: id('eos', 1), pad: id('padding', 0) };
   return tokenizerFilesFromPieces({
     tokens,
-    scores,
+    ...(model === pieces ? { scores: list(metadata, scoresKey, isNumber) } : { merges: mergesOf(metadata, seen) }),
     kinds: kindsOf({ tokens, kinds, special }),
     special,
     byteFallback: true,

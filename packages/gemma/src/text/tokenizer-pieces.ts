@@ -3,10 +3,9 @@ import { TokenizerError, type Tokenizer, tokenizerFromJson } from './tokenizer.j
 /** SentencePiece's kinds of piece, by its numbers; GGUF has the same. */
 export const pieceKind = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
-/** A SentencePiece BPE model: each piece's text, score and kind, by id. */
-export interface Pieces {
+/** The words of a tokenizer: each piece's text and kind, by id. */
+interface Words {
   readonly tokens: readonly string[];
-  readonly scores: ArrayLike<number>;
   readonly kinds: ArrayLike<number>;
   readonly special: { readonly unk: number; readonly bos: number; readonly eos: number; readonly pad: number };
   /** Characters without a piece become the pieces of their UTF-8 bytes, else the unknown piece. */
@@ -15,6 +14,16 @@ export interface Pieces {
   readonly chatTemplate?: unknown;
   /** Whether a text begins with the bos piece. Default true. */
   readonly addBos?: boolean;
+}
+
+/** A SentencePiece BPE model: the better a piece's score, the earlier it is joined. */
+export interface Pieces extends Words {
+  readonly scores: ArrayLike<number>;
+}
+
+/** A BPE model with its merges in their order. */
+export interface MergedWords extends Words {
+  readonly merges: readonly (readonly [string, string])[];
 }
 
 /** The files of a tokenizer in Hugging Face's form, as what is to be JSON. */
@@ -29,11 +38,11 @@ export function tokenizerFromFiles(files: TokenizerFiles): Promise<Tokenizer> {
 }
 
 /**
- * The tokenizer of SentencePiece's pieces, as the tokenizer.json that Hugging Face makes of them: control pieces such as
+ * The tokenizer of SentencePiece's pieces or of merges, as the tokenizer.json that Hugging Face makes of them: control pieces such as
  * `<bos>`, and `<unk>`, are found in texts, which SentencePiece itself does not do.
  * @throws TokenizerError
  */
-export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
+export function tokenizerFilesFromPieces(pieces: Pieces | MergedWords): TokenizerFiles {
   const { tokens, kinds, special, byteFallback, chatTemplate, addBos = true } = pieces;
   const text = (name: keyof Pieces['special']) => {
     const token = tokens[special[name]];
@@ -84,7 +93,7 @@ export function tokenizerFilesFromPieces(pieces: Pieces): TokenizerFiles {
       byte_fallback: byteFallback,
       ignore_merges: false,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: mergesOf(pieces),
+      merges: 'merges' in pieces ? pieces.merges : mergesOf(pieces),
     },
   };
   const config = {

@@ -1,7 +1,9 @@
+import { ggufTokenizers } from '../families/gguf-tokenizers.js';
 import type { GgufMetadata, GgufValue } from '../families/gguf-value.js';
-import { piecesFromTokenizerJson } from './pieces-from-json.js';
+import { answerMarks } from './answer-marks.js';
+import { mergedWordsFromTokenizerJson, piecesFromTokenizerJson } from './pieces-from-json.js';
 import { TokenizerError, type Tokenizer } from './tokenizer.js';
-import { pieceKind, type Pieces } from './tokenizer-pieces.js';
+import { type MergedWords, pieceKind, type Pieces } from './tokenizer-pieces.js';
 import { piecesFromSentencePiece } from './tokenizer-sentencepiece.js';
 
 /** Where a tokenizer was read from: the metadata of a GGUF, a SentencePiece model, or a tokenizer.json. */
@@ -11,6 +13,8 @@ export type TokenizerOrigin =
   | { readonly tokenizerJson: unknown };
 
 export interface GgufTokenizerOptions {
+  /** What llama.cpp makes the tokenizer from. Default `pieces`. */
+  readonly form?: keyof typeof ggufTokenizers | undefined;
   /** Rows of the table of words: a file has as many tokens. */
   readonly vocabSize: number;
   readonly tokenizer: Pick<Tokenizer, 'bosId' | 'eosId' | 'padId' | 'tokenId'>;
@@ -19,6 +23,9 @@ export interface GgufTokenizerOptions {
   /** Jinja. */
   readonly chatTemplate?: string | undefined;
 }
+
+/** What llama.cpp's writers put in place of a space in a merge. */
+export const spaceInMerge = 'Ġ';
 
 /** What llama.cpp's converter gives tokens that are found in texts, and those that fill a vocabulary up. */
 const [addedScore, paddingScore] = [-1000, -10000];
@@ -30,23 +37,24 @@ const [addedScore, paddingScore] = [-1000, -10000];
  */
 export function tokenizerToGguf(origin: TokenizerOrigin, options: GgufTokenizerOptions): GgufMetadata {
   if ('gguf' in origin) return copied(origin.gguf, options);
-  const { vocabSize, tokenizer, endOfTurn, chatTemplate } = options;
-  const pieces =
-    'sentencePiece' in origin ? piecesFromSentencePiece(origin.sentencePiece) : fromJson(origin, tokenizer);
-  const { tokens, scores, kinds } = filledUp(pieces, vocabSize);
+  const { form = 'pieces', vocabSize, tokenizer, endOfTurn, chatTemplate } = options;
+  const words = wordsOf(origin, form, tokenizer);
+  const { tokens, scores, kinds } = filledUp(words, vocabSize);
   const id = (value: number): GgufValue => {
     if (value < vocabSize) return ['u32', value];
     throw new TokenizerError(`token ${value} is needed, but the model has only ${vocabSize} words`);
   };
   return {
-    'tokenizer.ggml.model': ['string', 'llama'],
-    'tokenizer.ggml.pre': ['string', 'default'],
+    'tokenizer.ggml.model': ['string', ggufTokenizers[form]],
+    // The other kind has a way of its own to prepare texts.
+    ...(form === 'pieces' && { 'tokenizer.ggml.pre': ['string', 'default'] }),
     'tokenizer.ggml.tokens': ['strings', tokens],
     'tokenizer.ggml.scores': ['f32s', scores],
     'tokenizer.ggml.token_type': ['i32s', kinds],
+    ...('merges' in words && { 'tokenizer.ggml.merges': ['strings', words.merges.map(mergeText)] }),
     'tokenizer.ggml.bos_token_id': id(tokenizer.bosId),
     'tokenizer.ggml.eos_token_id': id(tokenizer.eosId),
-    'tokenizer.ggml.unknown_token_id': id(pieces.special.unk),
+    'tokenizer.ggml.unknown_token_id': id(words.special.unk),
     'tokenizer.ggml.padding_token_id': id(tokenizer.padId),
     ...(endOfTurn !== undefined && { 'tokenizer.ggml.eot_token_id': id(endOfTurn) }),
     'tokenizer.ggml.add_bos_token': ['bool', true],
@@ -56,18 +64,35 @@ export function tokenizerToGguf(origin: TokenizerOrigin, options: GgufTokenizerO
   };
 }
 
-function fromJson(
-  { tokenizerJson }: { readonly tokenizerJson: unknown },
+/** @throws TokenizerError */
+function wordsOf(
+  origin: Exclude<TokenizerOrigin, { readonly gguf: unknown }>,
+  form: keyof typeof ggufTokenizers,
   tokenizer: GgufTokenizerOptions['tokenizer'],
-) {
+): Pieces | MergedWords {
+  if ('sentencePiece' in origin) {
+    if (form === 'pieces') return piecesFromSentencePiece(origin.sentencePiece);
+    throw new TokenizerError('llama.cpp wants the merges of this tokenizer, which its tokenizer.json has');
+  }
   const { bosId: bos, eosId: eos, padId: pad } = tokenizer;
   const unk = tokenizer.tokenId('<unk>');
   if (unk === undefined) throw new TokenizerError('tokenizer.json has no <unk>, which llama.cpp wants');
-  return piecesFromTokenizerJson(tokenizerJson, { unk, bos, eos, pad });
+  const read = form === 'pieces' ? piecesFromTokenizerJson : mergedWordsFromTokenizerJson;
+  const words = read(origin.tokenizerJson, { unk, bos, eos, pad });
+  // llama.cpp leaves special tokens out of answers.
+  const isTold = (id: number) => words.kinds[id] === pieceKind.control && answerMarks.includes(words.tokens[id]!);
+  return { ...words, kinds: Array.from(words.kinds, (kind, id) => (isTold(id) ? pieceKind.userDefined : kind)) };
 }
 
+/** A merge in one text: its parts are told apart by a space, and have another sign for theirs. */
+const mergeText = (parts: readonly [string, string]) =>
+  parts.map((part) => part.replaceAll(' ', spaceInMerge)).join(' ');
+
 /** As many as the model has words. What is beyond them it cannot read or say. */
-function filledUp({ tokens: pieces, scores: given, kinds: types }: Pieces, vocabSize: number) {
+function filledUp(words: Pieces | MergedWords, vocabSize: number) {
+  const { tokens: pieces, kinds: types } = words;
+  // Nothing goes by the scores of merges; llama.cpp's converter gives all of them that of an added token.
+  const given = 'scores' in words ? words.scores : undefined;
   const lost = pieces.find((_, id) => id >= vocabSize && types[id] === pieceKind.byte);
   if (lost !== undefined)
     throw new TokenizerError(`the model has ${vocabSize} words, too few for ${lost}, which llama.cpp wants`);
@@ -80,7 +105,7 @@ function filledUp({ tokens: pieces, scores: given, kinds: types }: Pieces, vocab
     tokens.push(
       piece === undefined ? `[PAD${i}]` : kind === pieceKind.userDefined ? piece.replaceAll('▁', ' ') : piece,
     );
-    scores.push(piece === undefined ? paddingScore : isAdded ? addedScore : given[i]!);
+    scores.push(piece === undefined ? paddingScore : isAdded ? addedScore : (given?.[i] ?? addedScore));
     kinds.push(kind);
   }
   return { tokens, scores, kinds };

@@ -1,6 +1,7 @@
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { type Fields, isFields } from '../config/fields.js';
 import { showValue } from '../config/json.js';
+import { answerMarks } from './answer-marks.js';
 import { byteRunDecoder } from './byte-runs.js';
 import { type ChatTemplate, type ChatTemplates, chatTemplatesOf, compileChatTemplate } from './chat-template.js';
 
@@ -11,7 +12,10 @@ export interface Tokenizer {
    * puts them there.
    */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
-  /** Special tokens are left out unless `skipSpecialTokens` is false; ids that are no words always. */
+  /**
+   * Special tokens are left out unless `skipSpecialTokens` is false, but for the marks of thoughts and calls, which say what an answer is;
+   * ids that are no words always.
+   */
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
   readonly vocabSize: number;
   readonly bosId: number;
@@ -133,7 +137,11 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
   const templates = chatTemplatesOf(config.chat_template);
   const added = library.get_added_tokens_decoder();
   checkNamedTokens(config, new Set([...added.values()].map(({ content }) => content)));
-  const withByteRuns = byteRunDecoder(tokenizerJson as object, (id) => added.get(id)?.special === true);
+  const decodeRuns = byteRunDecoder(tokenizerJson as object);
+  const isSilent = (id: number) => {
+    const token = added.get(id);
+    return token?.special === true && !answerMarks.includes(token.content);
+  };
   const encodeText = encodeByWords(checked, (text) => library.encode(text, { add_special_tokens: false }).ids);
   const tokenizer: Tokenizer = {
     bosId,
@@ -150,11 +158,11 @@ export async function tokenizerFromJson(tokenizerJson: unknown, tokenizerConfigJ
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => {
       // As Hugging Face: what is no word says nothing. A model may have more words than its tokenizer.
-      const known = ids.filter((id) => library.id_to_token(id) !== undefined);
+      const known = ids.filter((id) => library.id_to_token(id) !== undefined && !(skipSpecialTokens && isSilent(id)));
       const decode = (some: number[]) =>
-        library.decode(some, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+        library.decode(some, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
       if (known.length === 0) return '';
-      return withByteRuns === undefined ? decode(known) : withByteRuns(known, { skip: skipSpecialTokens, decode });
+      return decodeRuns === undefined ? decode(known) : decodeRuns(known, decode);
     },
     tokenId: (token) => library.token_to_id(token),
   };

@@ -14,10 +14,17 @@ export interface AnswerValues {
   readonly repetitionPenalty?: string;
   readonly stop?: readonly string[];
   readonly seed?: string;
+  readonly chatTemplateKwargs?: string;
 }
 
 /** For an option that may be given more than once. */
 export const collect = (value: string, all: readonly string[] = []): string[] => [...all, value];
+
+/** Of every command that puts questions into the chat template. */
+export const templateKwargsOption: readonly [flags: string, help: string] = [
+  '--chat-template-kwargs <json>',
+  'what the chat template takes beside messages: \'{"enable_thinking": true}\'',
+];
 
 /** The options of every command that answers. */
 export function addAnswerFlags(command: Command): Command {
@@ -29,7 +36,8 @@ export function addAnswerFlags(command: Command): Command {
     .option('--min-p <p>', 'choose among the tokens at least p times as likely as the likeliest')
     .option('--repetition-penalty <x>', 'above 1: tokens that came before come less likely')
     .option('--stop <text>', 'end before this text; may be given more than once', collect)
-    .option('--seed <n>', 'of the choices (default: 42)');
+    .option('--seed <n>', 'of the choices (default: 42)')
+    .option(...templateKwargsOption);
 }
 
 export const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;

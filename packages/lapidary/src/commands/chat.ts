@@ -1,12 +1,15 @@
-import type { ChatMessage, ChatTools } from '@lapidary/gemma';
+import type { ChatMessage } from '@lapidary/gemma';
 import type { CliContext, Terminal } from '../cli-context.js';
 import { describeError } from '../describe-error.js';
 import type { AnswerSettings, Chat } from '../engine.js';
+import type { BesideQuestion } from '../encode-question.js';
 import { exitCodes } from '../exit-codes.js';
 import { UsageError } from '../usage-error.js';
 import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
+import { readTemplateKwargs } from './read-template-kwargs.js';
 import { readTools } from './read-tools.js';
+import { createTeller } from './tell-answer.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
 
 export interface ChatValues extends AnswerValues {
@@ -25,11 +28,15 @@ const help = `/adapter <name>  answer with this adapter from now on; without a n
 /quit            end, as Ctrl-D; Ctrl-C ends an answer, or, where there is none, the conversation
 `;
 
-/** A conversation, line by line: answers go to standard output, everything else to standard error. */
+/** What answers are made with. */
+type HowAnswered = AnswerSettings & Pick<BesideQuestion, 'tools' | 'chatTemplateKwargs'>;
+
+/** A conversation, line by line: answers go to standard output, everything else, thoughts too, to standard error. */
 export async function chat(values: ChatValues, context: CliContext): Promise<void> {
   const settings = readAnswerFlags(values);
   if (!values.model)
     throw new UsageError({ message: '--model must be given.', hint: 'lapidary chat --help shows all options.' });
+  const chatTemplateKwargs = readTemplateKwargs(values.chatTemplateKwargs);
   const adapters = nameAdapters(values.adapter ?? []);
   const tools = await readTools(values.tools, context);
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
@@ -46,7 +53,10 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
   );
   const terminal = context.openTerminal();
   try {
-    const talk = new Conversation(opened, { ...settings, tools }, context, { isJson: values.json === true, terminal });
+    const talk = new Conversation(opened, { ...settings, tools, chatTemplateKwargs }, context, {
+      isJson: values.json === true,
+      terminal,
+    });
     if (terminal.isTyped) context.err(`${talk.answerer} answers. /help lists what else there is.\n`);
     for (let line = await terminal.readLine(); line !== null; line = await terminal.readLine()) {
       if (!(await talk.take(line.trim()))) break;
@@ -61,7 +71,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
 /** What was said, and who answers. */
 class Conversation {
   readonly #chat: Chat;
-  readonly #settings: AnswerSettings & { readonly tools: ChatTools | undefined };
+  readonly #settings: HowAnswered;
   readonly #context: CliContext;
   readonly #terminal: Terminal;
   readonly #isJson: boolean;
@@ -71,7 +81,7 @@ class Conversation {
 
   constructor(
     opened: Chat,
-    settings: AnswerSettings & { readonly tools: ChatTools | undefined },
+    settings: HowAnswered,
     context: CliContext,
     { isJson, terminal }: { readonly isJson: boolean; readonly terminal: Terminal },
   ) {
@@ -153,23 +163,23 @@ class Conversation {
     const said: ChatMessage[] = this.#chat.remembers ? this.#messages : [];
     const messages: ChatMessage[] = [...said, { role: 'user', content: question }];
     const adapter = this.#adapter;
-    let text = '';
+    const silent = () => undefined;
+    const teller = createTeller(this.#isJson ? { out: silent, err: silent } : this.#context);
     const stopped = await this.#terminal.interruptible(async (signal) => {
       try {
         const how = { ...this.#settings, adapter, images: this.#images, signal };
         const answer = this.#chat.answer(messages, how);
         let next = await answer.next();
-        for (; !next.done; next = await answer.next()) {
-          text += next.value;
-          if (!this.#isJson) this.#context.out(next.value);
-        }
+        for (; !next.done; next = await answer.next()) teller.push(next.value);
         return next.value.stoppedBy;
       } catch (error) {
         if (error !== signal.reason || this.#context.signal.aborted) throw error;
         return 'interrupted';
       }
     });
-    this.#context.out(this.#isJson ? `${JSON.stringify({ adapter, text, stoppedBy: stopped })}\n` : '\n');
+    const { content: text, thoughts } = teller.end();
+    const told = { adapter, ...(thoughts !== '' && { thoughts }), text, stoppedBy: stopped };
+    this.#context.out(this.#isJson ? `${JSON.stringify(told)}\n` : '\n');
     // An answer of which nothing came was none: a conversation goes turn by turn.
     if (text !== '') this.#messages = [...messages, { role: 'model', content: text }];
   }

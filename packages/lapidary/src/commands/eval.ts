@@ -5,6 +5,7 @@ import { formatTable } from '../format-table.js';
 import { UsageError } from '../usage-error.js';
 import { countRule, readNumber } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
+import { readTemplateKwargs } from './read-template-kwargs.js';
 
 export interface EvalValues {
   readonly model?: string;
@@ -13,6 +14,7 @@ export interface EvalValues {
   readonly data?: string;
   readonly promptKey?: string;
   readonly completionKey?: string;
+  readonly chatTemplateKwargs?: string;
   readonly split?: string;
   readonly dataConfig?: string;
   readonly dataRevision?: string;
@@ -41,7 +43,8 @@ export async function evaluate(values: EvalValues, context: CliContext): Promise
   const maxTokens = readNumber(problems, '--max-tokens', values.maxTokens, countRule) ?? 64;
   if (problems.length > 0) throw new ConfigError({ problems, subject: 'The command' });
   const { promptKey, completionKey, split, dataConfig: config, dataRevision: revision } = values;
-  const rows = { source: data!, promptKey, completionKey, split, config, revision };
+  const chatTemplateKwargs = readTemplateKwargs(values.chatTemplateKwargs);
+  const rows = { source: data!, promptKey, completionKey, chatTemplateKwargs, split, config, revision };
   const told = new Set<string>();
   const found = await context.engine.evaluateModel(
     {

@@ -1,4 +1,4 @@
-import { contentText } from '@lapidary/gemma';
+import { contentText, splitThoughts } from '@lapidary/gemma';
 import { ConfigError, runFile, type ConfigProblem } from '@lapidary/trainer';
 import { bufferSource } from '@lapidary/weights';
 import type { CliContext } from '../cli-context.js';
@@ -8,7 +8,9 @@ import { readPrompts, type Prompt } from '../generate/read-prompts.js';
 import { UsageError } from '../usage-error.js';
 import { countRule, readAnswerFlags, readNumber, type AnswerValues } from './answer-flags.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
+import { readTemplateKwargs } from './read-template-kwargs.js';
 import { readTools } from './read-tools.js';
+import { createTeller } from './tell-answer.js';
 
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
@@ -28,7 +30,10 @@ export interface GenerateValues extends AnswerValues {
 /** Characters of a prompt that stand above its answer. */
 const longestHead = 100;
 
-/** Answers a prompt, or many; the text of one comes as it is made, of many one after the other; with `--json` each as an object. */
+/**
+ * Answers a prompt, or many; the text of one comes as it is made, of many one after the other; with `--json` each as an object. What was
+ * thought before is no part of an answer's text, unless that is a text that goes on as it stands.
+ */
 export async function generate(
   promptArgument: string | undefined,
   values: GenerateValues,
@@ -38,18 +43,23 @@ export async function generate(
   const { prompts, samples } = request;
   const isJson = values.json === true;
   const isOne = prompts.length * samples === 1;
+  const isRaw = request.chat === false;
+  const teller = isRaw ? { push: context.out, end: () => undefined } : createTeller(context);
   const onText = (text: string) => {
-    if (isOne && !isJson) context.out(text);
+    if (isOne && !isJson) teller.push(text);
   };
   const onAnswer = (answer: ManyAnswer) => {
     const { prompt } = prompts[answer.index]!;
-    if (isJson) context.out(`${JSON.stringify({ ...answer, prompt })}\n`);
-    else if (!isOne) context.out(`${headOf(answer, prompt, samples)}\n${answer.text}\n\n`);
+    const { content: text, thoughts } = isRaw ? { content: answer.text, thoughts: '' } : splitThoughts(answer.text);
+    const told = { ...answer, ...(thoughts !== '' && { thoughts }), text, prompt };
+    if (isJson) context.out(`${JSON.stringify(told)}\n`);
+    else if (!isOne) context.out(`${headOf(answer, prompt, samples)}\n${text}\n\n`);
   };
   const onNotice = (notice: string) => context.err(`${notice}\n`);
   const began = performance.now();
   const answers = await context.engine.generate(request, { onText, onAnswer, onNotice, signal: context.signal });
   if (isJson) return;
+  if (isOne) teller.end();
   if (isOne) context.out('\n');
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0);
   const seconds = isOne ? answers[0]!.seconds : (performance.now() - began) / 1000;
@@ -82,10 +92,12 @@ async function readRequest(
   const given = await readGiven(promptArgument, values, context);
   const prompts = given.map(({ prompt, images }) => ({ prompt, images: [...(values.image ?? []), ...images] }));
   const tools = await readTools(values.tools, context);
-  if (tools && values.raw)
+  const chatTemplateKwargs = readTemplateKwargs(values.chatTemplateKwargs);
+  const templateFlag = tools ? '--tools' : chatTemplateKwargs && '--chat-template-kwargs';
+  if (templateFlag && values.raw)
     throw new UsageError({
-      message: '--tools needs the chat template, which --raw leaves out.',
-      hint: 'Give one of --raw and --tools.',
+      message: `${templateFlag} needs the chat template, which --raw leaves out.`,
+      hint: `Give one of --raw and ${templateFlag}.`,
     });
   return {
     model: values.model,
@@ -95,9 +107,10 @@ async function readRequest(
     prompts,
     samples,
     rows,
-    // Functions are declared by the chat template alone.
-    chat: tools ? true : await choosePromptForm(values, context),
+    // The chat template alone takes them.
+    chat: templateFlag ? true : await choosePromptForm(values, context),
     ...(tools && { tools }),
+    ...(chatTemplateKwargs && { chatTemplateKwargs }),
     ...settings,
   };
 }

@@ -4,6 +4,7 @@ import { readBytes } from '../read-bytes.js';
 import { UsageError } from '../usage-error.js';
 import { countRule, readNumber } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
+import { readTemplateKwargs } from './read-template-kwargs.js';
 
 export interface ServeValues {
   readonly adapter?: readonly string[];
@@ -16,6 +17,7 @@ export interface ServeValues {
   readonly rows?: string;
   readonly context?: string;
   readonly maxBody?: string;
+  readonly chatTemplateKwargs?: string;
   readonly json?: boolean;
 }
 
@@ -61,6 +63,7 @@ export async function serve(model: string, values: ServeValues, context: CliCont
       message: `Model and adapter are both called ${modelName}.`,
       hint: 'Name the model with --name, or the adapter: --adapter name=folder.',
     });
+  const chatTemplateKwargs = readTemplateKwargs(values.chatTemplateKwargs);
   const { listen } = await import('../serve/listen-node.js');
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
   const answerer = await context.engine.openAnswerer(
@@ -75,6 +78,7 @@ export async function serve(model: string, values: ServeValues, context: CliCont
         modelName,
         apiKey,
         isLocal,
+        chatTemplateKwargs,
         origins,
         largestBody: largestBody!,
         mostAnswers: 128 + 32 * rows,

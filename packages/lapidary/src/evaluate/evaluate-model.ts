@@ -1,4 +1,4 @@
-import { sameFunctionCalls } from '@lapidary/gemma';
+import { sameFunctionCalls, splitThoughts } from '@lapidary/gemma';
 import {
   expectedAnswer,
   openEvalData,
@@ -12,7 +12,10 @@ import { encodeEvalRows, evalTask, parseEvalRow, type EvalExample } from './eval
 import { scoreExamples, type Score } from './score-examples.js';
 
 /** The rows, and how they are read; see `DataOptions`. */
-export type EvalData = Pick<DataOptions, 'source' | 'promptKey' | 'completionKey' | 'split' | 'config' | 'revision'>;
+export type EvalData = Pick<
+  DataOptions,
+  'source' | 'promptKey' | 'completionKey' | 'chatTemplateKwargs' | 'split' | 'config' | 'revision'
+>;
 
 /** How a model is evaluated. */
 export interface EvaluateOptions {
@@ -69,7 +72,7 @@ export async function evaluateModel(
           : model.tokenizer.decode(promptTokens(example.row, model.tokenizer, model.model));
       const answers = measured.map(({ answers }) => {
         const text = answers.get(i)!;
-        const sameCalls = sameFunctionCalls(wanted, text);
+        const sameCalls = haveSameCalls(wanted, text);
         return { text, matches: isMatch(text, wanted), ...(sameCalls !== undefined && { sameCalls }) };
       });
       return [{ line: row.line, prompt, expected: wanted, answers }];
@@ -156,7 +159,10 @@ async function answerAll(
   }
 }
 
-const isMatch = (answer: string, completion: string) => answer.trim() === completion.trim();
+/** Thoughts are left out of account: another way to the same answer is as good. */
+const saidIn = (answer: string) => splitThoughts(answer).content.trim();
+const isMatch = (answer: string, completion: string) => saidIn(answer) === saidIn(completion);
+const haveSameCalls = (expected: string, answer: string) => sameFunctionCalls(saidIn(expected), saidIn(answer));
 
 function indexOfLargest(values: readonly number[]): number {
   return values.reduce((best, value, i) => (value > values[best]! ? i : best), 0);
@@ -179,7 +185,7 @@ function describe(
   const loss = texts.reduce((sum, score) => sum + score.loss, 0);
   const tokens = texts.reduce((sum, score) => sum + score.tokens, 0);
   const matches = [...answers].filter(([i, text]) => isMatch(text, expected[i]!));
-  const calls = [...answers].flatMap(([i, text]) => sameFunctionCalls(expected[i]!, text) ?? []);
+  const calls = [...answers].flatMap(([i, text]) => haveSameCalls(expected[i]!, text) ?? []);
   const questions = groupChoices(examples);
   const utf8 = new TextEncoder();
   const right = (scoreOf: (loss: number, choice: string) => number) =>

@@ -44,13 +44,24 @@ export interface ManyOptions extends Omit<AnswerOptions, 'images'>, AdapterChoic
 export async function answerMany(
   model: TextModel,
   questions: readonly AskedOnce[],
-  { samples = 1, rows = 4, adapter = null, seed = 42, tools, onText, onAnswer, signal, ...options }: ManyOptions = {},
+  {
+    samples = 1,
+    rows = 4,
+    adapter = null,
+    seed = 42,
+    tools,
+    chatTemplateKwargs,
+    onText,
+    onAnswer,
+    signal,
+    ...options
+  }: ManyOptions = {},
 ): Promise<ManyAnswer[]> {
   const { maxNewTokens = 256 } = options;
   const { maxPositionEmbeddings: context, vision } = model.model;
   const lengths: number[] = [];
   for (const [i, { question, images }] of questions.entries()) {
-    const { promptTokens } = await model.encode(question, { tools });
+    const { promptTokens } = await model.encode(question, { tools, chatTemplateKwargs });
     const length = promptTokens + images * (vision?.tokensPerImage ?? 0);
     if (length >= context)
       throw new ContextLengthError(
@@ -75,8 +86,9 @@ export async function answerMany(
     for (const { question, readImages, index, sample, place } of waiting) {
       either.throwIfAborted();
       const began = performance.now();
-      const { prompt, stopTokens } = await session.encode(question, { images: await readImages(), tools });
-      const own = { ...options, seed: seed + sample, stopTokens, signal: either };
+      const beside = { images: await readImages(), tools, chatTemplateKwargs };
+      const { prompt, stopTokens, opening } = await session.encode(question, beside);
+      const own = { ...options, seed: seed + sample, stopTokens, opening, signal: either };
       const answer = session.answerPrompt(prompt, own);
       let text = '';
       let next = await answer.next();

@@ -46,6 +46,8 @@ function promptOf(value: unknown, file: string, line: number): Prompt {
   const isPrompt = typeof value === 'object' && value !== null && 'prompt' in value;
   const row = parseRow(isPrompt ? { ...value, completion: anyAnswer } : value, file, line);
   if ('messages' in row) {
+    if (row.chat_template_kwargs)
+      fail("field 'chat_template_kwargs': it is said of all prompts alike, by --chat-template-kwargs");
     if (row.tools) fail("field 'tools': functions are offered to all prompts alike, by --tools");
     const said = row.messages.slice(0, row.messages.findLastIndex((message) => !isModel(message)) + 1);
     if (said.length === 0) fail("field 'messages': nobody but the model says anything");

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { ChatTemplateKwargs } from '@lapidary/gemma';
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
@@ -17,6 +18,8 @@ export interface AppOptions {
   readonly apiKey: string | undefined;
   /** Whether only this machine is served: then requests must be made to a name of this machine. */
   readonly isLocal: boolean;
+  /** What the chat template takes beside messages, where a request does not say it. */
+  readonly chatTemplateKwargs?: ChatTemplateKwargs | undefined;
   /** Origins of pages that may ask. */
   readonly origins: readonly string[];
   /** Bytes. */
@@ -125,8 +128,11 @@ export function createApp(options: AppOptions): Hono {
     let isStreaming = false;
     try {
       const asked = [];
+      const { images, tools } = request;
+      const chatTemplateKwargs =
+        form === chatForm ? { ...options.chatTemplateKwargs, ...request.chatTemplateKwargs } : undefined;
       for (const question of request.questions)
-        asked.push(await answerer.ask(question, { adapter, images: request.images, tools: request.tools }));
+        asked.push(await answerer.ask(question, { adapter, images, tools, chatTemplateKwargs }));
       const { maxLength } = answerer;
       const { onError } = options;
       const signal = AbortSignal.any([context.req.raw.signal, options.signal]);

@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatTools, TextPart } from '@lapidary/gemma';
+import type { ChatMessage, ChatTemplateKwargs, ChatTools, TextPart } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { AnswerSettings } from '../engine.js';
 import { ApiError } from './api-error.js';
@@ -10,6 +10,7 @@ import {
   parseFields,
   samplingOf,
 } from './request-fields.js';
+import type { Telling } from './told-answer.js';
 
 /** A request as it is answered. */
 export interface AnswerRequest {
@@ -18,8 +19,8 @@ export interface AnswerRequest {
   readonly questions: readonly (string | readonly ChatMessage[])[];
   /** Functions that the answers may call. */
   readonly tools?: ChatTools;
-  /** Whether calls in an answer are told as such, not as its text. */
-  readonly tellsCalls: boolean;
+  readonly chatTemplateKwargs?: ChatTemplateKwargs;
+  readonly tells: Telling;
   /** Pictures that they are about. */
   readonly images: readonly Uint8Array[];
   /** Answers to each. */
@@ -74,8 +75,10 @@ const message = v.object(
     tool_call_id: v.optional(v.string('a text')),
     // What answers have, for clients that send them back.
     refusal: v.optional(v.null('only null')),
+    reasoning_content: v.nullish(v.string('a text')),
+    reasoning: v.nullish(v.string('a text')),
   },
-  'an object: { role, content, name, tool_calls, tool_call_id }',
+  'an object: { role, content, name, tool_calls, tool_call_id, reasoning_content }',
 );
 
 const chatSchema = v.object({
@@ -110,22 +113,22 @@ export function readChatRequest(body: unknown): AnswerRequest {
     }
     return { ...said, content: texts };
   });
-  const { tools = [], tool_choice: choice } = fields;
+  const { tools = [], tool_choice: choice, chat_template_kwargs: kwargs } = fields;
   const offersTools = tools.length > 0 && choice !== 'none';
   return requestOf(fields, {
     questions: [messages],
     ...(offersTools && { tools }),
-    tellsCalls: choice !== 'none',
+    ...(kwargs && { chatTemplateKwargs: kwargs }),
+    tells: { thoughts: true, calls: choice !== 'none' },
     images,
     maxTokens: fields.max_completion_tokens ?? fields.max_tokens,
   });
 }
 
 /** A message without its content. @throws ApiError for a field that belongs to another role */
-function saidBy(
-  { role, name, tool_calls: calls, tool_call_id: id }: Omit<v.InferOutput<typeof message>, 'content'>,
-  index: number,
-): ChatMessage {
+function saidBy(given: Omit<v.InferOutput<typeof message>, 'content'>, index: number): ChatMessage {
+  const { role, name, tool_calls: calls, tool_call_id: id } = given;
+  const thoughts = given.reasoning_content ?? given.reasoning;
   const check = (field: string, isGiven: boolean, owner: string) => {
     if (isGiven && role !== owner)
       throw new ApiError(`messages.${index}.${field}: only messages of the role '${owner}' have it`, {
@@ -134,12 +137,14 @@ function saidBy(
       });
   };
   check('tool_calls', (calls?.length ?? 0) > 0, 'assistant');
+  check(given.reasoning_content ? 'reasoning_content' : 'reasoning', Boolean(thoughts), 'assistant');
   check('tool_call_id', id !== undefined, 'tool');
   return {
     role,
     ...(name !== undefined && { name }),
     ...(calls && calls.length > 0 && { tool_calls: calls }),
     ...(id !== undefined && { tool_call_id: id }),
+    ...(thoughts && { reasoning_content: thoughts }),
   };
 }
 
@@ -150,12 +155,17 @@ export function readCompletionRequest(body: unknown): AnswerRequest {
   if (questions.length * (fields.n ?? 1) > mostAnswers)
     throw new ApiError(`prompts times n may be ${mostAnswers} at most`, { param: 'n', code: 'invalid_value' });
   // As OpenAI's.
-  return requestOf(fields, { questions, tellsCalls: false, images: [], maxTokens: fields.max_tokens ?? 16 });
+  return requestOf(fields, {
+    questions,
+    tells: { thoughts: false, calls: false },
+    images: [],
+    maxTokens: fields.max_tokens ?? 16,
+  });
 }
 
 function requestOf(
   fields: v.InferOutput<typeof chatSchema> | v.InferOutput<typeof completionSchema>,
-  asked: Pick<AnswerRequest, 'questions' | 'tools' | 'tellsCalls' | 'images' | 'maxTokens'>,
+  asked: Pick<AnswerRequest, 'questions' | 'tools' | 'chatTemplateKwargs' | 'tells' | 'images' | 'maxTokens'>,
 ): AnswerRequest {
   const stream = fields.stream ?? false;
   if (fields.stream_options !== undefined && !stream)

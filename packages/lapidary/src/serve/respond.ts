@@ -2,7 +2,7 @@ import type { AnswerEnd } from '../answer-session.js';
 import type { AskedQuestion } from '../engine.js';
 import { apiErrorOf } from './api-error.js';
 import type { AnswerRequest } from './read-request.js';
-import { createCallFilter, toldAnswer, type ToldAnswer, type ToldCall } from './told-answer.js';
+import { createAnswerFilter, toldAnswer, type ToldAnswer, type ToldCall } from './told-answer.js';
 
 /** How one of OpenAI's answers is written. */
 export interface AnswerForm {
@@ -15,6 +15,7 @@ export interface AnswerForm {
   /** What comes before any text. */
   readonly opening: object | null;
   piece(text: string): object;
+  thoughts(text: string): object;
   /** Calls, as they come at the end. */
   calls(calls: readonly ToldCall[]): object;
   /** What comes with the end. */
@@ -25,11 +26,18 @@ export const chatForm: AnswerForm = {
   prefix: 'chatcmpl',
   object: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
-  whole: ({ content, calls }) => ({
-    message: { role: 'assistant', content, refusal: null, ...(calls.length > 0 && { tool_calls: calls }) },
+  whole: ({ content, thoughts, calls }) => ({
+    message: {
+      role: 'assistant',
+      content,
+      refusal: null,
+      ...(thoughts !== '' && { reasoning_content: thoughts }),
+      ...(calls.length > 0 && { tool_calls: calls }),
+    },
   }),
   opening: { delta: { role: 'assistant', content: '' } },
   piece: (content) => ({ delta: { content } }),
+  thoughts: (text) => ({ delta: { reasoning_content: text } }),
   calls: (calls) => ({ delta: { tool_calls: calls.map((call, index) => ({ index, ...call })) } }),
   last: { delta: {} },
 };
@@ -41,6 +49,7 @@ export const completionForm: AnswerForm = {
   whole: ({ content }) => ({ text: content }),
   opening: null,
   piece: (text) => ({ text }),
+  thoughts: () => ({}),
   calls: () => ({}),
   last: { text: '' },
 };
@@ -108,7 +117,7 @@ export async function respondWhole(work: Work): Promise<object> {
     (choice, end) => ends.set(choice, end),
   );
   const choices = texts.map((text, index) => {
-    const answer = toldAnswer(text, request.tellsCalls);
+    const answer = toldAnswer(text, request.tells);
     return { index, ...form.whole(answer), logprobs: null, finish_reason: reasonOf(answer, ends.get(index)!) };
   });
   return { ...headOf(form, form.object, request.model), choices, usage };
@@ -138,17 +147,18 @@ export function respondStream(work: Work & { readonly onDone: () => void }): Rea
           const { opening } = form;
           if (opening !== null) for (let i = 0; i < request.n * work.asked.length; i++) choice(i, opening);
           const filters = Array.from({ length: request.n * work.asked.length }, () =>
-            createCallFilter(request.tellsCalls),
+            createAnswerFilter(request.tells),
           );
-          const tell = (index: number, text: string | null) => {
-            if (text !== null && text !== '') choice(index, form.piece(text));
+          const tell = (index: number, { content, thoughts }: Pick<ToldAnswer, 'content' | 'thoughts'>) => {
+            if (thoughts !== '') choice(index, form.thoughts(thoughts));
+            if (content !== null && content !== '') choice(index, form.piece(content));
           };
           const usage = await answerAll(
             { ...work, signal: AbortSignal.any([work.signal, gone.signal]) },
             (index, text) => tell(index, filters[index]!.push(text)),
             (index, end) => {
               const rest = filters[index]!.end();
-              tell(index, rest.content);
+              tell(index, rest);
               if (rest.calls.length > 0) choice(index, form.calls(rest.calls));
               choice(index, form.last, reasonOf(rest, end));
             },

@@ -58,6 +58,13 @@ export const dataFlags = group('Data', [
     help: 'completion, last (of conversations only the last turn) or all (default: completion)',
   },
   {
+    name: '--chat-template-kwargs',
+    value: '<json>',
+    path: 'data.chatTemplateKwargs',
+    kind: 'json',
+    help: 'what the chat template takes beside messages: \'{"enable_thinking": true}\'',
+  },
+  {
     name: '--too-long',
     value: '<what>',
     path: 'data.tooLong',

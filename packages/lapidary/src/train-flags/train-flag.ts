@@ -7,7 +7,7 @@ export interface TrainFlag {
   /** What stands behind it; none for switches. */
   readonly value?: string;
   readonly path: string;
-  readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'pairs' | 'switch';
+  readonly kind: 'text' | 'number' | 'bytes' | 'names' | 'numbers' | 'pairs' | 'json' | 'switch';
   /** What a switch sets. Default true. */
   readonly sets?: string;
   readonly help: string;

@@ -70,6 +70,15 @@ export const flag: v.GenericSchema<boolean> = inJson(
   { type: 'boolean' },
 );
 
+/** An object whose fields are not known here. */
+export function jsonObject(allowed: string): v.GenericSchema<Readonly<Record<string, unknown>>> {
+  const rule = v.custom<Readonly<Record<string, unknown>>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    allowed,
+  );
+  return inJson(rule, { type: 'object' });
+}
+
 export function text(pattern = /\S/, allowed = 'a text that is not empty'): v.GenericSchema<string> {
   const rule = v.custom<string>((value) => typeof value === 'string' && pattern.test(value), allowed);
   return inJson(rule, { type: 'string', pattern: pattern.source });

@@ -10,6 +10,7 @@ import {
   flag,
   inJson,
   integer,
+  jsonObject,
   jsonRuleOf,
   listOf,
   messageOf,
@@ -49,11 +50,12 @@ export const dataSchema = v.object(
     tooLong: withDefault(choice(['error', 'truncate', 'skip']), 'error'),
     promptKey: v.optional(text()),
     completionKey: v.optional(text()),
+    chatTemplateKwargs: v.optional(jsonObject('an object of what the chat template takes: { enable_thinking: true }')),
     split: v.optional(text()),
     config: v.optional(text()),
     revision: v.optional(text()),
   },
-  'an object with `source`: { source, format, lossOn, tooLong, promptKey, completionKey, split, config, revision }',
+  'an object with `source`: { source, format, lossOn, tooLong, promptKey, completionKey, chatTemplateKwargs, split, config, revision }',
 );
 
 const paramGroupSchema = v.object(

@@ -112,7 +112,7 @@ test('fields of list elements, and of the value that a type chooses', () => {
 test('missing and misshapen objects', () => {
   expect(problemsOf({})).toEqual({
     weightLoader: 'nothing | a weight loader: an object with an open() method',
-    data: 'nothing | an object with `source`: { source, format, lossOn, tooLong, promptKey, completionKey, split, config, revision }',
+    data: 'nothing | an object with `source`: { source, format, lossOn, tooLong, promptKey, completionKey, chatTemplateKwargs, split, config, revision }',
   });
   expect(problemsOf({ ...minimal, data: {}, optimizer: 'adam', lora: 8 })).toEqual({
     'data.source': 'nothing | a path, a URL, a data set of the hub, a list of rows, or a File',

@@ -1,3 +1,4 @@
+import type { ChatTemplateKwargs } from '@lapidary/gemma';
 import type { DataFiles } from './data-files.js';
 
 /** Forms that rows may have. */
@@ -26,6 +27,8 @@ export interface DataOptions {
   readonly promptKey?: string | undefined;
   /** What rows call their completion. Default `completion`. */
   readonly completionKey?: string | undefined;
+  /** What the chat template takes beside messages, for every conversation: `{ enable_thinking: true }`. A row's own come before these. */
+  readonly chatTemplateKwargs?: ChatTemplateKwargs | undefined;
   /** Of a folder or a data set of the hub: the part that is read, and no other. Default: train to learn from, valid to evaluate on. */
   readonly split?: string | undefined;
   /** Of a data set of the hub that has several: which. Default the only one, or `default`. */

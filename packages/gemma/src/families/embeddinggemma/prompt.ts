@@ -28,6 +28,7 @@ export const embeddingGemmaPrompt: PromptForm = {
   opening: () => [],
   encodePrompt: (prompt, tokenizer) => tokenizer.encode(prompt),
   isPrefixBidirectional: true,
+  takesChat: false,
   chatTemplate: null,
   chatTemplateSource: null,
   needsPictures: false,

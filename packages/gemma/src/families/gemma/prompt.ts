@@ -1,4 +1,4 @@
-import { ChatTemplateError, checkTurns } from '../../text/chat-message.js';
+import { ChatTemplateError, checkKwargs, checkTurns } from '../../text/chat-message.js';
 import type { ChatTemplate } from '../../text/chat-template.js';
 import { messagesForTemplate } from '../../text/template-messages.js';
 import { strip } from '../../text/jinja/text.js';
@@ -11,12 +11,13 @@ const turnEnd = '<end_of_turn>';
 const responseStart = '<start_function_response>';
 
 /** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure): user and model by turns, no system, no tools. */
-export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerationPrompt = false, tools }) => {
+export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerationPrompt = false, tools, kwargs }) => {
   if (tools !== undefined && tools.length > 0)
     throw new ChatTemplateError(
       -1,
       "there are tools, but the model came without a chat template, and its family's own turns know no tools; put the chat_template.jinja that was published with it beside the model",
     );
+  checkKwargs(kwargs, '');
   const turns = messagesForTemplate(messages, '');
   checkTurns(turns);
   const texts = turns.map(
@@ -44,6 +45,7 @@ export const gemmaPrompt: PromptForm = {
   opening: (tokenizer) => [specialTexts(tokenizer).bosToken],
   encodePrompt: (prompt, tokenizer) => tokenizer.encode(withoutOpening(prompt, gemmaPrompt.opening(tokenizer)).text),
   isPrefixBidirectional: false,
+  takesChat: true,
   chatTemplate: gemmaChatTemplate,
   chatTemplateSource: gemmaChatTemplateSource,
   needsPictures: false,

@@ -28,6 +28,7 @@ export const paliGemmaPromptForm: PromptForm = {
   opening: (tokenizer) => [imageMark, specialTexts(tokenizer).bosToken],
   encodePrompt: paliGemmaPrompt,
   isPrefixBidirectional: true,
+  takesChat: false,
   chatTemplate: null,
   chatTemplateSource: null,
   needsPictures: true,

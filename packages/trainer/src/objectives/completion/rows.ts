@@ -1,4 +1,4 @@
-import { showValue, type ChatMessage, type ChatTools } from '@lapidary/gemma';
+import { showValue, type ChatMessage, type ChatTemplateKwargs, type ChatTools } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { RowFormat } from '../../data/data-options.js';
 import { DatasetError } from '../../data/errors.js';
@@ -30,6 +30,10 @@ const message = v.looseObject({
     v.array(v.looseObject({ function: v.looseObject({ name: v.string(), arguments: v.union([v.string(), object]) }) })),
   ),
   tool_call_id: v.nullish(v.string()),
+  tool_responses: v.nullish(v.array(response)),
+  reasoning_content: v.nullish(v.string()),
+  reasoning: v.nullish(v.string()),
+  thinking: v.nullish(v.string()),
   weight: v.nullish(v.picklist([0, 1])),
 });
 /** null says what leaving a field out says; templates may tell the two apart. */
@@ -54,6 +58,7 @@ const forms = {
   messages: v.object({
     messages: v.pipe(v.array(message), v.nonEmpty('must not be empty')),
     tools: v.nullish(v.array(object)),
+    chat_template_kwargs: v.nullish(object),
   }),
   text: v.object({ text: v.pipe(v.string(), v.nonEmpty('must not be empty')) }),
 } satisfies Record<RowFormat, v.GenericSchema>;
@@ -63,6 +68,8 @@ export type CompletionRow = v.InferOutput<typeof forms.completion>;
 export interface MessagesRow {
   readonly messages: readonly ChatMessage[];
   readonly tools?: ChatTools | null;
+  /** What else the chat template takes. */
+  readonly chat_template_kwargs?: ChatTemplateKwargs | null;
 }
 export type TextRow = v.InferOutput<typeof forms.text>;
 
@@ -125,6 +132,10 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
     return fail("field 'functions': OpenAI's functions are called 'tools' now");
   const form = isConversation ? 'messages' : told;
   const given = isConversation ? asConversation(renamed) : renamed;
+  if (form !== 'messages' && 'chat_template_kwargs' in renamed && renamed.chat_template_kwargs !== null)
+    return fail(
+      "field 'chat_template_kwargs' (`data.chatTemplateKwargs`): only conversations go through a chat template, and this row is none",
+    );
   const result = v.safeParse(forms[form], given);
   if (!result.success) {
     const issue = result.issues[0];

@@ -1,5 +1,6 @@
 import {
   ChatTemplateError,
+  chatTemplateOf,
   contentText,
   encodeChat,
   encodeChatPrompt,
@@ -10,6 +11,7 @@ import {
   PromptImagesError,
   specialTexts,
   stopTokensOf,
+  thoughtsIn,
   type Tokenizer,
   turnsOfModel,
   withoutEnding,
@@ -44,13 +46,18 @@ export interface TokeniseOptions {
   /** For messages. */
   readonly file: string;
   /** How prompts are written, and how many words there are: ids beyond are refused, since the tokenizer is another model's. */
-  readonly model: Pick<Model, 'prompt' | 'vocabSize' | 'eosTokenIds'>;
+  readonly model: Pick<Model, 'name' | 'prompt' | 'vocabSize' | 'eosTokenIds'>;
 }
 
-/** How a conversation is encoded for a model; null for one that knows none. */
-function chatOptions({ tools }: MessagesRow, tokenizer: Tokenizer, model: TokeniseOptions['model']) {
-  const { chatTemplate: template } = model.prompt;
-  return template && { template, stopTokens: stopTokensOf(model, tokenizer), ...(tools && { tools }) };
+/** How a conversation is encoded for a model; null for one that knows none. @throws ChatTemplateError for one that lacks its template */
+function chatOptions(
+  { tools, chat_template_kwargs: kwargs }: MessagesRow,
+  tokenizer: Tokenizer,
+  model: TokeniseOptions['model'],
+) {
+  const template = chatTemplateOf(model, tokenizer);
+  const stopTokens = stopTokensOf(model, tokenizer);
+  return template && { template, stopTokens, ...(tools && { tools }), ...(kwargs && { kwargs }) };
 }
 
 /** The prompt's tokens as they are in training: what generation begins with. */
@@ -71,8 +78,9 @@ export function expectedAnswer(row: TextualRow, tokenizer: Tokenizer, model: Tok
   const last = turnsOfModel(row.messages).at(-1);
   if (last === undefined) return null;
   const options = chatOptions(row, tokenizer, model);
-  const hasCalls = (row.messages[last]!.tool_calls?.length ?? 0) > 0;
-  return hasCalls && options ? lastAnswer(tokenizer, row.messages, options) : contentText(row.messages[last]!, last);
+  const message = row.messages[last]!;
+  const isText = (message.tool_calls?.length ?? 0) === 0 && thoughtsIn(message) === undefined;
+  return !isText && options ? lastAnswer(tokenizer, row.messages, options) : contentText(message, last);
 }
 
 /** What a row had that was put right; told once a file. */
@@ -102,12 +110,12 @@ function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file 
   const { prompt: form } = model;
   if ('prompt' in row) return encodeCompletion(row, tokenizer, form, lossOn);
   const chat = 'messages' in row ? chatOptions(row, tokenizer, model) : undefined;
-  if (form.chatTemplate === null || chat === null) {
+  if (!form.takesChat || chat === null) {
     const message = `this model learns from rows such as ${form.rowExample}; this one has no prompt`;
     throw new DatasetError({ file: row.file ?? file, line: row.line, message });
   }
   if ('messages' in row && chat) {
-    const messages = lossOn === 'last' ? withLastAlone(row.messages) : row.messages;
+    const messages = lossOn === 'completion' ? row.messages : withoutEarlier(row.messages, lossOn);
     const { tokens, lossMask, systemFolded } = encodeChat(tokenizer, messages, chat);
     const learned = lossOn === 'all' ? learnedFrom(1, tokens) : Uint8Array.from(lossMask, Number);
     return { tokens, learned, prefix: 0, putRight: { ...nothing, system: systemFolded } };
@@ -116,9 +124,10 @@ function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file 
   return { tokens, learned: learnedFrom(1, tokens), prefix: 0, putRight: { ...nothing, marks } };
 }
 
-/** Of the model's turns only the last is learned, if that is to be learned at all. */
-function withLastAlone(messages: MessagesRow['messages']): MessagesRow['messages'] {
-  const before = new Set(turnsOfModel(messages).slice(0, -1));
+/** Of the model's turns only the last is to be told from the rest, if that is to be learned at all; none, where everything is learned. */
+function withoutEarlier(messages: MessagesRow['messages'], lossOn: 'last' | 'all'): MessagesRow['messages'] {
+  const turns = turnsOfModel(messages);
+  const before = new Set(lossOn === 'last' ? turns.slice(0, -1) : turns);
   return messages.map((message, i) => (before.has(i) ? { ...message, weight: 0 } : message));
 }
 
@@ -126,7 +135,10 @@ function withLastAlone(messages: MessagesRow['messages']): MessagesRow['messages
 function encodeText(text: string, tokenizer: Tokenizer, form: PromptForm): { tokens: number[]; marks: boolean } {
   const opened = withoutOpening(text, form.opening(tokenizer));
   const ended = withoutEnding(opened.text, specialTexts(tokenizer).eosToken);
-  return { tokens: [...tokenizer.encode(ended.text), tokenizer.eosId], marks: opened.found + ended.found > 0 };
+  return {
+    tokens: [...form.encodePrompt(ended.text, tokenizer), tokenizer.eosId],
+    marks: opened.found + ended.found > 0,
+  };
 }
 
 function encodeCompletion(

@@ -36,6 +36,8 @@ export function parseContrastiveRow(value: unknown, file: string, line: number):
     if (other !== undefined) return fail(`'${name}' and '${other}' may both be the ${part}: leave one of them out`);
     return textOf(name, fields[name], fail);
   };
+  if (fields['chat_template_kwargs'] != null)
+    fail("field 'chat_template_kwargs' (`data.chatTemplateKwargs`): only conversations go through a chat template");
   if ('score' in fields || 'label' in fields)
     fail(
       `field '${'score' in fields ? 'score' : 'label'}': scored pairs are not learned from; keep the pairs that belong together, without it`,

@@ -152,6 +152,7 @@ function finiteTensor(path: string, { dtype, shape, bytes }: TensorData): Tensor
 async function tokenizerMetadata({ weights, model, tokenizer }: OpenModel): Promise<GgufMetadata> {
   const [endOfTurn] = model.prompt.stopTokens(tokenizer);
   return tokenizerToGguf(await tokenizerOrigin(weights, model), {
+    form: model.prompt.ggufTokenizer,
     vocabSize: model.vocabSize,
     tokenizer,
     endOfTurn,

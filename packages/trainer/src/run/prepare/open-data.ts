@@ -6,7 +6,7 @@ import { ByteStore } from '../../data/byte-store.js';
 import type { OpenDataFiles } from '../../data/data-files.js';
 import type { DataOptions } from '../../data/data-options.js';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
-import { withOurKeys } from '../../data/keys.js';
+import { withOurKeys, withTemplateKwargs } from '../../data/keys.js';
 import { heldRows, splitRows } from '../../data/order.js';
 import { rowsOf, type RowParser } from '../../data/rows-of.js';
 import { readRows } from '../../data/read-rows.js';
@@ -253,7 +253,7 @@ const isList = (source: DataOptions['source']): source is readonly object[] => A
 const parserOf =
   <R extends Row>(options: DataOptions, parseRow: ParseRow<R>): RowParser<R> =>
   (value, file, line) =>
-    parseRow(withOurKeys(value, options, file, line), file, line, options.format);
+    parseRow(withTemplateKwargs(withOurKeys(value, options, file, line), options), file, line, options.format);
 
 function readList<R extends Row>(
   values: readonly object[],
