@@ -8,11 +8,13 @@ import { readAnswerFlags, type AnswerValues } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
 import { readTools } from './read-tools.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface ChatValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly tools?: string;
   readonly json?: boolean;
 }
@@ -41,7 +43,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
       );
   }
   const opened = await context.engine.openChat(
-    { model: values.model, adapters, anyBase: values.anyBase },
+    { model: values.model, adapters, anyBase: values.anyBase, quantize: readQuantize(values.quantize) },
     { onNotice, signal: context.signal },
   );
   const terminal = context.openTerminal();

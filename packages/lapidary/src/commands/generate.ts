@@ -9,11 +9,13 @@ import { UsageError } from '../usage-error.js';
 import { countRule, readAnswerFlags, readNumber, type AnswerValues } from './answer-flags.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
 import { readTools } from './read-tools.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: string;
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly best?: boolean;
   readonly prompts?: string;
   readonly n?: string;
@@ -91,6 +93,7 @@ async function readRequest(
     model: values.model,
     adapter: values.adapter ?? null,
     anyBase: values.anyBase,
+    quantize: readQuantize(values.quantize),
     best: values.best === true,
     prompts,
     samples,
