@@ -130,6 +130,15 @@ test('finetune: a config file, with options over it', async () => {
   });
 });
 
+test('--quantize is of training and of answers', async () => {
+  expect((await run([...minimal, '--quantize', 'q4_0'])).configs[0]?.quantize).toBe('q4_0');
+  expect((await run(['generate', '--model', 'm', '007', '--quantize', 'q8_0'])).requests[0]).toMatchObject({
+    quantize: 'q8_0',
+  });
+  for (const command of [minimal, ['chat', '--model', 'm']])
+    expect((await run([...command, '--quantize', 'q3'])).err).toContain("--quantize: found 'q3'; allowed: ");
+});
+
 test('sizes are read with their units', async () => {
   for (const [text, bytes] of [
     ['6GiB', 6 * 2 ** 30],

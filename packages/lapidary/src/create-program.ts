@@ -14,6 +14,7 @@ import { generate, type GenerateValues } from './commands/generate.js';
 import { inspect, type InspectValues } from './commands/inspect.js';
 import { plan } from './commands/plan.js';
 import { profile } from './commands/profile.js';
+import { quantizeHelp } from './commands/quantize-flag.js';
 import { printRecipes, type RecipesValues } from './commands/recipes.js';
 import { serve, type ServeValues } from './commands/serve.js';
 import { report, type ReportValues } from './commands/report.js';
@@ -149,6 +150,7 @@ Examples:
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
     .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--quantize <type>', quantizeHelp)
     .option('--best', 'of the run in --adapter the checkpoint with the lowest evaluation loss, not what it ended with')
     .option(
       '--image <file>',
@@ -177,6 +179,7 @@ Examples:
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
     .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--quantize <type>', quantizeHelp)
     .option('--tools <file>', "functions that the answer may call: a JSON list, as in OpenAI's API")
     .option('--json', 'print one JSON object for each answer')
     .addHelpText(
@@ -198,6 +201,7 @@ Examples:
     .argument('<model>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
     .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--quantize <type>', quantizeHelp)
     .option('--name <name>', 'what clients call the model by itself (default: its hub id, or the name of its folder)')
     .option('--port <n>', 'where it listens; 0 for any free port (default: 8000)')
     .option('--host <address>', 'of this machine; any but localhost needs an API key (default: 127.0.0.1)')
@@ -227,6 +231,7 @@ Examples:
     .option('--model <path or id>', 'a folder, a .gguf or .npz file, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form, or name=folder; may be given more than once', collect)
     .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--quantize <type>', quantizeHelp)
     .option('--data <rows>', 'rows of training in any form that finetune reads, or {prompt, choices, answer}')
     .option('--prompt-key <key>', 'what rows call their prompt (default: prompt)')
     .option('--completion-key <key>', 'what rows call their completion (default: completion)')
@@ -260,6 +265,7 @@ Examples:
     .option('--model <path or id>', 'a model that makes vectors, such as EmbeddingGemma: a folder, or a hub id')
     .option('--adapter <folder>', 'a LoRA adapter in PEFT form')
     .option('--any-base', 'take an adapter over other weights than it was trained over')
+    .option('--quantize <type>', quantizeHelp)
     .option('--data <file>', 'rows with the texts, in place of arguments: JSONL, JSON, CSV, TSV, Parquet or Arrow')
     .option('--key <name>', 'what rows call the text (default: text)')
     .option(

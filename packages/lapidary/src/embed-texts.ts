@@ -28,7 +28,7 @@ export async function textsOfRows(source: ByteSource, key: string): Promise<stri
 export async function embedTexts(
   opened: TextModel,
   texts: readonly string[],
-  { prompt, size, batchSize, maxLength }: Omit<EmbedRequest, 'model' | 'adapter' | 'anyBase' | 'texts'>,
+  { prompt, size, batchSize, maxLength }: Omit<EmbedRequest, 'model' | 'adapter' | 'anyBase' | 'quantize' | 'texts'>,
   signal: AbortSignal,
 ): Promise<EmbedResult> {
   const { gpu, model, tokenizer } = opened;

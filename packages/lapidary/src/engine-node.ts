@@ -135,18 +135,18 @@ export const engine: Engine = {
   },
   readPrompts: readPromptsOf,
   generate,
-  embed: async ({ model: from, adapter, anyBase, texts: given, ...options }, { onNotice, signal }) => {
+  embed: async ({ model: from, adapter, anyBase, quantize, texts: given, ...options }, { onNotice, signal }) => {
     const texts = 'data' in given ? await textsIn(given) : given;
     const adapters = adapter === null ? {} : { adapter };
-    const model = await TextModel.open(loaderOf(from), { ...adapters, anyBase, onNotice, signal });
+    const model = await TextModel.open(loaderOf(from), { ...adapters, anyBase, quantize, onNotice, signal });
     try {
       return await embedTexts(model, texts, options, signal);
     } finally {
       model.destroy();
     }
   },
-  openChat: async ({ model: from, adapters, anyBase }, options) => {
-    const model = await openAnswering(from, { adapters, anyBase, ...options });
+  openChat: async ({ model: from, adapters, anyBase, quantize }, options) => {
+    const model = await openAnswering(from, { adapters, anyBase, quantize, ...options });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
     const conversation = model.openConversation();
@@ -172,8 +172,8 @@ export const engine: Engine = {
   },
   measureDevice: (models, signal) => measureDevice(models, { signal }),
   diagnose: async (signal) => (await import('./diagnose-node.js')).diagnose({ signal }),
-  openAnswerer: async ({ model: from, adapters, anyBase, rows, maxLength }, options) => {
-    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, ...options });
+  openAnswerer: async ({ model: from, adapters, anyBase, quantize, rows, maxLength }, options) => {
+    const model = await TextModel.open(loaderOf(from), { adapters, anyBase, quantize, ...options });
     if (model.model.embedding !== undefined) return embedderOf(model, { batchSize: rows, maxLength });
     if (model.chatTemplateFrom === 'family')
       options.onNotice('The model came without a chat template: the turns of its family are used.');
@@ -211,9 +211,9 @@ export const engine: Engine = {
       },
     };
   },
-  evaluateModel: async ({ model: from, adapters, anyBase, data, ...options }, { onNotice, ...others }) => {
+  evaluateModel: async ({ model: from, adapters, anyBase, quantize, data, ...options }, { onNotice, ...others }) => {
     const loader = loaderOf(from);
-    const model = await TextModel.open(loader, { adapters, anyBase, onNotice, signal: others.signal });
+    const model = await TextModel.open(loader, { adapters, anyBase, quantize, onNotice, signal: others.signal });
     try {
       const named = { model: loader.description, data: withoutSecrets(data.source) };
       const source = await engine.openData(data.source);
@@ -438,6 +438,7 @@ async function generate(
     signal,
     onNotice,
     anyBase: request.anyBase,
+    quantize: request.quantize,
     ...(request.adapter !== null && {
       adapter: request.best ? await bestAdapter(request.adapter, request.model, onNotice) : request.adapter,
     }),

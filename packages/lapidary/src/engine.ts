@@ -9,6 +9,7 @@ import type {
   inspectData,
   MemoryEntry,
   profileTraining,
+  QuantizeType,
   ResolvedTrainConfig,
   RunTraining,
   tuneTraining,
@@ -85,6 +86,7 @@ export interface GenerateRequest extends AnswerSettings {
   readonly anyBase?: boolean | undefined;
   /** The folder is a run's, and its checkpoint with the lowest evaluation loss is the adapter. */
   readonly best: boolean;
+  readonly quantize?: QuantizeType | undefined;
   readonly prompts: readonly Prompt[];
   /** Answers to each: the first is drawn with the seed, the next with the one after it. */
   readonly samples: number;
@@ -105,6 +107,7 @@ export interface EmbedRequest {
   readonly adapter: string | null;
   /** Whether an adapter may go over other weights than it was trained over. */
   readonly anyBase?: boolean;
+  readonly quantize?: QuantizeType | undefined;
   /** The texts, or a file of rows and the column that they are in. */
   readonly texts: readonly string[] | { readonly data: string; readonly key: string };
   /** As in `EmbedOptions` and `EmbedderOptions` of @lapidary/gemma. */
@@ -205,6 +208,8 @@ export interface EvaluationRequest {
   readonly adapters: Readonly<Record<string, string>>;
   /** Adapters may have been trained over other weights. */
   readonly anyBase?: boolean | undefined;
+  /** What matrices of the model become while they are read. Default: they stay as they are in the file. */
+  readonly quantize?: QuantizeType | undefined;
   /** Path of the rows, or what else `openData` knows, and how they are read. */
   readonly data: Omit<EvalData, 'source'> & { readonly source: string };
   readonly batchSize: number;
@@ -322,7 +327,7 @@ export interface Engine {
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
   ): Promise<EmbedResult>;
   openChat(
-    request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase'>,
+    request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase' | 'quantize'>,
     options: { readonly onNotice: (notice: string) => void; readonly signal: AbortSignal },
   ): Promise<Chat>;
   /** What this machine has. */
@@ -330,7 +335,7 @@ export interface Engine {
   /** How fast its device is, and what released models may be expected to do on it. */
   measureDevice(models: readonly ModelPresetName[], signal: AbortSignal): Promise<DeviceMeasure>;
   openAnswerer(
-    request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase'> & {
+    request: Pick<EvaluationRequest, 'model' | 'adapters' | 'anyBase' | 'quantize'> & {
       /** Answers that are made at once; further ones wait. */
       readonly rows: number;
       /** Most tokens of a prompt and its answer together; the model's context at most. */

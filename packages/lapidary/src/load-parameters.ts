@@ -6,6 +6,9 @@ import {
   createDeviceSink,
   fingerprintWeights,
   finiteSink,
+  quantisedTypes,
+  quantisingSink,
+  type QuantizeType,
   RowNorms,
   rowNormSink,
 } from '@lapidary/trainer';
@@ -17,6 +20,8 @@ export interface LoadParametersOptions {
   readonly adapters?: readonly PeftAdapter[];
   /** Whether the base is wanted by itself too. Default: where there is no adapter. */
   readonly keepsBase?: boolean | undefined;
+  /** What the base's matrices become while they are read, those of adapters aside. Default: as stored. */
+  readonly quantize?: QuantizeType | null | undefined;
   readonly onProgress?: ((progress: { readonly bytes: number; readonly totalBytes: number }) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -32,14 +37,15 @@ export interface LoadedParameters {
 }
 
 /**
- * Fills `variables` with a model's parameters on the device, once and as stored, and those of adapters, f32. @throws what the files throw; what is in
+ * Fills `variables` with a model's parameters on the device, once and as stored or quantised, and those of adapters, f32. @throws what the
+ * files throw; ConfigError for what cannot be quantised; what is in
  * `variables` by then stays there
  */
 export async function loadParameters(
   gpu: Gpu,
   weights: OpenedWeights,
   variables: Map<string, Variable>,
-  { adapters = [], keepsBase = adapters.length === 0, onProgress, signal }: LoadParametersOptions = {},
+  { adapters = [], keepsBase = adapters.length === 0, quantize = null, onProgress, signal }: LoadParametersOptions = {},
 ): Promise<LoadedParameters> {
   const { params } = weights.model;
   const overlays = adapters.map((adapter, i) => new Overlay(adapter, weights.model, `adapter ${i + 1}: `));
@@ -47,11 +53,14 @@ export async function loadParameters(
   const used = params.filter(
     ({ path, isOnHost }) => !isOnHost && (keepsBase || overlays.some((overlay) => overlay.placeOf(path) !== undefined)),
   );
+  const storedOf = (path: string) => weights.entries.get(path)?.dtype ?? 'f32';
+  const quantised = quantisedTypes(weights.model, { quantize, storedOf });
   const base = used.map(({ path, shape }) => {
-    return [path, { shape, dtype: weights.entries.get(path)?.dtype ?? 'f32' }] as const;
+    return [path, { shape, dtype: storedOf(path) }] as const;
   });
   const plans = new Map<string, ParamPlan>();
-  for (const [path, type] of base) plans.set(path, { ...type, category: 'weights' });
+  for (const [path, { shape, dtype }] of base)
+    plans.set(path, { shape, dtype: quantised.get(path) ?? dtype, category: 'weights' });
   for (const overlay of overlays)
     for (const [path, shape] of overlay.shapes())
       plans.set(overlay.prefix + path, { shape, dtype: 'f32', category: 'weights' });
@@ -63,7 +72,9 @@ export async function loadParameters(
   );
   const norms = new RowNorms(new Map([...doras].map((path) => [path, shapes.get(path)!])));
   const places = new Map(base.map(([path]) => [path, variables.get(path)!]));
-  const toDevice = rowNormSink(norms, dtypeOf, finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, places)));
+  const { entries } = weights;
+  const kept = rowNormSink(norms, dtypeOf, createDeviceSink(gpu, places));
+  const toDevice = finiteSink(entries, storedOf, quantisingSink({ entries, storedOf, keptOf: dtypeOf }, kept));
   const hashing = adapters.some((adapter) => adapter.baseWeights) ? fingerprintWeights(toDevice) : undefined;
   const sink = hashing ?? toDevice;
   await weights.load(new Map(base), sink, {
@@ -79,7 +90,7 @@ export async function loadParameters(
     if (overlay.magnitudes.size > 0) await scaleRows(gpu, own, overlay, norms);
     adapted.push(paramTree(own, overlay.adapter.updates));
   }
-  const typeOf = (path: string) => (path === weights.hostRows?.path ? weights.hostRows.dtype : dtypeOf(path));
+  const typeOf = (path: string) => (path === weights.hostRows?.path ? weights.hostRows.dtype : storedOf(path));
   const baseWeights = hashing && baseWeightsOf({ format: weights.format, hashes: hashing.hashes(), dtypeOf: typeOf });
   return { base: keepsBase ? paramTree(places) : undefined, adapted, baseWeights };
 }

@@ -2,7 +2,7 @@ import type { HostRows, Model, ModelConfig, ParamTree, Tokenizer, WeightFormat }
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { checkKernels } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import { compareBaseWeights, openModel, type OpenModel } from '@lapidary/trainer';
+import { compareBaseWeights, openModel, type OpenModel, type QuantizeType } from '@lapidary/trainer';
 import { readPeftAdapter, type ModelLocation, type WeightLoader } from '@lapidary/weights';
 import {
   AnswerSession,
@@ -25,6 +25,8 @@ export interface TextModelOptions {
   readonly adapters?: Readonly<Record<string, ModelLocation>>;
   /** Takes any base that the shapes of adapters fit, though they were trained over other weights. Default false. */
   readonly anyBase?: boolean | undefined;
+  /** What the matrices of the base become while they are read: `q8_0`, `q4_0`. Default: they are used as they are in the file. */
+  readonly quantize?: QuantizeType | null | undefined;
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
@@ -38,7 +40,7 @@ export class AdapterNameError extends Error {
   override readonly name = 'AdapterNameError';
 }
 
-/** A model on the device, its weights as stored, that answers prompts. */
+/** A model on the device, its weights as stored or quantised, that answers prompts. */
 export class TextModel {
   readonly config: ModelConfig;
   readonly model: Model;
@@ -77,7 +79,7 @@ export class TextModel {
 
   /**
    * Loads a model, say of `modelWeightLoader({ from: 'model.gguf' })`.
-   * @throws BaseMismatchError for an adapter that was trained over other weights; what the files and the device throw; then nothing stays on the device.
+   * @throws BaseMismatchError for an adapter that was trained over other weights, ConfigError for a base that `quantize` does not fit; what the files and the device throw; then nothing stays on the device.
    */
   static async open(loader: WeightLoader, options: TextModelOptions = {}): Promise<TextModel> {
     const open = await openModel(loader);

@@ -143,6 +143,7 @@ export { judgeFit, tryFit, type Fit } from './run/prepare/check-fit.js';
 export type { MachineMemory } from './run/machine-memory.js';
 export type { UsedKernels } from './run/prepare/choose-kernels.js';
 export { openData, openEvalData } from './run/prepare/open-data.js';
+export { quantisedTypes, quantizeTypes, type QuantisedOptions, type QuantizeType } from './quantise/quantised-types.js';
 export { openModel, type OpenModel } from './run/prepare/open-model.js';
 export {
   countParameters,
@@ -185,6 +186,7 @@ export { createDeviceSink } from './run/device-sink.js';
 export { baseWeightsOf, compareBaseWeights, type ReadBase } from './run/base-weights.js';
 export { fingerprintWeights } from './run/fingerprint.js';
 export { finiteSink } from './run/finite-sink.js';
+export { quantisingSink, type QuantisingOptions } from './run/quantising-sink.js';
 
 // What speed to expect
 export { estimateRelease, type ReleaseEstimate } from './speed/estimate-release.js';

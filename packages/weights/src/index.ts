@@ -3,6 +3,7 @@ export { castTensor } from './dtype/cast-tensor.js';
 export { encodeFloats } from './dtype/convert.js';
 export { dequantise } from './dtype/dequantise.js';
 export { holdsNonFinite, wordsOf } from './dtype/non-finite.js';
+export { isWrittenQuant, quantise, type WrittenQuantDType } from './dtype/quantise.js';
 export { dtypeOf } from './dtype/names.js';
 export {
   AdapterError,

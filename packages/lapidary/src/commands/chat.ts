@@ -11,11 +11,13 @@ import { readTemplateKwargs } from './read-template-kwargs.js';
 import { readTools } from './read-tools.js';
 import { createTeller } from './tell-answer.js';
 import { readRowsForm, rowsForms } from './rows-form.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface ChatValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly tools?: string;
   readonly json?: boolean;
 }
@@ -48,7 +50,7 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
       );
   }
   const opened = await context.engine.openChat(
-    { model: values.model, adapters, anyBase: values.anyBase },
+    { model: values.model, adapters, anyBase: values.anyBase, quantize: readQuantize(values.quantize) },
     { onNotice, signal: context.signal },
   );
   const terminal = context.openTerminal();

@@ -2,11 +2,13 @@ import { ConfigError, type ConfigProblem } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 import { UsageError } from '../usage-error.js';
 import { countRule, readNumber } from './answer-flags.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface EmbedValues {
   readonly model?: string;
   readonly adapter?: string;
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly data?: string;
   readonly key?: string;
   readonly prompt?: string;
@@ -37,6 +39,7 @@ export async function embed(given: readonly string[], values: EmbedValues, conte
       model,
       adapter: adapter ?? null,
       ...(values.anyBase && { anyBase: true }),
+      quantize: readQuantize(values.quantize),
       texts: typed ?? { data: data!, key: key ?? 'text' },
       ...(prompt !== undefined && { prompt }),
       ...(size !== undefined && { size }),

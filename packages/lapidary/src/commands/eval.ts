@@ -6,11 +6,13 @@ import { UsageError } from '../usage-error.js';
 import { countRule, readNumber } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
 import { readTemplateKwargs } from './read-template-kwargs.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface EvalValues {
   readonly model?: string;
   readonly adapter?: readonly string[];
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly data?: string;
   readonly promptKey?: string;
   readonly completionKey?: string;
@@ -51,6 +53,7 @@ export async function evaluate(values: EvalValues, context: CliContext): Promise
       model: model!,
       adapters: nameAdapters(values.adapter ?? []),
       anyBase: values.anyBase,
+      quantize: readQuantize(values.quantize),
       data: rows,
       batchSize,
       maxTokens,

@@ -11,11 +11,13 @@ import { readRowsForm, rowsForms } from './rows-form.js';
 import { readTemplateKwargs } from './read-template-kwargs.js';
 import { readTools } from './read-tools.js';
 import { createTeller } from './tell-answer.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface GenerateValues extends AnswerValues {
   readonly model?: string;
   readonly adapter?: string;
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly best?: boolean;
   readonly prompts?: string;
   readonly n?: string;
@@ -103,6 +105,7 @@ async function readRequest(
     model: values.model,
     adapter: values.adapter ?? null,
     anyBase: values.anyBase,
+    quantize: readQuantize(values.quantize),
     best: values.best === true,
     prompts,
     samples,

@@ -5,10 +5,12 @@ import { UsageError } from '../usage-error.js';
 import { countRule, readNumber } from './answer-flags.js';
 import { nameAdapters } from './name-adapters.js';
 import { readTemplateKwargs } from './read-template-kwargs.js';
+import { readQuantize } from './quantize-flag.js';
 
 export interface ServeValues {
   readonly adapter?: readonly string[];
   readonly anyBase?: boolean;
+  readonly quantize?: string;
   readonly name?: string;
   readonly host?: string;
   readonly port?: string;
@@ -56,6 +58,7 @@ export async function serve(model: string, values: ServeValues, context: CliCont
       message: `--host ${host} can be reached from elsewhere: that needs an API key.`,
       hint: 'Set LAPIDARY_API_KEY (or give --api-key, which other users of this machine can see).',
     });
+  const quantize = readQuantize(values.quantize);
   const adapters = nameAdapters(values.adapter ?? []);
   const modelName = values.name ?? nameOf(model);
   if (modelName in adapters)
@@ -67,7 +70,7 @@ export async function serve(model: string, values: ServeValues, context: CliCont
   const { listen } = await import('../serve/listen-node.js');
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
   const answerer = await context.engine.openAnswerer(
-    { model, adapters, anyBase: values.anyBase, rows, maxLength },
+    { model, adapters, anyBase: values.anyBase, quantize, rows, maxLength },
     { onNotice, signal: context.signal },
   );
   try {

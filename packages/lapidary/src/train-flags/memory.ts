@@ -8,6 +8,13 @@ export const memoryFlags = group('Memory', [
     help: 'much less memory, but slower',
   },
   {
+    name: '--quantize',
+    value: '<type>',
+    path: 'quantize',
+    kind: 'text',
+    help: 'the frozen base becomes q8_0 or q4_0 while it is read, half or a quarter of bf16: QLoRA (default: as in the file)',
+  },
+  {
     name: '--memory-budget',
     value: '<size>',
     path: 'memoryBudget',

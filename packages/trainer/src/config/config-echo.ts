@@ -112,6 +112,7 @@ const since: ConfigEcho = {
   objective: { type: 'completion', labelSmoothing: 0 },
   paramGroups: [],
   emaDecay: null,
+  quantize: null,
   packing: false,
   keepBest: 'checkpoint',
   earlyStopping: null,

@@ -96,6 +96,12 @@ function findConflicts(config: ResolvedTrainConfig, input: TrainConfig): ConfigP
     `${describeValue(config.trainable)} together with a LoRA`,
     '`trainable` with lora: null (--full); or, for modules that are trained whole beside the LoRA, `lora.modulesToSave`',
   );
+  add(
+    config.quantize !== null && config.lora === null,
+    'quantize',
+    `'${config.quantize}' without a LoRA`,
+    'null: what is trained itself stays f32. With a LoRA, the base below it can be quantised',
+  );
   for (const field of config.adapter === null ? [] : givenOf(input.lora))
     add(
       true,

@@ -5,6 +5,7 @@ import { objectiveSchema } from '../objectives/registry.js';
 import { optimizerSchema } from '../optimizers/registry.js';
 import type { DataFiles } from '../data/data-files.js';
 import { lossParts, rowFormats, type DataSource } from '../data/data-options.js';
+import { quantizeTypes } from '../quantise/quantised-types.js';
 import {
   choice,
   flag,
@@ -189,6 +190,7 @@ export const trainConfigSchema = v.object({
   schedule: v.optional(scheduleSchema, {}),
   adapter: orNull(adapterSchema),
   lora: v.optional(v.nullable(loraSchema), {}),
+  quantize: orNull(choice(quantizeTypes)),
   freeze: withDefault(patterns, []),
   allowMissing: withDefault(patterns, []),
   trainable: orNull(patterns),

@@ -4,6 +4,7 @@ import type { AdapterLoader, WeightLoader } from '@lapidary/weights';
 import type { DataOptions, DataSource } from '../data/data-options.js';
 import type { ObjectiveConfig, ObjectiveInput } from '../objectives/registry.js';
 import type { OptimizerConfig, OptimizerInput } from '../optimizers/registry.js';
+import type { QuantizeType } from '../quantise/quantised-types.js';
 import type { WarmupRule } from '../schedule/schedule.js';
 
 /**
@@ -115,6 +116,12 @@ export interface ResolvedTrainConfig {
   readonly adapter: string | AdapterLoader | null;
   /** null: the parameters themselves are trained. Of a run that goes on from an `adapter` what that says, once it is open. */
   readonly lora: LoraConfig | null;
+  /**
+   * What the frozen matrices of the base become while they are read, 32 or 64 values with a scale (QLoRA, arXiv:2305.14314): `q8_0` and
+   * `q4_0` as llama.cpp makes them, 8.5 and 4.5 bits a value. Beside 4 bits the table of words, which is the output projection too, has 8.
+   * Linears whose rows are no whole blocks, norms, biases and what is trained stay as they are. With a LoRA only. null: as published.
+   */
+  readonly quantize: QuantizeType | null;
   /** Parameters that stay as published. */
   readonly freeze: readonly PathPattern[];
   /** Parameters that may be missing in the weights, and are then initialised. Default none. */

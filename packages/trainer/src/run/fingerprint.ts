@@ -2,6 +2,7 @@ import type { HostRows } from '@lapidary/gemma';
 import { wordsOf, type WeightSink } from '@lapidary/weights';
 import { mixWords } from '../data/mix-words.js';
 import { createSha256 } from '../store/sha256.js';
+import { WeightHash } from './weight-hash.js';
 
 /** Hexadecimal digits of a SHA-256 that are kept: enough to tell things apart that nobody made alike on purpose. */
 const digits = 16;
@@ -36,6 +37,9 @@ function plain(_key: string, value: unknown): unknown {
   return `${bytes.length} bytes ${mixWords(wordsOf(bytes))}`;
 }
 
+/** Of weights that were hashed in four lanes; earlier versions did it word by word. */
+export const laneMark = '4:';
+
 /**
  * A sink that passes weights on and, on the way, makes a fingerprint of every byte: it tells the weights of a run from others of the
  * same shapes, wherever they come from, in whatever order and in whatever pieces. Of a table that stays on the host it has a sample.
@@ -43,28 +47,34 @@ function plain(_key: string, value: unknown): unknown {
 export function fingerprintWeights(sink: WeightSink): WeightSink & {
   readonly fingerprint: () => string;
   /** Of each parameter that came, by path. */
-  readonly hashes: () => ReadonlyMap<string, number>;
+  readonly hashes: () => ReadonlyMap<string, string>;
   /** Takes in a table that stays on the host: by its size, and rows from all over it. */
   readonly sample: (table: HostRows | undefined) => Promise<void>;
 } {
-  const byPath = new Map<string, number>();
+  const byPath = new Map<string, WeightHash>();
+  const hashes = () => new Map([...byPath].map(([path, hash]) => [path, hash.hex()]));
   return {
     ...sink,
     write: (path, byteOffset, bytes) => {
-      byPath.set(path, mixWords(wordsOf(bytes), byPath.get(path)));
+      const hash = byPath.get(path) ?? new WeightHash();
+      byPath.set(path, hash);
+      hash.update(wordsOf(bytes));
       return sink.write(path, byteOffset, bytes);
     },
-    hashes: () => byPath,
+    hashes,
     sample: async (table) => {
       if (table === undefined) return;
       const { path, rows, width } = table;
       const count = Math.min(rows, sampledRows);
       const ids = Int32Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count));
-      byPath.set(path, mixWords(wordsOf(await table.read(ids)), mixWords(Uint32Array.of(rows, width))));
+      const hash = new WeightHash();
+      hash.update(Uint32Array.of(rows, width));
+      hash.update(wordsOf(await table.read(ids)));
+      byPath.set(path, hash);
     },
     fingerprint: () => {
-      const all = [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
-      return fingerprintAll(all);
+      const all = [...hashes()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
+      return `${laneMark}${fingerprintAll(all)}`;
     },
   };
 }

@@ -10,23 +10,24 @@ export function f16ToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** The nearest IEEE half, ties to even; beyond its range infinity. */
+/** The IEEE half nearest to a float32, ties to even; beyond its range infinity. */
 export function numberToF16(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const size = Math.abs(value);
-  if (size >= 65520) return sign | 0x7c00;
-  // Below 2^-14 halves are multiples of 2^-24; above, of 2^(exponent - 10).
-  const exponent = Math.max(-14, Math.floor(Math.log2(size || 1)) + (size === 0 ? -14 : 0));
-  const steps = roundToEven(size / 2 ** (exponent - 10));
+  scratch.setFloat32(0, value);
+  const bits = scratch.getUint32(0);
+  const sign = (bits >>> 16) & 0x8000;
+  const size = bits & 0x7fffffff;
+  if (size > 0x7f800000) return 0x7e00;
+  if (size >= 0x477ff000) return sign | 0x7c00;
   // A carry into the next power of two, and from subnormal to normal, is what the bit pattern does by itself.
-  return sign | (((exponent + 14) << 10) + steps);
-}
-
-function roundToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+  if (size >= 0x38800000) return sign | ((size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
+  if (size < 0x33000000) return sign;
+  // Below 2^-14 halves are multiples of 2^-24.
+  const shift = 126 - (size >>> 23);
+  const mantissa = (size & 0x7fffff) | 0x800000;
+  const rest = mantissa & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  const kept = mantissa >>> shift;
+  return sign | (kept + (rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0));
 }
 
 /** The upper half of a float32's bits, rounded to nearest, ties to even. NaN stays NaN. */

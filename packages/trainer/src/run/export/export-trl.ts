@@ -136,7 +136,7 @@ const isRow = (value: unknown): value is object => typeof value === 'object' && 
 
 /** @throws ConfigError for settings and rows of which TRL would make something else */
 function refuseOther({ config, data }: PreparedRun): void {
-  const { lora, objective, optimizer, packing, emaDecay, paramGroups, freeze } = config;
+  const { lora, objective, optimizer, packing, emaDecay, paramGroups, freeze, quantize } = config;
   const problems: ConfigProblem[] = [];
   const only = (isWrong: boolean, path: string, found: unknown, allowed: string) => {
     if (isWrong) problems.push({ path, found: JSON.stringify(found), allowed: `${allowed}, for TRL` });
@@ -146,6 +146,7 @@ function refuseOther({ config, data }: PreparedRun): void {
   const { labelSmoothing = 0 } = objective as { readonly labelSmoothing?: number };
   only(objective.type === 'completion' && labelSmoothing > 0, 'objective.labelSmoothing', labelSmoothing, '0');
   only(optimizer.type !== 'adamw', 'optimizer.type', optimizer.type, "'adamw'");
+  only(quantize !== null, 'quantize', quantize, 'null');
   only(packing, 'packing', true, 'false');
   only(emaDecay !== null, 'emaDecay', emaDecay, 'null');
   only(paramGroups.length > 0, 'paramGroups', paramGroups.length, 'none');

@@ -22,7 +22,7 @@ import { planModel, type ModelPlan } from '../prepare/plan-model.js';
 import { bindTask } from '../prepare/prepare-run.js';
 import { openStart, type StartAdapter } from '../prepare/start-adapter.js';
 import type { RowNorms } from '../row-norms.js';
-import { firstLora, rowNormsOf } from '../train/load-model.js';
+import { baseSink, firstLora, rowNormsOf } from '../train/load-model.js';
 import { ExportError, hostTensor, resultPaths, type RunResult } from './export-run.js';
 
 /** Which checkpoint is opened, and with what. */
@@ -136,9 +136,8 @@ async function loadRowNorms(plan: ModelPlan, weights: OpenedWeights, paths: read
   const targets = wanted
     .map((path) => `${plan.lora.get(path)!.linear}.weight`)
     .map((path) => [path, plan.base.get(path)!] as const);
-  const write = (path: string, offset: number, bytes: Uint8Array) =>
-    norms.add(path, plan.base.get(path)!.dtype, offset, bytes);
-  if (targets.length > 0) await weights.load(new Map(targets), { write }, { allowUnused: /(?:)/ });
+  const sink = baseSink(plan, norms, weights.entries, { write: () => undefined });
+  if (targets.length > 0) await weights.load(new Map(targets), sink, { allowUnused: /(?:)/ });
   return norms;
 }
 

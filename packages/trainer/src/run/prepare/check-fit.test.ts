@@ -6,7 +6,7 @@ import { checkFit, judgeFit, tryFit } from './check-fit.js';
 const GiB = 2 ** 30;
 const gpu = { ...baselineProfile, limits: { ...baselineProfile.limits, maxBufferSize: 2 * GiB } };
 const cpu = { ...gpu, adapter: { ...gpu.adapter, isSoftware: true } };
-const run = { gradientCheckpointing: false, lora: null };
+const run = { gradientCheckpointing: false, lora: null, quantize: null };
 const planOf = (totalBytes: number, largestBuffer = GiB) => ({
   totalBytes,
   largestBuffer,

@@ -22,7 +22,7 @@ export interface Fit {
 export function judgeFit(
   { adapter, limits }: DeviceProfile,
   plan: Pick<TrainPlan, 'largestBuffer' | 'totalBytes' | 'memory'>,
-  run: Pick<ResolvedTrainConfig, 'gradientCheckpointing' | 'lora'>,
+  run: Pick<ResolvedTrainConfig, 'gradientCheckpointing' | 'lora' | 'quantize'>,
   machine: MachineMemory | null = machineMemory(),
 ): Fit {
   const advice = adviceFor(plan, run);
@@ -84,7 +84,7 @@ export function checkFit(
 /** What would make a run smaller, the most effective first; fields of the config stand in backticks. */
 export function adviceFor(
   { memory }: Pick<TrainPlan, 'memory'>,
-  { gradientCheckpointing, lora }: Pick<ResolvedTrainConfig, 'gradientCheckpointing' | 'lora'>,
+  { gradientCheckpointing, lora, quantize }: Pick<ResolvedTrainConfig, 'gradientCheckpointing' | 'lora' | 'quantize'>,
 ): string[] {
   const bytes = (category: RegExp) => memory.find((m) => category.test(m.category))?.bytes ?? 0;
   const advice: [number, string][] = [
@@ -93,7 +93,10 @@ export function adviceFor(
       bytes(/Activations/) / 2,
       'shorter rows (`maxLength`) or fewer of them at a time (`batchSize`) with gradient accumulation (`gradientAccumulation`)',
     ],
-    [bytes(/Weights/) / 2, 'a quantised base model (a .gguf file)'],
+    [
+      quantize === null ? bytes(/Weights/) / 2 : 0,
+      lora ? 'a base that is quantised while it is read (`quantize`)' : 'a quantised base model (a .gguf file)',
+    ],
     [bytes(/Samples/), 'shorter answers in samples (`sampleTokens`), or none (`sampleCount` 0)'],
     [bytes(/Optimiser/), lora ? 'a smaller LoRA rank (`lora.rank`)' : 'a LoRA instead of full fine-tuning'],
   ];

@@ -27,11 +27,12 @@ import { findUnmatched } from '../../config/unmatched-patterns.js';
 import { ConfigError, type ConfigProblem } from '../../errors/errors.js';
 import { formatBytes } from '../../format/format.js';
 import type { Task } from '../../objectives/objective.js';
+import { quantisedTypes } from '../../quantise/quantised-types.js';
 import { optimizerOf } from '../../optimizers/registry.js';
 import { withHostRows } from './host-rows.js';
 import { keptOf, planTrained, type StepModel } from './programs.js';
 
-/** A parameter of the base as a run has it on the device. */
+/** A parameter of the base as a run reads it. */
 export interface BaseParam extends ParamPlan {
   readonly spec: ParamSpec;
 }
@@ -49,7 +50,7 @@ export interface HostParam {
 
 /** The model of a run: abstract variables for every parameter, and which of them are trained. */
 export interface ModelPlan {
-  /** Every parameter by path, adapters included. */
+  /** Every parameter by path, as it is kept on the device, adapters included. */
   readonly variables: ReadonlyMap<string, Variable>;
   readonly base: ReadonlyMap<string, BaseParam>;
   /** None of `base`; null where the model has no such table. */
@@ -78,8 +79,9 @@ export function countParameters({ variables, host, lora, step }: ModelPlan): {
 export type StoredTypes = ReadonlyMap<string, { readonly dtype: DType }>;
 
 /**
- * Decides what is trained, and what training keeps of it. Frozen parameters stay as published; trained ones are f32.
- * @throws ConfigError for patterns that match nothing, that name a table on the host, and where nothing is left to train; AdapterError for what no adapter can hold
+ * Decides what is trained, and what training keeps of it. Frozen parameters stay as published, or are quantised; trained ones are f32.
+ * @throws ConfigError for patterns that match nothing, that name a table on the host, where nothing is left to train, and where nothing can
+ * be quantised; AdapterError for what no adapter can hold
  */
 export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrainConfig, task: Task): ModelPlan {
   const isTrained = createTrainableFilter(run);
@@ -98,7 +100,14 @@ export function planModel(model: Model, entries: StoredTypes, run: ResolvedTrain
   const saved = [...base].filter(([path, { spec }]) => !spec.isConstant && isSaved(path)).map(([path]) => path);
   // A run with a LoRA ends with an adapter: what that cannot hold is said before the run.
   if (run.lora) checkPeftNames(model, { linears: updates.keys(), params: saved });
-  const plans = new Map<string, ParamPlan>(base);
+  const quantised = quantisedTypes(model, {
+    quantize: run.quantize,
+    storedOf: (path) => base.get(path)!.dtype,
+    isFrozen: (path) => !isTrained(path) && !isSaved(path),
+  });
+  const plans = new Map<string, ParamPlan>(
+    [...base].map(([path, param]) => [path, { ...param, dtype: quantised.get(path) ?? param.dtype }]),
+  );
   for (const [path, { shape, kind }] of lora) {
     const category = isTrained(path, kind) ? 'trainable' : 'weights';
     plans.set(path, { shape, dtype: 'f32', category });

@@ -130,21 +130,25 @@ export function planTraining(
       : { kind: 'outputs', joint, microBatches, steps: outputs(measured, joint, false) };
   const plans = programsOf({ training, evals });
   const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
-  const category = (name: string) =>
-    sum([...model.variables.values()].filter((v) => v.category === name).map((v) => v.bytes));
+  const category = (name: string, isWanted = (_: string) => true) =>
+    sum([...model.variables].filter(([path, v]) => v.category === name && isWanted(path)).map(([, v]) => v.bytes));
+  const isQuantised = (path: string) =>
+    model.base.has(path) && model.base.get(path)!.dtype !== model.variables.get(path)!.type.dtype;
+  const quantised = category('weights', isQuantised);
   const optimizer = sum(step.trained.flatMap(keptOf).map(({ bytes }) => bytes));
   const temporaries = sum(sharedSlotBytes(plans));
   const readBack = readBackBytes(step.trained.flatMap((trained) => [trained.param, ...keptOf(trained)]));
   const inputs = sum(sharedInputBytes(plans).values());
   const inOut = inputs + sum(plans.map(({ memory }) => memory.outputs + memory.overhead));
   const memory = [
-    { category: 'Weights, as published', bytes: category('weights') },
+    { category: 'Weights, as published', bytes: category('weights') - quantised },
+    ...(quantised > 0 ? [{ category: 'Weights, quantised', bytes: quantised }] : []),
     { category: 'Trained parameters', bytes: category('trainable') },
     { category: 'Optimiser state', bytes: optimizer },
     { category: 'Activations, gradients and workspace', bytes: temporaries },
     { category: 'Inputs, outputs and constants', bytes: inOut },
   ];
-  const modelBytes = memory[0]!.bytes + memory[1]!.bytes + memory[2]!.bytes;
+  const modelBytes = category('weights') + category('trainable') + optimizer;
   const largestBuffer = Math.max(...plans.map((plan) => plan.memory.largestBuffer));
   const totalBytes = sum(memory.map(({ bytes }) => bytes));
   return { training, evals, memory, totalBytes, modelBytes, readBackBytes: readBack, largestBuffer };

@@ -17,7 +17,10 @@ export interface RunPlan extends TrainPlan {
   readonly samplesLeftOut: number;
 }
 
-type BudgetSettings = Pick<ResolvedTrainConfig, 'gradientCheckpointing' | 'memoryBudget' | 'lora' | 'sampleEvery'>;
+type BudgetSettings = Pick<
+  ResolvedTrainConfig,
+  'gradientCheckpointing' | 'memoryBudget' | 'lora' | 'quantize' | 'sampleEvery'
+>;
 
 /**
  * Plans a run. Under a `memoryBudget` the values of as few blocks as possible are computed again in the backward pass: every block

@@ -2,7 +2,13 @@ import { createRandom, initialLora, initialParam, type LoraSpec } from '@lapidar
 import type { Gpu } from '@lapidary/gpu';
 import { byteLength } from '@lapidary/kernels';
 import type { Variable } from '@lapidary/tensor';
-import { encodeFloats, type BaseWeights, type LoadReport, type OpenedWeights } from '@lapidary/weights';
+import {
+  encodeFloats,
+  type BaseWeights,
+  type LoadReport,
+  type OpenedWeights,
+  type WeightSink,
+} from '@lapidary/weights';
 import { createPathFilter } from '../../config/path-patterns.js';
 import type { ResolvedTrainConfig } from '../../config/train-config.js';
 import { createDeviceSink } from '../device-sink.js';
@@ -12,6 +18,7 @@ import type { StartAdapter } from '../prepare/start-adapter.js';
 import { baseWeightsOf } from '../base-weights.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { finiteSink } from '../finite-sink.js';
+import { quantisingSink } from '../quantising-sink.js';
 import { RowNorms, rowNormSink } from '../row-norms.js';
 
 export interface LoadModelOptions {
@@ -38,10 +45,10 @@ export async function loadModel(
   // A device without the memory says so here, before a byte of weights is fetched.
   await gpu.idle();
   const norms = rowNormsOf(plan);
-  const dtypeOf = (path: string) => plan.variables.get(path)!.type.dtype;
-  const toDevice = finiteSink(weights.entries, dtypeOf, createDeviceSink(gpu, plan.variables));
+  const storedOf = (path: string) => plan.base.get(path)!.dtype;
+  const toDevice = baseSink(plan, norms, weights.entries, createDeviceSink(gpu, plan.variables));
   const sink = fingerprintWeights({
-    ...rowNormSink(norms, dtypeOf, toDevice),
+    ...finiteSink(weights.entries, storedOf, toDevice),
     initialise: (path, { shape, dtype }, firstRow) => {
       const rows = [(shape[0] ?? 1) - firstRow, ...shape.slice(1)];
       const values = initialParam(plan.base.get(path)!.spec, rows, createRandom(seedOf(seed, path)));
@@ -49,9 +56,7 @@ export async function loadModel(
         dtype,
         shape.slice(1).reduce((a, b) => a * b, 1),
       );
-      const bytes = encodeFloats(values, dtype);
-      norms.add(path, dtype, firstRow * rowBytes, bytes);
-      plan.variables.get(path)!.write(bytes, firstRow * rowBytes);
+      return toDevice.write(path, firstRow * rowBytes, encodeFloats(values, dtype));
     },
   });
   const loading = weights.load(plan.base, sink, {
@@ -78,9 +83,21 @@ export async function loadModel(
   for (const { param, average } of plan.step.trained) if (average) copyVariable(gpu, param, average);
   await gpu.idle();
   const isReplaced = (path: string) => plan.saved.includes(path) || plan.base.get(path)?.category === 'trainable';
-  const typeOf = (path: string) => (path === weights.hostRows?.path ? weights.hostRows.dtype : dtypeOf(path));
+  const typeOf = (path: string) => (path === weights.hostRows?.path ? weights.hostRows.dtype : storedOf(path));
   const base = baseWeightsOf({ format: weights.format, hashes: sink.hashes(), dtypeOf: typeOf, isReplaced });
   return { ...report, fingerprint: sink.fingerprint(), base };
+}
+
+/** Takes a base as it is read: what is kept in blocks becomes it here. Lengths of rows are of what is kept. */
+export function baseSink(
+  { base, variables }: ModelPlan,
+  norms: RowNorms,
+  entries: OpenedWeights['entries'],
+  sink: WeightSink,
+): WeightSink {
+  const keptOf = (path: string) => variables.get(path)!.type.dtype;
+  const storedOf = (path: string) => base.get(path)!.dtype;
+  return quantisingSink({ entries, storedOf, keptOf }, rowNormSink(norms, keptOf, sink));
 }
 
 /** Of the weights whose rows' lengths an adapter begins with; they have still to come. */
