@@ -4,6 +4,7 @@ export type GgufValue =
   | readonly ['bool', boolean]
   | readonly ['string', string]
   | readonly ['strings', readonly string[]]
+  | readonly ['bools', readonly boolean[]]
   | readonly ['i32s' | 'f32s', readonly number[]];
 
 /** A GGUF's metadata by key, on their way into a file. */

@@ -34,6 +34,11 @@ export interface Layout {
   readonly prefixes: readonly (readonly [from: string, to: string])[];
   /** Tensors of no use to the model, by name after prefixes: other towers, buffers. */
   readonly ignored: RegExp;
+  /**
+   * Tensors that follow from the configuration, f32 by name after prefixes: where a file has one it must hold these values, and an export
+   * writes all of them. Default none.
+   */
+  readonly constants?: Readonly<Record<string, Float32Array>>;
   /** The output projection, which Gemma shares with the embedding: must be the same values where it is stored. */
   readonly tiedCopy: string;
   /**

@@ -1,6 +1,7 @@
 import type { GgufMetadata, Model, ParamSpec } from '@lapidary/gemma/model';
 import { dtypeInfo } from '@lapidary/kernels/dtype';
 import { castTensor } from '../dtype/cast-tensor.js';
+import { encodeFloats } from '../dtype/convert.js';
 import { WeightFileError } from '../errors.js';
 import { layoutOf, placesOf } from '../layout/places.js';
 import type { TensorData } from '../safetensors/write.js';
@@ -53,6 +54,8 @@ export async function ggufModel(
     if (!fits) fallbacks.push(place.name);
     tensors.set(place.name, castTensor(place.name, params.get(spec.path)!, fits ? wanted : 'f16', -place.offset));
   }
+  for (const [constant, values] of Object.entries(layout.constants ?? {}))
+    tensors.set(constant, { dtype: 'f32', shape: [values.length], bytes: encodeFloats(values, 'f32') });
   const metadata: GgufMetadata = {
     ...architecture,
     'general.type': ['string', 'model'],

@@ -9,7 +9,7 @@ const alignment = 32;
 
 /** The format's numbers of types. */
 const typeIds = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
-const elementTypes = { strings: 'string', i32s: 'i32', f32s: 'f32' } as const;
+const elementTypes = { strings: 'string', bools: 'bool', i32s: 'i32', f32s: 'f32' } as const;
 
 /**
  * A GGUF file in pieces: header, metadata and tensors in the order of their maps; tensors are asked for their bytes one after the other.

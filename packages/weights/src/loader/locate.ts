@@ -65,7 +65,7 @@ export function locate(
   const unknown: string[] = [];
   for (const [bare, tensor] of stored) {
     const { name } = tensor;
-    if (taken.has(bare) || bare === layout.tiedCopy) continue;
+    if (taken.has(bare) || bare === layout.tiedCopy || layout.constants?.[bare] !== undefined) continue;
     if (layout.passedOn?.test(bare)) passedOn.push(tensor);
     (layout.ignored.test(bare) ? ignored : unknown).push(name);
   }

@@ -15,6 +15,7 @@ import {
   openModelSource,
 } from '../source/model-source.js';
 import { locate, type LocatedWeight, type LocatedWeights } from './locate.js';
+import { checkConstants } from './check-constants.js';
 import { knownFamilies } from './known-families.js';
 import { openContainer, openFolders } from './open-container.js';
 import { openWeights, withSources } from './open-weights.js';
@@ -110,6 +111,7 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
     const layout = layoutOf(model, container.format, whole.name);
     const others = await openFolders(whole, layout.folders ?? [], options.signal);
     located = locate(new Map([...container.tensors, ...others]), layout, model, whole.name);
+    await checkConstants(container.tensors, layout, options.signal);
   }
   for (const [name, source] of parts)
     located = await withPart(located, { model, name, source, families, options, tell });

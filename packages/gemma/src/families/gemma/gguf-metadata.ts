@@ -1,4 +1,5 @@
 import { ConfigError } from '../../config/errors.js';
+import type { ModelConfig } from '../family.js';
 import type { GgufMetadata } from '../gguf-value.js';
 import type { GemmaConfig } from './config.js';
 import { generations } from './generations.js';
@@ -39,28 +40,44 @@ export function gemmaConfigToGguf(config: GemmaConfig): GgufMetadata {
   const metadata: GgufMetadata = Object.fromEntries(
     Object.entries(keys).map(([name, value]) => [`${arch}.${name}`, value]),
   );
-  checkRead(config, metadata, arch);
+  checkRead(config, metadata, { arch, ofVocabulary, read: gemmaConfigFromGguf });
+  // A cap that other generations have: llama.cpp does not look for it.
+  if (traits.softcaps?.attention === null)
+    for (const field of ['attnLogitSoftcap', 'finalLogitSoftcap'] as const)
+      if (config[field] !== null)
+        throw new ConfigError(field, config[field], 'but llama.cpp reads none for this model');
   return { 'general.architecture': ['string', arch], ...metadata };
 }
 
-/** Reads what was written as llama.cpp does, whose values for what is not said are those of `gemmaConfigFromGguf`. */
-function checkRead(config: GemmaConfig, metadata: GgufMetadata, arch: string): void {
+/**
+ * Reads what was written as llama.cpp does, whose values for what is not said are those of `read`.
+ * @throws {ConfigError} naming a field that comes back with another value
+ */
+export function checkRead<C extends ModelConfig & { readonly vocabSize: number }>(
+  config: C,
+  metadata: GgufMetadata,
+  {
+    arch,
+    ofVocabulary: ofTokenizer,
+    read: readBack,
+  }: {
+    readonly arch: string;
+    /** Fields that the architecture's keys say nothing of. */
+    readonly ofVocabulary: readonly (keyof C)[];
+    readonly read: (metadata: Readonly<Record<string, unknown>>) => C;
+  },
+): void {
   const values = Object.entries(metadata).map(([key, [, value]]) => [key, value] as const);
-  const read = gemmaConfigFromGguf({
+  const read = readBack({
     'general.architecture': arch,
     [`${arch}.vocab_size`]: config.vocabSize,
     ...Object.fromEntries(values),
   });
-  for (const field of Object.keys(config) as (keyof GemmaConfig)[]) {
+  for (const field of Object.keys(config) as (keyof C & string)[]) {
     const [own, found] = [config[field], read[field]];
-    if (ofVocabulary.includes(field) || isSame(own, found)) continue;
+    if (ofTokenizer.includes(field) || isSame(own, found)) continue;
     throw new ConfigError(field, own, `but a GGUF has no key for it, and llama.cpp takes it to be ${show(found)}`);
   }
-  // A cap that other generations have: llama.cpp does not look for it.
-  if (generations[config.family].softcaps?.attention === null)
-    for (const field of ['attnLogitSoftcap', 'finalLogitSoftcap'] as const)
-      if (config[field] !== null)
-        throw new ConfigError(field, config[field], 'but llama.cpp reads none for this model');
 }
 
 const show = (value: unknown) => JSON.stringify(value)?.slice(0, 80);

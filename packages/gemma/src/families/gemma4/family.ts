@@ -42,6 +42,8 @@ function describe(config: Gemma4Config): Model<Gemma4Config> {
     logits: (params, rows) => gemmaLogits(paramsOf(params), config, rows),
     tokenLosses: (params, rows, targets, options) => gemmaTokenLosses(paramsOf(params), config, rows, targets, options),
     toHf: (base) => gemma4ConfigToHf(config, base),
+    // Loaded when something is exported: pages that only train never need it.
+    toGguf: async () => (await import('./gguf-metadata.js')).gemma4ConfigToGguf(config),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Layout, LayoutRule } from '../layout.js';
 import { type Gemma4Config, gemma4Layers } from './config.js';
+import { ropeFrequencyFactors } from './gguf.js';
 import { isPartOf } from './hf.js';
 
 const layer = 'layers.{i}';
@@ -80,7 +81,8 @@ export function ggufLayout(config: Gemma4Config): Layout {
     exportName: (name) => name,
     prefixes: [],
     tiedCopy: 'output.weight',
-    ignored: new RegExp([String.raw`^(rope_freqs\.weight|v\.|a\.|mm\.)`, ...dead].join('|')),
+    ignored: new RegExp([String.raw`^(v\.|a\.|mm\.)`, ...dead].join('|')),
+    constants: { 'rope_freqs.weight': ropeFrequencyFactors(config) },
     rules: rulesOf(config, [
       { path: 'embedTokens.weight', name: 'token_embd.weight' },
       { path: 'perLayerEmbedTokens.weight', name: 'per_layer_token_embd.weight' },
