@@ -5,7 +5,7 @@ import { fingerprintWeights } from './fingerprint.js';
 /** What was read of a base: hashes of parameters by path, as `fingerprintWeights` makes them, and their types. */
 export interface ReadBase {
   readonly format: BaseWeights['format'];
-  readonly hashes: ReadonlyMap<string, number>;
+  readonly hashes: ReadonlyMap<string, string>;
   readonly dtypeOf: (path: string) => string;
   /** Those that an adapter has in place of the base's. Default: none. */
   readonly isReplaced?: (path: string) => boolean;
@@ -16,7 +16,7 @@ export function baseWeightsOf({ format, hashes, dtypeOf, isReplaced = () => fals
   const kept = [...hashes].filter(([path]) => !isReplaced(path));
   return {
     format,
-    tensors: new Map(kept.map(([path, hash]) => [path, `${dtypeOf(path)} ${hash.toString(16).padStart(8, '0')}`])),
+    tensors: new Map(kept.map(([path, hash]) => [path, `${dtypeOf(path)} ${hash}`])),
   };
 }
 
@@ -36,8 +36,10 @@ export async function readBaseWeights({ model, entries, format, load }: OpenedWe
  */
 export function compareBaseWeights(trained: BaseWeights, now: BaseWeights, adapter: string): string | null {
   const typeOf = (text: string | undefined) => text?.split(' ')[0];
+  // Earlier versions hashed otherwise, to fewer digits.
+  const kindOf = (text = '') => `${typeOf(text)} ${text.length}`;
   const both = [...trained.tensors].filter(([path]) => now.tensors.has(path));
-  const alike = both.filter(([path, text]) => typeOf(text) === typeOf(now.tensors.get(path)));
+  const alike = both.filter(([path, text]) => kindOf(text) === kindOf(now.tensors.get(path)));
   // Other formats hold the same values in other ways: norms of a GGUF are one more.
   const differing = alike.filter(([path, text]) => text !== now.tensors.get(path)).map(([path]) => path);
   if (trained.format === now.format && differing.length > 0)

@@ -1,6 +1,7 @@
 import { wordsOf, type WeightSink } from '@lapidary/weights';
 import { mixWords } from '../data/mix-words.js';
 import { createSha256 } from '../store/sha256.js';
+import { WeightHash } from './weight-hash.js';
 
 /** Hexadecimal digits of a SHA-256 that are kept: enough to tell things apart that nobody made alike on purpose. */
 const digits = 16;
@@ -32,6 +33,9 @@ function plain(_key: string, value: unknown): unknown {
   return `${bytes.length} bytes ${mixWords(wordsOf(bytes))}`;
 }
 
+/** Of weights that were hashed in four lanes; earlier versions did it word by word. */
+export const laneMark = '4:';
+
 /**
  * A sink that passes weights on and, on the way, makes a fingerprint of every byte: it tells the weights of a run from others of the
  * same shapes, wherever they come from, in whatever order and in whatever pieces.
@@ -39,19 +43,22 @@ function plain(_key: string, value: unknown): unknown {
 export function fingerprintWeights(sink: WeightSink): WeightSink & {
   readonly fingerprint: () => string;
   /** Of each parameter that came, by path. */
-  readonly hashes: () => ReadonlyMap<string, number>;
+  readonly hashes: () => ReadonlyMap<string, string>;
 } {
-  const byPath = new Map<string, number>();
+  const byPath = new Map<string, WeightHash>();
+  const hashes = () => new Map([...byPath].map(([path, hash]) => [path, hash.hex()]));
   return {
     ...sink,
     write: (path, byteOffset, bytes) => {
-      byPath.set(path, mixWords(wordsOf(bytes), byPath.get(path)));
+      const hash = byPath.get(path) ?? new WeightHash();
+      byPath.set(path, hash);
+      hash.update(wordsOf(bytes));
       return sink.write(path, byteOffset, bytes);
     },
-    hashes: () => byPath,
+    hashes,
     fingerprint: () => {
-      const all = [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
-      return fingerprintAll(all);
+      const all = [...hashes()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, hash]) => `${path} ${hash}`);
+      return `${laneMark}${fingerprintAll(all)}`;
     },
   };
 }

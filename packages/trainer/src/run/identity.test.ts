@@ -42,6 +42,11 @@ test('rows that an earlier version told apart in another way are not compared, a
   expect(() => compareIdentity(earlier, { ...saved, weights: 'de' }, 'out')).toThrow(/weights: saved "dd"/);
 });
 
+test('weights that an earlier version hashed in another way are not compared, and that is said', () => {
+  expect(compareIdentity(saved, { weights: '4:de' }, 'out').join()).toMatch(/earlier version.* weights/);
+  expect(() => compareIdentity({ ...saved, weights: '4:dd' }, { weights: '4:de' }, 'out')).toThrow(/weights: saved/);
+});
+
 test('a row is told from others by all of it but its place', () => {
   const example = { row: { line: 1, text: 'a' }, length: 2, patches: 0, tokens: Int32Array.of(2, 5) };
   const same = { ...example, row: { line: 7, file: 'other.jsonl', text: 'a' } };

@@ -4,7 +4,7 @@ import { diffJson } from '../config/config-echo.js';
 import { ResumeMismatchError, type ResumeChange } from '../errors/errors.js';
 import type { Example } from '../objectives/objective.js';
 import type { PreparedRun } from './prepare/prepare-run.js';
-import { fingerprintAll } from './fingerprint.js';
+import { fingerprintAll, laneMark } from './fingerprint.js';
 
 /** What is read here was parsed from JSON. */
 const json = v.custom<JsonValue>(() => true);
@@ -79,7 +79,10 @@ export function compareIdentity(
   for (const name of fields) {
     const [before, value] = [saved[name], now[name]];
     if (value === undefined) continue;
-    if ((name === 'data' || name === 'evalData') && saved.byRow !== now.byRow) isEarlier = true;
+    const isOtherHash =
+      name === 'weights' && String(before).startsWith(laneMark) !== String(value).startsWith(laneMark);
+    const isOtherOrder = (name === 'data' || name === 'evalData') && saved.byRow !== now.byRow;
+    if (isOtherHash || isOtherOrder) isEarlier = true;
     else if (name === 'tokenizer' && (before === null) !== (value === null)) unknown.push(name);
     else changes.push(...diffJson(before, value, name));
   }
@@ -91,7 +94,7 @@ export function compareIdentity(
     ),
     ...(isEarlier
       ? [
-          'This run was begun by an earlier version, which told rows apart in another way: whether they are the same is not known.',
+          'This run was begun by an earlier version, which told rows or weights apart in another way: whether they are the same is not known.',
         ]
       : []),
   ];

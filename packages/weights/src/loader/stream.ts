@@ -3,6 +3,7 @@ import { canConvert, convertBytes } from '../dtype/convert.js';
 import { WeightDTypeError, WeightNamesError, WeightShapeError } from '../errors.js';
 import { type ByteSource, free, readAhead } from '../source/byte-source.js';
 import { bytesOf, type LocatedWeight, type LocatedWeights } from './locate.js';
+import { type OrderedReader, readInOrder, type WantedRange } from '../source/read-in-order.js';
 import { listWithNearest } from './nearest.js';
 import { permuted } from './permute.js';
 import type { LoadReport } from './report.js';
@@ -47,17 +48,22 @@ export async function streamWeights(
   // One pass over each file, whatever order the model wants.
   const sources = [...new Set(jobs.map(({ weight }) => weight.stored.source))];
   for (const source of sources.sort((a, b) => a.name.localeCompare(b.name))) {
-    const reader = readAhead(source, chunkBytes);
     const own = jobs.filter(({ weight }) => weight.stored.source === source);
-    for (const job of own.sort((a, b) => a.weight.stored.offset - b.weight.stored.offset)) {
-      let written = 0;
-      for await (const piece of piecesOf(job, reader, chunkBytes, signal)) {
-        await sink.write(job.weight.path, written, piece.bytes);
-        signal?.throwIfAborted();
-        written += piece.bytes.length;
-        bytes += piece.read;
-        options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
+    own.sort((a, b) => a.weight.stored.offset - b.weight.stored.offset);
+    const reader = readJobs(own, source, chunkBytes, signal);
+    try {
+      for (const job of own) {
+        let written = 0;
+        for await (const piece of piecesOf(job, reader, chunkBytes, signal)) {
+          await sink.write(job.weight.path, written, piece.bytes);
+          signal?.throwIfAborted();
+          written += piece.bytes.length;
+          bytes += piece.read;
+          options.onProgress?.({ bytes, totalBytes, path: job.weight.path });
+        }
       }
+    } finally {
+      await reader.close();
     }
     await source.verify?.(signal);
   }
@@ -148,15 +154,40 @@ function matches(pattern: LoadOptions['allowMissing'], path: string): boolean {
   return typeof pattern === 'function' ? pattern(path) : path.search(pattern) >= 0;
 }
 
-/** One parameter in pieces, as they are to be, each with the bytes that were read for it. Pieces are valid until the next is asked for. */
+/** The pieces of all these, in this order. */
+function readJobs(jobs: readonly Job[], source: ByteSource, chunkBytes: number, signal?: AbortSignal): OrderedReader {
+  const ranges = jobs.flatMap((job) => rangesOf(job, chunkBytes));
+  return readInOrder(source, ranges, { window: chunkBytes, signal });
+}
+
+/** What is read of a parameter at a time; of one in another order of axes nothing is read in order. */
+function rangesOf({ weight, target }: Job, chunkBytes: number): WantedRange[] {
+  const { stored, storedDType, permute } = weight;
+  if (permute) return [];
+  const unit = (dtypeInfo[storedDType].blockBytes / dtypeInfo[storedDType].blockSize) * pieceValues;
+  // A converted piece may be seven times as large as what was read (4-bit blocks to f32): bound the larger of the two.
+  const unitOut = (dtypeInfo[target.dtype].blockBytes / dtypeInfo[target.dtype].blockSize) * pieceValues;
+  const piece = Math.max(1, Math.floor(chunkBytes / Math.max(unit, unitOut))) * unit;
+  return Array.from({ length: Math.ceil(stored.byteLength / piece) }, (_, i) => ({
+    offset: stored.offset + i * piece,
+    length: Math.min(piece, stored.byteLength - i * piece),
+  }));
+}
+
+/**
+ * One parameter in pieces, as they are to be, each with the bytes that were read for it. Pieces are valid until the next is asked for.
+ * `reader` has its ranges next.
+ */
 async function* piecesOf(
-  { weight, target }: Job,
-  reader: ByteSource,
+  job: Job,
+  reader: OrderedReader,
   chunkBytes: number,
   signal?: AbortSignal,
 ): AsyncGenerator<{ readonly bytes: Uint8Array; readonly read: number }> {
+  const { weight, target } = job;
   if (weight.permute) {
-    for await (const { bytes, read } of permuted(weight, reader, { to: target.dtype, chunkBytes, signal })) {
+    const whole = readAhead(weight.stored.source, chunkBytes);
+    for await (const { bytes, read } of permuted(weight, whole, { to: target.dtype, chunkBytes, signal })) {
       for (let from = 0; from < bytes.length; from += chunkBytes) {
         const piece = bytes.subarray(from, Math.min(from + chunkBytes, bytes.length));
         yield { bytes: piece, read: from + chunkBytes < bytes.length ? 0 : read };
@@ -164,14 +195,9 @@ async function* piecesOf(
     }
     return;
   }
-  const { stored, storedDType, offset } = weight;
-  const unit = (dtypeInfo[storedDType].blockBytes / dtypeInfo[storedDType].blockSize) * pieceValues;
-  // A converted piece may be seven times as large as what was read (4-bit blocks to f32): bound the larger of the two.
-  const unitOut = (dtypeInfo[target.dtype].blockBytes / dtypeInfo[target.dtype].blockSize) * pieceValues;
-  const piece = Math.max(1, Math.floor(chunkBytes / Math.max(unit, unitOut))) * unit;
-  for (let at = 0; at < stored.byteLength; at += piece) {
-    const bytes = await reader.read(stored.offset + at, Math.min(piece, stored.byteLength - at), signal);
-    yield { bytes: convertBytes(bytes, storedDType, target.dtype, offset), read: bytes.length };
+  for (const { length } of rangesOf(job, chunkBytes)) {
+    const bytes = await reader.next();
+    yield { bytes: convertBytes(bytes, weight.storedDType, target.dtype, weight.offset), read: length };
   }
 }
 
@@ -187,8 +213,12 @@ export async function* readWeight(
   if (weight === undefined)
     throw new WeightNamesError(where, `${path} has no weights in the file.`, { missing: [path] });
   const job = checked(weight, { shape: weight.entry.shape, dtype });
-  const reader = readAhead(weight.stored.source, Math.min(defaultChunkBytes, weight.stored.byteLength));
-  for await (const { bytes } of piecesOf(job, reader, defaultChunkBytes, signal)) yield bytes;
+  const reader = readJobs([job], weight.stored.source, defaultChunkBytes, signal);
+  try {
+    for await (const { bytes } of piecesOf(job, reader, defaultChunkBytes, signal)) yield bytes;
+  } finally {
+    await reader.close();
+  }
 }
 
 /** @throws {WeightNamesError} when a stored output projection is not the embedding. */

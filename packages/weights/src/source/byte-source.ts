@@ -8,6 +8,8 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset` on. The caller may keep and change them. */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Reads of a few megabytes that are worth having on their way before they are asked for, where a file is read in order. Default 0. */
+  readonly ahead?: number;
   /** Fills `target` with the bytes from `offset` on: for those who read much through the same memory. */
   readInto?(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void>;
   /**
@@ -49,6 +51,8 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
   const source = {
     name,
     size: blob.size,
+    // One is read while the one before it is used.
+    ahead: 1,
     async read(offset: number, length: number, signal?: AbortSignal) {
       signal?.throwIfAborted();
       checkRange(source, offset, length);

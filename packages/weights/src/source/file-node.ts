@@ -20,23 +20,29 @@ export async function fileSource(path: string, name = basename(path)): Promise<B
   const source: ByteSource = {
     name,
     size,
+    // One is read while the one before it is used.
+    ahead: 1,
     async read(offset, length, signal) {
-      signal?.throwIfAborted();
       checkRange(source, offset, length);
       const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-        if (bytesRead === 0)
-          throw new WeightFileError(
-            { file: path, offset: offset + done },
-            'the file became shorter while it was read.',
-          );
-        done += bytesRead;
-      }
+      await readInto(offset, bytes, signal);
       return bytes;
     },
+    readInto,
     close: () => handle.close(),
   };
+
+  async function readInto(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { length } = target;
+    checkRange(source, offset, length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await handle.read(target, done, length - done, offset + done);
+      if (bytesRead === 0)
+        throw new WeightFileError({ file: path, offset: offset + done }, 'the file became shorter while it was read.');
+      done += bytesRead;
+    }
+  }
   return source;
 }
