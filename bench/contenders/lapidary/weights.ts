@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { Gpu } from '@lapidary/gpu';
-import { createDeviceSink } from '@lapidary/trainer';
+import { createDeviceSink, fingerprintWeights, finiteSink } from '@lapidary/trainer';
 import { gemmaWeightLoader } from '@lapidary/weights';
 import { gemmaShape } from '../gemma-weights.js';
 import type { Op } from '../protocol.js';
@@ -18,7 +18,10 @@ export const weightOps = (gpu: Gpu): Record<string, Op> => ({
     return {
       async run() {
         const weights = await gemmaWeightLoader({ from: folder }).open();
-        await weights.load(weights.entries, createDeviceSink(gpu, variables));
+        const { entries } = weights;
+        const dtypeOf = (path: string) => entries.get(path)!.dtype;
+        // With all that a run looks at on the way: what is not finite, and the hash that the base is known by.
+        await weights.load(entries, fingerprintWeights(finiteSink(entries, dtypeOf, createDeviceSink(gpu, variables))));
         await gpu.idle();
         await weights.close();
       },

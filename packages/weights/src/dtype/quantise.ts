@@ -35,10 +35,7 @@ const writers: Readonly<Record<WrittenQuantDType, BlockWriter>> = {
 /** Where the first of the 32 values from `from` on is that are furthest from 0. */
 function furthest(bits: Int32Array, from: number): number {
   let most = 0;
-  for (let i = from; i < from + 32; i++) {
-    const size = bits[i]! & magnitude;
-    most = size > most ? size : most;
-  }
+  for (let i = from; i < from + 32; i++) most = Math.max(most, bits[i]! & magnitude);
   let at = from;
   while ((bits[at]! & magnitude) !== most) at++;
   return at;
@@ -46,8 +43,7 @@ function furthest(bits: Int32Array, from: number): number {
 
 /** From 0, which the value furthest from 0 has, to 15: 16 would be as far on the other side. */
 function fourBits(scaled: number): number {
-  const code = Math.fround(Math.fround(scaled) + 8.5) | 0;
-  return code > 15 ? 15 : code;
+  return Math.min(15, Math.fround(Math.fround(scaled) + 8.5) | 0);
 }
 
 function writeHalf(out: Uint8Array, at: number, value: number): void {

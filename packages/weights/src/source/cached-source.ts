@@ -1,5 +1,6 @@
 import { WeightFileError } from '../errors.js';
 import { type ByteSource, checkRange, free } from './byte-source.js';
+import { eitherSignal, rangesAhead } from './http.js';
 import { createSha256, type Sha256 } from './sha256.js';
 import type { PieceStore } from './weight-cache.js';
 
@@ -21,10 +22,8 @@ export interface CachedSourceOptions {
   readonly onWriteFailure?: (error: unknown) => void;
 }
 
-/** Pieces that are fetched before they are asked for, when a file is read from its start to its end. */
-const piecesAhead = 2;
 /** Pieces in memory that nobody is using, of all files together: the two that a read may lie across, and those ahead. */
-const mostIdle = piecesAhead + 2;
+const mostIdle = rangesAhead + 2;
 /** Pieces that are being written while more arrive. */
 const mostWrites = 2;
 
@@ -51,8 +50,8 @@ function dropOldest(): void {
 
 /**
  * A file that is read through a cache, piece by piece: a piece that is kept is read from there, another is fetched, kept
- * and handed out. At most some eight pieces are in memory. The SHA-256 is computed along the way, as far as pieces are
- * read in their order; `verify` does the rest.
+ * and handed out. At most some ten pieces are in memory. The SHA-256 is computed along the way, as far as pieces are
+ * read in their order; `verify` does the rest. Where a file is read from its start to its end, `rangesAhead` pieces are fetched ahead.
  */
 export async function cachedSource(options: CachedSourceOptions): Promise<ByteSource> {
   const { name, size, pieceBytes, store, sha256 } = options;
@@ -168,7 +167,7 @@ export async function cachedSource(options: CachedSourceOptions): Promise<ByteSo
   }
 
   function fetchAhead(from: number, signal: AbortSignal | undefined): void {
-    for (let index = from; index < Math.min(from + piecesAhead, pieceCount); index++) {
+    for (let index = from; index < Math.min(from + rangesAhead, pieceCount); index++) {
       // A failure is told to whoever asks for the piece.
       if (!pieces.has(index)) withPiece(index, signal, () => {}).catch(() => undefined);
     }
@@ -187,7 +186,8 @@ export async function cachedSource(options: CachedSourceOptions): Promise<ByteSo
     while (writes.size > 0) await Promise.all(writes);
   };
 
-  async function readInto(offset: number, target: Uint8Array, signal = options.signal): Promise<void> {
+  async function readInto(offset: number, target: Uint8Array, given?: AbortSignal): Promise<void> {
+    const signal = eitherSignal(given, options.signal);
     signal?.throwIfAborted();
     const { length } = target;
     checkRange(source, offset, length);

@@ -141,6 +141,9 @@ export function fileNameIn(url: string): string {
   }
 }
 
+/** Ranges beyond the one in use that are asked for at a time: one connection gives a fraction of what a network has, and browsers open six. */
+export const rangesAhead = 5;
+
 /** A URL read by HTTP ranges. @throws {WeightSourceError} where the server does not serve ranges. */
 export async function httpSource(url: string, options: HttpOptions = {}): Promise<ByteSource> {
   const name = fileNameIn(url);
@@ -149,10 +152,11 @@ export async function httpSource(url: string, options: HttpOptions = {}): Promis
   const source: ByteSource = {
     name,
     size,
+    ahead: rangesAhead,
     async read(offset, length, signal) {
       checkRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
-      const stop = signal ?? options.signal;
+      const stop = eitherSignal(signal, options.signal);
       const part = await fetchRange(url, { offset, length, size }, { ...options, ...(stop && { signal: stop }) });
       if (part.etag !== first.etag)
         throw new WeightSourceError(url, 'the file changed on the server while it was read.');
@@ -160,6 +164,11 @@ export async function httpSource(url: string, options: HttpOptions = {}): Promis
     },
   };
   return source;
+}
+
+/** What aborts as soon as one of the two does. */
+export function eitherSignal(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a && b ? AbortSignal.any([a, b]) : (a ?? b);
 }
 
 /** The same; undefined where the server says 404. */

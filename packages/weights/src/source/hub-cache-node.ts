@@ -7,14 +7,21 @@ import { parseJson } from '@lapidary/gemma/model';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
 import { fileSource } from './file-node.js';
-import { fetchWithRetries, type HttpOptions, isUnreachable, patienceOf, reason } from './http.js';
+import { fetchWithRetries, httpSource, type HttpOptions, isUnreachable, patienceOf, reason } from './http.js';
 import { fetchHubListing, type HubListing, parseHubListing } from './hub-listing.js';
 import type { HubFile, HubPlace } from './platform.js';
+import { readInOrder } from './read-in-order.js';
 
 /** Bytes of a download that are written at once. */
 const writeBytes = 2 ** 20;
+/** Bytes that are asked for at once of a file of several times as many. */
+const defaultPieceBytes = 8 * 2 ** 20;
 
-type CacheOptions = HttpOptions & { readonly cacheDir?: string };
+type CacheOptions = HttpOptions & {
+  readonly cacheDir?: string;
+  /** Default 8 MiB; smaller in tests. */
+  readonly pieceBytes?: number;
+};
 
 function rootOf({ endpoint, id }: HubPlace, { cacheDir }: CacheOptions): string {
   const cache = cacheDir ?? join(homedir(), '.cache', 'lapidary');
@@ -25,6 +32,8 @@ function rootOf({ endpoint, id }: HubPlace, { cacheDir }: CacheOptions): string 
 interface HubEntry {
   readonly commit: string | undefined;
   readonly etag: string | undefined;
+  /** Bytes. */
+  readonly size: number | undefined;
 }
 
 const commitPattern = /^[0-9a-f]{40}$/;
@@ -65,7 +74,7 @@ export async function openHubFile(file: HubFile, options: CacheOptions): Promise
   const commit = entry.commit ?? file.revision;
   const path = pathAt(commit);
   // Without a commit there is no telling whether the kept file is still the one on the hub.
-  if (entry.commit === undefined || !(await exists(path))) await download(file.url, path, entry.etag, options);
+  if (entry.commit === undefined || !(await exists(path))) await download(file.url, path, entry, options);
   if (entry.commit !== undefined) {
     await mkdir(dirname(reference), { recursive: true });
     await writeFile(reference, entry.commit);
@@ -112,12 +121,22 @@ async function ask(url: string, options: HttpOptions): Promise<HubEntry> {
   const { headers } = await fetchWithRetries(url, { method: 'HEAD', redirect: 'manual' }, options);
   const etag = headers.get('x-linked-etag') ?? headers.get('etag');
   const commit = headers.get('x-repo-commit') ?? '';
-  return { commit: commitPattern.test(commit) ? commit : undefined, etag: etag?.replace(/^W\/|"/g, '') };
+  const size = Number(headers.get('x-linked-size') ?? headers.get('content-length') ?? Number.NaN);
+  return {
+    commit: commitPattern.test(commit) ? commit : undefined,
+    etag: etag?.replace(/^W\/|"/g, ''),
+    size: Number.isSafeInteger(size) ? size : undefined,
+  };
 }
 
+/** Compressed answers cannot be resumed by byte. */
+const identity = { 'Accept-Encoding': 'identity' } as const;
+const kept = 'What has arrived is kept: the next attempt goes on from there.';
+
 /** Fetches into `path.partial` and renames when the last byte is on disk. */
-async function download(url: string, path: string, etag: string | undefined, options: HttpOptions): Promise<void> {
-  const { retries = 4 } = options;
+async function download(url: string, path: string, { etag, size }: HubEntry, options: CacheOptions): Promise<void> {
+  const { retries = 4, pieceBytes = defaultPieceBytes } = options;
+  const isLarge = size !== undefined && size > 2 * pieceBytes;
   const partial = `${path}.partial`;
   const label = `${partial}.etag`;
   await mkdir(dirname(path), { recursive: true });
@@ -128,14 +147,13 @@ async function download(url: string, path: string, etag: string | undefined, opt
   const patience = patienceOf(options);
   for (let attempt = 0; ; attempt++) {
     try {
-      await fetchRest(url, partial, options);
+      if (!isLarge || !(await fetchRanges(url, partial, pieceBytes, options))) await fetchRest(url, partial, options);
       break;
     } catch (error) {
       options.signal?.throwIfAborted();
       if (error instanceof WeightSourceError) throw error;
       const stalled = patience.verdict(error);
       if (attempt >= retries || stalled !== undefined || isDiskError(error)) {
-        const kept = 'What has arrived is kept: the next attempt goes on from there.';
         throw new WeightSourceError(url, `the download broke off: ${reason(stalled ?? error)}. ${kept}`, {
           cause: error,
         });
@@ -153,12 +171,47 @@ function isDiskError(error: unknown): boolean {
   );
 }
 
+/**
+ * Fetches what is missing in ranges, several at a time, and writes them in their order: what is there is always the file's beginning.
+ * @returns whether the server serves ranges
+ */
+async function fetchRanges(url: string, partial: string, pieceBytes: number, options: HttpOptions): Promise<boolean> {
+  const headers = { ...options.headers, ...identity };
+  const source = await httpSource(url, { ...options, headers }).catch((error: unknown) => {
+    if (error instanceof WeightSourceError && error.status === 200) return undefined;
+    throw error;
+  });
+  if (source === undefined) return false;
+  const handle = await open(partial, 'a');
+  try {
+    const { size } = await handle.stat();
+    const missing = Math.max(0, source.size - size);
+    const ranges = Array.from({ length: Math.ceil(missing / pieceBytes) }, (_, i) => ({
+      offset: size + i * pieceBytes,
+      length: Math.min(pieceBytes, missing - i * pieceBytes),
+    }));
+    const reader = readInOrder(source, ranges, { window: pieceBytes, signal: options.signal });
+    try {
+      for (const _ of ranges) await handle.appendFile(await reader.next());
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof WeightSourceError) || error.status !== undefined) throw error;
+      throw new WeightSourceError(url, `the download broke off: ${reason(error)} ${kept}`, { cause: error });
+    } finally {
+      await reader.close();
+    }
+    await handle.sync();
+    return true;
+  } finally {
+    await handle.close();
+  }
+}
+
 async function fetchRest(url: string, partial: string, options: HttpOptions): Promise<void> {
   const handle = await open(partial, 'a');
   try {
     const { size } = await handle.stat();
-    // Compressed answers cannot be resumed by byte.
-    const headers = { 'Accept-Encoding': 'identity', ...(size > 0 && { Range: `bytes=${size}-` }) };
+    const headers = { ...identity, ...(size > 0 && { Range: `bytes=${size}-` }) };
     const response = await fetchWithRetries(url, { headers }, options).catch((error: unknown) => {
       // Everything is there already: a range after the end.
       if (error instanceof WeightSourceError && error.status === 416 && size > 0) return undefined;

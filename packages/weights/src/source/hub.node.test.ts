@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import { WeightFileError, WeightSourceError } from '../errors.js';
 import { gemmaWeightLoader } from '../registry.js';
+import { openHubFile } from './hub-cache-node.js';
 import { httpSource } from './http.js';
 import { openModelSource } from './model-source.js';
 
@@ -207,4 +208,67 @@ it('says when a model is not there', async () => {
     gemmaWeightLoader({ from: 'a/b', ...hub(), endpoint: 'http://127.0.0.1:1', retries: 0 }).open(),
   ).rejects.toBeInstanceOf(WeightSourceError);
   expect(existsSync(join(cacheDir, 'hub', '127.0.0.1:1'))).toBe(false);
+});
+
+it('a large file comes in several ranges at once, written in their order; one that breaks off is asked for again', async () => {
+  const file = { endpoint, id: 'google/tiny', revision: 'v1', file: 'model.safetensors' };
+  const url = `${endpoint}/google/tiny/resolve/v1/model.safetensors`;
+  const pieceBytes = 16 * 1024;
+  const count = Math.ceil(weights.length / pieceBytes);
+  const path = () => {
+    const [found] = readdirSync(cacheDir, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      /safetensors(\.partial)?$/.test(name),
+    );
+    return join(cacheDir, found!);
+  };
+  const open = (retriesEach: number) =>
+    openHubFile({ ...file, url }, { cacheDir, pieceBytes, retries: retriesEach, retryDelayMs: 1 });
+  let [waiting, most, broken] = [0, 0, 0];
+  let breaks = (offset: number) => offset >= 5 * pieceBytes;
+  before = ({ headers, method }, response) => {
+    const [, first] = /^bytes=(\d+)-/.exec(headers.range ?? '') ?? [];
+    if (method !== 'GET' || first === undefined || Number(first) === 0) return false;
+    if (breaks(Number(first))) {
+      broken++;
+      response.socket?.destroy();
+      return true;
+    }
+    most = Math.max(most, ++waiting);
+    response.on('close', () => waiting--);
+    // Latency: answers wait until as many are asked for as will be.
+    setTimeout(() => {
+      const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '')!.map(Number) as [number, number, number];
+      response.writeHead(206, { ETag: `"${sha256}"`, 'Content-Range': `bytes ${start}-${end}/${weights.length}` });
+      response.end(weights.subarray(start, end + 1));
+    }, 20);
+    return true;
+  };
+  await expect(open(1)).rejects.toThrow(/the download broke off: .*What has arrived is kept/);
+  expect(broken).toBeGreaterThan(0);
+  // What is there is the file's beginning.
+  expect(readFileSync(path())).toEqual(Buffer.from(weights.subarray(0, 5 * pieceBytes)));
+
+  const failed = new Set<number>();
+  breaks = (offset) => offset % (3 * pieceBytes) === 0 && !failed.has(offset) && failed.add(offset).size > 0;
+  requests = [];
+  const source = (await open(2))!;
+  await source.close?.();
+  expect(readFileSync(path())).toEqual(Buffer.from(weights));
+  expect(most).toBe(6);
+  expect(failed.size).toBeGreaterThan(0);
+  // A byte that tells what the server has, then what was missing, each range once, and those that broke off twice.
+  expect(gets()).toHaveLength(1 + count - 5 + failed.size);
+});
+
+it('from a server that serves no ranges it comes as a whole', async () => {
+  const file = { endpoint, id: 'google/tiny', revision: 'v1', file: 'model.safetensors' };
+  const url = `${endpoint}/google/tiny/resolve/v1/model.safetensors`;
+  before = ({ method }, response) => {
+    if (method !== 'GET') return false;
+    response.writeHead(200, { 'X-Repo-Commit': commit, 'Content-Length': weights.length }).end(weights);
+    return true;
+  };
+  const source = (await openHubFile({ ...file, url }, { cacheDir, pieceBytes: 4096, ...retries }))!;
+  expect(await source.read(0, source.size)).toEqual(weights);
+  await source.close?.();
 });
