@@ -1,9 +1,10 @@
 /**
  * How values lie in memory. `bf16` and `f16` are packed two to a `u32`; the names from `q4_0` on are GGUF block formats,
- * byte for byte as ggml writes them (https://github.com/ggml-org/ggml, `ggml-common.h`).
+ * byte for byte as ggml writes them (https://github.com/ggml-org/ggml, `ggml-common.h`). `nf4` is in no file: the 4-bit codes of QLoRA
+ * (arXiv:2305.14314) for 64 values each, as bitsandbytes packs them, behind the largest of these, f32.
  */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | QuantDType;
-/** Block formats of GGUF: whole blocks of 32 values, or of 256 (`_k`, `_xs`). */
+/** Block formats: of GGUF whole blocks of 32 values, or of 256 (`_k`, `_xs`); `nf4` of 64. */
 export const quantDTypes = [
   'q4_0',
   'q4_1',
@@ -17,6 +18,7 @@ export const quantDTypes = [
   'q6_k',
   'iq4_nl',
   'iq4_xs',
+  'nf4',
 ] as const;
 export type QuantDType = (typeof quantDTypes)[number];
 
@@ -25,7 +27,7 @@ interface DTypeInfo {
   readonly blockSize: number;
   /** Bytes of one block. */
   readonly blockBytes: number;
-  /** Where in a block of a quantised type its f16 scales begin; all its other bits are whole numbers. */
+  /** Where in a block of a quantised type its scales begin, f16 but for `nf4`'s, which is f32; all its other bits are whole numbers. */
   readonly scalesAt: readonly number[];
 }
 
@@ -48,6 +50,7 @@ export const dtypeInfo: Readonly<Record<DType, DTypeInfo>> = {
   q6_k: { blockSize: 256, blockBytes: 210, scalesAt: [208] },
   iq4_nl: { blockSize: 32, blockBytes: 18, scalesAt: [0] },
   iq4_xs: { blockSize: 256, blockBytes: 136, scalesAt: [0] },
+  nf4: { blockSize: 64, blockBytes: 36, scalesAt: [0] },
 };
 
 /** Whether values lie in blocks with a common scale. */

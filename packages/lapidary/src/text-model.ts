@@ -25,7 +25,7 @@ export interface TextModelOptions {
   readonly adapters?: Readonly<Record<string, ModelLocation>>;
   /** Takes any base that the shapes of adapters fit, though they were trained over other weights. Default false. */
   readonly anyBase?: boolean | undefined;
-  /** What the matrices of the base become while they are read: `q8_0`, `q4_0`. Default: they are used as they are in the file. */
+  /** What the matrices of the base become while they are read: `q8_0`, `q4_0`, `nf4`. Default: they are used as they are in the file. */
   readonly quantize?: QuantizeType | null | undefined;
   /** The device to use; it stays open. Default: the best there is, closed by `destroy`. */
   readonly gpu?: Gpu;

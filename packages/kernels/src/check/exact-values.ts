@@ -25,7 +25,8 @@ export function blocks(dtype: QuantDType, count: number): Uint8Array {
   const { blockBytes, scalesAt } = dtypeInfo[dtype];
   const bytes = Uint8Array.from(noise(blockBytes * count, 5), (v) => Math.floor((v + 1) * 128));
   for (let b = 0; b < count; b++) {
-    for (const at of scalesAt) bytes.set([0x00, 0x30 + at * 2], b * blockBytes + at); // 0.125 and 0.25
+    if (dtype === 'nf4') new DataView(bytes.buffer).setFloat32(b * blockBytes, 0.125, true);
+    else for (const at of scalesAt) bytes.set([0x00, 0x30 + at * 2], b * blockBytes + at); // 0.125 and 0.25
   }
   return bytes;
 }

@@ -1,26 +1,17 @@
-// GGUF blocks against the values that the gguf package gives them (test/fixtures/gguf).
+// Blocks against the values that the gguf package, of NF4 bitsandbytes, gives them (test/fixtures/gguf, nf4).
 import { expect, it } from 'vitest';
-import { fixtureBytes, fixtureTensors } from '../../../../test/support/safetensors-fixture.js';
+import { fixtureTensors } from '../../../../test/support/safetensors-fixture.js';
 import { dequantise } from './convert.js';
 import { quantDTypes } from '../dtype.js';
 import { dequantiseReference } from '../reference/dequantise.js';
 import { runKernels } from '../run-kernels.js';
+import { blocksFile, ggufBlocks } from '../testing/gguf-blocks.js';
 import { emptyOutput, readF32, testGpu, uploadBytes } from '../testing/test-gpu.js';
 
-const file = 'gguf/blocks.safetensors';
-
-async function blockBytes(type: string): Promise<Uint8Array> {
-  const bytes = await fixtureBytes(file);
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  const [start, end] = header[`${type}.bytes`].data_offsets as [number, number];
-  return bytes.slice(8 + length + start, 8 + length + end);
-}
-
-it.each(quantDTypes)('dequantises %s as gguf does', async (type) => {
+it.each(quantDTypes)('dequantises %s as its library does', async (type) => {
   const gpu = await testGpu();
-  const values = (await fixtureTensors(file)).get(`${type}.values`)!.data;
-  const bytes = await blockBytes(type);
+  const values = (await fixtureTensors(blocksFile(type))).get(`${type}.values`)!.data;
+  const { bytes } = await ggufBlocks(type);
   // The float64 twin, by which devices are checked, against the same.
   const twin = dequantiseReference(type, bytes);
   expect(twin.length).toBe(values.length);

@@ -1,7 +1,7 @@
 import type { QuantDType } from '../dtype.js';
 import { unpackReference } from './convert.js';
 
-/** The values of GGUF blocks, after ggml's `dequantize_row_*` (ggml-quants.c). */
+/** The values of blocks, after ggml's `dequantize_row_*` (ggml-quants.c); of NF4 as bitsandbytes reads them. */
 export function dequantiseReference(dtype: QuantDType, bytes: Uint8Array): Float64Array {
   const { blockBytes, decode } = formats[dtype];
   const values: number[] = [];
@@ -37,6 +37,13 @@ const twoBits = (q: Block, i: number) => (q[(i >> 7) * 32 + (i & 31)]! >> (((i >
 
 /** What the codes of IQ4_NL and IQ4_XS stand for. */
 const iq4Values = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
+
+/** What the codes of NF4 stand for (bitsandbytes). */
+const nf4Values = [
+  -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+  -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+] as const;
 
 const formats: Record<QuantDType, { blockBytes: number; decode: (b: Block) => number[] }> = {
   q4_0: { blockBytes: 18, decode: (b) => range(32).map((i) => half(b, 0) * (nibble(b[2 + (i & 15)]!, i >> 4) - 8)) },
@@ -107,6 +114,14 @@ const formats: Record<QuantDType, { blockBytes: number; decode: (b: Block) => nu
         const high = ((b[2]! | (b[3]! << 8)) >> (2 * sub)) & 3;
         const scale = nibble(b[4 + (sub >> 1)]!, sub & 1) + 16 * high - 32;
         return half(b, 0) * scale * iq4Values[nibble(b[8 + sub * 16 + (i & 15)]!, (i >> 4) & 1)]!;
+      }),
+  },
+  nf4: {
+    blockBytes: 36,
+    decode: (b) =>
+      range(64).map((i) => {
+        const largest = new DataView(b.buffer, b.byteOffset).getFloat32(0, true);
+        return largest * nf4Values[nibble(b[4 + (i >> 1)]!, i % 2 === 0)]!;
       }),
   },
 };

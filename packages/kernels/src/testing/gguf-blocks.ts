@@ -1,11 +1,14 @@
 import { fixtureBytes } from '../../../../test/support/safetensors-fixture.js';
 import type { QuantDType } from '../dtype.js';
 
-/** Blocks as ggml wrote them, six rows of one block each, and the values they stand for. */
+/** The fixture that blocks of a type are in. */
+export const blocksFile = (dtype: QuantDType): string => `${dtype === 'nf4' ? 'nf4' : 'gguf'}/blocks.safetensors`;
+
+/** Blocks as ggml (of NF4 bitsandbytes) wrote them, six rows of one block each, and the values they stand for. */
 export async function ggufBlocks(
   dtype: QuantDType,
 ): Promise<{ rows: number; dim: number; values: Float32Array; bytes: Uint8Array }> {
-  const file = await fixtureBytes('gguf/blocks.safetensors');
+  const file = await fixtureBytes(blocksFile(dtype));
   const headerLength = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + headerLength))) as Record<
     string,

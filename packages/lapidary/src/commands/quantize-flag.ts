@@ -2,7 +2,7 @@ import { ConfigError, describeValue, quantizeTypes, type QuantizeType } from '@l
 
 /** Of every command that answers. */
 export const quantizeHelp =
-  'matrices become q8_0 or q4_0 while they are read: half or a quarter of the memory (default: as in the file)';
+  'matrices become q8_0, q4_0 or nf4 while they are read: half or a quarter of the memory (default: as in the file)';
 
 /** What `--quantize` names; undefined where it was not typed. @throws ConfigError for another name */
 export function readQuantize(text: string | undefined): QuantizeType | undefined {

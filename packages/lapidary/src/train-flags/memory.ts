@@ -12,7 +12,7 @@ export const memoryFlags = group('Memory', [
     value: '<type>',
     path: 'quantize',
     kind: 'text',
-    help: 'the frozen base becomes q8_0 or q4_0 while it is read, half or a quarter of bf16: QLoRA (default: as in the file)',
+    help: 'the frozen base becomes q8_0, q4_0 or nf4 while it is read, half or a quarter of bf16: QLoRA (default: as in the file)',
   },
   {
     name: '--memory-budget',

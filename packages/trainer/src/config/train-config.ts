@@ -118,7 +118,7 @@ export interface ResolvedTrainConfig {
   readonly lora: LoraConfig | null;
   /**
    * What the frozen matrices of the base become while they are read, 32 or 64 values with a scale (QLoRA, arXiv:2305.14314): `q8_0` and
-   * `q4_0` as llama.cpp makes them, 8.5 and 4.5 bits a value. Beside 4 bits the table of words, which is the output projection too, has 8.
+   * `q4_0` as llama.cpp makes them, `nf4` as bitsandbytes does (its scales f32), 8.5 and 4.5 bits a value. Beside 4 bits the table of words, which is the output projection too, has 8.
    * Linears whose rows are no whole blocks, norms, biases and what is trained stay as they are. With a LoRA only. null: as published.
    */
   readonly quantize: QuantizeType | null;

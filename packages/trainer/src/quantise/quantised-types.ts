@@ -3,7 +3,7 @@ import { dtypeInfo, isQuantised, type DType } from '@lapidary/kernels';
 import { ConfigError } from '../errors/errors.js';
 
 /** What the frozen matrices of a base can become while they are read. */
-export const quantizeTypes = ['q8_0', 'q4_0'] as const;
+export const quantizeTypes = ['q8_0', 'q4_0', 'nf4'] as const;
 export type QuantizeType = (typeof quantizeTypes)[number];
 
 /** Which parameters of a base are quantised. */

@@ -7,8 +7,8 @@ import { dequantise } from './dequantise.js';
 import { f16ToNumber, numberToBf16, numberToF16 } from './floats.js';
 
 describe('dequantise', () => {
-  it.each(quantDTypes)('%s as gguf-py reads it', async (dtype) => {
-    const [blocks] = await fixtureSources('gguf/blocks.safetensors');
+  it.each(quantDTypes)('%s as gguf-py, of NF4 bitsandbytes, reads it', async (dtype) => {
+    const [blocks] = await fixtureSources(`${dtype === 'nf4' ? 'nf4' : 'gguf'}/blocks.safetensors`);
     const { tensors } = await openSafetensors(blocks!);
     const read = (name: string) =>
       tensors.get(name)!.source.read(tensors.get(name)!.offset, tensors.get(name)!.byteLength);

@@ -1,5 +1,6 @@
 import { byteLength, type DType, dtypeInfo, type QuantDType } from '@lapidary/kernels/dtype';
 import { f16ToNumber } from './floats.js';
+import { nf4Values } from './nf4.js';
 import { wordsOf } from './non-finite.js';
 
 type BlockReader = (block: DataView, values: Float32Array) => void;
@@ -211,6 +212,16 @@ const iq4_xs: BlockReader = (block, values) => {
   }
 };
 
+/** The largest of 64 values f32, their 4-bit codes of a table: high nibbles first. */
+const nf4: BlockReader = (block, values) => {
+  const largest = block.getFloat32(0, true);
+  for (let j = 0; j < 32; j++) {
+    const byte = block.getUint8(4 + j);
+    values[2 * j] = largest * nf4Values[high(byte)]!;
+    values[2 * j + 1] = largest * nf4Values[low(byte)]!;
+  }
+};
+
 const quantised: Readonly<Record<QuantDType, BlockReader>> = {
   q4_0,
   q4_1,
@@ -224,6 +235,7 @@ const quantised: Readonly<Record<QuantDType, BlockReader>> = {
   q6_k,
   iq4_nl,
   iq4_xs,
+  nf4,
 };
 
 /** Bytes of a tensor, or undefined where its rows are no whole number of blocks. */

@@ -21,7 +21,20 @@ test.each(['f32', 'f16', 'bf16'] as const)('%s: NaN and both infinities, at any 
     }
 });
 
-test.each((Object.keys(dtypeInfo) as DType[]).filter(isQuantised))(
+test('nf4: its scale alone', () => {
+  for (const [at, value] of [
+    [0, Number.NaN],
+    [36, Infinity],
+  ] as const) {
+    const bytes = new Uint8Array(72).fill(0xff);
+    for (const block of [0, 36]) new DataView(bytes.buffer).setFloat32(block, largest.f32, true);
+    expect(holdsNonFinite('nf4', bytes)).toBe(false);
+    new DataView(bytes.buffer).setFloat32(at, value, true);
+    expect(holdsNonFinite('nf4', bytes)).toBe(true);
+  }
+});
+
+test.each((Object.keys(dtypeInfo) as DType[]).filter((dtype) => isQuantised(dtype) && dtype !== 'nf4'))(
   '%s: each place that makes a value which is not finite, and no other',
   (dtype) => {
     const { blockBytes } = dtypeInfo[dtype as DType];

@@ -24,12 +24,19 @@ export function holdsNonFinite(dtype: DType, bytes: Uint8Array): boolean {
   const exponent = exponents[dtype];
   if (exponent !== undefined) return wordsHold(wordsOf(bytes), exponent);
   if (!isQuantised(dtype)) return false;
+  if (dtype === 'nf4') return scalesHold(wordsOf(bytes));
   const { blockBytes, scalesAt } = dtypeInfo[dtype];
   return scalesAt.some((at) => {
     // The upper byte of a half holds its sign and its exponent.
     for (let i = at + 1; i < bytes.length; i += blockBytes) if (((bytes[i] as number) & 0x7c) === 0x7c) return true;
     return false;
   });
+}
+
+/** Of each block of nine words the first is a scale. */
+function scalesHold(words: Uint32Array): boolean {
+  for (let i = 0; i < words.length; i += 9) if ((words[i]! & 0x7f800000) === 0x7f800000) return true;
+  return false;
 }
 
 /** Without a branch for each word, and four at a time. */

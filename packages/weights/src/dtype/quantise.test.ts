@@ -7,8 +7,8 @@ import { encodeFloats } from './convert.js';
 import { dequantise } from './dequantise.js';
 import { quantise } from './quantise.js';
 
-const read = async (name: string) => {
-  const [file] = await fixtureSources('gguf/quantised.safetensors');
+const read = async (name: string, folder = 'gguf') => {
+  const [file] = await fixtureSources(`${folder}/quantised.safetensors`);
   const found = (await openSafetensors(file!)).tensors.get(name)!;
   return found.source.read(found.offset, found.byteLength);
 };
@@ -16,6 +16,11 @@ const values = async () => dequantise('f32', await read('values'));
 
 it.each(['q8_0', 'q4_0'] as const)('%s: bit for bit as gguf-py quantises', async (dtype) => {
   expect(quantise(dtype, await values())).toEqual(await read(dtype));
+});
+
+it('nf4: bit for bit as bitsandbytes quantises', async () => {
+  const given = dequantise('f32', await read('values', 'nf4'));
+  expect(quantise('nf4', given)).toEqual(await read('nf4', 'nf4'));
 });
 
 it.each([

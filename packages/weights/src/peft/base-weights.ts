@@ -5,7 +5,7 @@ import { AdapterError } from '../errors.js';
 export interface BaseWeights {
   /** Of the files that they came from. */
   readonly format: WeightFormat;
-  /** By path of a parameter that the adapter leaves as it is: its type and a hash of its bytes, `bf16 0f3c59d1`. */
+  /** By path of a parameter that the adapter leaves as it is: its type and a hash of its bytes, `bf16 0f3c59d1a2b4c6d8`. */
   readonly tensors: ReadonlyMap<string, string>;
 }
 
@@ -26,7 +26,8 @@ export function decodeBaseWeights(metadata: Readonly<Record<string, string>>, fi
   try {
     const { format, tensors } = JSON.parse(text) as Record<string, unknown>;
     const entries = Object.entries(tensors as object);
-    const isWhole = entries.every(([, hash]) => typeof hash === 'string' && /^\w+ [0-9a-f]{8}$/.test(hash));
+    // Earlier versions wrote hashes of 8 digits.
+    const isWhole = entries.every(([, hash]) => typeof hash === 'string' && /^\w+ ([0-9a-f]{8}){1,2}$/.test(hash));
     if (formats.includes(format as string) && isWhole)
       return { format: format as WeightFormat, tensors: new Map(entries as [string, string][]) };
   } catch {
