@@ -69,6 +69,13 @@ it.each([
   expect(await out.list()).toEqual([]);
 });
 
+it('linears whose updates llama.cpp leaves out have no place beside a GGUF', async () => {
+  const gemma4 = ggufCases.find(({ name }) => name === 'gemma4')!;
+  await expect(ggufLoraFile({ ...gemma4, adapter: 'curves/gemma4-tiny/lora/final' })).rejects.toThrow(
+    /it adapts perLayerInputs\.perLayerModelProjection, whose updates llama\.cpp leaves out.*merged/,
+  );
+});
+
 it.each(['norms', 'embedding-tied'])('modules trained whole have no place beside a GGUF: %s', async (adapter) => {
   const out = createMemoryStore();
   const writing = exportAdapter({

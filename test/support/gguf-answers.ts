@@ -23,12 +23,17 @@ export async function ggufAnswers(
     const params = paramTree(variables);
     const i32 = (values: Int32Array, as: number[]) => variableFrom(gpu, values, as, { dtype: 'i32' }).tensor;
     const mask = new Int32Array(ids.length).fill(1);
+    const { hostRows } = weights;
+    const rows = await hostRows?.read(Int32Array.from(ids));
     const { hidden } = model.forward(params, {
       inputIds: i32(Int32Array.from(ids), [1, ids.length]),
       tokenInfo: i32(causalInfo(mask, ids.length), [1, ids.length, 4]),
+      ...(rows && {
+        hostRows: variableFrom(gpu, rows, [ids.length, hostRows!.width], { dtype: hostRows!.dtype }).tensor,
+      }),
     });
     const [logits] = await evaluate(gpu, [model.logits(params, reshape(hidden, [-1, model.hiddenSize]))]);
-    const generator = new Generator(gpu, planGeneration(gpu.profile, params, model, { maxLength: 32 }));
+    const generator = new Generator(gpu, planGeneration(gpu.profile, params, model, { maxLength: 32, hostRows }));
     const answer: number[] = [];
     for await (const token of generator.generate({ tokens: prompt }, { maxNewTokens: newTokens, stopTokens: [] }))
       answer.push(token);

@@ -37,6 +37,16 @@ const gemma3 = {
   },
 };
 
+/** What every GGUF of a Gemma 4 has: a quarter of the pairs of global heads turn, and a row of inputs for each word. */
+const gemma4 = {
+  vocab_size_per_layer_input: 600,
+  final_logit_softcapping: 4.5,
+  rope_parameters: {
+    full_attention: { rope_type: 'proportional', rope_theta: 1000, partial_rotary_factor: 0.25 },
+    sliding_attention: { rope_type: 'default', rope_theta: 100 },
+  },
+};
+
 export const ggufCases: readonly GgufCase[] = [
   { name: 'gemma1', adapter: 'adapters/all-linear', model: 'gemma1-tiny', config: {}, isLora: true },
   {
@@ -48,6 +58,7 @@ export const ggufCases: readonly GgufCase[] = [
   },
   { name: 'gemma3', adapter: 'adapters/patterns', model: 'gemma3-tiny', config: gemma3, isLora: true },
   { name: 'gemma3-rslora', adapter: 'adapters/patterns-rslora', model: 'gemma3-tiny', config: gemma3, isLora: true },
+  { name: 'gemma4', adapter: 'peft/gemma4-layers', model: 'gemma4-tiny', config: gemma4, isLora: true },
   {
     name: 'sentencepiece',
     adapter: 'adapters/some-layers',
@@ -84,19 +95,23 @@ export async function ggufBase(ggufCase: GgufCase): Promise<ByteSource[]> {
   ];
 }
 
-/** Weights whose table of words goes on with other words like the first. */
+/** Tables with a row for each word. */
+const tables = ['model.embed_tokens.weight', 'model.embed_tokens_per_layer.weight'];
+
+/** Weights whose tables go on with other words like the first. */
 async function withWords(weights: ByteSource, vocab: number): Promise<Uint8Array> {
   const tensors = new Map<string, TensorData>();
   for (const { name, shape, source, offset, byteLength } of (await openSafetensors(weights)).tensors.values())
     tensors.set(name, { dtype: 'f32', shape, bytes: await source.read(offset, byteLength) });
-  const name = 'model.embed_tokens.weight';
-  const { shape, bytes } = tensors.get(name)!;
-  const [words, size] = shape as [number, number];
-  const values = new Float32Array((bytes as Uint8Array).slice().buffer);
-  const longer = Float32Array.from({ length: vocab * size }, (_, i) =>
-    i < values.length ? values[i]! : values[i % values.length]! * (0.5 + (Math.floor(i / size / words) % 7) / 20),
-  );
-  tensors.set(name, { dtype: 'f32', shape: [vocab, size], bytes: encodeFloats(longer, 'f32') });
+  for (const name of tables.filter((table) => tensors.has(table))) {
+    const { shape, bytes } = tensors.get(name)!;
+    const [words, size] = shape as [number, number];
+    const values = new Float32Array((bytes as Uint8Array).slice().buffer);
+    const longer = Float32Array.from({ length: vocab * size }, (_, i) =>
+      i < values.length ? values[i]! : values[i % values.length]! * (0.5 + (Math.floor(i / size / words) % 7) / 20),
+    );
+    tensors.set(name, { dtype: 'f32', shape: [vocab, size], bytes: encodeFloats(longer, 'f32') });
+  }
   return safetensorsToBytes(tensors, { format: 'pt' });
 }
 

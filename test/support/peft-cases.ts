@@ -24,6 +24,11 @@ export const peftCases: readonly PeftCase[] = [
   { name: 'gemma3-rslora', model: 'gemma3-tiny', lora: { rank: 4, alpha: 8, rslora: true } },
   { name: 'gemma4-all', model: 'gemma4-tiny', lora: { rank: 3, alpha: 6 } },
   {
+    name: 'gemma4-layers',
+    model: 'gemma4-tiny',
+    lora: { rank: 3, alpha: 6, targets: ({ layer }) => layer !== undefined },
+  },
+  {
     name: 'gemma4-whole',
     model: 'gemma4-whole-tiny',
     lora: { rank: 2, alpha: 6 },

@@ -8,6 +8,8 @@ export interface LayoutRule {
   readonly offset?: number;
   /** The part of the stored array that is the parameter: an index for each of its first axes; `layer` is the `{i}` of the path. */
   readonly at?: readonly (number | 'layer')[];
+  /** Who reads such files leaves a low-rank update of it out of account. Default false. */
+  readonly takesNoAdapter?: boolean;
   /** The order in which the axes that are left are those of the parameter. Default: as stored. Neighbouring axes may then merge. */
   readonly permute?: readonly number[];
 }

@@ -19,7 +19,8 @@ const adapterFile = 'adapter_model.safetensors';
  * A LoRA as llama.cpp puts it beside a model's GGUF (`--lora`), in pieces. The file has one alpha, by which llama.cpp scales an update of
  * rank r with alpha / r: where an update has another scale (other alphas, rank-stabilised LoRA), the difference is in its b.
  * Source: https://github.com/ggml-org/llama.cpp, `convert_lora_to_gguf.py`.
- * @throws AdapterError naming what llama.cpp has no form of: lengths of rows (DoRA), modules that were trained whole
+ * @throws AdapterError naming what llama.cpp has no form of: lengths of rows (DoRA), modules that were trained whole, linears whose updates it
+ * leaves out
  */
 export async function ggufLora(
   model: Model,
@@ -29,7 +30,7 @@ export async function ggufLora(
   const refuse = (problem: string): never => {
     throw new AdapterError(
       adapterFile,
-      `${problem}, which a GGUF adapter has no place for: export it merged, as a GGUF model.`,
+      `${problem}: a GGUF adapter has no place for that. Export it merged, as a GGUF model.`,
     );
   };
   if ([...tensors.keys()].some((path) => path.endsWith('.lora.magnitude'))) refuse('it is a DoRA');
@@ -45,6 +46,7 @@ export async function ggufLora(
     if (update === undefined) continue;
     const [place] = placesOf(layout, spec);
     if (place === undefined) throw new AdapterError(adapterFile, `a GGUF has no ${spec.path}.`);
+    if (place.takesNoAdapter) refuse(`it adapts ${linear}, whose updates llama.cpp leaves out`);
     const { rank, scale } = update;
     const stretch = scale / (alpha / rank);
     const b = tensors.get(`${linear}.lora.b`)!;

@@ -9,6 +9,7 @@ export interface Place {
   readonly offset: number;
   readonly at: readonly number[];
   readonly permute?: readonly number[];
+  readonly takesNoAdapter?: boolean;
 }
 
 /** Where a parameter lies in files of this layout; several places where files differ. */
@@ -16,11 +17,12 @@ export function placesOf({ rules }: Layout, { path, layer }: Pick<ParamSpec, 'pa
   const filled = (name: string) => (layer === undefined ? name : name.replace('{i}', String(layer)));
   return rules
     .filter((rule) => filled(rule.path) === path)
-    .map(({ name, offset = 0, at = [], permute }) => ({
+    .map(({ name, offset = 0, at = [], permute, takesNoAdapter }) => ({
       name: filled(name),
       offset,
       at: at.map((axis) => (axis === 'layer' ? (layer ?? 0) : axis)),
       ...(permute && { permute }),
+      ...(takesNoAdapter && { takesNoAdapter }),
     }));
 }
 

@@ -86,7 +86,11 @@ export function ggufLayout(config: Gemma4Config): Layout {
     rules: rulesOf(config, [
       { path: 'embedTokens.weight', name: 'token_embd.weight' },
       { path: 'perLayerEmbedTokens.weight', name: 'per_layer_token_embd.weight' },
-      { path: 'perLayerInputs.perLayerModelProjection.weight', name: 'per_layer_model_proj.weight' },
+      {
+        path: 'perLayerInputs.perLayerModelProjection.weight',
+        name: 'per_layer_model_proj.weight',
+        takesNoAdapter: true,
+      },
       { path: 'perLayerInputs.norm.weight', name: 'per_layer_proj_norm.weight' },
       rule('inputNorm', 'attn_norm'),
       rule('attn.qProj', 'attn_q'),
