@@ -1,4 +1,7 @@
 // What a model thinks, and what its chat template is told, in the commands that answer: serve through the official client of OpenAI's API.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -202,4 +205,26 @@ test('finetune and eval hand what the template takes to their rows', async () =>
   expect(err).toContain('--chat-template-kwargs');
   expect((await run(['eval', ...rows, '{"enable_thinking":true}'])).code).toBe(0);
   expect(evaluations.at(-1)!.data.chatTemplateKwargs).toEqual({ enable_thinking: true });
+});
+
+test('generate asks an adapter with what its rows had, and chat tells of it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lapidary-thoughts-'));
+  try {
+    const kwargs = { enable_thinking: true };
+    const config = { data: { chatTemplateKwargs: kwargs } };
+    await writeFile(join(folder, 'run.json'), JSON.stringify({ format: 'lapidary-run-1', config, rows: 'messages' }));
+    const args = ['generate', '--model', 'm', 'Rain?', '--adapter', folder];
+    for (const flags of [[], ['--chat']]) {
+      expect((await run([...args, ...flags])).err).toContain(`--chat-template-kwargs '{"enable_thinking":true}'`);
+      expect(requests.at(-1)).toMatchObject({ chat: true, chatTemplateKwargs: kwargs });
+    }
+    await run([...args, '--raw']);
+    expect(requests.at(-1)!.chatTemplateKwargs).toBeUndefined();
+    await run([...args, '--chat-template-kwargs', '{"enable_thinking":false}']);
+    expect(requests.at(-1)!.chatTemplateKwargs).toEqual({ enable_thinking: false });
+    const talk = ['chat', '--model', 'm', '--adapter', `a=${folder}`];
+    expect((await run(talk, ['Rain?'])).err).toContain('The adapter a was trained with --chat-template-kwargs');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
