@@ -10,6 +10,7 @@ import {
   withChatTemplate,
 } from '@lapidary/gemma';
 import {
+  describeTokenised,
   expectedAnswer,
   openEvalData,
   parseRow,
@@ -71,6 +72,18 @@ describe('rows', () => {
     expect(() => encoded(row)).toThrow(/rows.jsonl:1: .*message 2 .*lossOn 'last'/);
     expect(encoded(row, { lossOn: 'last' }).learned).toBe('<|channel>thought\nIt is late.\n<channel|>So.<turn|>');
     expect(encoded(row, { lossOn: 'all' }).text).toContain('<|turn>model\nSo.<turn|>\n<|turn>user\nAnd?');
+  });
+
+  it('with thoughts that the template does not ask for are told of', () => {
+    const notices = (row: object, tokenizer = small) => {
+      const { counts } = tokeniseRows([parseRow(row, 'rows.jsonl', 1)], tokenizer, usual);
+      return describeTokenised([counts], usual.maxLength);
+    };
+    const row = { messages: [user('Why?'), thought] };
+    expect(notices(row)).toEqual([expect.stringMatching(/^1 row of messages has thoughts.*enable_thinking: true/)]);
+    expect(notices({ ...row, ...thinking })).toEqual([]);
+    expect(notices({ ...row, chat_template_kwargs: { enable_thinking: false } })).toEqual([]);
+    expect(notices({ messages: [user('Why?'), { ...thought, reasoning_content: '' }] })).toEqual([]);
   });
 
   it('take what all rows of a source are told, and their own before it', async () => {
