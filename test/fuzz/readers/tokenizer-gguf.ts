@@ -16,10 +16,18 @@ const metadata: Json = {
   'tokenizer.chat_template': '{{ bos_token }}{% for message in messages %}{{ message.content }}{% endfor %}',
 };
 
+/** Every way to make a token of two others. */
+const merges = tokens.flatMap((token) =>
+  Array.from({ length: Math.max(0, token.length - 1) }, (_, i) => [token.slice(0, i + 1), token.slice(i + 1)] as const)
+    .filter((parts) => parts.every((part) => tokens.includes(part)))
+    .map((parts) => parts.join(' ')),
+);
+const merged: Json = { ...metadata, 'tokenizer.ggml.model': 'gemma4', 'tokenizer.ggml.merges': merges };
+
 /** The tokenizer in a GGUF's metadata. */
 export const tokenizerGgufReader: FuzzReader = {
   name: 'tokenizer-gguf',
-  make: (dice) => ({ 'metadata.json': encode(brokenJson(metadata, dice)) }),
+  make: (dice) => ({ 'metadata.json': encode(brokenJson(dice.chance(0.5) ? metadata : merged, dice)) }),
   async read({ 'metadata.json': bytes }) {
     let json: unknown;
     try {

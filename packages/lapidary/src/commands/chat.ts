@@ -10,8 +10,8 @@ import { nameAdapters } from './name-adapters.js';
 import { readTemplateKwargs } from './read-template-kwargs.js';
 import { readTools } from './read-tools.js';
 import { createTeller } from './tell-answer.js';
-import { readRowsForm, rowsForms } from './rows-form.js';
 import { readQuantize } from './quantize-flag.js';
+import { readTrainedRows, rowsForms } from './rows-form.js';
 
 export interface ChatValues extends AnswerValues {
   readonly model?: string;
@@ -43,7 +43,11 @@ export async function chat(values: ChatValues, context: CliContext): Promise<voi
   const tools = await readTools(values.tools, context);
   const onNotice = (notice: string) => context.err(`Note: ${notice}\n`);
   for (const [name, folder] of Object.entries(adapters)) {
-    const form = await readRowsForm(folder, context);
+    const { form, kwargs } = await readTrainedRows(folder, context);
+    if (kwargs !== undefined && chatTemplateKwargs === undefined)
+      onNotice(
+        `The adapter ${name} was trained with --chat-template-kwargs '${JSON.stringify(kwargs)}': give them to ask it so.`,
+      );
     if (form !== undefined && !rowsForms[form].isChat)
       onNotice(
         `The adapter ${name} was trained on ${rowsForms[form].rows}, not on turns: lapidary generate asks it as it was trained.`,

@@ -7,7 +7,7 @@ import type { ManyAnswer } from '../generate/answer-many.js';
 import { readPrompts, type Prompt } from '../generate/read-prompts.js';
 import { UsageError } from '../usage-error.js';
 import { countRule, readAnswerFlags, readNumber, type AnswerValues } from './answer-flags.js';
-import { readRowsForm, rowsForms } from './rows-form.js';
+import { readTrainedRows, rowsForms } from './rows-form.js';
 import { readTemplateKwargs } from './read-template-kwargs.js';
 import { readTools } from './read-tools.js';
 import { createTeller } from './tell-answer.js';
@@ -111,7 +111,7 @@ async function readRequest(
     samples,
     rows,
     // The chat template alone takes them.
-    chat: templateFlag ? true : await choosePromptForm(values, context),
+    ...(templateFlag ? { chat: true } : await choosePromptForm(values, context)),
     ...(tools && { tools }),
     ...(chatTemplateKwargs && { chatTemplateKwargs }),
     ...settings,
@@ -143,17 +143,31 @@ async function readGiven(
   return [{ prompt, images: [] }];
 }
 
-/** Whether the prompt goes into the chat template: as the flags say, else as the adapter was trained, which is told; else as the model came. */
-async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context: CliContext): Promise<boolean | null> {
+/**
+ * Whether the prompt goes into the chat template, and with what: as the flags say, else as the adapter was trained, which is told; else as
+ * the model came.
+ */
+async function choosePromptForm(
+  { raw, chat, adapter }: GenerateValues,
+  context: CliContext,
+): Promise<Pick<GenerateRequest, 'chat' | 'chatTemplateKwargs'>> {
   if (raw && chat)
     throw new UsageError({
       message: 'Give one of --raw and --chat.',
       hint: 'lapidary generate --help shows all options.',
     });
-  if (raw || chat) return raw !== true;
-  if (adapter === undefined) return null;
-  const rowsForm = await readRowsForm(adapter, context);
-  const form = rowsForm && rowsForms[rowsForm];
+  if (raw) return { chat: false };
+  const { form: rows, kwargs } = adapter === undefined ? {} : await readTrainedRows(adapter, context);
+  const how = kwargs && { chatTemplateKwargs: kwargs };
+  const tellKwargs = () => {
+    if (kwargs) context.err(`As in its training: --chat-template-kwargs '${JSON.stringify(kwargs)}'.\n`);
+  };
+  if (chat) {
+    tellKwargs();
+    return { chat: true, ...how };
+  }
+  if (adapter === undefined) return { chat: null };
+  const form = rows && rowsForms[rows];
   const trained = form
     ? `The adapter was trained on ${form.rows}`
     : `There is no ${runFile} beside the adapter, so what it was trained on is not known`;
@@ -163,5 +177,6 @@ async function choosePromptForm({ raw, chat, adapter }: GenerateValues, context:
       ? 'the prompt goes into the chat template (--raw continues it as it stands)'
       : 'the prompt is continued as it stands (--chat puts it into the chat template)';
   context.err(`${trained}: ${used}.\n`);
-  return form?.isChat ?? null;
+  if (form?.isChat) tellKwargs();
+  return { chat: form?.isChat ?? null, ...(form?.isChat && how) };
 }

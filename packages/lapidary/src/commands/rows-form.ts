@@ -1,3 +1,4 @@
+import type { ChatTemplateKwargs } from '@lapidary/gemma';
 import { parseRunFile, runFile, type RowsForm } from '@lapidary/trainer';
 import type { CliContext } from '../cli-context.js';
 
@@ -9,11 +10,22 @@ export const rowsForms: Readonly<Record<RowsForm, { readonly isChat: boolean; re
   mixed: { isChat: true, rows: 'rows of several forms' },
 };
 
-/** What the run beside an adapter says of its rows; undefined where there is none. */
-export async function readRowsForm(adapter: string, context: CliContext): Promise<RowsForm | undefined> {
+/** Rows that an adapter was trained on. */
+export interface TrainedRows {
+  readonly form?: RowsForm | undefined;
+  /** What their chat template took beside messages. */
+  readonly kwargs?: ChatTemplateKwargs | undefined;
+}
+
+/** What the run beside an adapter says of its rows; nothing where there is none. */
+export async function readTrainedRows(adapter: string, context: CliContext): Promise<TrainedRows> {
   try {
-    return parseRunFile(await context.readFile(`${adapter}/${runFile}`), adapter).rows;
+    const { rows, config } = parseRunFile(await context.readFile(`${adapter}/${runFile}`), adapter);
+    const { chatTemplateKwargs: kwargs } = {
+      ...(config['data'] as { readonly chatTemplateKwargs?: ChatTemplateKwargs }),
+    };
+    return { form: rows, kwargs };
   } catch {
-    return undefined;
+    return {};
   }
 }

@@ -1,4 +1,4 @@
-import { sameFunctionCalls, splitThoughts } from '@lapidary/gemma';
+import { sameFunctionCalls, splitThoughts, stopTokensOf } from '@lapidary/gemma';
 import {
   expectedAnswer,
   openEvalData,
@@ -145,7 +145,9 @@ async function answerAll(
       const patches = await example.pictures?.patchesOf(example.row);
       let text = '';
       const prompt = { tokens, ...(patches && { patches }) };
-      const how = { maxNewTokens: limit, ...(signal && { signal }) };
+      // As `TextModel.answer`: a conversation's answer is one turn, whatever the model's files list.
+      const ends = 'messages' in example.row ? { stopTokens: stopTokensOf(model.model, model.tokenizer) } : {};
+      const how = { maxNewTokens: limit, ...ends, ...(signal && { signal }) };
       for await (const part of session.answerPrompt(prompt, how)) text += part;
       answers.set(place, text);
       onProgress?.({ name: `Answering prompts (${adapter ?? 'base'})`, done: answers.size, total: asked.length });

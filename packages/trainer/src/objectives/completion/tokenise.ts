@@ -9,6 +9,7 @@ import {
   type Model,
   type PromptForm,
   PromptImagesError,
+  renderChat,
   specialTexts,
   stopTokensOf,
   thoughtsIn,
@@ -161,10 +162,25 @@ function encodeCompletion(
   };
 }
 
+/** What chat templates call whether the model is to think, as in transformers. */
+const thinks = 'enable_thinking';
+
+/** Whether a conversation teaches thoughts that its template does not ask for, though it could. */
+function isUnasked(row: MessagesRow, tokenizer: Tokenizer, model: TokeniseOptions['model']): boolean {
+  const { messages, chat_template_kwargs: kwargs } = row;
+  const isSaid = kwargs !== null && kwargs !== undefined && thinks in kwargs;
+  const last = turnsOfModel(messages).at(-1);
+  if (isSaid || last === undefined || thoughtsIn(messages[last]!) === undefined) return false;
+  const chat = tokenizer.chatTemplate?.includes(thinks) ? chatOptions(row, tokenizer, model) : null;
+  if (!chat) return false;
+  const asking = { ...chat, kwargs: { ...kwargs, [thinks]: true } };
+  return renderChat(tokenizer, messages, asking) !== renderChat(tokenizer, messages, chat);
+}
+
 /** Of how many rows something was put right, left out or cut; see `describeTokenised`. */
 export type TokeniseCounts = Readonly<Record<keyof typeof noCounts, number>>;
 
-const noCounts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTemplate: 0 };
+const noCounts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTemplate: 0, unasked: 0 };
 
 /** A row as tokens, before anything is cut. @throws DatasetError naming file and line */
 export function encodeTextualRow(row: TextualRow, tokenizer: Tokenizer, options: EncodeRowOptions): EncodedRow {
@@ -227,6 +243,7 @@ export class Tokenising {
     if (encoded.putRight.marks) counts.marks++;
     if (encoded.putRight.system) counts.system++;
     if ('messages' in row && this.#tokenizer.applyChatTemplate === undefined) counts.ownTemplate++;
+    if ('messages' in row && isUnasked(row, this.#tokenizer, this.#options.model)) counts.unasked++;
     return { row, length, patches: 0, tokens, lossMask, prefix: encoded.prefix, pictures: undefined };
   }
 }
@@ -286,6 +303,11 @@ export function describeTokenised(parts: readonly TokeniseCounts[], maxLength: n
     [
       counts.system,
       (n) => `the chat template knows no system, so in ${rows(n)} its message stands before the first user's.`,
+    ],
+    [
+      counts.unasked,
+      (n) =>
+        `${rows(n)} of messages ${n === 1 ? 'has' : 'have'} thoughts, but the chat template is not told that the model is to think: say \`data.chatTemplateKwargs\`: { ${thinks}: true }, or false where it is to think all the same.`,
     ],
     [
       counts.ownTemplate,
