@@ -115,6 +115,28 @@ it.each<[string, TableOptions, Partial<TrainConfig>, boolean?]>([
   expect(host.told.every(Number.isFinite)).toBe(true);
   expect(host.told).toEqual(device.told);
   expect(host.answers).toEqual(device.answers);
+
+  const merged = [];
+  for (const [{ store }, isOnHost] of [
+    [device, false],
+    [host, true],
+  ] as const) {
+    const base = tableLoader(await tableFiles({ ...options, isOnHost }), { makesVectors });
+    const out = createMemoryStore();
+    await exportCheckpoint({ run: store, out, form: { to: 'merged' }, openBase: () => base });
+    merged.push(await out.read('model.safetensors'));
+  }
+  expect(merged[1]).toEqual(merged[0]);
+});
+
+it('an adapter knows the table that it was trained over', async () => {
+  const { store } = await train({ isOnHost: true }, { steps: 1 });
+  const files = ['adapter_config.json', 'adapter_model.safetensors'];
+  const adapter = await Promise.all(files.map(async (name) => bufferSource(name, await store.read(name))));
+  const open = async (seed?: number) =>
+    TextModel.open(tableLoader(await tableFiles({ isOnHost: true, ...(seed && { seed }) })), { gpu, adapter });
+  (await open()).destroy();
+  await expect(open(9)).rejects.toMatchObject({ name: 'BaseMismatchError', tensors: ['rows.weight'] });
 });
 
 it('a model that is trained whole keeps the table, says so, and can be stopped and gone on with', async () => {
