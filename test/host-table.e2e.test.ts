@@ -6,6 +6,7 @@ import {
   countParameters,
   createMemoryStore,
   exportCheckpoint,
+  listCheckpoints,
   prepareRun,
   resolveTrainConfig,
   runTraining,
@@ -13,7 +14,7 @@ import {
   type FileStore,
   type TrainConfig,
 } from '@lapidary/trainer';
-import { bufferSource, openSafetensors } from '@lapidary/weights';
+import { bufferSource, openSafetensors, WeightSourceError } from '@lapidary/weights';
 import { evaluateModel, TextModel } from 'lapidary';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { tableFiles, tableLoader, tableTensors, type TableOptions } from './support/host-table.js';
@@ -55,6 +56,7 @@ async function train(
   { makesVectors = false, store = createMemoryStore(), stopAfter }: TrainOptions = {},
 ) {
   const told: number[] = [];
+  const losses: number[] = [];
   const notices: string[] = [];
   const answers: string[] = [];
   const stop = new AbortController();
@@ -66,6 +68,7 @@ async function train(
       onNotice: (notice) => void notices.push(notice),
       onStep: ({ step, loss, gradNorm }) => {
         told.push(loss, gradNorm);
+        losses.push(loss);
         if (step === stopAfter) stop.abort();
       },
       onEval: ({ loss }) => void told.push(loss),
@@ -74,7 +77,7 @@ async function train(
   });
   if (stopAfter === undefined) await run;
   else await expect(run).rejects.toBeInstanceOf(TrainingInterruptedError);
-  return { told, notices, answers, store };
+  return { told, losses, notices, answers, store };
 }
 
 const pairs = Array.from({ length: 6 }, (_, i) => ({ anchor: `lamp ${i}`, positive: `river ${i}` }));
@@ -168,6 +171,43 @@ it('a model that is trained whole keeps the table, says so, and can be stopped a
   }
   expect(files[0]).toEqual(files[2]);
   expect(files[1]).toEqual(files[0]);
+});
+
+it('a row that cannot be read ends a run with what was learned before it, and it can be gone on with', async () => {
+  const over = { steps: 4, batchSize: 1, saveEvery: 4 };
+  const words = ['%Q', 'river', 'stone', 'lamp', 'zebra', 'xylophone'];
+  const data = { source: words.map((word) => ({ prompt: `The ${word}`, completion: ` ${word} by ${word}` })) };
+  const files = await tableFiles({ isOnHost: true });
+  let isGone = false;
+  const gone = files.map((file) => ({
+    ...file,
+    read: async (...range: Parameters<typeof file.read>) => {
+      if (isGone) throw new WeightSourceError(file.name, 'is gone.');
+      return file.read(...range);
+    },
+  }));
+  const store = createMemoryStore();
+  const losses: number[] = [];
+  const failing = runTraining(
+    { ...(await config({ isOnHost: true }, { ...over, data })), weightLoader: tableLoader(gone) },
+    {
+      store,
+      gpu,
+      logger: {
+        onStep: ({ step, loss }) => {
+          losses.push(loss);
+          isGone = step === 1;
+        },
+      },
+    },
+  );
+  await expect(failing).rejects.toMatchObject({ name: 'WeightSourceError' });
+  // Those of the next step were on their way already.
+  const [saved] = await listCheckpoints(store);
+  expect(saved).toBeGreaterThanOrEqual(2);
+  const rest = await train({ isOnHost: true }, { ...over, data, resume: true }, { store });
+  const whole = await train({ isOnHost: true }, { ...over, data });
+  expect([...losses, ...rest.losses]).toEqual(whole.losses);
 });
 
 it('a table on the host counts as input alone, and is never trained by name', async () => {
