@@ -6,6 +6,7 @@ import {
   countParameters,
   createMemoryStore,
   exportCheckpoint,
+  listCheckpoints,
   prepareRun,
   resolveTrainConfig,
   runTraining,
@@ -13,7 +14,7 @@ import {
   type FileStore,
   type TrainConfig,
 } from '@lapidary/trainer';
-import { bufferSource, openSafetensors } from '@lapidary/weights';
+import { bufferSource, openSafetensors, WeightSourceError } from '@lapidary/weights';
 import { evaluateModel, TextModel } from 'lapidary';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { tableFiles, tableLoader, tableTensors, type TableOptions } from './support/host-table.js';
@@ -55,6 +56,7 @@ async function train(
   { makesVectors = false, store = createMemoryStore(), stopAfter }: TrainOptions = {},
 ) {
   const told: number[] = [];
+  const losses: number[] = [];
   const notices: string[] = [];
   const answers: string[] = [];
   const stop = new AbortController();
@@ -66,6 +68,7 @@ async function train(
       onNotice: (notice) => void notices.push(notice),
       onStep: ({ step, loss, gradNorm }) => {
         told.push(loss, gradNorm);
+        losses.push(loss);
         if (step === stopAfter) stop.abort();
       },
       onEval: ({ loss }) => void told.push(loss),
@@ -74,7 +77,7 @@ async function train(
   });
   if (stopAfter === undefined) await run;
   else await expect(run).rejects.toBeInstanceOf(TrainingInterruptedError);
-  return { told, notices, answers, store };
+  return { told, losses, notices, answers, store };
 }
 
 const pairs = Array.from({ length: 6 }, (_, i) => ({ anchor: `lamp ${i}`, positive: `river ${i}` }));
@@ -115,6 +118,28 @@ it.each<[string, TableOptions, Partial<TrainConfig>, boolean?]>([
   expect(host.told.every(Number.isFinite)).toBe(true);
   expect(host.told).toEqual(device.told);
   expect(host.answers).toEqual(device.answers);
+
+  const merged = [];
+  for (const [{ store }, isOnHost] of [
+    [device, false],
+    [host, true],
+  ] as const) {
+    const base = tableLoader(await tableFiles({ ...options, isOnHost }), { makesVectors });
+    const out = createMemoryStore();
+    await exportCheckpoint({ run: store, out, form: { to: 'merged' }, openBase: () => base });
+    merged.push(await out.read('model.safetensors'));
+  }
+  expect(merged[1]).toEqual(merged[0]);
+});
+
+it('an adapter knows the table that it was trained over', async () => {
+  const { store } = await train({ isOnHost: true }, { steps: 1 });
+  const files = ['adapter_config.json', 'adapter_model.safetensors'];
+  const adapter = await Promise.all(files.map(async (name) => bufferSource(name, await store.read(name))));
+  const open = async (seed?: number) =>
+    TextModel.open(tableLoader(await tableFiles({ isOnHost: true, ...(seed && { seed }) })), { gpu, adapter });
+  (await open()).destroy();
+  await expect(open(9)).rejects.toMatchObject({ name: 'BaseMismatchError', tensors: ['rows.weight'] });
 });
 
 it('a model that is trained whole keeps the table, says so, and can be stopped and gone on with', async () => {
@@ -146,6 +171,43 @@ it('a model that is trained whole keeps the table, says so, and can be stopped a
   }
   expect(files[0]).toEqual(files[2]);
   expect(files[1]).toEqual(files[0]);
+});
+
+it('a row that cannot be read ends a run with what was learned before it, and it can be gone on with', async () => {
+  const over = { steps: 4, batchSize: 1, saveEvery: 4 };
+  const words = ['%Q', 'river', 'stone', 'lamp', 'zebra', 'xylophone'];
+  const data = { source: words.map((word) => ({ prompt: `The ${word}`, completion: ` ${word} by ${word}` })) };
+  const files = await tableFiles({ isOnHost: true });
+  let isGone = false;
+  const gone = files.map((file) => ({
+    ...file,
+    read: async (...range: Parameters<typeof file.read>) => {
+      if (isGone) throw new WeightSourceError(file.name, 'is gone.');
+      return file.read(...range);
+    },
+  }));
+  const store = createMemoryStore();
+  const losses: number[] = [];
+  const failing = runTraining(
+    { ...(await config({ isOnHost: true }, { ...over, data })), weightLoader: tableLoader(gone) },
+    {
+      store,
+      gpu,
+      logger: {
+        onStep: ({ step, loss }) => {
+          losses.push(loss);
+          isGone = step === 1;
+        },
+      },
+    },
+  );
+  await expect(failing).rejects.toMatchObject({ name: 'WeightSourceError' });
+  // Those of the next step were on their way already.
+  const [saved] = await listCheckpoints(store);
+  expect(saved).toBeGreaterThanOrEqual(2);
+  const rest = await train({ isOnHost: true }, { ...over, data, resume: true }, { store });
+  const whole = await train({ isOnHost: true }, { ...over, data });
+  expect([...losses, ...rest.losses]).toEqual(whole.losses);
 });
 
 it('a table on the host counts as input alone, and is never trained by name', async () => {

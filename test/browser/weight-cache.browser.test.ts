@@ -9,6 +9,8 @@ import {
 } from '@lapidary/weights';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { openCachedHub, openCachedUrl } from '../../packages/weights/src/source/cached-files.js';
+import { tableFiles, tableTensors } from '../support/host-table.js';
+import { pebble } from '../support/pebble-family.js';
 import { fixtureBytes } from '../support/safetensors-fixture.js';
 
 const pieceBytes = 1000;
@@ -458,15 +460,15 @@ it('fetches a piece once for several readers, and gives up only what nobody wait
 
   const alone = new AbortController();
   const third = source.read(1000, 1000, alone.signal);
-  await until(() => server.requests.length === 3); // with the two ahead
+  await until(() => server.requests.length === 4); // with those ahead
   alone.abort(new Error('stop'));
   await expect(third).rejects.toThrow('stop');
-  await until(() => aborted === 3);
+  await until(() => aborted === 4);
   server.intercept = undefined;
   const [a, b] = await Promise.all([source.read(0, 5000), source.read(0, 5000)]);
   expect([a, b]).toEqual([bytes, bytes]);
   await source.verify?.();
-  expect(new Set(server.requests.slice(3)).size).toBe(server.requests.length - 3);
+  expect(new Set(server.requests.slice(4)).size).toBe(server.requests.length - 4);
 });
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -611,4 +613,45 @@ it('finds the only GGUF of a hub repository', async () => {
   const weights = await modelWeightLoader({ from: 'google/tiny', endpoint, fetch: server.fetch }).open();
   expect(weights.format).toBe('gguf');
   await weights.close();
+});
+
+it('a table on the host is not downloaded: its rows come by ranges, or from pieces that are kept', async () => {
+  const options = { isOnHost: true, rowWidth: 1024 };
+  for (const source of await tableFiles(options)) await server.add(source.name, await source.read(0, source.size));
+  const table = tableTensors(options).get('rows.weight')!.bytes as Uint8Array;
+  const rowBytes = table.length / 600;
+  const weightsOf = (requests: string[]) =>
+    requests
+      .map((request) => /^model\.safetensors (\d+)-(\d+)$/.exec(request))
+      .flatMap((found) => (found ? [[Number(found[1]), Number(found[2]) + 1 - Number(found[1])] as const] : []));
+  const total = (ranges: readonly (readonly [number, number])[]) => ranges.reduce((sum, [, length]) => sum + length, 0);
+  const through = { ...quick, pieceBytes: 2 ** 17, fetch: server.fetch };
+  const open = () => modelWeightLoader({ from: 'google/tiny', endpoint, families: [pebble], ...through }).open();
+  const load = async (weights: OpenedWeights) => {
+    const report = await weights.load(weights.entries, { write: () => undefined }, { chunkBytes: 2 ** 14 });
+    expect(report.onHost).toEqual(['rows.weight']);
+  };
+  const weights = await open();
+  await load(weights);
+  // The pieces that the table's neighbours lie in, and those fetched ahead.
+  expect(total(weightsOf(server.asked()))).toBeLessThan(server.files.get('model.safetensors')!.bytes.length / 2);
+
+  const rows = (ids: Int32Array) =>
+    Uint8Array.from([...ids].flatMap((id) => [...table.subarray(id * rowBytes, (id + 1) * rowBytes)]));
+  const ids = Int32Array.of(599, 300, 420, 300, 1);
+  expect(await weights.hostRows!.read(ids)).toEqual(rows(ids));
+  const ranges = weightsOf(server.asked());
+  // Of what no piece has: 300 and 420, each by itself, wherever pieces begin.
+  expect(ranges.map(([, length]) => length)).toEqual([rowBytes, rowBytes]);
+  expect(await weights.hostRows!.read(ids)).toEqual(rows(ids));
+  expect(server.asked()).toEqual([]);
+  await weights.close();
+
+  // Without network what is kept is read, and what is not is named.
+  server.isOffline = true;
+  const again = await open();
+  await load(again);
+  expect(await again.hostRows!.read(Int32Array.of(1))).toEqual(rows(Int32Array.of(1)));
+  await expect(again.hostRows!.read(Int32Array.of(300))).rejects.toMatchObject({ name: 'WeightSourceError' });
+  await again.close();
 });

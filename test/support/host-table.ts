@@ -20,6 +20,8 @@ export interface TableOptions {
   readonly rowWidth?: number;
   readonly dtype?: 'f32' | 'bf16' | 'q8_0' | 'q4_k';
   readonly shardBytes?: number;
+  /** Of the table's values. Default 8. */
+  readonly seed?: number;
 }
 
 const tableConfig = ({ isOnHost, rowWidth = 32 }: TableOptions): PebbleConfig => ({
@@ -34,12 +36,13 @@ export const tableModel = (options: TableOptions) => pebble.describe(tableConfig
 
 /** Every parameter, f32 but for the table. */
 export function tableTensors(options: TableOptions): Map<string, TensorData> {
-  const random = createRandom(7);
-  const { dtype = 'bf16' } = options;
+  const { dtype = 'bf16', seed = 8 } = options;
+  const [ofTable, ofOthers] = [createRandom(seed), createRandom(7)];
   return new Map(
     tableModel(options).params.map((spec): [string, TensorData] => {
-      const values = initialParam(spec, spec.shape, random);
       const { path, shape } = spec;
+      const random = path === 'rows.weight' ? ofTable : ofOthers;
+      const values = initialParam(spec, shape, random);
       if (path !== 'rows.weight' || dtype === 'f32')
         return [path, { dtype: 'f32', shape, bytes: encodeFloats(values, 'f32') }];
       if (dtype === 'bf16') return [path, { dtype, shape, bytes: encodeFloats(values, 'bf16') }];

@@ -230,6 +230,14 @@ test('plan says what it takes and whether it fits', async () => {
   expect(await saying({ ...fit, fits: true })).toMatch(/\n\nFits: because\.\n$/);
   expect(await saying({ ...fit, fits: null })).toMatch(/\n\nMay fit: because\.\n$/);
   expect(await saying(null)).toMatch(/\n\nWhether it fits is not known: there is no adapter here\.\n$/);
+  expect(out).not.toContain('Not on the device');
+  const onHost = { path: 'rows.weight', bytes: 3 * 2 ** 30 };
+  const withTable = await run(['plan', '--model', 'm', '--data', 'd'], {
+    planTraining: async (config) => ({ ...(await planTraining(config)), onHost }),
+  });
+  expect(withTable.out).toContain(
+    'Together     1.50 GiB\n\nNot on the device: rows.weight, 3.00 GiB, stays in its file, where the rows of each step are read.\n',
+  );
 });
 
 test('plan needs no data for a released model by name', async () => {

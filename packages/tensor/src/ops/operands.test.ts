@@ -58,6 +58,20 @@ it('a norm without a weight has nothing to add to', () => {
   expect(() => T.rmsNorm(x, null, { eps: 1e-6, weightOffset: 1 })).toThrow(/^rmsNorm: without a weight/);
 });
 
+it('rows of blocks stay whole blocks under another shape', () => {
+  expect(T.reshape(leaf('q8_0', 2, 96), [6, 32]).shape).toEqual([6, 32]);
+  expect(T.reshape(leaf('q4_k', 2, 512), [-1]).shape).toEqual([1024]);
+  for (const [tensor, shape] of [
+    [leaf('q8_0', 2, 96), [12, 16]],
+    [leaf('q8_0', 2, 96), [4, 48]],
+    [leaf('q4_k', 2, 512), [8, 128]],
+    [leaf('q8_0', 32), []],
+  ] as const) {
+    expect(() => T.reshape(tensor, shape)).toThrow(T.TensorShapeError);
+    if (shape.length > 0) expect(() => T.reshape(tensor, shape)).toThrow(/rows would be no whole blocks of (32|256)$/);
+  }
+});
+
 it('attention and rope take i32 records, one for each token', () => {
   expect(T.attention(heads, heads, heads, records, records, rule).shape).toEqual(heads.shape);
   // In any shape: what counts is how many.

@@ -5,11 +5,14 @@ import {
   cast,
   compile,
   constantI32,
+  embedding,
   mul,
   planProgram,
   Program,
   ProgramInputError,
   ProgramOutputError,
+  reshape,
+  sharedInputBytes,
   SlotPool,
   softmax,
   TensorLike,
@@ -55,6 +58,32 @@ it('a pool that cannot be made whole leaves nothing', () => {
   expect(gpu.counters.bytes).toBe(bytes);
 });
 
+it('programs of a pool share the memory of inputs by name, each with its own values', async () => {
+  const planOf = (length: number) =>
+    trace(gpu.profile, ({ x, y }) => ({ outputs: { sum: add(x, mul(y, 10)) } }), {
+      x: new TensorLike('f32', [length]),
+      y: new TensorLike('f32', [1]),
+    }).plan;
+  const plans = [planOf(2), planOf(5)] as const;
+  expect([...sharedInputBytes(plans)]).toEqual([
+    ['x', 20],
+    ['y', 4],
+  ]);
+  const pool = new SlotPool(gpu, plans);
+  const { bytes } = gpu.counters;
+  const [short, long] = await Promise.all(plans.map((plan) => Program.create(gpu, plan, pool)));
+  // Outputs, what reads them back, and constants.
+  expect(gpu.counters.bytes - bytes).toBe(
+    2 * (8 + 20) + plans.reduce((sum, { memory }) => sum + memory.overhead, 0) - 28,
+  );
+  long!.run({ x: Float32Array.of(1, 2, 3, 4, 5), y: Float32Array.of(1) });
+  short!.run({ x: Float32Array.of(6, 7), y: Float32Array.of(2) });
+  expect([...(await long!.read('sum'))]).toEqual([11, 12, 13, 14, 15]);
+  expect([...(await short!.read('sum'))]).toEqual([26, 27]);
+  for (const program of [short, long]) program!.destroy();
+  pool.destroy();
+});
+
 describe('what the host writes', () => {
   const written = async (dtype: TensorLike['dtype'], shape: number[], data: HostData) => {
     const plan = trace(gpu.profile, ({ x }) => ({ outputs: { y: add(x!, 0) } }), {
@@ -87,6 +116,31 @@ describe('what the host writes', () => {
     ['bf16', Uint16Array.of(9, 0x3f80, 0x4000, 0x4040, 9).subarray(1, 4)],
   ])('is read as %s', async (dtype, data) => {
     expect(await written(dtype, [3], data)).toEqual([1, 2, 3]);
+  });
+
+  /** Blocks of q8_0 with the scale 1, each of whose values is its row: [rows, 32]. */
+  const blocks = (rows: number) =>
+    Uint8Array.from({ length: rows * 34 }, (_, i) => (i % 34 < 2 ? [0x00, 0x3c][i % 34]! : Math.floor(i / 34)));
+
+  it.each<[TensorLike['dtype'], number, HostData]>([
+    ['bf16', 2, Uint16Array.from({ length: 12 }, (_, i) => [0, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0][i >> 1]!)],
+    ['q8_0', 32, blocks(6)],
+  ])('rows of %s are cut into more, of whole blocks, and looked up', async (dtype, width, data) => {
+    const types = { rows: new TensorLike(dtype, [2, 3 * width]), ids: new TensorLike('i32', [4]) };
+    const { plan } = trace(
+      gpu.profile,
+      ({ rows, ids }) => ({
+        outputs: { all: cast(rows, 'f32'), found: embedding(reshape(rows, [6, width]), ids) },
+      }),
+      types,
+    );
+    const program = await Program.create(gpu, plan);
+    program.run({ rows: data, ids: Int32Array.of(5, 0, 3, 3) });
+    const row = (values: Float32Array) => [...values].filter((_, i) => i % width === width - 1);
+    expect(row(await program.read('all'))).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(row(await program.read('found'))).toEqual([5, 0, 3, 3]);
+    expect(plan.memory.inputs).toBe(data.byteLength + 16);
+    program.destroy();
   });
 
   it.each<[TensorLike['dtype'], HostData]>([
