@@ -5,9 +5,9 @@ import { findChromium } from './scripts/find-chromium.mjs';
 import './shaders/build.mjs';
 
 // Kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, *.browser.test.ts in Chromium only, and
-// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.run.test.ts run everywhere but in Node on
-// SwiftShader. *.slow.test.ts (more than a few seconds: many shaders to compile, whole runs) run wherever the others do, but not in
-// the fast lane.
+// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.run.test.ts (whole runs) in Chromium and in
+// Node on the best adapter. *.slow.test.ts (more than a few seconds: many shaders to compile) run wherever the others do; neither
+// they nor whole runs are in the fast lane.
 const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 const nodeOnly = '**/*.node.test.ts';
 const browserOnly = '**/*.browser.test.ts';
@@ -42,7 +42,7 @@ const fast: TestProjectConfiguration = {
     ...common,
     name: 'fast',
     include: everywhere,
-    exclude: [...never, browserOnly, oneAdapterOnly, slow],
+    exclude: [...never, browserOnly, oneAdapterOnly, run, slow],
     provide: { adapter: '' },
   },
 };
