@@ -1,5 +1,6 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { findChromium } from './scripts/find-chromium.mjs';
 // The shader package is generated: tests run what the .wesl files say now.
 import './shaders/build.mjs';
@@ -102,9 +103,20 @@ async function chromium(): Promise<TestProjectConfiguration> {
 const chosen = process.argv.join(' ').match(/--project[= ](\S+)/g) ?? [];
 const wants = (name: string) => chosen.some((argument) => argument.endsWith(name));
 
+/** What its name says takes long goes first, else a core would wait for it at the end. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const kinds = [/\.e2e\./, /\.run\./, /\.slow\./, /./];
+    const kindOf = ({ moduleId }: TestSpecification) => kinds.findIndex((kind) => kind.test(moduleId));
+    return kinds.flatMap((_, kind) => sorted.filter((file) => kindOf(file) === kind));
+  }
+}
+
 export default defineConfig(async () => ({
   test: {
     maxWorkers: filesAtOnce,
+    sequence: { sequencer: LongFirst },
     projects: [
       node,
       ...(wants('fast') ? [fast] : []),
