@@ -1,13 +1,14 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { findChromium } from './scripts/find-chromium.mjs';
 // The shader package is generated: tests run what the .wesl files say now.
 import './shaders/build.mjs';
 
 // Kinds of test file: *.test.ts run everywhere, *.node.test.ts in Node only, *.browser.test.ts in Chromium only, and
-// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.run.test.ts run everywhere but in Node on
-// SwiftShader. *.slow.test.ts (more than a few seconds: many shaders to compile, whole runs) run wherever the others do, but not in
-// the fast lane.
+// *.e2e.test.ts (long: real checkpoints, examples) in Node on the best adapter only. *.run.test.ts (whole runs) in Chromium and in
+// Node on the best adapter. *.slow.test.ts (more than a few seconds: many shaders to compile) run wherever the others do; neither
+// they nor whole runs are in the fast lane.
 const everywhere = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 const nodeOnly = '**/*.node.test.ts';
 const browserOnly = '**/*.browser.test.ts';
@@ -42,7 +43,7 @@ const fast: TestProjectConfiguration = {
     ...common,
     name: 'fast',
     include: everywhere,
-    exclude: [...never, browserOnly, oneAdapterOnly, slow],
+    exclude: [...never, browserOnly, oneAdapterOnly, run, slow],
     provide: { adapter: '' },
   },
 };
@@ -102,9 +103,20 @@ async function chromium(): Promise<TestProjectConfiguration> {
 const chosen = process.argv.join(' ').match(/--project[= ](\S+)/g) ?? [];
 const wants = (name: string) => chosen.some((argument) => argument.endsWith(name));
 
+/** What its name says takes long goes first, else a core would wait for it at the end. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const kinds = [/\.e2e\./, /\.run\./, /\.slow\./, /./];
+    const kindOf = ({ moduleId }: TestSpecification) => kinds.findIndex((kind) => kind.test(moduleId));
+    return kinds.flatMap((_, kind) => sorted.filter((file) => kindOf(file) === kind));
+  }
+}
+
 export default defineConfig(async () => ({
   test: {
     maxWorkers: filesAtOnce,
+    sequence: { sequencer: LongFirst },
     projects: [
       node,
       ...(wants('fast') ? [fast] : []),

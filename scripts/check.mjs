@@ -2,34 +2,25 @@
 //   npm run check -- packages/gemma        only the tests of one folder
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { root, run } from './run.mjs';
+import { root, run, runBeside } from './run.mjs';
 
 const vitest = join(createRequire(import.meta.url).resolve('vitest/package.json'), '..', 'vitest.mjs');
-const script = (name) => run('npm', ['run', '--silent', '--loglevel=error', name]);
-
 const began = performance.now();
-const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(0)} s`;
-const report = (name, code, from) => console.log(`${code === 0 ? '✓' : '✗'} ${name}, ${seconds(from)}`);
 
-// The two that need one core each go together.
-const first = await Promise.all(
-  ['lint', 'typecheck'].map(async (name) => {
-    const from = performance.now();
-    const code = await script(name);
-    report(name, code, from);
-    return code;
-  }),
-);
-const from = performance.now();
-const tests = await run(process.execPath, [
-  vitest,
-  'run',
-  '--project',
-  'fast',
-  '--reporter=dot',
-  '--passWithNoTests',
-  ...process.argv.slice(2),
+/** A step's exit code, and the line that says how it ended. */
+async function step(name, running) {
+  const code = await running;
+  return { code, line: `${code === 0 ? '✓' : '✗'} ${name}, ${((performance.now() - began) / 1000).toFixed(0)} s` };
+}
+const script = (name) => step(name, runBeside('npm', ['run', '--silent', '--loglevel=error', name]));
+const vitestArgs = ['run', '--project', 'fast', '--reporter=dot', '--passWithNoTests', ...process.argv.slice(2)];
+
+// All at once: types keep one core busy, and some tests none.
+const steps = await Promise.all([
+  script('lint'),
+  script('typecheck'),
+  step('fast tests', run(process.execPath, [vitest, ...vitestArgs])),
 ]);
-report('fast tests', tests, from);
-console.log(`Together ${seconds(began)}, in ${root}.`);
-process.exitCode = [...first, tests].find((code) => code !== 0) ?? 0;
+for (const { line } of steps) console.log(line);
+console.log(`In ${root}.`);
+process.exitCode = steps.find(({ code }) => code !== 0)?.code ?? 0;

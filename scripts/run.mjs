@@ -33,6 +33,20 @@ export function run(program, args, { cwd = root, env = {}, stdio = 'inherit' } =
   });
 }
 
+/** Runs a program beside others: what it prints is kept together, and told at its end. */
+export async function runBeside(program, args) {
+  const chunks = [];
+  const shell = process.platform === 'win32' && (program === 'npx' || program === 'npm');
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], shell });
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+  const code = await new Promise((resolve) => {
+    child.on('error', () => resolve(127));
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+  process.stdout.write(Buffer.concat(chunks));
+  return code;
+}
+
 /** pnpm as package.json names it, through npx: nothing but npm need be installed. */
 export function pnpm(args, options) {
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));

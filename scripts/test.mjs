@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findChromium } from './find-chromium.mjs';
-import { build, root, run } from './run.mjs';
+import { build, root, run, runBeside } from './run.mjs';
 
 const require = createRequire(import.meta.url);
 const reports = mkdtempSync(join(tmpdir(), 'lapidary-test-'));
@@ -16,7 +16,7 @@ const whole = (start) => async () => {
   const failed = (await start()) === 0 ? 0 : 1;
   return { passed: 1 - failed, failed, skipped: 0 };
 };
-const script = (name) => whole(() => run('npm', ['run', '--silent', '--loglevel=error', name]));
+const script = (name) => whole(() => runBeside('npm', ['run', '--silent', '--loglevel=error', name]));
 
 /** One vitest project; `adapter` is what its tests printed of the device they ran on. */
 async function vitest(project, filters = []) {
@@ -86,18 +86,12 @@ if (unknown.length > 0) {
   console.error(`No such step: ${unknown.join(', ')}. There are: ${Object.keys(steps).join(', ')}.`);
   process.exit(2);
 }
-const rows = [];
-for (const [name, step] of Object.entries(steps)) {
-  if (chosen.length > 0 && !chosen.includes(name)) continue;
+
+/** Runs a step: its row of the table at the end. */
+async function rowOf(name, step) {
   if (step === undefined) {
-    rows.push({
-      name,
-      passed: 0,
-      failed: 0,
-      skipped: 0,
-      note: name === 'browser' ? 'no Chromium here' : 'not on this machine',
-    });
-    continue;
+    const note = name === 'browser' ? 'no Chromium here' : 'not on this machine';
+    return { name, passed: 0, failed: 0, skipped: 0, note };
   }
   console.log(`\n── ${name} ${'─'.repeat(60 - name.length)}`);
   const started = performance.now();
@@ -107,8 +101,16 @@ for (const [name, step] of Object.entries(steps)) {
     skipped: 0,
     note: String(error?.message ?? error),
   }));
-  rows.push({ name, ...result, seconds: (performance.now() - started) / 1000 });
+  return { name, ...result, seconds: (performance.now() - started) / 1000 };
 }
+
+// Those that need one core each go together; tests take all there are.
+const together = ['build', 'lint', 'format', 'typecheck'];
+const wanted = Object.entries(steps).filter(([name]) => chosen.length === 0 || chosen.includes(name));
+const rows = await Promise.all(
+  wanted.filter(([name]) => together.includes(name)).map(([name, step]) => rowOf(name, step)),
+);
+for (const [name, step] of wanted) if (!together.includes(name)) rows.push(await rowOf(name, step));
 rmSync(reports, { recursive: true, force: true });
 
 console.log(`\nNode ${process.version} on ${adapter || 'no adapter'}; browser: ${browser?.from ?? 'none'}`);
