@@ -175,7 +175,7 @@ it.each([0, 0.5, 1])('one bit of the weights is refused, wherever it is (%d of t
   );
   const refused = resume({}, changed);
   await expect(refused).rejects.toThrow(ResumeMismatchError);
-  await expect(refused).rejects.toThrow(/^ {2}weights: saved "[0-9a-f]{16}", now "[0-9a-f]{16}"$/m);
+  await expect(refused).rejects.toThrow(/^ {2}weights: saved "4:[0-9a-f]{16}", now "4:[0-9a-f]{16}"$/m);
 });
 
 it('a run of an earlier version, which kept nothing of it, goes on with a notice', async () => {

@@ -21,13 +21,28 @@ export const nf4Values = Float32Array.of(
   1.0,
 );
 
-/** Halfway between two neighbours, f32: what lies there has the lower code. */
-const bounds = Float32Array.from({ length: 15 }, (_, i) => Math.fround(nf4Values[i]! + nf4Values[i + 1]!) / 2);
+/** Halfway between two neighbours, f32: what lies there has the lower code. Nothing is above the last. */
+const bounds = Float32Array.from({ length: 16 }, (_, i) =>
+  i < 15 ? Math.fround(nf4Values[i]! + nf4Values[i + 1]!) / 2 : Infinity,
+);
 
-/** The code of a value between −1 and 1. */
-export function nf4Code(value: number): number {
-  let code = value > bounds[7]! ? 8 : 0;
-  if (value > bounds[code + 3]!) code += 4;
-  if (value > bounds[code + 1]!) code += 2;
-  return value > bounds[code]! ? code + 1 : code;
+/** By the upper half of a float32's bits: the lowest code of all values that begin so. At most one bound lies among them. */
+let lowest: Uint8Array | undefined;
+const value = new Float32Array(1);
+const bits = new Uint32Array(value.buffer);
+
+function lowestCodes(): Uint8Array {
+  return Uint8Array.from({ length: 65536 }, (_, upper) => {
+    // Of negative values the lowest has the largest lower half.
+    bits[0] = (upper << 16) | (upper & 0x8000 ? 0xffff : 0);
+    return bounds.findIndex((bound) => !(value[0]! > bound));
+  });
+}
+
+/** The code of a float32 between −1 and 1. */
+export function nf4Code(scaled: number): number {
+  lowest ??= lowestCodes();
+  value[0] = scaled;
+  const code = lowest[bits[0]! >>> 16]!;
+  return code + Number(scaled > bounds[code]!);
 }
