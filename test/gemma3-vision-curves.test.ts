@@ -1,10 +1,13 @@
 // 20 steps of AdamW on a Gemma 3 with pictures, full and LoRA on both towers, against PyTorch and PEFT (test/fixtures/curves). Rows have
 // different numbers of pictures.
-import { loraSpecs, loraUpdates, type LoraUpdate } from '@lapidary/gemma';
+import { loraSpecs, loraUpdates, paramTree, type LoraUpdate } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
-import { Program, Variable } from '@lapidary/tensor';
+import { evaluate, Program, reshape, Variable, variableFrom } from '@lapidary/tensor';
 import { planStep, type StepProgram } from '@lapidary/trainer';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readPeftAdapter } from '@lapidary/weights';
+import { adapterSources } from './support/fixture-sources.js';
+import { relativeError } from './support/relative-error.js';
 import { shiftedTargets } from './support/gemma-fixture.js';
 import { gemma3VisionFixture, gemma3VisionHfName, gemma3VisionInputs } from './support/gemma3-vision-fixture.js';
 import { fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
@@ -74,4 +77,22 @@ it.each([
     expect(Math.abs(Math.sqrt(norm2!) / curve.gradNorm[step]! - 1), `gradient norm of step ${step}`).toBeLessThan(5e-3);
   }
   for (const program of programs.values()) program.destroy();
+});
+
+it("has PEFT's logits with its adapter of both towers", async () => {
+  const fixture = await gemma3VisionFixture(gpu);
+  const { model, variables } = fixture;
+  const { updates, tensors } = await readPeftAdapter(await adapterSources(`${folder}/lora/final`), { model });
+  for (const [path, { shape }] of loraSpecs(model.params, { rank: 4, alpha: 8 }))
+    variables.set(path, variableFrom(gpu, tensors.get(path)!, shape));
+  const batches = await fixtureTensors(`${folder}/batches.safetensors`);
+  const { tensors: inputs } = gemma3VisionInputs(gpu, fixture, batches, '.1');
+  const params = paramTree(variables, updates);
+  const { hidden } = model.forward(params, inputs());
+  const [logits] = await evaluate(gpu, [model.logits(params, reshape(hidden, [-1, model.hiddenSize]))]);
+  const mask = batches.get('attention_mask.1')!.data;
+  const real = (values: ArrayLike<number>) =>
+    Array.from(values).filter((_, i) => mask[Math.floor(i / model.vocabSize)] === 1);
+  const reference = await fixtureTensors(`${folder}/lora/final-reference.safetensors`);
+  expect(relativeError(real(logits!), real(reference.get('logits')!.data))).toBeLessThan(1e-5);
 });

@@ -120,7 +120,7 @@ async function patchesOf({ model, format }: Asked, images: readonly (Uint8Array 
   const { vision, preparePicture } = model;
   if (vision === undefined || preparePicture === undefined)
     throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-  const values = vision.tokensPerImage * vision.patchValues;
+  const values = vision.patchesPerImage * vision.patchValues;
   const patches = new Float32Array(images.length * values);
   for (const [i, image] of images.entries())
     patches.set(preparePicture(await decodeImage(image), { format }), i * values);
