@@ -78,6 +78,15 @@ export function questionTokens(
   if (vision === undefined && pictures + places > 0)
     throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
   const template = typeof question === 'string' ? null : chatTemplateOf(model, tokenizer);
+  for (const [given, what] of [
+    [tools, 'tools'],
+    [kwargs, 'chat_template_kwargs'],
+  ] as const)
+    if (Object.keys(given ?? {}).length > 0 && template === null)
+      throw new ChatTemplateError(
+        -1,
+        `there are ${what}, which only a chat template takes: ${name} was not asked through one`,
+      );
   if (typeof question === 'string') return form.encodePrompt(question, tokenizer, pictures);
   if (template !== null)
     return encodeChatPrompt(tokenizer, withPictures(question, pictures), {
