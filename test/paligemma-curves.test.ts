@@ -25,11 +25,12 @@ afterAll(() => gpu.destroy());
 async function batches(name: string, config: PaliGemmaConfig) {
   const tensors = await fixtureTensors(`curves/${name}/batches.safetensors`);
   return [0, 1, 2, 3].map((i) => {
-    const { inputIds, tokenInfo, patches, rows: batch, length, count } = paliGemmaInputs(gpu, config, tensors, `.${i}`);
+    const { rows: batch, length, ...given } = paliGemmaInputs(gpu, config, tensors, `.${i}`);
+    const { inputIds, tokenInfo, patches, pictureRows } = given;
     const { rows, targets } = shiftedTargets(tensors.get(`labels.${i}`)!.data, length);
     return {
-      shape: { batch, length: length - count, patches: count, targets: rows.length },
-      inputs: { inputIds, tokenInfo, patches, rows, targets, weight: Float32Array.of(1 / rows.length) },
+      shape: { batch, length, pictures: batch, targets: rows.length },
+      inputs: { inputIds, tokenInfo, patches, pictureRows, rows, targets, weight: Float32Array.of(1 / rows.length) },
     };
   });
 }

@@ -39,7 +39,7 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
     options: { gradientCheckpointing: true },
   });
   allocateKept(gpu, model);
-  const shape = { batch: 1, length: 16, patches: count, targets: 16 };
+  const shape = { batch: 1, length: count + 16, pictures: 1, targets: 16 };
   const program = await Program.create(gpu, planStep(gpu.profile, model, shape));
   const records = Int32Array.from(
     { length: (count + 16) * 4 },
@@ -48,7 +48,8 @@ it('trains one layer of each tower at full width', { timeout: 600_000 }, async (
   const losses: number[] = [];
   for (let step = 1; step <= 2; step++) {
     program.run({
-      inputIds: Int32Array.from({ length: 16 }, (_, i) => i + 5),
+      inputIds: Int32Array.from({ length: count + 16 }, (_, i) => (i < count ? -1 : i - count + 5)),
+      pictureRows: Int32Array.from({ length: count + 16 }, (_, i) => (i < count ? i : -1)),
       tokenInfo: records,
       patches: Float32Array.from({ length: count * 588 }, (_, i) => Math.sin(i)),
       rows: Int32Array.from({ length: 16 }, (_, i) => (i < 7 ? count + 8 + i : -1)),

@@ -223,8 +223,7 @@ describe('PaliGemma', () => {
 
   it.each<[string, readonly object[], RegExp]>([
     ['no picture', [{ prompt: 'a', completion: 'b' }], /:1: this row has no picture/],
-    ['two numbers of pictures', [rows[0]!, { ...rows[1], images: [rows[2]!.image] }], /:2: this row has 2 pictures/],
-    ['rows of text', [{ text: 'a' }], /:1: this row has no picture/],
+    ['rows of text', [{ text: 'a' }], /:1: this model learns from rows such as .*"image"/],
     ['no picture file', [{ ...rows[0], image: noPicture }], /:1: .*Use PNG, JPEG or WebP/],
     ['a picture cut off', [{ ...rows[0], image: truncated }], /:1: /],
     [

@@ -118,7 +118,7 @@ describe.each(Object.keys(fixture.runs))('%s', (name) => {
     }
     const step = { ...stepModel(model, variables, trained, { updates: adapter.updates }), task, reference };
     allocateKept(gpu, step);
-    const shapes = preferenceShapes(train, batchSize, 48);
+    const shapes = preferenceShapes(train, { rows: batchSize, maxLength: 48, tokensPerImage: 1 });
     const programs = new Map<string, StepProgram>();
     const { learningRate } = fixture.optimizer;
     const fixed = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.01, clipNorm: 1, learningRate };
@@ -149,7 +149,10 @@ describe.each(Object.keys(fixture.runs))('%s', (name) => {
 it('a batch that is not full has the loss of its pairs', async () => {
   const { task, encode } = await setUp(usual, 3);
   const { train } = await encode(fixture.pairs.slice(0, 2));
-  const { shape, inputs, weight } = await task.collate(train, preferenceShapes(train, 3, 48));
+  const { shape, inputs, weight } = await task.collate(
+    train,
+    preferenceShapes(train, { rows: 3, maxLength: 48, tokensPerImage: 1 }),
+  );
   expect(shape.batch).toBe(6);
   expect(weight).toBe(2);
   expect([...(inputs.pairs as Float32Array)]).toEqual([1, 1, 0]);

@@ -300,7 +300,7 @@ describe('forms', () => {
   it.each<[object, RegExp]>([
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
-      /messages\.0\.content\.0\.type': parts of a conversation must be/,
+      /messages\.0\.content\.0\.image_url.*must be a URL/,
     ],
     [{ messages: [{ role: 'robot', content: 'x' }] }, /messages\.0\.role/],
     [{ messages: [{ role: 'user', content: 7 }] }, /messages\.0\.content/],
@@ -325,7 +325,7 @@ describe('forms', () => {
     [{ id: 1, body: 'x' }, /if 'body' is a text to learn as it stands, call it 'text'/],
     [{ a: 1, b: 2 }, /this one has: a, b\. say with `data\.promptKey`/],
     [{}, /this one has: nothing/],
-    [{ prompt: [{ role: 'user', content: 'x' }], completion: 'y', image: 'a.png' }, /pictures needs a text/],
+    [{ messages: [{ role: 'user', content: [{ type: 'audio' }] }] }, /parts of a conversation must be/],
     [{ prompt: 'x', completion: [{ role: 'assistant', content: 'y' }] }, /'completion'/],
     [{ prompt: [7], completion: 'y' }, /messages\.0/],
   ])('%j is refused by name', (row, message) => {

@@ -79,7 +79,7 @@ export function prefixInfo(mask: ArrayLike<number>, types: ArrayLike<number>, le
   });
 }
 
-/** The inputs of a reference's batch on the device; the images' ids are left out. */
+/** The inputs of a reference's batch on the device. */
 export function paliGemmaInputs(
   gpu: Gpu,
   config: PaliGemmaConfig,
@@ -90,12 +90,15 @@ export function paliGemmaInputs(
   const [rows, length] = ids.shape as [number, number];
   const { imageSize, patchSize } = config.vision;
   const patches = (imageSize / patchSize) ** 2;
-  const text = Array.from(ids.data).filter((_, i) => i % length >= patches);
+  const isPicture = (_: unknown, i: number) => i % length < patches;
   const mask = batch.get(`attention_mask${suffix}`)!.data;
   const types = batch.get(`token_type_ids${suffix}`)!.data;
   const pixels = batch.get(`pixel_values${suffix}`)!.data;
   return {
-    inputIds: Int32Array.from(text),
+    inputIds: Int32Array.from(ids.data, (id, i) => (isPicture(id, i) ? -1 : id)),
+    pictureRows: Int32Array.from(ids.data, (id, i) =>
+      isPicture(id, i) ? Math.floor(i / length) * patches + (i % length) : -1,
+    ),
     tokenInfo: prefixInfo(mask, types, length),
     patches: patchesOf(pixels, rows, imageSize, patchSize),
     rows,
@@ -104,8 +107,9 @@ export function paliGemmaInputs(
     tensors(change: { inputIds?: Int32Array } = {}) {
       const i32 = (data: Int32Array, shape: number[]) => variableFrom(gpu, data, shape, { dtype: 'i32' }).tensor;
       return {
-        inputIds: i32(change.inputIds ?? this.inputIds, [rows, length - patches]),
+        inputIds: i32(change.inputIds ?? this.inputIds, [rows, length]),
         tokenInfo: i32(this.tokenInfo, [rows, length, 4]),
+        pictureRows: i32(this.pictureRows, [rows, length]),
         patches: variableFrom(gpu, this.patches, [rows, patches, 3 * patchSize ** 2]).tensor,
       };
     },

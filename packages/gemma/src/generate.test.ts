@@ -31,6 +31,11 @@ const text = { ...gemmaPresets['gemma-2b'], ...sizes, layerTypes: ['global'] as 
 const vision = { ...sizes, imageSize: 4, patchSize: 2, layerNormEps: 1e-6 };
 const pictured = { ...paliGemmaPresets['paligemma-3b-224'], text, vision };
 const prompt = { tokens: [2, 7, 5] };
+/** Tokens after so many pictures, of which each takes 4 places. */
+const after = (pictures: number, tokens: readonly number[] = prompt.tokens) => [
+  ...new Array<number>(4 * pictures).fill(pictured.imageTokenId),
+  ...tokens,
+];
 const options = { maxNewTokens: 4, stopTokens: [] };
 
 /** A generator of a made-up model, and what its parameters take on the device. */
@@ -124,9 +129,13 @@ describe('a generator', () => {
       await expect(generator.nextLogits(without)).rejects.toBeInstanceOf(PromptImagesError);
       await expect(generator.generate(without, options).next()).rejects.toThrow(/PaliGemma answers about a picture/);
     }
-    expect(await generator.nextLogits({ ...prompt, patches })).toHaveLength(sizes.vocabSize);
+    await expect(generator.nextLogits({ ...prompt, patches })).rejects.toThrow(
+      /1 pictures take 4 places among the tokens, but 0/,
+    );
+    await expect(generator.nextLogits({ tokens: after(1) })).rejects.toThrow(/0 pictures take 0 places/);
+    expect(await generator.nextLogits({ tokens: after(1), patches })).toHaveLength(sizes.vocabSize);
     const tokens: number[] = [];
-    for await (const token of generator.generate({ ...prompt, patches }, options)) tokens.push(token);
+    for await (const token of generator.generate({ tokens: after(1), patches }, options)) tokens.push(token);
     expect(tokens).toHaveLength(4);
     await generator.destroy();
   });
@@ -196,7 +205,7 @@ describe('a generator of several rows', () => {
     const { generator: single } = madeUp({ ...pictured }, 1);
     const { generator } = madeUp(pictured, 2);
     const asked = [1, 2].map((factor) => ({
-      ...prompt,
+      tokens: after(factor),
       patches: Float32Array.from({ length: 4 * 12 * factor }, (_, i) => Math.sin(i * factor)),
     }));
     const alone = [await answer(single, asked[0]), await answer(single, asked[1])];
@@ -304,7 +313,7 @@ describe('a generator that reuses what a prompt begins with', () => {
     const { generator } = madeUp(config, 1, { maxLength: 128, reusesPrefix: true });
     const rest = rests();
     const patches = Float32Array.from({ length: 4 * 12 }, (_, i) => Math.sin(i));
-    for (const tokens of [said(40, 1), [...said(40, 1), ...said(30, 2)]])
+    for (const tokens of [after(1, said(40, 1)), after(1, [...said(40, 1), ...said(30, 2)])])
       expect(await answer(generator, { tokens, patches })).toEqual(await answer(whole, { tokens, patches }));
     expect(rest).not.toHaveBeenCalled();
     rest.mockRestore();

@@ -1,6 +1,7 @@
 import type { Gpu } from '@lapidary/gpu';
 import { Program, type InputTypes, type ProgramPlan } from '@lapidary/tensor';
 import type { GenerationPlan, ModelPrompt, PromptInputs, RestInputs, TokenInputs } from './generation-plan.js';
+import { placeTokens, type PlacedTokens } from './models/place-pictures.js';
 import { StepQueue } from './step-queue.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
 import { greedy } from './text/sampling.js';
@@ -78,7 +79,7 @@ export class Generator {
     try {
       let next = await this.#takePrompt(prompt, row);
       this.#steps.join(row);
-      const promptLength = this.#plan.patchesIn(prompt) + prompt.tokens.length;
+      const promptLength = prompt.tokens.length;
       for (let made = 0; made < maxNewTokens; made++) {
         signal?.throwIfAborted();
         const token = choose(next);
@@ -130,7 +131,7 @@ export class Generator {
     this.#freeRows.push(row);
   }
 
-  /** Pictures stand before the text, and what they are is not kept: such a prompt is read whole. */
+  /** What pictures are is not kept: a prompt with some is read whole. */
   #reuses({ patches }: ModelPrompt): boolean {
     return this.#plan.reusesPrefix && (patches === undefined || patches.length === 0);
   }
@@ -154,45 +155,51 @@ export class Generator {
   async #takePrompt(prompt: ModelPrompt, row: number): Promise<Float32Array> {
     if (prompt.tokens.length === 0)
       throw new ContextLengthError('the prompt is empty; it needs at least a beginning-of-sequence token');
-    const patches = this.#plan.patchesIn(prompt);
-    const { name, prompt: form } = this.#plan.model;
-    if (form.needsPictures && patches === 0)
+    const pictures = this.#plan.picturesIn(prompt);
+    const { name, vision, prompt: form } = this.#plan.model;
+    if (form.needsPictures && pictures === 0)
       throw new PromptImagesError(
         `${name} answers about a picture, but the prompt has none: give \`images\` (--image), or \`patches\` to a Generator`,
       );
-    const count = patches + prompt.tokens.length;
+    const count = prompt.tokens.length;
     if (count >= this.maxLength) {
+      const places = pictures * (vision?.tokensPerImage ?? 0);
       throw new ContextLengthError(
-        `a prompt of ${count} tokens${patches > 0 ? ` (${patches} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it${this.maxLength < this.#plan.model.maxPositionEmbeddings ? ' or make the generator longer' : ": that is the model's context"}`,
+        `a prompt of ${count} tokens${places > 0 ? ` (${places} of them of images)` : ''} leaves no room in ${this.maxLength}; shorten it${this.maxLength < this.#plan.model.maxPositionEmbeddings ? ' or make the generator longer' : ": that is the model's context"}`,
       );
     }
     const shared = this.#sharedWith(prompt, row);
     // What fails half-way leaves nothing that could be gone on from.
     this.#held[row] = [];
-    const logits = shared > 0 ? await this.#readRest(prompt, shared, row) : await this.#readAll(prompt, patches, row);
-    for (let i = 0; i < count; i++) this.#keyInfo.set(this.#recordOf(i), (row * this.maxLength + i) * 4);
+    const logits = shared > 0 ? await this.#readRest(prompt, shared, row) : await this.#readAll(prompt, pictures, row);
+    const { blocks } = this.#place(prompt.tokens);
+    blocks.forEach((block, i) => this.#keyInfo.set([1, block, i, 0], (row * this.maxLength + i) * 4));
     if (this.#reuses(prompt)) this.#held[row] = [...prompt.tokens];
     return logits;
   }
 
-  /** Of the token at a place of a prompt; some models read a prompt in both directions. */
-  #recordOf(position: number): readonly number[] {
-    return [1, this.#plan.model.prompt.isPrefixBidirectional ? 0 : position, position, 0];
+  /** A prompt's tokens; some models read a prompt in both directions. */
+  #place(tokens: readonly number[]): PlacedTokens {
+    const { vision, prompt } = this.#plan.model;
+    return placeTokens(tokens, vision, prompt.isPrefixBidirectional ? tokens.length : 0);
   }
 
   /** Logits f32 [V] after a prompt that begins a row. */
-  #readAll(prompt: ModelPrompt, patches: number, row: number): Promise<Float32Array> {
-    const count = patches + prompt.tokens.length;
-    const { length, plan } = this.#plan.prompt({ tokens: prompt.tokens.length, patches });
+  #readAll({ tokens, patches }: ModelPrompt, pictures: number, row: number): Promise<Float32Array> {
+    const count = tokens.length;
+    const { length, plan } = this.#plan.prompt({ tokens: count, pictures });
     const inputIds = new Int32Array(length);
-    const tokenInfo = new Int32Array((patches + length) * 4);
-    const places = new Int32Array(patches + length).fill(-1);
+    const tokenInfo = new Int32Array(length * 4);
+    const places = new Int32Array(length).fill(-1);
     const slots = places.slice();
-    inputIds.set(prompt.tokens);
+    const pictureRows = places.slice();
+    const placed = this.#place(tokens);
+    inputIds.set(placed.ids);
+    pictureRows.set(placed.pictureRows);
     for (let i = 0; i < count; i++) {
       places[i] = i;
       slots[i] = row * this.maxLength + i;
-      tokenInfo.set(this.#recordOf(i), i * 4);
+      tokenInfo.set([1, placed.blocks[i]!, i, 0], i * 4);
     }
     const last = Int32Array.of(count - 1);
     return this.#steps.between(() =>
@@ -204,7 +211,7 @@ export class Generator {
           slots,
           last,
           ...rows,
-          ...(patches > 0 && { patches: prompt.patches! }),
+          ...(pictures > 0 && { patches: patches!, pictureRows }),
         }),
       ),
     );
@@ -220,7 +227,7 @@ export class Generator {
     const places = new Int32Array(length).fill(-1);
     const keyInfo = new Int32Array(maxLength * 4);
     inputIds.set(rest);
-    for (let i = 0; i < tokens.length; i++) keyInfo.set(this.#recordOf(i), i * 4);
+    this.#place(tokens).blocks.forEach((block, i) => keyInfo.set([1, block, i, 0], i * 4));
     for (let i = 0; i < rest.length; i++) places[i] = shared + i;
     tokenInfo.set(keyInfo.subarray(shared * 4, tokens.length * 4));
     const slots = Int32Array.from({ length: maxLength }, (_, i) => row * maxLength + i);

@@ -17,19 +17,20 @@ import { hostRowsInput } from './models/host-rows-input.js';
 import { needHostRows, type HostRows } from './models/host-rows.js';
 import { PromptImagesError } from './text/prompt-images-error.js';
 import type { ForwardOptions, Model, ParamTree } from './families/family.js';
+import { checkPictureTokens, pictureTypes } from './models/place-pictures.js';
 
-/** What an answer is asked for: token ids, for a model with a vision tower after images. */
+/** What an answer is asked for. */
 export interface ModelPrompt {
-  /** Of the text alone. */
+  /** Those of pictures included, as `PromptForm.encodePrompt` and `encodeChatPrompt` give them. */
   readonly tokens: readonly number[];
-  /** f32 [I·N, 3·p·p]: patches of I images. */
+  /** f32 [I·N, 3·p·p]: patches of its I pictures. */
   readonly patches?: Float32Array;
 }
 
-/** Tokens of a prompt's text, and patches of its images. */
+/** Tokens of a prompt, those of its pictures included, and how many pictures these are. */
 export interface PromptSize {
   readonly tokens: number;
-  readonly patches: number;
+  readonly pictures: number;
 }
 
 /** How answers are generated. */
@@ -47,19 +48,21 @@ export interface GenerationOptions extends Omit<ForwardOptions, 'cache' | 'loraD
   readonly hostRows?: HostRows | undefined;
 }
 
-/** Inputs of the program that takes in one prompt: L places for text after P patches. */
+/** Inputs of the program that takes in one prompt: L places for tokens, I pictures among them. */
 export type PromptInputs = {
-  /** i32 [1, L]. */
+  /** i32 [1, L]; −1 where a picture's token stands. */
   readonly inputIds: TensorLike;
-  /** i32 [1, P + L, 4]: (segment, block, position, 0). */
+  /** i32 [1, L, 4]: (segment, block, position, 0). */
   readonly tokenInfo: TensorLike;
-  /** i32 [P + L]: 0, 1, 2, …; −1 for padding. */
+  /** i32 [L]: 0, 1, 2, …; −1 for padding. */
   readonly places: TensorLike;
-  /** i32 [P + L]: rows of the cache for the prompt's keys and values; −1 for padding. */
+  /** i32 [L]: rows of the cache for the prompt's keys and values; −1 for padding. */
   readonly slots: TensorLike;
   /** i32 [1]: the place whose logits are wanted. */
   readonly last: TensorLike;
+  /** f32 [I, N, 3·p·p] and i32 [1, L]: see `ModelInputs`. */
   readonly patches?: TensorLike;
+  readonly pictureRows?: TensorLike;
   /** Rows of the table on the host, see `ModelInputs`; of a model that has one. */
   readonly hostRows?: TensorLike;
 };
@@ -142,26 +145,29 @@ export class GenerationPlan {
     });
   }
 
-  /** Patches in a prompt's pictures. @throws PromptImagesError */
-  patchesIn({ patches }: ModelPrompt): number {
-    if (patches === undefined) return 0;
+  /** How many pictures a prompt has. @throws PromptImagesError also where its tokens are of another number */
+  picturesIn({ tokens, patches }: ModelPrompt): number {
     const { vision } = this.model;
-    if (vision === undefined)
+    if (vision === undefined) {
+      if (patches === undefined) return 0;
       throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-    const count = patches.length / vision.patchValues;
-    if (count % vision.tokensPerImage !== 0) {
+    }
+    const count = (patches?.length ?? 0) / (vision.patchesPerImage * vision.patchValues);
+    if (!Number.isInteger(count)) {
       throw new PromptImagesError(
-        `${patches.length} values are no whole number of pictures of ${vision.imageSize} × ${vision.imageSize} pixels and 3 channels; prepare them with preprocessImage and patchify`,
+        `${patches?.length} values are no whole number of pictures of ${vision.imageSize} × ${vision.imageSize} pixels and 3 channels; prepare them with preprocessImage and patchify`,
       );
     }
+    checkPictureTokens(tokens, vision, count);
     return count;
   }
 
-  /** The program that takes in a prompt of this size, and its places for text. */
-  prompt({ tokens, patches }: PromptSize): { readonly length: number; readonly plan: PromptPlan } {
-    const length = placesFor(tokens, this.maxLength - patches);
-    const key = `${patches}+${length}`;
-    const plan = this.#prompts.get(key) ?? this.#tracePrompt(length, patches);
+  /** The program that takes in a prompt of this size, and its places for tokens. */
+  prompt({ tokens, pictures }: PromptSize): { readonly length: number; readonly plan: PromptPlan } {
+    const places = pictures * (this.model.vision?.tokensPerImage ?? 0);
+    const length = places + placesFor(tokens - places, this.maxLength - places);
+    const key = `${pictures}+${length}`;
+    const plan = this.#prompts.get(key) ?? this.#tracePrompt(length, pictures);
     this.#prompts.set(key, plan);
     return { length, plan };
   }
@@ -205,20 +211,18 @@ export class GenerationPlan {
   }
 
   /** The prompt attends to itself, and leaves its keys and values in the cache. */
-  #tracePrompt(length: number, patches: number): PromptPlan {
-    const { vision } = this.model;
-    const count = patches + length;
+  #tracePrompt(length: number, pictures: number): PromptPlan {
     const types: PromptInputs = {
       inputIds: i32(1, length),
-      tokenInfo: i32(1, count, 4),
-      places: i32(count),
-      slots: i32(count),
+      tokenInfo: i32(1, length, 4),
+      places: i32(length),
+      slots: i32(length),
       last: i32(1),
       ...hostRowsInput(this.hostRows, length),
-      ...(vision && patches > 0 && { patches: new TensorLike('f32', [1, patches, vision.patchValues]) }),
+      ...pictureTypes(this.model, pictures, [1, length]),
     };
     const forward = ({ places, slots, last, ...inputs }: InputsOf<PromptInputs>) => {
-      const empty = ({ type }: Variable) => constant(0, [count, type.shape[1]!]);
+      const empty = ({ type }: Variable) => constant(0, [length, type.shape[1]!]);
       const layers = this.cache.map(({ k, v }) => ({ k: empty(k), v: empty(v) }));
       const own = { layers, slots: places, keyInfo: inputs.tokenInfo };
       const { hidden, cache } = this.model.forward(this.#params, inputs, { ...this.#options, cache: own });

@@ -5,6 +5,7 @@ export { hostRowsInput } from './models/host-rows-input.js';
 export { initialParam } from './models/initial-param.js';
 export { initialLora, loraSpecs, loraUpdates, type LoraOptions, type LoraSpec } from './models/lora.js';
 export { sumTokenLosses, type TokenTargets } from './models/token-losses.js';
+export { checkPictureTokens, pictureTypes, placeTokens, type PlacedTokens } from './models/place-pictures.js';
 export { paramTree, planVariables, type ParamPlan } from './models/variables.js';
 
 // Generation
@@ -32,10 +33,12 @@ export { cutTokens, textBatch, type TextBatch } from './embed/text-batch.js';
 export {
   ChatTemplateError,
   contentText,
+  imageParts,
   turnsOfModel,
   type ChatMessage,
   type ChatTemplateKwargs,
   type ChatTools,
+  type ImagePart,
   type TextPart,
   type ToolCall,
 } from './text/chat-message.js';
@@ -60,6 +63,7 @@ export { heldBack, withoutEnding, withoutOpening } from './text/markers.js';
 export { stopTokensOf } from './text/stop-tokens.js';
 export { thoughtsIn } from './text/template-messages.js';
 export { createThoughtFilter, opensThought, splitThoughts, thoughtStart, type AnswerParts } from './text/thoughts.js';
+export type { PicturePlaces, PictureText } from './text/picture-text.js';
 export { PromptImagesError } from './text/prompt-images-error.js';
 export {
   checkSampling,

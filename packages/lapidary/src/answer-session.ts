@@ -116,9 +116,11 @@ export class AnswerSession {
   async *answerPrompt(prompt: ModelPrompt, options: PromptAnswerOptions = {}): AsyncGenerator<string, AnswerEnd, void> {
     const { maxNewTokens = 256, stop = [], stopTokens = endsOf(this.#asked, ''), opening = '', ...rest } = options;
     const { signal, ...sampling } = rest;
-    const promptTokens = lengthOf(prompt, this.#asked);
-    const choose = createSampler({ temperature: 0, ...sampling }, prompt.tokens);
-    const text = createTextStream(this.#asked.tokenizer);
+    const promptTokens = prompt.tokens.length;
+    const { imageToken } = this.#asked.model.vision ?? {};
+    const text = prompt.tokens.filter((id) => id !== imageToken);
+    const choose = createSampler({ temperature: 0, ...sampling }, text);
+    const stream = createTextStream(this.#asked.tokenizer);
     const filter = createStopFilter(stop);
     let count = 0;
     const end = (stoppedBy: AnswerEnd['stoppedBy']) => ({ promptTokens, tokens: count, stoppedBy });
@@ -133,11 +135,11 @@ export class AnswerSession {
       });
       for await (const token of chosen) {
         count++;
-        const part = filter.push(text.push(token));
+        const part = filter.push(stream.push(token));
         if (part !== '') yield part;
         if (filter.stopped) return end('stop');
       }
-      const rest = filter.push(text.flush()) + filter.flush();
+      const rest = filter.push(stream.flush()) + filter.flush();
       if (rest !== '') yield rest;
       const isFull = promptTokens + count > this.maxLength;
       return end(filter.stopped || (count < maxNewTokens && !isFull) ? 'stop' : 'length');
@@ -193,13 +195,8 @@ export async function encodeAsked(asked: Asked, question: Question, beside: Besi
   const prompt = await encodeQuestion(asked, question, beside);
   return {
     prompt,
-    promptTokens: lengthOf(prompt, asked),
+    promptTokens: prompt.tokens.length,
     stopTokens: endsOf(asked, question),
     opening: openingOf(asked, question, prompt),
   };
-}
-
-/** Tokens of a prompt, those of pictures included. */
-export function lengthOf({ tokens, patches }: ModelPrompt, { model: { vision } }: Pick<Asked, 'model'>): number {
-  return tokens.length + (patches && vision ? patches.length / vision.patchValues : 0);
 }

@@ -4,6 +4,7 @@ import {
   contentText,
   decodeImage,
   encodeChatPrompt,
+  imageParts,
   opensThought,
   PromptImagesError,
   stopTokensOf,
@@ -49,7 +50,7 @@ export async function encodeQuestion(
   question: Question,
   { images = [], ...chat }: BesideQuestion,
 ): Promise<ModelPrompt> {
-  const tokens = tokensOf(asked, question, chat);
+  const tokens = questionTokens(asked, question, images.length, chat);
   return { tokens, ...(images.length > 0 && { patches: await patchesOf(asked, images) }) };
 }
 
@@ -65,12 +66,17 @@ export function openingOf({ tokenizer }: Asked, question: Question, { tokens }: 
   return opensThought(end) ? thoughtStart : '';
 }
 
-function tokensOf(
+/** Token ids of a question about so many pictures. @throws ChatTemplateError, PromptImagesError */
+export function questionTokens(
   { model, tokenizer }: Asked,
   question: Question,
+  pictures: number,
   { tools, chatTemplateKwargs: kwargs }: Omit<BesideQuestion, 'images'>,
 ): readonly number[] {
-  const { name, prompt: form } = model;
+  const { name, vision, prompt: form } = model;
+  const places = typeof question === 'string' ? 0 : imageParts(question).length;
+  if (vision === undefined && pictures + places > 0)
+    throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
   const template = typeof question === 'string' ? null : chatTemplateOf(model, tokenizer);
   for (const [given, what] of [
     [tools, 'tools'],
@@ -81,18 +87,35 @@ function tokensOf(
         -1,
         `there are ${what}, which only a chat template takes: ${name} was not asked through one`,
       );
-  if (typeof question === 'string') return form.encodePrompt(question, tokenizer);
+  if (typeof question === 'string') return form.encodePrompt(question, tokenizer, pictures);
   if (template !== null)
-    return encodeChatPrompt(tokenizer, question, {
+    return encodeChatPrompt(tokenizer, withPictures(question, pictures), {
       template,
       stopTokens: stopTokensOf(model, tokenizer),
+      pictureText: form.pictureText,
       ...(tools && { tools }),
       ...(kwargs && { kwargs }),
     });
   const [message, ...others] = question;
   if (message === undefined || others.length > 0)
     throw new ChatTemplateError(1, `${name} answers a single message; there is no chat with it`);
-  return form.encodePrompt(contentText(message, 0) ?? '', tokenizer);
+  // Pictures come before it, wherever they stand.
+  return form.encodePrompt(contentText(message, 0, '') ?? '', tokenizer, pictures);
+}
+
+/** A conversation with so many pictures: at their places in it, or before the last text of the user's. @throws PromptImagesError */
+function withPictures(messages: readonly ChatMessage[], pictures: number): readonly ChatMessage[] {
+  const found = imageParts(messages).length;
+  if (found === pictures) return messages;
+  if (found > 0)
+    throw new PromptImagesError(`there are ${pictures} pictures, but the conversation has places for ${found}`);
+  const last = messages.findLastIndex(({ role }) => role === 'user');
+  if (last < 0) throw new PromptImagesError('there are pictures, but no message of the user to stand in');
+  return messages.map((message, i) => {
+    if (i !== last) return message;
+    const images = Array.from({ length: pictures }, () => ({ type: 'image' as const }));
+    return { ...message, content: [...images, { type: 'text', text: contentText(message, i) ?? '' }] };
+  });
 }
 
 /** f32 [I·N, patchValues]. */
@@ -100,7 +123,7 @@ async function patchesOf({ model, format }: Asked, images: readonly (Uint8Array 
   const { vision, preparePicture } = model;
   if (vision === undefined || preparePicture === undefined)
     throw new PromptImagesError('this model has no vision tower, but the prompt has pictures');
-  const values = vision.tokensPerImage * vision.patchValues;
+  const values = vision.patchesPerImage * vision.patchValues;
   const patches = new Float32Array(images.length * values);
   for (const [i, image] of images.entries())
     patches.set(preparePicture(await decodeImage(image), { format }), i * values);

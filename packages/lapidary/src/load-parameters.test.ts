@@ -23,15 +23,24 @@ function inputsOf({ vision, config }: Model, reference: ReadonlyMap<string, Fixt
   const row = (name: string) => reference.get(name)!.data.slice(0, length);
   const i32 = (data: Int32Array, shape: number[]) => variableFrom(gpu, data, shape, { dtype: 'i32' }).tensor;
   const mask = new Int32Array(length).fill(1);
-  const patches = vision?.tokensPerImage ?? 0;
-  const inputIds = i32(Int32Array.from(row('input_ids')).slice(patches), [1, length - patches]);
-  if (vision === undefined) return { inputIds, tokenInfo: i32(causalInfo(mask, length), [1, length, 4]) };
+  const { imageToken, patchesPerImage = 0 } = vision ?? {};
+  const ids = Int32Array.from(row('input_ids'));
+  const inputIds = i32(
+    ids.map((id) => (id === imageToken ? -1 : id)),
+    [1, length],
+  );
+  if (vision === undefined || !reference.has('pixel_values'))
+    return { inputIds, tokenInfo: i32(causalInfo(mask, length), [1, length, 4]) };
   const { imageSize, patchSize } = (config as PaliGemmaConfig).vision;
   const pixels = patchesOf(reference.get('pixel_values')!.data, 1, imageSize, patchSize);
   return {
     inputIds,
     tokenInfo: i32(prefixInfo(mask, row('token_type_ids'), length), [1, length, 4]),
-    patches: variableFrom(gpu, pixels, [1, patches, vision.patchValues]).tensor,
+    pictureRows: i32(
+      ids.map((id, i) => (id === imageToken ? i : -1)),
+      [1, length],
+    ),
+    patches: variableFrom(gpu, pixels, [1, patchesPerImage, vision.patchValues]).tensor,
   };
 }
 

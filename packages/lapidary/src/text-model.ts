@@ -14,7 +14,7 @@ import {
   type SessionSize,
 } from './answer-session.js';
 import { Conversation } from './conversation.js';
-import type { Asked, BesideQuestion, Question } from './encode-question.js';
+import { questionTokens, type Asked, type BesideQuestion, type Question } from './encode-question.js';
 import { loadParameters } from './load-parameters.js';
 
 /** How a model is opened. */
@@ -152,6 +152,14 @@ export class TextModel {
   /** A question as an `AnswerSession` takes it. @throws ChatTemplateError, ImageError, PromptImagesError */
   encode(question: Question, beside: BesideQuestion = {}): Promise<EncodedQuestion> {
     return encodeAsked(this.#asked, question, beside);
+  }
+
+  /** Tokens of a question about so many pictures, those of the pictures included. @throws ChatTemplateError, PromptImagesError */
+  countTokens(
+    question: Question,
+    { pictures = 0, ...chat }: { readonly pictures?: number } & Omit<BesideQuestion, 'images'> = {},
+  ): number {
+    return questionTokens(this.#asked, question, pictures, chat).length;
   }
 
   /** For a conversation that goes on: what was said is read once. One answer is made at a time. */

@@ -52,7 +52,7 @@ export {
 } from './objectives/contrastive/contrastive.js';
 export { promptsOf, type ContrastiveExample, type Prompts } from './objectives/contrastive/encode.js';
 export { parseContrastiveRow, type ContrastiveRow } from './objectives/contrastive/rows.js';
-export { parseRow, type TextualRow } from './objectives/completion/rows.js';
+export { imagesOf, parseRow, type TextualRow } from './objectives/completion/rows.js';
 export { loadOne, type StoredExample } from './objectives/completion/stored-examples.js';
 export {
   describeTokenised,

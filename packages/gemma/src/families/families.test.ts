@@ -141,7 +141,7 @@ it('finds families by what files say', () => {
   );
   expect(() => familyOfGguf('constructor', families)).toThrow(UnknownModelError);
   expect(() => modelOf({ family: 'llama' })).toThrow(
-    /"llama".*Supported: gemma1, gemma2, gemma3, gemma4, embeddinggemma, paligemma\./,
+    /"llama".*Supported: gemma1, gemma2, gemma3, gemma4, embeddinggemma, gemma3-vision, paligemma\./,
   );
 });
 

@@ -3,6 +3,7 @@ import type { RgbImage } from '../image/rgb-image.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ChatTemplate } from '../text/chat-template.js';
 import type { ggufTokenizers } from './gguf-tokenizers.js';
+import type { PictureText } from '../text/picture-text.js';
 import type { GgufMetadata } from './gguf-value.js';
 import type { HfConfig, HfFiles, Layout } from './layout.js';
 
@@ -82,6 +83,12 @@ export interface VisionGeometry {
   readonly patchSize: number;
   /** Places that one picture takes among the tokens. */
   readonly tokensPerImage: number;
+  /** Stands for each of these places in a list of token ids. */
+  readonly imageToken: number;
+  /** Whether a picture's tokens see each other in both directions, as one block. */
+  readonly isBlock: boolean;
+  /** Patches of one picture. */
+  readonly patchesPerImage: number;
   /** Values of one patch: channels · patchSize². */
   readonly patchValues: number;
 }
@@ -92,8 +99,13 @@ export interface PromptForm {
    * Texts that stand before a prompt in any case: `<bos>`. A prompt may begin with them, and has them once then too.
    */
   opening(tokenizer: Tokenizer): readonly string[];
-  /** Token ids that an answer to a plain prompt follows, beginning-of-sequence included. @throws PromptImagesError */
-  encodePrompt(prompt: string, tokenizer: Tokenizer): number[];
+  /**
+   * Token ids that an answer to a plain prompt about so many pictures (default none) follows, beginning-of-sequence and the pictures'
+   * places included. @throws PromptImagesError
+   */
+  encodePrompt(prompt: string, tokenizer: Tokenizer, pictures?: number): number[];
+  /** How a text says where its pictures stand; undefined where there are none, or they come before it. */
+  readonly pictureText?: (tokenizer: Tokenizer) => PictureText;
   /** Whether the tokens of pictures and prompt see each other in both directions, as one block. */
   readonly isPrefixBidirectional: boolean;
   /** Whether it takes conversations, and texts to go on with. One that does not answers single prompts. */
@@ -128,19 +140,21 @@ export interface EmbeddingHead {
 /** A tree of parameters as a model's functions take it; adapters stand as `lora`, with its scale, beside the weight of their linear. */
 export type ParamTree = Tree<Tensor | number>;
 
-/** What a forward pass computes with: B rows of T tokens of text after P patches. */
+/** What a forward pass computes with: B rows of T tokens, and I pictures anywhere among them. */
 export interface ModelInputs {
-  /** i32 [B, T]: the text alone; the images' tokens come before it. */
+  /** i32 [B, T]: −1 where a picture's token stands. */
   readonly inputIds: Tensor;
-  /** i32 [B, P + T, 4]: (segment, block, position, 0) of the P patches' tokens and the text's; see `attention` of @lapidary/tensor. */
+  /** i32 [B, T, 4]: (segment, block, position, 0); see `attention` of @lapidary/tensor. */
   readonly tokenInfo: Tensor;
-  /** f32 [B, P, patchValues]: patches of the images of each row. Left out: none, or seen before (generation). */
+  /** f32 [I, patchesPerImage, patchValues]: the pictures of all rows. Left out: none, or seen before (generation). */
   readonly patches?: Tensor;
   /**
    * [B·T, w]: the rows of the parameter that `isOnHost` for the tokens of `inputIds`, in the dtype of its file. Left out where the model has
    * no such parameter.
    */
   readonly hostRows?: Tensor;
+  /** i32 [B, T], with `patches`: which of the pictures' tokens, I · tokensPerImage in order, stands there; −1: one of the text. */
+  readonly pictureRows?: Tensor;
 }
 
 /** Keys and values of earlier tokens, for generation. */
@@ -197,7 +211,7 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   /** Undefined for a model that answers; one that has it answers nothing. */
   readonly embedding?: EmbeddingHead;
   /**
-   * Patches f32 [tokensPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset.
+   * Patches f32 [patchesPerImage, patchValues] of a picture as weights of this format were trained on, or by another preset.
    * @throws RangeError for a preset that is none of the family's
    */
   readonly preparePicture?: (
@@ -218,13 +232,18 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   readonly headPath?: string;
   /** Parts that may come from files of their own, by what a loader calls them. */
   readonly parts: Readonly<Record<string, ModelPart>>;
+  /**
+   * The same model without what only pictures need, by the same paths: what it is where there are none, and in a GGUF. Undefined for one
+   * that sees none, or must.
+   */
+  readonly textPart?: Model;
   /** How files of a format hold the parameters; undefined where there are no such files. */
   readonly layouts: Readonly<Partial<Record<WeightFormat, Layout>>>;
   /** Settings for people, by name: `inspect` prints them. */
   readonly settings: Readonly<Record<string, string | number | boolean | null>>;
 
   /**
-   * The residual stream after the last norm, f32 [B, P + T, d], and the caches with the new keys and values in them, in the order of
+   * The residual stream after the last norm, f32 [B, T, d], and the caches with the new keys and values in them, in the order of
    * `KvCache.layers`; none without a cache.
    */
   forward(

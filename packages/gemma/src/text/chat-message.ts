@@ -6,6 +6,12 @@ export interface TextPart {
   readonly text: string;
 }
 
+/** A picture that stands here: `image` is it, or names it, for whoever reads pictures; what writes texts asks only where it stands. */
+export interface ImagePart {
+  readonly type: 'image';
+  readonly image?: unknown;
+}
+
 /** A function that the model calls, in OpenAI's form. */
 export interface ToolCall {
   readonly id?: string;
@@ -25,7 +31,7 @@ export interface ChatMessage {
   /** `assistant` is another word for `model`. */
   readonly role: 'system' | 'developer' | 'user' | 'model' | 'assistant' | 'tool';
   /** null or left out only where the turn is a call of tools; responses only where a tool's turn has them. */
-  readonly content?: string | readonly TextPart[] | ToolResponse | readonly ToolResponse[] | null;
+  readonly content?: string | readonly (TextPart | ImagePart)[] | ToolResponse | readonly ToolResponse[] | null;
   /** Of a `tool` turn the function's; left out, it is that of the call with its `tool_call_id`. */
   readonly name?: string;
   readonly tool_calls?: readonly ToolCall[] | null;
@@ -64,17 +70,31 @@ export function turnsOfModel(messages: readonly ChatMessage[]): number[] {
   return messages.flatMap((message, i) => (isModel(message) ? [i] : []));
 }
 
-/** The text of a message's content; null where there is none. @throws ChatTemplateError for parts that are no text */
-export function contentText({ content }: ChatMessage, index: number): string | null {
+/** The pictures of messages, in order. */
+export function imageParts(messages: readonly ChatMessage[]): ImagePart[] {
+  return messages.flatMap(({ content }) =>
+    Array.isArray(content)
+      ? content.filter((part: Partial<ImagePart> | null): part is ImagePart => part?.type === 'image')
+      : [],
+  );
+}
+
+/**
+ * The text of a message's content, with `imageMark` for each picture; null where there is none.
+ * @throws ChatTemplateError for parts that are neither text nor, with a mark for them, pictures
+ */
+export function contentText({ content }: ChatMessage, index: number, imageMark?: string): string | null {
   if (content === null || content === undefined || typeof content === 'string') return content ?? null;
   return [content]
     .flat()
-    .map((part: Partial<TextPart & ToolResponse> | null) => {
+    .map((part: Partial<TextPart & ToolResponse> | Partial<ImagePart> | null) => {
       if (part?.type === 'text' && typeof part.text === 'string') return part.text;
+      if (part?.type === 'image' && imageMark !== undefined) return imageMark;
       const type = JSON.stringify(part?.type);
+      const isSeen = part?.type === 'image' ? ', but the model sees no pictures in a conversation' : '';
       throw new ChatTemplateError(
         index,
-        `message ${index + 1} has a part of the type ${type}; parts of a conversation must be {"type": "text", "text": "…"}`,
+        `message ${index + 1} has a part of the type ${type}${isSeen}; parts of a conversation must be {"type": "text", "text": "…"}`,
       );
     })
     .join('');
@@ -113,7 +133,13 @@ export function withFoldedSystem(messages: readonly ChatMessage[]): ChatMessage[
   const [first, second, ...others] = messages;
   if (first === undefined || second?.role !== 'user' || (first.role !== 'system' && first.role !== 'developer'))
     return undefined;
-  return [{ ...second, content: `${contentText(first, 0) ?? ''}\n\n${contentText(second, 1) ?? ''}` }, ...others];
+  const before = `${contentText(first, 0) ?? ''}\n\n`;
+  const { content } = second;
+  if (imageParts([second]).length === 0)
+    return [{ ...second, content: `${before}${contentText(second, 1) ?? ''}` }, ...others];
+  // Parts stay apart: pictures stand among them.
+  const parts = content as readonly (TextPart | ImagePart)[];
+  return [{ ...second, content: [{ type: 'text', text: before }, ...parts] }, ...others];
 }
 
 /**

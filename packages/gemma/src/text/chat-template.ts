@@ -19,6 +19,8 @@ export interface TemplateOptions {
   readonly addGenerationPrompt?: boolean;
   readonly tools?: ChatTools;
   readonly kwargs?: ChatTemplateKwargs;
+  /** What stands for a picture in a text. Left out: there are no pictures. */
+  readonly imageMark?: string | undefined;
 }
 
 /** A conversation as one text, special tokens included. */
@@ -39,10 +41,10 @@ export async function compileChatTemplate(source: string): Promise<ChatTemplate>
   // Loaded here: a model without a template of its own needs no Jinja.
   const { readTemplate } = await import('./jinja/template.js');
   let template: ReturnType<typeof readTemplate> | undefined;
-  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools, kwargs }) => {
+  return (messages, { bosToken, eosToken, addGenerationPrompt = false, tools, kwargs, imageMark }) => {
     checkTools(tools, source);
     checkKwargs(kwargs, source);
-    const given = messagesForTemplate(messages, source);
+    const given = messagesForTemplate(messages, source, imageMark);
     let rendered: ReturnType<ReturnType<typeof readTemplate>>;
     try {
       template ??= readTemplate(source);

@@ -4,10 +4,12 @@ import {
   type ChatTemplateKwargs,
   type ChatTools,
   contentText,
+  imageParts,
   turnsOfModel,
   withFoldedSystem,
 } from './chat-message.js';
 import type { ChatTemplate, RenderedChat, TemplateOptions } from './chat-template.js';
+import { type PictureText, spreadPictures, writePictures } from './picture-text.js';
 import { thoughtsIn } from './template-messages.js';
 import { thoughtEnd, withoutOpenThought } from './thoughts.js';
 import { specialTexts, type Tokenizer } from './tokenizer.js';
@@ -22,6 +24,8 @@ export interface EncodeChatOptions {
   readonly stopTokens: readonly number[];
   readonly tools?: ChatTools;
   readonly kwargs?: ChatTemplateKwargs;
+  /** `PromptForm.pictureText`, for a model that sees pictures anywhere in a conversation. */
+  readonly pictureText?: ((tokenizer: Tokenizer) => PictureText) | undefined;
 }
 
 /** A conversation as tokens. */
@@ -47,7 +51,19 @@ export function encodeChat(
 ): EncodedChat {
   const { text, messages: given, spans, systemFolded } = renderTurns(tokenizer, messages, options, isLearned);
   checkThoughts(given, spans.map(([from, to]) => text.slice(from, to)).join(''));
-  return { ...tokensOf(tokenizer, text, spans), systemFolded };
+  const { tokens, lossMask } = tokensOf(tokenizer, text, spans);
+  const pictures = pictureTextFor(tokenizer, messages, options);
+  const spread = <V>(values: V[]) => (pictures ? spreadPictures(values, tokens, pictures) : values);
+  return { tokens: spread(tokens), lossMask: spread(lossMask), systemFolded };
+}
+
+/** How the pictures of messages are written; undefined where there are none. */
+function pictureTextFor(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  { pictureText }: Pick<EncodeChatOptions, 'pictureText'>,
+): PictureText | undefined {
+  return imageParts(messages).length > 0 ? pictureText?.(tokenizer) : undefined;
 }
 
 const isLearned = ({ weight }: ChatMessage) => weight !== 0;
@@ -70,8 +86,10 @@ export function encodeChatPrompt(
   messages: readonly ChatMessage[],
   options: EncodeChatOptions,
 ): number[] {
-  const { rendered } = renderMessages(rendererOf(tokenizer, options), messages, true);
-  return tokenizer.encode(rendered.text, { addSpecialTokens: false });
+  const { rendered } = renderMessages(rendererOf(tokenizer, messages, options), messages, true);
+  const tokens = tokenizer.encode(rendered.text, { addSpecialTokens: false });
+  const pictures = pictureTextFor(tokenizer, messages, options);
+  return pictures ? spreadPictures(tokens, tokens, pictures) : tokens;
 }
 
 /** A conversation as one text, by the template the tokenizer came with, or the model's own. @throws ChatTemplateError */
@@ -80,15 +98,39 @@ export function renderChat(
   messages: readonly ChatMessage[],
   options: Omit<EncodeChatOptions, 'stopTokens'> & Pick<TemplateOptions, 'addGenerationPrompt'>,
 ): string {
-  return renderMessages(rendererOf(tokenizer, options), messages, options.addGenerationPrompt).rendered.text;
+  return renderMessages(rendererOf(tokenizer, messages, options), messages, options.addGenerationPrompt).rendered.text;
 }
 
-/** Renders as the tokenizer's template does, or else `template`, with the tokenizer's own marks. */
-function rendererOf(tokenizer: Tokenizer, given: Omit<EncodeChatOptions, 'stopTokens'>): Render {
+/** Renders as the tokenizer's template does, or else `template`, with the tokenizer's own marks; the pictures of `all` written out. */
+function rendererOf(
+  tokenizer: Tokenizer,
+  all: readonly ChatMessage[],
+  given: Omit<EncodeChatOptions, 'stopTokens'>,
+): Render {
   const { template, tools, kwargs } = given;
   const render = tokenizer.applyChatTemplate ?? template;
-  const options = { ...specialTexts(tokenizer), ...(tools && { tools }), ...(kwargs && { kwargs }) };
-  return (messages, addGenerationPrompt = false) => render(messages, { ...options, addGenerationPrompt });
+  const pictures = pictureTextFor(tokenizer, all, given);
+  const options = {
+    ...specialTexts(tokenizer),
+    ...(tools && { tools }),
+    ...(kwargs && { kwargs }),
+    imageMark: pictures?.mark,
+  };
+  return (messages, addGenerationPrompt = false) => {
+    const rendered = render(messages, { ...options, addGenerationPrompt });
+    return pictures ? withPictures(rendered, pictures, imageParts(messages).length) : rendered;
+  };
+}
+
+/** A conversation with its pictures written out. @throws PromptImagesError where it has other than `count` */
+function withPictures({ text, generated }: RenderedChat, pictures: PictureText, count: number): RenderedChat {
+  const marksBefore = (end: number) => text.slice(0, end).split(pictures.mark).length - 1;
+  const grown = pictures.written.length - pictures.mark.length;
+  const moved = (at: number) => at + grown * marksBefore(at);
+  return {
+    text: writePictures(text, pictures, count),
+    ...(generated && { generated: generated.map(([from, to]) => [moved(from), moved(to)] as const) }),
+  };
 }
 
 /** The conversation as one text, and [from, to) in it of those turns of the model that are wanted. */
@@ -98,7 +140,7 @@ function renderTurns(
   options: EncodeChatOptions,
   isWanted: (message: ChatMessage) => boolean,
 ) {
-  const render = rendererOf(tokenizer, options);
+  const render = rendererOf(tokenizer, messages, options);
   const { rendered, ...given } = renderMessages(render, messages);
   const { text, generated } = rendered;
   const turns = turnsOfModel(given.messages);
@@ -142,7 +184,7 @@ function checkThoughts(messages: readonly ChatMessage[], learned: string): void 
         i,
         `message ${i + 1} has '${thoughts.name}', which the model's chat template leaves out, so it would be learned without; most templates write what was thought in the last turn alone: learn that one only (lossOn 'last', or weight 0 for others)`,
       );
-    const said = contentText(message, i)?.trim() ?? '';
+    const said = contentText(message, i, '')?.trim() ?? '';
     if (said.includes(thoughtEnd) && !learned.includes(said))
       throw new ChatTemplateError(
         i,

@@ -1,4 +1,11 @@
-import { ChatTemplateError, contentText, isModel, type ChatMessage } from './chat-message.js';
+import {
+  ChatTemplateError,
+  contentText,
+  isModel,
+  type ChatMessage,
+  type ImagePart,
+  type TextPart,
+} from './chat-message.js';
 import { callsForTemplate, isResponse, nameOfCall, readsResponses } from './template-calls.js';
 
 /** A field that says what was said, so that a template which passes over it would leave it out without a word. */
@@ -10,9 +17,14 @@ const reasoningFields = ['reasoning_content', 'thinking', 'reasoning'] as const;
  * The messages as a template takes them. What it would pass over in silence is refused: calls and tools of which its source says
  * nothing, a turn without content. Parts are joined where the source does not tell them apart.
  * @param source the template's, in which the names of what it knows stand
+ * @param imageMark what stands for a picture in a text; left out: there can be none
  * @throws ChatTemplateError naming the message
  */
-export function messagesForTemplate(messages: readonly ChatMessage[], source: string): ChatMessage[] {
+export function messagesForTemplate(
+  messages: readonly ChatMessage[],
+  source: string,
+  imageMark?: string,
+): ChatMessage[] {
   const knows = (name: string) => new RegExp(`\\b${name}\\b`).test(source);
   const readsParts = /\[\s*['"]type['"]\s*\]|\.type\b/.test(source);
   return messages.map((message, i) => {
@@ -28,7 +40,7 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
       fail(
         "has a response as an object, which the chat template reads in 'tool_responses' of the turn that calls alone: write it as a text, such as its JSON",
       );
-    const text = hasResponse ? '' : contentText(message, i);
+    const text = hasResponse ? '' : contentText(message, i, imageMark);
     if (text === null && !(isModel(message) && (message.tool_calls?.length ?? 0) > 0))
       fail(`is from '${message.role}' and has no content`);
     // As transformers: what is null is not there.
@@ -41,10 +53,15 @@ export function messagesForTemplate(messages: readonly ChatMessage[], source: st
       ...(calls && { tool_calls: callsForTemplate(calls, i, source) }),
       // Templates call the model `assistant`.
       role: isModel(message) ? 'assistant' : message.role,
-      ...(Array.isArray(message.content) && !readsParts && !hasResponse && { content: text }),
+      ...(Array.isArray(message.content) &&
+        !hasResponse && { content: readsParts ? withoutImages(message.content) : text }),
     };
   });
 }
+
+/** A picture is its place alone: what else its part says is for whoever reads it. */
+const withoutImages = (parts: readonly (TextPart | ImagePart)[]) =>
+  parts.map((part) => (part.type === 'image' ? ({ type: 'image' } as const) : part));
 
 const hasContent = (value: unknown) =>
   value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);

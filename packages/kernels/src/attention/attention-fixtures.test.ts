@@ -66,7 +66,7 @@ test.each(cases.map((c) => [c.name, c] as const))('PyTorch: %s', async (name, c)
   for (let i = 0; i < batch * queries; i++) {
     for (let s = 0; s < keys; s++) {
       const key = (Math.floor(i / queries) * keys + s) * 4;
-      const visible = sees(qInfo.subarray(i * 4, i * 4 + 4), kInfo.subarray(key, key + 4), input.window);
+      const visible = sees(qInfo.subarray(i * 4, i * 4 + 4), kInfo.subarray(key, key + 4), input);
       expect(visible, `query ${i}, key ${s}`).toBe(allowed[i * keys + s] === 1);
     }
   }

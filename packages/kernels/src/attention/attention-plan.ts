@@ -25,6 +25,8 @@ export interface AttentionRule {
   readonly softcap?: number;
   /** A query sees keys less than this many positions away, on either side. 0 or absent: however far. */
   readonly window?: number;
+  /** The window bounds only what lies before a query: of its own block it sees whatever comes after it. Default false. */
+  readonly seesAhead?: boolean;
 }
 
 /**
@@ -80,13 +82,10 @@ export function checkShape(shape: AttentionShape): void {
   }
 }
 
-/** The rule's fields of a uniform struct. */
+/** The rule's fields of a uniform struct; a negative window is one that bounds what is before a query alone. */
 export function ruleFields(rule: AttentionRule): { scale: number; softcap: number; window: number } {
-  return {
-    scale: rule.scale,
-    softcap: rule.softcap ?? 0,
-    window: rule.window ? Math.min(rule.window, NO_WINDOW) : NO_WINDOW,
-  };
+  const window = rule.window ? Math.min(rule.window, NO_WINDOW) : NO_WINDOW;
+  return { scale: rule.scale, softcap: rule.softcap ?? 0, window: rule.seesAhead ? -window : window };
 }
 
 /**

@@ -61,6 +61,9 @@ const training: AttentionCase[] = [
   }),
   self(131, { batch: 2, heads: 4, kvHeads: 2, headDim: 8, mask: 'texts', window: 33, seed: 15 }),
   self(70, { heads: 3, kvHeads: 1, headDim: 12, mask: 'full', window: 1, seed: 16 }),
+  // Runs of tokens that see each other in both directions among causal ones, within a window that bounds only what is before.
+  self(45, { batch: 3, heads: 6, kvHeads: 3, headDim: 8, mask: 'pictures', window: 3, seesAhead: true, seed: 17 }),
+  self(90, { heads: 2, kvHeads: 1, headDim: 64, mask: 'pictures', window: 9, seesAhead: true, scale: 0.125, seed: 18 }),
 ];
 
 /** Heads of more than 256: of the workgroup variant another pipeline. Groups of 16; keys of several tiles; heads that fill no tile. */
@@ -110,7 +113,7 @@ const drawn = randomCases(6, 1, ({ int, pick }): AttentionCase => {
 
 const name = (c: AttentionCase) =>
   `${c.mask} B${c.batch} T${c.queries}${c.keys === c.queries ? '' : `/${c.keys}`} H${c.heads}/${c.kvHeads} D${c.headDim}` +
-  `${c.window ? ` window ${c.window}` : ''}${c.softcap ? ` softcap ${c.softcap}` : ''}`;
+  `${c.window ? ` window ${c.window}` : ''}${c.seesAhead ? ' ahead' : ''}${c.softcap ? ` softcap ${c.softcap}` : ''}`;
 
 /** Holds a case's results and gradients against float64: f32 sums of D products and of T weights, a few units in the last place. */
 async function check(c: AttentionCase, variant: AttentionVariant, profile?: DeviceProfile): Promise<void> {
@@ -219,7 +222,7 @@ describe.each(variants)('attention, %s', (variant) => {
         const cut = (x: Float32Array) => x.subarray(t * perToken, (t + 1) * perToken).join();
         return cut(gradients[key as 'dk']) === cut(afterGradients[key as 'dk']);
       });
-      expect(same, `token ${t}`).toBe(!(t < c.keys && sees(record(poke), record(t), c.window)));
+      expect(same, `token ${t}`).toBe(!(t < c.keys && sees(record(poke), record(t), c)));
     }
   });
 

@@ -10,8 +10,14 @@ export interface AttentionInput extends AttentionShape, AttentionRule {
 }
 
 /** Whether the query with record `q` sees the key with record `k`. */
-export function sees(q: ArrayLike<number>, k: ArrayLike<number>, window = 0): boolean {
-  return k[0] !== 0 && k[0] === q[0] && k[1]! <= q[1]! && (window === 0 || Math.abs(q[2]! - k[2]!) < window);
+export function sees(
+  q: ArrayLike<number>,
+  k: ArrayLike<number>,
+  { window = 0, seesAhead = false }: Pick<AttentionRule, 'window' | 'seesAhead'> = {},
+): boolean {
+  const distance = q[2]! - k[2]!;
+  const isNear = window === 0 || (seesAhead ? distance : Math.abs(distance)) < window;
+  return k[0] !== 0 && k[0] === q[0] && k[1]! <= q[1]! && isNear;
 }
 
 /** Calls `visit` for every query head row: its offset in q, the softmax over the keys it sees, and d(capped)/d(uncapped). */
@@ -28,7 +34,7 @@ function eachRow(
     lse: number;
   }) => void,
 ): void {
-  const { batch, queries, keys, heads, kvHeads, headDim, scale, softcap = 0, window = 0 } = a;
+  const { batch, queries, keys, heads, kvHeads, headDim, scale, softcap = 0 } = a;
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < queries; t++) {
       const record = Array.from({ length: 4 }, (_, i) => a.qInfo[(b * queries + t) * 4 + i]!);
@@ -38,7 +44,7 @@ function eachRow(
           sees(
             record,
             Array.from({ length: 4 }, (_, i) => a.kInfo[(b * keys + j) * 4 + i]!),
-            window,
+            a,
           )
         )
           seen.push(j);

@@ -7,8 +7,8 @@ import type { AttentionInput } from '../reference/attention.js';
 import { runKernels } from '../run-kernels.js';
 import { emptyOutput, randomArray, readF32, seededRandom, upload } from './test-gpu.js';
 
-/** `texts`: as `full`, with padding behind rows. */
-export type Mask = 'causal' | 'full' | 'prefix' | 'padding' | 'documents' | 'texts';
+/** `texts`: as `full`, with padding behind rows. `pictures`: causal, with runs of tokens that see each other in both directions. */
+export type Mask = 'causal' | 'full' | 'prefix' | 'padding' | 'documents' | 'texts' | 'pictures';
 
 /** Records (segment, block, position, 0) of `tokens` tokens a batch row, the first of them at `offset`. */
 export function records(mask: Mask, batch: number, tokens: number, offset = 0, seed = 1): Int32Array {
@@ -19,13 +19,15 @@ export function records(mask: Mask, batch: number, tokens: number, offset = 0, s
     const real = Math.ceil(random() * tokens);
     let segment = 1;
     let position = offset;
+    let picture: number | null = null;
     for (let t = 0; t < tokens; t++) {
       if (mask === 'documents' && t > 0 && random() < 0.2) {
         segment++;
         position = 0;
       }
       const seesAll = mask === 'full' || mask === 'texts';
-      const block = seesAll ? 0 : mask === 'prefix' ? Math.max(0, t - prefix) : t + offset;
+      if (mask === 'pictures' && random() < 0.3) picture = picture === null ? position : null;
+      const block = seesAll ? 0 : mask === 'prefix' ? Math.max(0, t - prefix) : (picture ?? t + offset);
       const isPadded = mask === 'padding' || mask === 'texts';
       info.set([isPadded && t >= real ? 0 : segment, block, position, 0], (b * tokens + t) * 4);
       position++;

@@ -71,7 +71,7 @@ export async function generate(
 
 /** Which answer it is, and to what: `2.1 Why is the sky blue?` */
 function headOf({ index, sample }: ManyAnswer, prompt: Prompt['prompt'], samples: number): string {
-  const text = typeof prompt === 'string' ? prompt : (contentText(prompt.at(-1)!, prompt.length - 1) ?? '');
+  const text = typeof prompt === 'string' ? prompt : (contentText(prompt.at(-1)!, prompt.length - 1, '') ?? '');
   const line = text.replace(/\s+/g, ' ').trim();
   const shown = line.length > longestHead ? `${line.slice(0, longestHead - 1)}…` : line;
   return `${index + 1}${samples > 1 ? `.${sample + 1}` : ''} ${shown}`;

@@ -136,7 +136,7 @@ async function answerAll(
   });
   const answers = new Map<number, string>();
   if (asked.length === 0) return answers;
-  const lengths = asked.map(({ tokens, limit, example }) => example.patches + tokens.length + limit);
+  const lengths = asked.map(({ tokens, limit }) => tokens.length + limit);
   const rows = Math.min(batchSize, asked.length);
   const session = model.openSession({ adapter, rows, maxLength: Math.max(...lengths) });
   const waiting = asked.values();

@@ -55,10 +55,9 @@ export async function scoreExamples(
         program.run(inputs);
         const losses = await program.read('losses');
         const sums = batch.map(() => ({ loss: 0, tokens: 0 }));
-        const width = (shape.patches ?? 0) + shape.length;
         inputs.rows.forEach((row, k) => {
           if (row < 0) return;
-          const sum = sums[Math.floor(row / width)]!;
+          const sum = sums[Math.floor(row / shape.length)]!;
           sum.loss += losses[k]!;
           sum.tokens++;
         });

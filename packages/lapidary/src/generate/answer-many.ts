@@ -58,11 +58,10 @@ export async function answerMany(
   }: ManyOptions = {},
 ): Promise<ManyAnswer[]> {
   const { maxNewTokens = 256 } = options;
-  const { maxPositionEmbeddings: context, vision } = model.model;
+  const { maxPositionEmbeddings: context } = model.model;
   const lengths: number[] = [];
   for (const [i, { question, images }] of questions.entries()) {
-    const { promptTokens } = await model.encode(question, { tools, chatTemplateKwargs });
-    const length = promptTokens + images * (vision?.tokensPerImage ?? 0);
+    const length = model.countTokens(question, { pictures: images, tools, chatTemplateKwargs });
     if (length >= context)
       throw new ContextLengthError(
         `prompt ${i + 1} has ${length} tokens, which leaves no room for an answer in the model's context of ${context}; shorten it`,

@@ -1,5 +1,5 @@
 import type { ChatMessage } from '@lapidary/gemma';
-import { DatasetError, decodeText, EmptyDatasetError, parseRow, readRows } from '@lapidary/trainer';
+import { DatasetError, decodeText, EmptyDatasetError, imagesOf, parseRow, readRows } from '@lapidary/trainer';
 import type { ByteSource } from '@lapidary/weights';
 
 /** One prompt of several. */
@@ -51,10 +51,9 @@ function promptOf(value: unknown, file: string, line: number): Prompt {
     if (row.tools) fail("field 'tools': functions are offered to all prompts alike, by --tools");
     const said = row.messages.slice(0, row.messages.findLastIndex((message) => !isModel(message)) + 1);
     if (said.length === 0) fail("field 'messages': nobody but the model says anything");
-    return { prompt: said, images: [] };
+    return { prompt: said, images: imagesOf({ ...row, messages: said }) };
   }
   if (!('prompt' in row)) return fail("a prompt is a row with 'prompt', or 'messages'");
   if (row.prompt === '') fail("field 'prompt': must not be empty");
-  const images = [...(row.image ? [row.image] : []), ...(row.images ?? [])];
-  return { prompt: row.prompt, images };
+  return { prompt: row.prompt, images: imagesOf(row) };
 }

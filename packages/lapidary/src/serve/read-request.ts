@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatTemplateKwargs, ChatTools, TextPart } from '@lapidary/gemma';
+import type { ChatMessage, ChatTemplateKwargs, ChatTools, ImagePart, TextPart } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { AnswerSettings } from '../engine.js';
 import { ApiError } from './api-error.js';
@@ -106,12 +106,12 @@ export function readChatRequest(body: unknown): AnswerRequest {
     const said = saidBy(message, i);
     if (typeof content === 'string') return { ...said, content };
     if (content === null || content === undefined) return said;
-    const texts: TextPart[] = [];
-    for (const [at, piece] of content.entries()) {
-      if (piece.type === 'text') texts.push({ type: 'text', text: piece.text });
-      else images.push(pictureOf(piece.image_url.url, `messages.${i}.content.${at}.image_url.url`));
-    }
-    return { ...said, content: texts };
+    const parts = content.map((piece, at): TextPart | ImagePart => {
+      if (piece.type === 'text') return { type: 'text', text: piece.text };
+      images.push(pictureOf(piece.image_url.url, `messages.${i}.content.${at}.image_url.url`));
+      return { type: 'image' };
+    });
+    return { ...said, content: parts };
   });
   const { tools = [], tool_choice: choice, chat_template_kwargs: kwargs } = fields;
   const offersTools = tools.length > 0 && choice !== 'none';

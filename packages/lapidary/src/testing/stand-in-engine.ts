@@ -271,7 +271,7 @@ const standInProfile: TrainingProfile = {
   adapter: { vendor: 'mesa', architecture: 'software', backend: 'vulkan', device: 'llvmpipe' },
   clock: 'gpu',
   runs: 3,
-  batches: [{ rows: 4, length: 64, patches: 0, tokens: 200 }],
+  batches: [{ rows: 4, length: 64, pictures: 0, tokens: 200 }],
   ceiling: { flopsPerSecond: 100e9, copies: [{ bytes: 2 ** 27, bytesPerSecond: 10e9 }] },
   stepMs: 90,
   profiledStepMs: 110,

@@ -26,6 +26,8 @@ export interface AttentionOptions {
   readonly softcap?: number;
   /** A query sees keys at most window − 1 positions away; 0 or left out: all. */
   readonly window?: number;
+  /** The window bounds only what lies before a query: of its own block it sees whatever comes after it. Default false. */
+  readonly seesAhead?: boolean;
 }
 
 /** The kernels take head dimensions that are a multiple of this. */
@@ -75,7 +77,8 @@ export function attention(
     return slice(attention(pq, pk, pv, queryInfo, keyInfo, options), 3, 0, headDim);
   }
   const shape = { batch, queries, keys, heads, kvHeads, headDim };
-  const rule = { scale: options.scale, softcap: options.softcap ?? 0, window: options.window ?? 0 };
+  const { scale, softcap = 0, window = 0, seesAhead = false } = options;
+  const rule = { scale, softcap, window, seesAhead };
   const [out] = addNode({
     name: 'attention',
     inputs: [q, k, v, queryInfo, keyInfo],

@@ -13,9 +13,10 @@ export interface TrainingProfile {
   /** The step's micro-batches. */
   readonly batches: readonly {
     readonly rows: number;
-    /** Of each row, padding included. */
+    /** Of each row, pictures' places and padding included. */
     readonly length: number;
-    readonly patches: number;
+    /** Of all rows together. */
+    readonly pictures: number;
     /** Tokens that are no padding. */
     readonly tokens: number;
   }[];

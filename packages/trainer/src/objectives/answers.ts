@@ -7,12 +7,12 @@ import type { SampleContext, SamplePlan } from './objective.js';
 export interface SamplePrompt {
   /** Which row, so that answers of different steps can stand side by side. */
   readonly id: string;
+  /** Those of its pictures included. */
   readonly tokens: readonly number[];
-  /** Patches of its pictures. */
-  readonly patchCount: number;
+  readonly pictureCount: number;
   /** The answer in the data; null where there is none. */
   readonly expected: string | null;
-  /** f32 [patchCount, patchValues]; undefined where there are no pictures. */
+  /** f32 [I·N, 3·p·p] of its I pictures; undefined where there are none. */
   patches(): Promise<Float32Array | undefined>;
   /** Its pictures as data URLs, those that are not too large. */
   pictures(): Promise<readonly string[]>;
@@ -25,8 +25,8 @@ export function planAnswers(
   context: SampleContext,
 ): SamplePlan {
   const { profile, model, params, hostRows } = context;
-  const maxLength = Math.max(...prompts.map(({ tokens, patchCount }) => patchCount + tokens.length)) + maxNewTokens;
-  const sizes = prompts.map(({ tokens, patchCount }) => ({ tokens: tokens.length, patches: patchCount }));
+  const maxLength = Math.max(...prompts.map(({ tokens }) => tokens.length)) + maxNewTokens;
+  const sizes = prompts.map(({ tokens, pictureCount }) => ({ tokens: tokens.length, pictures: pictureCount }));
   const plan = planGeneration(profile, params, model, { maxLength, hostRows });
   return {
     bytes: plan.plannedBytes(sizes),

@@ -16,9 +16,9 @@ export interface Row {
 /** A row as an objective learns from it. */
 export interface Example {
   readonly row: Row;
-  /** Tokens of its text. */
+  /** Its tokens, places of pictures among them. */
   readonly length: number;
-  /** Patches of its pictures, which come before the text. */
+  /** How many of them are places of pictures. */
   readonly patches: number;
   /** The rows that it is made of, where several are packed into one sequence; `row` is the first one's. */
   readonly documents?: readonly Example[];
@@ -35,10 +35,10 @@ export const documentsOf = <E extends Example>(
 export interface BatchShape {
   /** Rows. */
   readonly batch: number;
-  /** Tokens of a row's text, padding included. */
+  /** Tokens of a row, pictures' places and padding included. */
   readonly length: number;
-  /** Patches of a row's pictures, which come before its text. Default 0. */
-  readonly patches?: number;
+  /** Pictures of all rows together. Default 0. */
+  readonly pictures?: number;
 }
 
 /** One micro-batch on the host. */
@@ -93,6 +93,7 @@ export interface InspectedRow {
   readonly row: Row;
   /** What it is called: its fields. */
   readonly form: string;
+  /** Of its text alone. */
   readonly tokens: readonly number[];
   /** Lengths of the sequences that the model sees apart, where the tokens are of several. Default: one. */
   readonly sequences?: readonly number[];

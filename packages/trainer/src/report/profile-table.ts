@@ -55,15 +55,15 @@ export function profileTable(profile: TrainingProfile, kernels: readonly KernelT
 }
 
 function factsOf({ adapter, batches, clock, runs, ceiling, stepMs, profiledStepMs }: TrainingProfile) {
-  const { rows, length, patches } = batches[0]!;
+  const { rows, length, pictures } = batches[0]!;
   const tokens = batches.reduce((all, batch) => all + batch.tokens, 0);
-  const places = batches.reduce((all, batch) => all + batch.rows * (batch.patches + batch.length), 0);
+  const places = batches.reduce((all, batch) => all + batch.rows * batch.length, 0);
   const largest = ceiling.copies.at(-1)!;
   return [
     ['Device', formatAdapter(adapter)],
     [
       'Step',
-      `${batches.length > 1 ? `${batches.length} micro-batches, the first of ` : ''}${rows} rows of ${length} tokens${patches > 0 ? ` and ${patches} patches` : ''}; ${tokens} of ${places} are no padding`,
+      `${batches.length > 1 ? `${batches.length} micro-batches, the first of ` : ''}${rows} rows of ${length} tokens${pictures > 0 ? ` and ${pictures} pictures` : ''}; ${tokens} of ${places} are no padding`,
     ],
     [
       'Clock',

@@ -19,7 +19,7 @@ const profileOf = (all: readonly DispatchTime[], over: Partial<TrainingProfile> 
   adapter: { vendor: 'mesa', architecture: 'software', backend: 'vulkan', device: 'llvmpipe' },
   clock: 'gpu',
   runs: 3,
-  batches: [{ rows: 8, length: 64, patches: 0, tokens: 300 }],
+  batches: [{ rows: 8, length: 64, pictures: 0, tokens: 300 }],
   ceiling,
   stepMs: 120,
   profiledStepMs: 150,
@@ -51,11 +51,11 @@ test('the table: time, share, rates and ceiling of each kernel, slowest first', 
 });
 
 test('the table says what was measured otherwise: the clock, micro-batches, pictures', () => {
-  const batch = { rows: 2, length: 16, patches: 4, tokens: 30 };
+  const batch = { rows: 2, length: 20, pictures: 1, tokens: 30 };
   const other = profileTable(profileOf(dispatches, { clock: 'wall', runs: 1, batches: [batch, batch] }));
   expect(other.header[4]).toBe('wall ms');
   expect(Object.fromEntries(other.facts)).toMatchObject({
-    Step: '2 micro-batches, the first of 2 rows of 16 tokens and 4 patches; 60 of 80 are no padding',
+    Step: '2 micro-batches, the first of 2 rows of 20 tokens and 1 pictures; 60 of 80 are no padding',
     Clock: "the host's, waiting included: the adapter has no timestamps; median of one step",
   });
 });

@@ -36,6 +36,9 @@ export async function ggufLora(
   if ([...tensors.keys()].some((path) => path.endsWith('.lora.magnitude'))) refuse('it is a DoRA');
   const [whole] = params.keys();
   if (whole !== undefined || splitsEmbedding) refuse(`${whole ?? model.embeddingPath} was trained whole`);
+  const linears = new Set(model.params.map(linearOf));
+  const foreign = [...updates.keys()].find((linear) => !linears.has(linear));
+  if (foreign !== undefined) refuse(`it changes ${foreign}`);
   const layout = layoutOf(model, 'gguf', 'export');
   const architecture = await architectureOf(model);
   const alpha = commonAlpha([...updates.values()]);

@@ -26,7 +26,7 @@ it.each(['gemma1-tiny', 'gemma2-tiny', 'gemma3-tiny-bf16'])('%s goes out and com
 it('a text model that is part of a multimodal checkpoint stays one: names, other towers, configuration', async () => {
   const from = await modelSources('gemma3-vlm-tiny');
   const opened = await modelWeightLoader({ from }).open();
-  const { model, passedOn, metadata: config } = opened;
+  const { model, passedOn, metadata: config } = opened.textPart!;
   const { tensors } = await loadedModel(from);
   const files = hfModelFiles(model, tensors, { config, passedOn });
   const pieces: Uint8Array[] = [];

@@ -107,15 +107,21 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
 
   const onHost = hostParamOf(model)?.path;
   let located: LocatedWeights = { weights: new Map(), ignored: [], passedOn: [], tiedCopy: undefined, onHost };
+  let locatedText: LocatedWeights | undefined;
   if (container && whole) {
     const layout = layoutOf(model, container.format, whole.name);
     const others = await openFolders(whole, layout.folders ?? [], options.signal);
     located = locate(new Map([...container.tensors, ...others]), layout, model, whole.name);
     await checkConstants(container.tensors, layout, options.signal);
+    if (model.textPart && parts.size === 0) {
+      const textLayout = layoutOf(model.textPart, container.format, whole.name);
+      locatedText = locate(container.tensors, textLayout, model.textPart, whole.name);
+    }
   }
   for (const [name, source] of parts)
     located = await withPart(located, { model, name, source, families, options, tell });
   const name = [whole, ...parts.values()].flatMap((source) => source?.name ?? []).join(' and ');
+  const noticesBefore = notices.length;
   const missing = model.params.filter(({ path }) => !located.weights.has(path));
   if (missing.length > 0 && container !== undefined) {
     const listed = missing.slice(0, 3).map(({ path }) => path);
@@ -124,7 +130,12 @@ async function openModel<C extends ModelConfig>(sources: Sources<C>): Promise<Op
     );
   }
   const place = { name, beside, close, notices, files };
-  return openWeights(model, container ?? { format: 'safetensors', metadata: {} }, located, place);
+  const about = container ?? { format: 'safetensors', metadata: {} };
+  const opened = openWeights(model, about, located, place);
+  if (model.textPart === undefined || locatedText === undefined) return opened;
+  // What its own parameters lack, the load says.
+  const told = notices.slice(0, noticesBefore);
+  return { ...opened, textPart: openWeights(model.textPart, about, locatedText, { ...place, notices: told }) };
 }
 
 /** The weights with those of a part in place of what was there. */

@@ -66,6 +66,8 @@ export interface OpenedWeights<C extends ModelConfig = ModelConfig> {
   readonly files: HfFiles;
   /** Whether generation_config.json lists the tokens that end answers: then the model's `eosTokenIds` are these. */
   readonly listsEnds?: boolean;
+  /** The same files as the weights of `Model.textPart`, where there is one: the rest is passed on. It is closed with this. */
+  readonly textPart?: OpenedWeights;
   /** What people should know of the files, in sentences: what they say that is left out of account, what was not read. */
   readonly notices: readonly string[];
   /** A text file that lies beside the weights; undefined where there is none. */

@@ -31,6 +31,7 @@ interface Block {
   readonly options: ForwardOptions;
   readonly project: Projection;
   readonly updates: { k: Tensor; v: Tensor }[];
+  readonly seesAhead: boolean;
 }
 
 /** Token embeddings as the first block takes them, f32 [B, T, d]. */
@@ -43,20 +44,24 @@ export function gemmaEmbed(
   return embedding(params.embedTokens.weight, inputIds, { scale: embedScale });
 }
 
-/** The decoder over embeddings f32 [B, T, d]: the stream after the last norm, and the caches with the new keys and values. */
+/**
+ * The decoder over embeddings f32 [B, T, d]: the stream after the last norm, and the caches with the new keys and values. `seesAhead`: windows
+ * bound what is before a token alone; what is after it, of its own block, it sees all (pictures in transformers).
+ */
 export function gemmaDecode(
   params: GemmaParams,
   config: GemmaConfig,
   embedded: Tensor,
   tokenInfo: Tensor,
   options: ForwardOptions = {},
+  seesAhead = false,
 ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
   const norm = { eps: config.rmsNormEps, weightOffset: 1 };
   const updates: { k: Tensor; v: Tensor }[] = [];
   let h = embedded;
   gemmaLayers(config).forEach((layer, index) => {
     const project = createProjection(options, index);
-    const block: Block = { config, layer, index, tokenInfo, options, project, updates };
+    const block: Block = { config, layer, index, tokenInfo, options, project, updates, seesAhead };
     const run = (x: Tensor) => gemmaBlock(x, params.layers[index]!, block);
     h = isRecomputed(options, index) ? checkpoint(run)(h) : run(h);
   });
@@ -91,7 +96,7 @@ function gemmaBlock(h: Tensor, params: GemmaLayerParams, block: Block): Tensor {
 function selfAttention(
   x: Tensor,
   params: GemmaLayerParams['attn'],
-  { config, layer, index, tokenInfo, options, project, updates }: Block,
+  { config, layer, index, tokenInfo, options, project, updates, seesAhead }: Block,
 ): Tensor {
   const [batch, length] = x.shape as [number, number, number];
   const { numHeads, numKvHeads, headDim } = layer;
@@ -121,6 +126,7 @@ function selfAttention(
     scale: config.queryPreAttnScalar ** -0.5,
     softcap: config.attnLogitSoftcap ?? 0,
     window: layer.window ?? 0,
+    seesAhead,
   });
   return project(reshape(out, [batch, length, numHeads * headDim]), params.oProj, 3);
 }

@@ -25,7 +25,13 @@ export interface GemmaTraits {
     readonly modelTypes: readonly [string, ...string[]];
     readonly architecture: string;
     /** The form with a vision tower, in which models of so many layers and more are published; null: there is none. */
-    readonly multimodal: { readonly architecture: string; readonly modelType: string; readonly layers: number } | null;
+    readonly multimodal: {
+      readonly architecture: string;
+      readonly modelType: string;
+      readonly layers: number;
+      /** `model_type`s of classes around it, whose modules' names have a `model.` more. */
+      readonly wrappedTypes: readonly string[];
+    } | null;
     /** `sliding_window_pattern` says every how manieth layer is global. */
     readonly hasPatternField: boolean;
     /** The query scale where a file says nothing; null: files do not say it, it is the size of a head. */
@@ -106,7 +112,12 @@ export const generations: Readonly<Record<GemmaFamily, GemmaTraits>> = {
     hf: {
       modelTypes: ['gemma3_text', 'gemma3'],
       architecture: 'Gemma3ForCausalLM',
-      multimodal: { architecture: 'Gemma3ForConditionalGeneration', modelType: 'gemma3', layers: 34 },
+      multimodal: {
+        architecture: 'Gemma3ForConditionalGeneration',
+        modelType: 'gemma3',
+        layers: 34,
+        wrappedTypes: ['shieldgemma2'],
+      },
       hasPatternField: true,
       queryPreAttnScalar: 256,
       hasOldActivationField: false,

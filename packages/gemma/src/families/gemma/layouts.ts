@@ -1,5 +1,5 @@
 import type { Layout, LayoutRule } from '../layout.js';
-import { isMultimodal } from './multimodal.js';
+import { isMultimodal, isWrapped } from './multimodal.js';
 import type { GemmaTraits } from './generations.js';
 
 const layer = 'layers.{i}';
@@ -46,11 +46,12 @@ export function huggingFaceLayout(traits: GemmaTraits, numLayers: number): Layou
     pythonClass: (base) => {
       const hasOtherModules = isMultimodal(traits, numLayers, base);
       // Since transformers 4.52.
-      const prefix = hasOtherModules ? 'model.language_model.' : 'model.';
+      const prefix = (isWrapped(traits, base) ? 'model.' : '') + (hasOtherModules ? 'model.language_model.' : 'model.');
       return { moduleName: (name) => prefix + name, hasOtherModules };
     },
     prefixes: [
       ['base_model.model.', ''],
+      ['model.', ''],
       ['model.', ''],
       ['language_model.', ''],
       ['model.', ''],

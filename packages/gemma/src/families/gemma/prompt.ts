@@ -11,14 +11,17 @@ const turnEnd = '<end_of_turn>';
 const responseStart = '<start_function_response>';
 
 /** Gemma's turns (https://ai.google.dev/gemma/docs/core/prompt-structure): user and model by turns, no system, no tools. */
-export const gemmaChatTemplate: ChatTemplate = (messages, { bosToken, addGenerationPrompt = false, tools, kwargs }) => {
+export const gemmaChatTemplate: ChatTemplate = (
+  messages,
+  { bosToken, addGenerationPrompt = false, tools, kwargs, imageMark },
+) => {
   if (tools !== undefined && tools.length > 0)
     throw new ChatTemplateError(
       -1,
       "there are tools, but the model came without a chat template, and its family's own turns know no tools; put the chat_template.jinja that was published with it beside the model",
     );
   checkKwargs(kwargs, '');
-  const turns = messagesForTemplate(messages, '');
+  const turns = messagesForTemplate(messages, '', imageMark);
   checkTurns(turns);
   const texts = turns.map(
     ({ role, content }) =>

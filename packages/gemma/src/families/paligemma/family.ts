@@ -43,11 +43,15 @@ function describe(config: PaliGemmaConfig): Model<PaliGemmaConfig> {
       imageSize: vision.imageSize,
       patchSize: vision.patchSize,
       tokensPerImage: patchCount(vision),
+      imageToken: config.imageTokenId,
+      // The whole prefix is one.
+      isBlock: true,
+      patchesPerImage: patchCount(vision),
       patchValues: 3 * vision.patchSize ** 2,
     },
     preprocessorConfig: preprocessorConfig(vision),
     preparePicture: (image, how) => preparePicture(vision, image, how),
-    prompt: paliGemmaPromptForm,
+    prompt: paliGemmaPromptForm({ token: config.imageTokenId, places: patchCount(vision) }),
     // big_vision calls it so.
     tokenizerFiles: [...decoder.tokenizerFiles, 'paligemma_tokenizer.model'],
     embeddingPath: decoderPrefix + decoder.embeddingPath,

@@ -1,8 +1,8 @@
-import { concat, reshape, type Tensor } from '@lapidary/tensor';
+import type { Tensor } from '@lapidary/tensor';
+import { placePictures } from '../../models/place-pictures.js';
 import { createProjection } from '../../models/projection.js';
 import type { ForwardOptions, ModelInputs } from '../family.js';
 import { gemmaDecode, gemmaEmbed } from '../gemma/forward.js';
-import { patchCount } from '../siglip/config.js';
 import { siglipHidden } from '../siglip/forward.js';
 import type { PaliGemmaConfig } from './config.js';
 import type { PaliGemmaParams } from './params.js';
@@ -10,30 +10,28 @@ import type { PaliGemmaParams } from './params.js';
 // PaliGemma 1 and 2 (Beyer et al. 2024, arXiv:2407.07726; Steiner et al. 2024, arXiv:2412.03555), as big_vision and transformers
 // compute them: images as seen by SigLIP, projected to the decoder's width, stand before the text.
 
-/**
- * Image features as they enter the decoder, f32 [B, I·N, d], of patches f32 [B, I·N, 3·p·p]. They are not scaled as text embeddings are.
- */
+/** Image features as they enter the decoder, f32 [I, N, d], of patches f32 [I, N, 3·p·p]. They are not scaled as text embeddings are. */
 export function paliGemmaImageFeatures(
   { vision, projector }: Pick<PaliGemmaParams, 'vision' | 'projector'>,
   config: PaliGemmaConfig,
   patches: Tensor,
   options: ForwardOptions = {},
 ): Tensor {
-  const [batch, total, values] = patches.shape as [number, number, number];
-  const images = reshape(patches, [-1, patchCount(config.vision), values]);
-  const features = siglipHidden(vision, config.vision, images, { ...options, firstBlock: config.text.numLayers });
-  const project = createProjection(options, config.text.numLayers + config.vision.numLayers);
-  return reshape(project(features, projector, 0), [batch, total, config.text.hiddenSize]);
+  const features = siglipHidden(vision, config.vision, patches, { ...options, firstBlock: config.text.numLayers });
+  return createProjection(options, config.text.numLayers + config.vision.numLayers)(features, projector, 0);
 }
 
-/** The residual stream after the last norm, f32 [B, I·N + T, d], and the caches with the new keys and values in them. */
+/** The residual stream after the last norm, f32 [B, T, d], and the caches with the new keys and values in them. */
 export function paliGemmaHidden(
   params: PaliGemmaParams,
   config: PaliGemmaConfig,
-  { inputIds, tokenInfo, patches }: ModelInputs,
+  { inputIds, tokenInfo, patches, pictureRows }: ModelInputs,
   options: ForwardOptions = {},
 ): { hidden: Tensor; cache: readonly { k: Tensor; v: Tensor }[] } {
   const text = gemmaEmbed(params.language, config.text, inputIds, options);
-  const embedded = patches ? concat([paliGemmaImageFeatures(params, config, patches, options), text], 1) : text;
+  const embedded =
+    patches && pictureRows
+      ? placePictures(text, paliGemmaImageFeatures(params, config, patches, options), pictureRows)
+      : text;
   return gemmaDecode(params.language, config.text, embedded, tokenInfo, options);
 }

@@ -1,24 +1,15 @@
 import { ConfigError, UnknownModelError } from '../../config/errors.js';
 import { type Fields, isFields, modelTypeOf, readNumber, watchFields } from '../../config/fields.js';
-import { checkActivation, type Tell, tellUnreadFields } from '../../config/hf-fields.js';
+import { type Tell, tellUnreadFields } from '../../config/hf-fields.js';
 import { generationOf, generations } from '../gemma/generations.js';
-import { checkModelType, gemmaConfigToHf, readTextConfig, refuseBidirectional } from '../gemma/hf.js';
-import { patchCount, type SiglipConfig, so400m } from '../siglip/config.js';
+import { gemmaConfigToHf, readTextConfig, refuseBidirectional } from '../gemma/hf.js';
+import { patchCount } from '../siglip/config.js';
+import { siglipConfigFromHf, siglipConfigToHf } from '../siglip/hf.js';
 import { checkPaliGemmaConfig, decoderFamilies, type PaliGemmaConfig, withoutWindow } from './config.js';
 
-/** What transformers assumes for a `vision_config` that leaves fields out (SiglipVisionConfig). */
-const siglipDefaults = { d: 768, f: 3072, layers: 12, heads: 12, image: 224, patch: 16, eps: 1e-6 } as const;
 const defaultImageToken = 257152;
 /** What the shapes of the weights say too, or follows from other fields. */
 const outerFields = ['hidden_size', 'projection_dim', 'vocab_size', '_vocab_size', 'num_image_tokens'];
-const visionFields = [
-  'projection_dim',
-  'num_image_tokens',
-  'num_positions',
-  'vision_use_head',
-  'projector_hidden_act',
-  'vocab_size',
-];
 
 /**
  * Hugging Face's config.json of a PaliGemma 1 or 2 as a `PaliGemmaConfig`. The final soft-cap is what the file says. `tell` is told
@@ -53,34 +44,11 @@ export function paliGemmaConfigFromHf(json: unknown, tell?: Tell): PaliGemmaConf
   const where = 'text_config.';
   const config = checkPaliGemmaConfig({
     family: 'paligemma',
-    vision: readVision(fields['vision_config'], tell),
+    vision: siglipConfigFromHf(fields['vision_config'], tell),
     text: withoutWindow(readTextConfig(decoderFields, generation, fields, { tell, where })),
     imageTokenId: readNumber(fields, 'image_token_index', readNumber(fields, 'image_token_id', defaultImageToken)),
   });
   tellUnreadFields(whole, tell, { known: outerFields });
-  return config;
-}
-
-function readVision(json: unknown, tell: Tell | undefined): SiglipConfig {
-  if (json === undefined || json === null) return so400m(siglipDefaults.image);
-  if (!isFields(json)) throw new ConfigError('vision_config', json, 'not an object');
-  const watched = watchFields(json);
-  const vision = watched.fields;
-  const where = 'vision_config.';
-  checkModelType(vision, where, ['siglip_vision_model']);
-  checkActivation(vision, 'hidden_act', where);
-  const channels = readNumber(vision, 'num_channels', 3);
-  if (channels !== 3) throw new ConfigError('vision_config.num_channels', channels, 'but pictures have 3');
-  const config = {
-    hiddenSize: readNumber(vision, 'hidden_size', siglipDefaults.d),
-    intermediateSize: readNumber(vision, 'intermediate_size', siglipDefaults.f),
-    numLayers: readNumber(vision, 'num_hidden_layers', siglipDefaults.layers),
-    numHeads: readNumber(vision, 'num_attention_heads', siglipDefaults.heads),
-    imageSize: readNumber(vision, 'image_size', siglipDefaults.image),
-    patchSize: readNumber(vision, 'patch_size', siglipDefaults.patch),
-    layerNormEps: readNumber(vision, 'layer_norm_eps', siglipDefaults.eps),
-  };
-  tellUnreadFields(watched, tell, { where, known: visionFields });
   return config;
 }
 
@@ -101,16 +69,7 @@ export function paliGemmaConfigToHf(config: PaliGemmaConfig): Record<string, unk
     eos_token_id: decoder['eos_token_id'],
     text_config: { ...decoder, num_image_tokens: tokens },
     vision_config: {
-      model_type: 'siglip_vision_model',
-      hidden_size: vision.hiddenSize,
-      intermediate_size: vision.intermediateSize,
-      num_hidden_layers: vision.numLayers,
-      num_attention_heads: vision.numHeads,
-      image_size: vision.imageSize,
-      patch_size: vision.patchSize,
-      num_channels: 3,
-      layer_norm_eps: vision.layerNormEps,
-      hidden_act: 'gelu_pytorch_tanh',
+      ...siglipConfigToHf(vision),
       num_image_tokens: tokens,
       projection_dim: text.hiddenSize,
       vision_use_head: false,

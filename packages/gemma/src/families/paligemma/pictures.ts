@@ -1,8 +1,7 @@
-import { patchify } from '../../image/patchify.js';
 import type { RgbImage } from '../../image/rgb-image.js';
 import type { WeightFormat } from '../family.js';
 import { patchCount, type SiglipConfig } from '../siglip/config.js';
-import { type ImagePreset, imagePresets, preprocessImage } from '../siglip/preprocess-image.js';
+import { type ImagePreset, patchesOfPicture } from '../siglip/preprocess-image.js';
 
 /** big_vision's files were trained on pictures that it prepared; Hugging Face's are used with its own processor. */
 const published: Readonly<Record<WeightFormat, ImagePreset>> = {
@@ -34,12 +33,9 @@ export function preprocessorConfig(vision: SiglipConfig): Record<string, unknown
 
 /** Patches f32 [N, 3·p·p] of a picture as weights of this format were trained on. @throws RangeError for a preset that is none */
 export function preparePicture(
-  { imageSize, patchSize }: SiglipConfig,
+  vision: SiglipConfig,
   image: RgbImage,
-  { format, preset: name = published[format] }: { readonly format: WeightFormat; readonly preset?: string },
+  { format, preset = published[format] }: { readonly format: WeightFormat; readonly preset?: string },
 ): Float32Array {
-  const preset = imagePresets.find((known) => known === name);
-  if (preset === undefined)
-    throw new RangeError(`${JSON.stringify(name)} is no way to prepare pictures; there are ${imagePresets.join(', ')}`);
-  return patchify(preprocessImage(image, { preset, imageSize }), imageSize, patchSize);
+  return patchesOfPicture(vision, image, preset);
 }

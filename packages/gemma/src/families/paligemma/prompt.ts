@@ -2,19 +2,22 @@ import { PromptImagesError } from '../../text/prompt-images-error.js';
 import { withoutOpening } from '../../text/markers.js';
 import { specialTexts, type Tokenizer } from '../../text/tokenizer.js';
 import type { PromptForm } from '../family.js';
+import type { PicturePlaces } from '../../text/picture-text.js';
 import { gemmaPrompt } from '../gemma/prompt.js';
 
 /** What transformers' processor wants before a prompt, once for each picture. */
 const imageMark = '<image>';
 
+/** Marks that a prompt begins with, `<image><bos>` as for transformers' processor, stand for what is put there anyway. */
+const opening = (tokenizer: Tokenizer) => [imageMark, specialTexts(tokenizer).bosToken];
+
 /**
- * PaliGemma's prompt, after the pictures' tokens: bos, the text and a new line, which is a token of its own. The answer's tokens
- * follow, and eos. Source: https://github.com/google-research/big_vision, `big_vision/configs/proj/paligemma`. Marks that a prompt
- * begins with, `<image><bos>` as for transformers' processor, stand for what is put there anyway.
+ * PaliGemma's prompt, without the pictures' tokens before it: bos, the text and a new line, which is a token of its own. The answer's tokens
+ * follow, and eos. Source: https://github.com/google-research/big_vision, `big_vision/configs/proj/paligemma`.
  * @throws PromptImagesError for an `<image>` within the prompt: pictures come before it
  */
 export function paliGemmaPrompt(prompt: string, tokenizer: Tokenizer): number[] {
-  const { text } = withoutOpening(prompt, paliGemmaPromptForm.opening(tokenizer));
+  const { text } = withoutOpening(prompt, opening(tokenizer));
   if (text.includes(imageMark))
     throw new PromptImagesError(
       `the prompt has ${imageMark} within it, but pictures come before its text: leave the mark out, or put it first`,
@@ -23,10 +26,13 @@ export function paliGemmaPrompt(prompt: string, tokenizer: Tokenizer): number[] 
   return [tokenizer.bosId, ...encode(text), ...encode('\n')];
 }
 
-/** One prompt about pictures, one answer: there is no chat. */
-export const paliGemmaPromptForm: PromptForm = {
-  opening: (tokenizer) => [imageMark, specialTexts(tokenizer).bosToken],
-  encodePrompt: paliGemmaPrompt,
+/** One prompt about pictures, which stand before it, one answer: there is no chat. */
+export const paliGemmaPromptForm = ({ token, places }: PicturePlaces): PromptForm => ({
+  opening,
+  encodePrompt: (prompt, tokenizer, pictures = 0) => [
+    ...new Array<number>(pictures * places).fill(token),
+    ...paliGemmaPrompt(prompt, tokenizer),
+  ],
   isPrefixBidirectional: true,
   takesChat: false,
   chatTemplate: null,
@@ -35,4 +41,4 @@ export const paliGemmaPromptForm: PromptForm = {
   rowExample: '{"image": "cat.png", "prompt": "…", "completion": "…"}',
   // The vocabulary is Gemma's.
   stopTokens: gemmaPrompt.stopTokens,
-};
+});

@@ -1,5 +1,7 @@
+import { patchify } from '../../image/patchify.js';
 import { type ResizeMethod, resizeImage } from '../../image/resize-image.js';
 import type { RgbImage } from '../../image/rgb-image.js';
+import type { SiglipConfig } from './config.js';
 
 interface Preset {
   readonly method: ResizeMethod;
@@ -44,4 +46,16 @@ export function preprocessImage(image: RgbImage, { preset, imageSize }: Preproce
     for (let i = 0; i < area; i++) pixels[c * area + i] = normalize(data[3 * i + c]!);
   }
   return pixels;
+}
+
+/** Patches f32 [N, 3·p·p] of a picture, prepared by the preset of this name. @throws RangeError for one that is none */
+export function patchesOfPicture(
+  { imageSize, patchSize }: Pick<SiglipConfig, 'imageSize' | 'patchSize'>,
+  image: RgbImage,
+  name: string,
+): Float32Array {
+  const preset = imagePresets.find((known) => known === name);
+  if (preset === undefined)
+    throw new RangeError(`${JSON.stringify(name)} is no way to prepare pictures; there are ${imagePresets.join(', ')}`);
+  return patchify(preprocessImage(image, { preset, imageSize }), imageSize, patchSize);
 }

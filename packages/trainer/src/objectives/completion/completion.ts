@@ -1,4 +1,4 @@
-import { EmbeddingModelError, sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
+import { EmbeddingModelError, pictureTypes, sumTokenLosses, type Model, type WeightFormat } from '@lapidary/gemma';
 import { TensorLike, type InputsOf } from '@lapidary/tensor';
 import { real, withDefault } from '../../config/rules.js';
 import { planAnswers } from '../answers.js';
@@ -17,10 +17,17 @@ import type {
   Task,
   TaskLimits,
 } from '../objective.js';
-import { batchShapes, makeBatch, type CompletionBatch, type CompletionInputs, type CompletionShape } from './batch.js';
+import {
+  batchShapes,
+  makeBatch,
+  type CompletionBatch,
+  type CompletionInputs,
+  type CompletionShape,
+  type ShapeLimits,
+} from './batch.js';
 import { inspectRows } from './inspect.js';
 import { describePacking, packExamples, packInto } from './packing.js';
-import { countPictures, PictureCount, Pictures } from './pictures.js';
+import { Pictures, picturesOfBatch } from './pictures.js';
 import { parseRow, type TextualRow } from './rows.js';
 import {
   ExampleStore,
@@ -32,6 +39,7 @@ import {
 } from './stored-examples.js';
 import {
   checkNotEmpty,
+  cutText,
   describeTokenised,
   expectedAnswer,
   promptTokens,
@@ -81,7 +89,7 @@ export function bindCompletion(
   },
 ): CompletionTask {
   if (model.embedding !== undefined) throw new EmbeddingModelError(model.name);
-  const shapes = (examples: readonly AnyExample[]) => batchShapes(examples, limits.batchSize, limits.maxLength);
+  const shapes = (examples: readonly AnyExample[]) => batchShapes(examples, shapeLimits(model, limits));
   return {
     encode: (train, held, context) => encode(model, limits, weightFormat, { train, held, context }),
     stream: (context) => streamRows(model, limits, weightFormat, context),
@@ -89,20 +97,25 @@ export function bindCompletion(
     assumed: () => assumedExamples(model, limits),
     shapes,
     types: (shape) => typesOf(model, shape),
-    collate: collateExamples,
+    collate: (examples, batches) => collateExamples(model, examples, batches),
     loss: (inputs, context) => completionLoss(inputs, context, settings),
     planSamples: (examples, context) => planCompletionSamples(examples, context, limits),
   };
 }
 
+/** What bounds the batches of a run. */
+export const shapeLimits = ({ vision }: Model, { batchSize, maxLength }: TaskLimits): ShapeLimits => ({
+  rows: batchSize,
+  maxLength,
+  tokensPerImage: vision?.tokensPerImage ?? 1,
+});
+
 /** Types of a batch's inputs. @throws TypeError for pictures where the model sees none */
-function typesOf({ vision }: Model, { batch, length, targets, patches = 0 }: CompletionShape): CompletionInputs {
-  if (patches > 0 && vision === undefined)
-    throw new TypeError('a batch has pictures, but the model has no vision tower');
+function typesOf(model: Model, { batch, length, targets, pictures = 0 }: CompletionShape): CompletionInputs {
   return {
     inputIds: new TensorLike('i32', [batch, length]),
-    tokenInfo: new TensorLike('i32', [batch, patches + length, 4]),
-    ...(patches > 0 && vision && { patches: new TensorLike('f32', [batch, patches, vision.patchValues]) }),
+    tokenInfo: new TensorLike('i32', [batch, length, 4]),
+    ...pictureTypes(model, pictures, [batch, length]),
     rows: new TensorLike('i32', [targets]),
     targets: new TensorLike('i32', [targets]),
   };
@@ -126,16 +139,12 @@ function completionLoss(
 }
 
 async function collateExamples(
+  model: Model,
   examples: readonly AnyExample[],
   shapes: readonly CompletionShape[],
 ): Promise<CompletionBatch> {
   const loaded = await Promise.all(examples.map(loadExample));
-  const pictures = await Promise.all(
-    loaded.flatMap((example) =>
-      'pictures' in example && example.pictures ? [example.pictures.patchesOf(example.row)] : [],
-    ),
-  );
-  return makeBatch(loaded, shapes, pictures);
+  return makeBatch(loaded, shapes, await picturesOfBatch(model, loaded));
 }
 
 async function encode(
@@ -149,7 +158,6 @@ async function encode(
   },
 ): Promise<RunData<CompletionExample>> {
   const { train, held, context } = parts;
-  const count = countPictures([train, held], model);
   const told = new Notices(limits.maxLength);
   const examplesOf = ({ rows, file, options }: RowSource<TextualRow>): CompletionExample[] => {
     const { examples, counts } = tokeniseRows(rows, context.tokenizer, {
@@ -159,13 +167,14 @@ async function encode(
       model,
     });
     told.note(file, counts);
-    const pictures = picturesOf(model, limits, format, { count, file, context });
-    return pictures === undefined ? examples : examples.map((example) => ({ ...example, ...pictures }));
+    const pictures = picturesOf(model, limits, format, { file, context });
+    return examples.map((example) => withPictures(example, pictures));
   };
   const examples = { train: examplesOf(train), held: held.rows.length > 0 ? examplesOf(held) : [] };
   const notices = told.all();
   if (!limits.packing) return { ...examples, notices };
-  if (count > 0) return { ...examples, notices: [...notices, notPacked(train.file)] };
+  if (Object.values(examples).some((part) => part.some(({ patches }) => patches > 0)))
+    return { ...examples, notices: [...notices, notPacked(train.file)] };
   // Those held out stay apart: their losses are then the same numbers, to the last bit, as without packing.
   const packed = packExamples(examples.train, limits);
   const packing = `${train.file}: ${describePacking(examples.train, packed, limits)}`;
@@ -174,18 +183,20 @@ async function encode(
 
 const notPacked = (file: string) => `${file}: rows with pictures are not packed (\`packing\`).`;
 
-/** What examples with pictures have beside their tokens; undefined where rows have none. */
+/** The pictures of a source's rows; undefined for a model that sees none. */
 function picturesOf(
-  { vision, preparePicture }: Model,
+  { preparePicture }: Model,
   { imagePreset }: TaskLimits,
   format: WeightFormat,
-  { count, file, context }: { readonly count: number; readonly file: string; readonly context: EncodeContext },
-): Pick<CompletionExample, 'pictures' | 'patches'> | undefined {
-  if (count === 0 || vision === undefined || preparePicture === undefined) return undefined;
+  { file, context }: { readonly file: string; readonly context: EncodeContext },
+): Pictures | undefined {
+  if (preparePicture === undefined) return undefined;
   const how = { format, ...(imagePreset !== null && { preset: imagePreset }) };
-  const pictures = new Pictures({ prepare: (image) => preparePicture(image, how), file, read: context.readImage });
-  return { pictures, patches: count * vision.tokensPerImage };
+  return new Pictures({ prepare: (image) => preparePicture(image, how), file, read: context.readImage });
 }
+
+const withPictures = (example: CompletionExample, pictures: Pictures | undefined): CompletionExample =>
+  example.patches > 0 ? { ...example, pictures } : example;
 
 /** What became of the rows of each file, in sentences. */
 class Notices {
@@ -215,20 +226,21 @@ function streamRows(
   context: StreamContext,
 ): RowStream<TextualRow, AnyExample> {
   const { maxLength } = limits;
-  const counted = new PictureCount(model);
+  let hasPictures = false;
   const kept = new ExampleStore(context.store, context.fingerprint);
   const open = new Map<string, { tokenising: Tokenising; pictures: ReturnType<typeof picturesOf> }>();
   return {
     add(row, { file, options }) {
-      counted.check(row, file);
       let source = open.get(file);
       if (source === undefined) {
         const tokenising = new Tokenising(context.tokenizer, { ...options, maxLength, file, model });
-        const pictures = picturesOf(model, limits, format, { count: counted.count, file, context });
+        const pictures = picturesOf(model, limits, format, { file, context });
         open.set(file, (source = { tokenising, pictures }));
       }
       const example = source.tokenising.add(row);
-      return example && kept.add({ ...example, ...source.pictures });
+      if (example === undefined) return undefined;
+      hasPictures ||= example.patches > 0;
+      return kept.add(withPictures(example, source.pictures));
     },
     async finish(train: StreamedPart<StoredExample>, held: StreamedPart<StoredExample>) {
       for (const { examples, rows, file } of [train, held])
@@ -237,7 +249,7 @@ function streamRows(
       for (const [file, { tokenising }] of open) told.note(file, tokenising.counts);
       const notices = told.all();
       let examples: readonly AnyExample[] = train.examples;
-      if (limits.packing && counted.count > 0) notices.push(notPacked(train.file));
+      if (limits.packing && hasPictures) notices.push(notPacked(train.file));
       else if (limits.packing) {
         examples = packInto(sequenceOf, train.examples, limits);
         notices.push(`${train.file}: ${describePacking(train.examples, examples, limits)}`);
@@ -282,14 +294,16 @@ function firstRows(examples: readonly AnyExample[], count: number): CompletionEx
   return found.slice(0, count);
 }
 
-/** Rows as long as may be, all of it learned, with one picture each where the model sees pictures. */
+/** Rows as long as may be, all of it learned, after one picture each where the model sees pictures. */
 function assumedExamples({ vision }: Model, { maxLength, batchSize }: TaskLimits): CompletionExample[] {
+  const patches = vision?.tokensPerImage ?? 0;
+  const length = patches + maxLength;
   const example: CompletionExample = {
     row: { text: '', line: 0 },
-    length: maxLength,
-    patches: vision?.tokensPerImage ?? 0,
-    tokens: new Int32Array(maxLength),
-    lossMask: new Uint8Array(maxLength).fill(1),
+    length,
+    patches,
+    tokens: new Int32Array(length).fill(vision?.imageToken ?? 0, 0, patches),
+    lossMask: new Uint8Array(length).fill(1, patches),
     prefix: 0,
     pictures: undefined,
   };
@@ -305,8 +319,8 @@ function planCompletionSamples(
   const { tokenizer, model } = context;
   const prompts = firstRows(examples, sampleCount).map(({ row, tokens, patches, pictures }) => ({
     id: `line ${row.line}`,
-    tokens: tokenizer ? promptTokens(row, tokenizer, model).slice(0, maxLength) : [...tokens],
-    patchCount: patches,
+    tokens: tokenizer ? cutText(promptTokens(row, tokenizer, model), maxLength, model) : [...tokens],
+    pictureCount: patches / (model.vision?.tokensPerImage ?? 1),
     expected: tokenizer ? expectedAnswer(row, tokenizer, model) : null,
     patches: async () => pictures?.patchesOf(row),
     pictures: async () => pictures?.dataUrlsOf(row) ?? [],

@@ -1,6 +1,5 @@
 import type { Model, Tokenizer } from '@lapidary/gemma';
 import type { InspectedRow, RowSource } from '../objective.js';
-import { countPictures } from './pictures.js';
 import { imagesOf, type ImageReference, type TextualRow } from './rows.js';
 import { encodeTextualRow } from './tokenise.js';
 
@@ -10,11 +9,19 @@ export function* inspectRows(
   tokenizer: Tokenizer,
   model: Model,
 ): Generator<InspectedRow> {
-  const count = countPictures([{ rows, file }], model);
-  const patches = count * (model.vision?.tokensPerImage ?? 0);
+  const { imageToken } = model.vision ?? {};
   for (const row of rows) {
     const { tokens, learned } = encodeTextualRow(row, tokenizer, { lossOn: options.lossOn, model, file });
-    yield { row, form: formOf(row), tokens, learned, patches, pictures: imagesOf(row).map(nameOf) };
+    const isText = tokens.map((id) => id !== imageToken);
+    const text = tokens.filter((_, i) => isText[i]);
+    yield {
+      row,
+      form: formOf(row),
+      tokens: text,
+      learned: learned.filter((_, i) => isText[i]),
+      patches: tokens.length - text.length,
+      pictures: imagesOf(row).map(nameOf),
+    };
   }
 }
 

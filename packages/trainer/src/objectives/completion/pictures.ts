@@ -1,8 +1,10 @@
-import { decodeImage, type Model, type RgbImage } from '@lapidary/gemma';
+import { decodeImage, PromptImagesError, type Model, type RgbImage } from '@lapidary/gemma';
 import { DatasetError } from '../../data/errors.js';
 import { ResumeMismatchError } from '../../errors/errors.js';
-import type { EncodeContext, PicturePlace, RowSource } from '../objective.js';
+import type { EncodeContext, PicturePlace } from '../objective.js';
+import type { BatchPictures } from './batch.js';
 import { imagesOf, type ImageReference, type TextualRow } from './rows.js';
+import type { CompletionExample } from './tokenise.js';
 
 export interface PictureOptions {
   /** Patches of a picture as the model takes them. */
@@ -84,47 +86,29 @@ export class Pictures {
   }
 }
 
-/** How many pictures every row has. */
-export class PictureCount {
-  readonly #model: Pick<Model, 'vision' | 'prompt'>;
-  #count: number | undefined;
-
-  constructor(model: Pick<Model, 'vision' | 'prompt'>) {
-    this.#model = model;
-  }
-
-  /** Of the rows so far; 0 where there were none. */
-  get count(): number {
-    return this.#count ?? 0;
-  }
-
-  /**
-   * @throws DatasetError for a row that has another number than those before it, or that has some where the model sees none, or none
-   * where its prompts need one.
-   */
-  check(row: TextualRow, file: string): void {
-    const { vision, prompt } = this.#model;
-    const found = imagesOf(row).length;
-    this.#count ??= found;
-    const refuse = (message: string): never => {
-      throw new DatasetError({ file: row.file ?? file, line: row.line, message });
-    };
-    if (found > 0 && vision === undefined) refuse('this row has a picture, but the model has no vision tower');
-    if (found === 0 && prompt.needsPictures)
-      refuse(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
-    if (found !== this.#count)
-      refuse(`this row has ${found} pictures, the first row ${this.#count}; every row of a data set must have as many`);
-  }
+/**
+ * How many pictures a row has.
+ * @throws PromptImagesError where it has some and the model sees none, or none and the model's prompts need one
+ */
+export function countPictures(row: TextualRow, { vision, prompt }: Pick<Model, 'vision' | 'prompt'>): number {
+  const count = imagesOf(row).length;
+  if (count > 0 && vision === undefined)
+    throw new PromptImagesError('this row has a picture, but the model has no vision tower');
+  if (count === 0 && prompt.needsPictures)
+    throw new PromptImagesError(`this row has no picture; rows of this model are such as ${prompt.rowExample}`);
+  return count;
 }
 
-/** How many pictures every row has. @throws DatasetError as `PictureCount.check` */
-export function countPictures(
-  sources: readonly Pick<RowSource<TextualRow>, 'rows' | 'file'>[],
-  model: Pick<Model, 'vision' | 'prompt'>,
-): number {
-  const counted = new PictureCount(model);
-  for (const { rows, file } of sources) for (const row of rows) counted.check(row, file);
-  return counted.count;
+/** The pictures of examples as a batch takes them; undefined for a model that sees none. @throws DatasetError as `Pictures.patchesOf` */
+export async function picturesOfBatch(
+  { vision }: Model,
+  examples: readonly (Pick<CompletionExample, 'row' | 'pictures'> | object)[],
+): Promise<BatchPictures | undefined> {
+  if (vision === undefined) return undefined;
+  const patches = examples.flatMap((example) =>
+    'pictures' in example && example.pictures ? [example.pictures.patchesOf(example.row)] : [],
+  );
+  return { vision, patches: await Promise.all(patches) };
 }
 
 /** A PNG, JPEG or WebP as a URL that holds it. */

@@ -1,14 +1,11 @@
-import { showValue, type ChatMessage, type ChatTemplateKwargs, type ChatTools } from '@lapidary/gemma';
+import { imageParts, showValue, type ChatMessage, type ChatTemplateKwargs, type ChatTools } from '@lapidary/gemma';
 import * as v from 'valibot';
 import type { RowFormat } from '../../data/data-options.js';
 import { DatasetError } from '../../data/errors.js';
 import { inOurForm, renamingAdvice } from '../../data/other-forms.js';
 import type { Row } from '../objective.js';
+import { image, ownPart, part, placeImages, type ImageReference } from './image-parts.js';
 
-const part = v.object({
-  type: v.literal('text', 'parts of a conversation must be {"type": "text", "text": "…"}; others are not supported'),
-  text: v.string(),
-});
 const object = v.record(v.string(), v.unknown());
 /** What a function gave back: one, or a list. */
 const response = v.looseObject({ name: v.optional(v.string()), response: v.unknown() });
@@ -36,6 +33,15 @@ const message = v.looseObject({
   thinking: v.nullish(v.string()),
   weight: v.nullish(v.picklist([0, 1])),
 });
+/** A message whose pictures are parts in the house's form. */
+function withOwnParts(message: ChatMessage): ChatMessage {
+  const { content } = message;
+  const isParts = Array.isArray(content) && content.every((each) => 'type' in each);
+  return isParts
+    ? { ...message, content: content.map((each) => ownPart(each as Parameters<typeof ownPart>[0])) }
+    : message;
+}
+
 /** null says what leaving a field out says; templates may tell the two apart. */
 function withoutNulls(message: ChatMessage): ChatMessage {
   const absent = (['name', 'tool_call_id', 'weight'] as const).filter((field) => message[field] === null);
@@ -44,9 +50,6 @@ function withoutNulls(message: ChatMessage): ChatMessage {
   for (const field of absent) delete kept[field];
   return kept;
 }
-
-/** A path (from the folder of the data file), a URL, or what a page has at hand. */
-const image = v.union([v.pipe(v.string(), v.nonEmpty('must not be empty')), v.instance(Blob), v.instance(Uint8Array)]);
 
 const forms = {
   completion: v.object({
@@ -59,10 +62,12 @@ const forms = {
     messages: v.pipe(v.array(message), v.nonEmpty('must not be empty')),
     tools: v.nullish(v.array(object)),
     chat_template_kwargs: v.nullish(object),
+    image: v.nullish(image),
+    images: v.nullish(v.array(image)),
   }),
   text: v.object({ text: v.pipe(v.string(), v.nonEmpty('must not be empty')) }),
 } satisfies Record<RowFormat, v.GenericSchema>;
-export type ImageReference = v.InferOutput<typeof image>;
+export type { ImageReference } from './image-parts.js';
 export type CompletionRow = v.InferOutput<typeof forms.completion>;
 /** A conversation in OpenAI's form. */
 export interface MessagesRow {
@@ -78,9 +83,15 @@ export type TextualRow = (CompletionRow | MessagesRow | TextRow) & Row;
 
 /** The pictures of a row, in order. */
 export function imagesOf(row: TextualRow): readonly ImageReference[] {
-  if (!('prompt' in row)) return [];
-  return [...(row.image ? [row.image] : []), ...(row.images ?? [])];
+  // `parseRow` has seen to it that each names its picture.
+  if ('messages' in row) return imageParts(row.messages).map((each) => each.image as ImageReference);
+  return 'prompt' in row ? imagesBeside(row) : [];
 }
+
+const imagesBeside = ({ image: first, images }: Pick<CompletionRow, 'image' | 'images'>): readonly ImageReference[] => [
+  ...(first ? [first] : []),
+  ...(images ?? []),
+];
 
 /** Prompt and completion as lists of messages (TRL's conversational form): one conversation, of which the completion is learned. */
 function asConversation(value: object): object {
@@ -126,8 +137,6 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
     );
   }
   const isConversation = told === 'completion' && 'prompt' in renamed && Array.isArray(renamed.prompt);
-  if (isConversation && ['image', 'images'].some((field) => (renamed as Record<string, unknown>)[field] != null))
-    return fail("a row with pictures needs a text as its 'prompt', not a list of messages");
   if (told === 'messages' && 'functions' in renamed)
     return fail("field 'functions': OpenAI's functions are called 'tools' now");
   const form = isConversation ? 'messages' : told;
@@ -145,6 +154,11 @@ export function parseRow(value: unknown, file: string, line: number, format: Row
   // The schema's types say `undefined` where ours say that a field is left out; to templates it is the same.
   const row = result.output as CompletionRow | MessagesRow | TextRow;
   // The schema puts fields that it knows first; templates write objects in the order that they have.
-  if ('messages' in row) return { ...row, messages: (given as MessagesRow).messages.map(withoutNulls), line };
+  if ('messages' in row) {
+    const { image: _first, images: _images, ...others } = row as MessagesRow & Pick<CompletionRow, 'image' | 'images'>;
+    const messages = (given as MessagesRow).messages.map((each) => withOwnParts(withoutNulls(each)));
+    const placed = placeImages(messages, imagesBeside(row as Pick<CompletionRow, 'image' | 'images'>), fail);
+    return { ...others, messages: placed, line };
+  }
   return { ...row, line };
 }

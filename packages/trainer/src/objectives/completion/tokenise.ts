@@ -1,6 +1,7 @@
 import {
   ChatTemplateError,
   chatTemplateOf,
+  checkPictureTokens,
   contentText,
   encodeChat,
   encodeChatPrompt,
@@ -21,8 +22,8 @@ import {
 import type { DataOptions } from '../../data/data-options.js';
 import { DatasetError, EmptyDatasetError } from '../../data/errors.js';
 import type { Example } from '../objective.js';
-import type { Pictures } from './pictures.js';
-import type { CompletionRow, MessagesRow, TextualRow } from './rows.js';
+import { countPictures, type Pictures } from './pictures.js';
+import { imagesOf, type CompletionRow, type MessagesRow, type TextualRow } from './rows.js';
 
 /** A row as tokens. */
 export interface CompletionExample extends Example {
@@ -47,7 +48,7 @@ export interface TokeniseOptions {
   /** For messages. */
   readonly file: string;
   /** How prompts are written, and how many words there are: ids beyond are refused, since the tokenizer is another model's. */
-  readonly model: Pick<Model, 'name' | 'prompt' | 'vocabSize' | 'eosTokenIds'>;
+  readonly model: Pick<Model, 'name' | 'prompt' | 'vision' | 'vocabSize' | 'eosTokenIds'>;
 }
 
 /** How a conversation is encoded for a model; null for one that knows none. @throws ChatTemplateError for one that lacks its template */
@@ -58,7 +59,8 @@ function chatOptions(
 ) {
   const template = chatTemplateOf(model, tokenizer);
   const stopTokens = stopTokensOf(model, tokenizer);
-  return template && { template, stopTokens, ...(tools && { tools }), ...(kwargs && { kwargs }) };
+  const { pictureText } = model.prompt;
+  return template && { template, stopTokens, pictureText, ...(tools && { tools }), ...(kwargs && { kwargs }) };
 }
 
 /** The prompt's tokens as they are in training: what generation begins with. */
@@ -68,7 +70,7 @@ export function promptTokens(row: TextualRow, tokenizer: Tokenizer, model: Token
     const asked = row.messages.slice(0, turnsOfModel(row.messages).at(-1));
     if (options) return encodeChatPrompt(tokenizer, asked, options);
   }
-  if ('prompt' in row) return model.prompt.encodePrompt(row.prompt, tokenizer);
+  if ('prompt' in row) return model.prompt.encodePrompt(row.prompt, tokenizer, imagesOf(row).length);
   return 'text' in row ? encodeText(row.text, tokenizer, model.prompt).tokens.slice(0, 8) : [tokenizer.bosId];
 }
 
@@ -109,12 +111,13 @@ const learnedFrom = (first: number, tokens: readonly number[]) => new Uint8Array
 /** BOS, prompt, completion, EOS; learned: the completion and EOS, or the model's turns, or all of a text. */
 function encodeRow(row: TextualRow, tokenizer: Tokenizer, { lossOn, model, file }: EncodeRowOptions): EncodedRow {
   const { prompt: form } = model;
-  if ('prompt' in row) return encodeCompletion(row, tokenizer, form, lossOn);
+  if ('prompt' in row) return encodeCompletion(row, countPictures(row, model), tokenizer, form, lossOn);
   const chat = 'messages' in row ? chatOptions(row, tokenizer, model) : undefined;
   if (!form.takesChat || chat === null) {
     const message = `this model learns from rows such as ${form.rowExample}; this one has no prompt`;
     throw new DatasetError({ file: row.file ?? file, line: row.line, message });
   }
+  countPictures(row, model);
   if ('messages' in row && chat) {
     const messages = lossOn === 'completion' ? row.messages : withoutEarlier(row.messages, lossOn);
     const { tokens, lossMask, systemFolded } = encodeChat(tokenizer, messages, chat);
@@ -144,11 +147,12 @@ function encodeText(text: string, tokenizer: Tokenizer, form: PromptForm): { tok
 
 function encodeCompletion(
   row: Pick<CompletionRow, 'prompt' | 'completion'>,
+  pictures: number,
   tokenizer: Tokenizer,
   form: PromptForm,
   lossOn: TokeniseOptions['lossOn'],
 ): EncodedRow {
-  const prompt = form.encodePrompt(row.prompt, tokenizer);
+  const prompt = form.encodePrompt(row.prompt, tokenizer, pictures);
   const { text, found } = withoutEnding(row.completion, specialTexts(tokenizer).eosToken);
   // Encoded by itself, so that its tokens do not depend on how the prompt ends.
   const tokens = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false }), tokenizer.eosId];
@@ -186,14 +190,34 @@ const noCounts = { tooLong: 0, cut: 0, emptied: 0, marks: 0, system: 0, ownTempl
 export function encodeTextualRow(row: TextualRow, tokenizer: Tokenizer, options: EncodeRowOptions): EncodedRow {
   const { file, model } = options;
   const encoded = named(file, row, () => encodeRow(row, tokenizer, options));
-  const beyond = encoded.tokens.find((id) => id >= model.vocabSize);
+  const { vision } = model;
+  if (vision) named(file, row, () => checkPictureTokens(encoded.tokens, vision, imagesOf(row).length));
+  const beyond = encoded.tokens.find((id) => id >= model.vocabSize && id !== vision?.imageToken);
   if (beyond !== undefined)
     throw new DatasetError({
       file: row.file ?? file,
       line: row.line,
       message: `this row has the token ${beyond}, but the model has ${model.vocabSize} words; the tokenizer is not this model's`,
     });
+  // What stands for a picture is nothing to learn.
+  encoded.tokens.forEach((id, i) => {
+    if (id === vision?.imageToken) encoded.learned[i] = 0;
+  });
   return encoded;
+}
+
+/** The first tokens of a row, with at most so many of text. */
+export function cutText(tokens: readonly number[], maxLength: number, { vision }: Pick<Model, 'vision'>): number[] {
+  const end = endOfText(tokens, maxLength, vision?.imageToken);
+  return tokens.slice(0, end);
+}
+
+/** Where the token after the first `maxLength` of text stands; their number where there is none. */
+function endOfText(tokens: readonly number[], maxLength: number, imageToken: number | undefined): number {
+  if (tokens.length <= maxLength) return tokens.length;
+  let text = 0;
+  const end = tokens.findIndex((id) => id !== imageToken && ++text > maxLength);
+  return end < 0 ? tokens.length : end;
 }
 
 /** Makes examples of rows, and counts of how many something was put right, left out or cut. */
@@ -211,23 +235,26 @@ export class Tokenising {
     return this.#counts;
   }
 
-  /** A row as an example without pictures; undefined where it is left out. @throws DatasetError naming file and line */
+  /** A row as an example, its pictures still to come; undefined where it is left out. @throws DatasetError naming file and line */
   add(row: TextualRow): CompletionExample | undefined {
-    const { maxLength, tooLong, file } = this.#options;
+    const { maxLength, tooLong, file, model } = this.#options;
     const counts = this.#counts;
     const fail = (message: string): never => {
       throw new DatasetError({ file: row.file ?? file, line: row.line, message });
     };
     const encoded = encodeTextualRow(row, this.#tokenizer, this.#options);
-    const length = Math.min(encoded.tokens.length, maxLength);
-    const isLong = encoded.tokens.length > maxLength;
+    const { imageToken, tokensPerImage = 0 } = model.vision ?? {};
+    const patches = imagesOf(row).length * tokensPerImage;
+    const length = endOfText(encoded.tokens, maxLength, imageToken);
+    const isLong = encoded.tokens.length > length;
     if (isLong) {
       if (tooLong === 'error') {
         fail(
-          `this row has ${encoded.tokens.length} tokens, but maxLength is ${maxLength}. Raise maxLength, shorten the row, or set tooLong to 'truncate' or 'skip'.`,
+          `this row has ${encoded.tokens.length - patches} tokens${patches > 0 ? ` beside ${patches} places of pictures` : ''}, but maxLength is ${maxLength}. Raise maxLength, shorten the row, or set tooLong to 'truncate' or 'skip'.`,
         );
       }
-      if (tooLong === 'skip') {
+      // A row that loses a picture would be another row.
+      if (tooLong === 'skip' || (patches > 0 && encoded.tokens.includes(imageToken!, length))) {
         counts.tooLong++;
         return undefined;
       }
@@ -244,7 +271,7 @@ export class Tokenising {
     if (encoded.putRight.system) counts.system++;
     if ('messages' in row && this.#tokenizer.applyChatTemplate === undefined) counts.ownTemplate++;
     if ('messages' in row && isUnasked(row, this.#tokenizer, this.#options.model)) counts.unasked++;
-    return { row, length, patches: 0, tokens, lossMask, prefix: encoded.prefix, pictures: undefined };
+    return { row, length, patches, tokens, lossMask, prefix: encoded.prefix, pictures: undefined };
   }
 }
 
@@ -255,7 +282,7 @@ export function checkNotEmpty(examples: readonly Example[], rows: number, file: 
 }
 
 /**
- * Every row as an example without pictures, and of how many something was put right, left out or cut.
+ * Every row as an example, their pictures still to come, and of how many something was put right, left out or cut.
  * @throws DatasetError naming file and line; EmptyDatasetError
  */
 export function tokeniseRows(

@@ -3,6 +3,8 @@ import {
   bucketLength,
   countTargets,
   makeBatch,
+  type BatchPictures,
+  type ShapeLimits,
   shapesOf,
   type CompletionInputs,
   type CompletionShape,
@@ -41,12 +43,8 @@ export type PreferenceBatch = Batch<PreferenceShape, PreferenceInputs>;
 
 const answersOf = (pair: PreferenceExample): readonly Sequence[] => [pair, pair.rejected];
 
-/** One shape for every length that batches of `pairs` pairs can have. */
-export function preferenceShapes(
-  examples: readonly PreferenceExample[],
-  pairs: number,
-  maxLength: number,
-): PreferenceShape[] {
+/** One shape for every length that batches of `rows` pairs can have. */
+export function preferenceShapes(examples: readonly PreferenceExample[], limits: ShapeLimits): PreferenceShape[] {
   const sizes = examples.flatMap((pair) =>
     answersOf(pair).map((answer) => ({
       length: pair.length,
@@ -54,7 +52,7 @@ export function preferenceShapes(
       targets: countTargets(answer),
     })),
   );
-  return shapesOf(sizes, 2 * pairs, maxLength).map((shape) => {
+  return shapesOf(sizes, { ...limits, rows: 2 * limits.rows }).map((shape) => {
     const fitting = sizes.filter(({ length }) => length <= shape.length);
     const most = fitting.reduce((n, { targets }) => Math.max(n, targets), 0);
     return { ...shape, places: Math.min(bucketLength(most, shape.length), shape.length) };
@@ -65,10 +63,10 @@ export function preferenceShapes(
 export function makePreferenceBatch(
   pairs: readonly PreferenceExample[],
   shapes: readonly PreferenceShape[],
-  pictures: readonly Float32Array[] = [],
+  pictures?: BatchPictures,
 ): PreferenceBatch {
   const answers = pairs.flatMap(answersOf);
-  const each = pictures.flatMap((picture) => [picture, picture]);
+  const each = pictures && { ...pictures, patches: pictures.patches.flatMap((patches) => [patches, patches]) };
   const { shape, inputs: given, numTokens } = makeBatch(answers, shapes, each);
   const places = new Int32Array(shape.batch * shape.places).fill(-1);
   const lengths = new Float32Array(shape.batch).fill(1);

@@ -3,7 +3,8 @@ import { TensorLike } from '@lapidary/tensor';
 import { choice, real, withDefault } from '../../config/rules.js';
 import { EmptyDatasetError } from '../../data/errors.js';
 import { ConfigError } from '../../errors/errors.js';
-import { bindCompletion, type CompletionTask } from '../completion/completion.js';
+import { bindCompletion, shapeLimits, type CompletionTask } from '../completion/completion.js';
+import { picturesOfBatch } from '../completion/pictures.js';
 import type { CompletionExample } from '../completion/tokenise.js';
 import type { TextualRow } from '../completion/rows.js';
 import type { EncodeContext, Objective, RowSource, RunData, Task, TaskLimits } from '../objective.js';
@@ -56,17 +57,14 @@ export function bindPreference(
       completions
         .assumed()
         .map((each) => paired({ ...each, row: { ...each.row, rejected: { completion: '' } } }, each)),
-    shapes: (examples) => preferenceShapes(examples, limits.batchSize, limits.maxLength),
+    shapes: (examples) => preferenceShapes(examples, shapeLimits(model, limits)),
     types: (shape) => ({
       ...completions.types(shape),
       places: new TensorLike('i32', [shape.batch, shape.places]),
       lengths: new TensorLike('f32', [shape.batch]),
       pairs: new TensorLike('f32', [shape.batch / 2]),
     }),
-    collate: async (pairs, shapes) => {
-      const pictures = await Promise.all(pairs.flatMap(({ row, pictures: all }) => (all ? [all.patchesOf(row)] : [])));
-      return makePreferenceBatch(pairs, shapes, pictures);
-    },
+    collate: async (pairs, shapes) => makePreferenceBatch(pairs, shapes, await picturesOfBatch(model, pairs)),
     loss: (inputs, context) => preferenceLoss(inputs, context, settings),
     // The chosen answer is what is expected.
     planSamples: (pairs, context) => completions.planSamples(pairs, context),

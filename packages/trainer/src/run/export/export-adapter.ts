@@ -1,7 +1,7 @@
 import { type ModelLocation, readPeftAdapter, type WeightLoader } from '@lapidary/weights';
 import type { FileStore } from '../../store/file-store.js';
 import { compareBaseWeights, readBaseWeights } from '../base-weights.js';
-import { openModel } from '../prepare/open-model.js';
+import { openModel, pathForPictures, textPartOf } from '../prepare/open-model.js';
 import { checkFree, type WrittenForm, writeForm } from './export-form.js';
 
 /** Which adapter becomes what, and where. */
@@ -27,9 +27,12 @@ export async function exportAdapter({
   anyBase = false,
 }: ExportAdapterOptions): Promise<{ readonly files: readonly string[]; readonly notices: readonly string[] }> {
   await checkFree(out, form);
-  const open = await openModel(base);
+  const whole = await openModel(base);
   try {
-    const adapter = await readPeftAdapter(from, { model: open.model });
+    const adapter = await readPeftAdapter(from, { model: whole.model });
+    // What it does not change is passed on as it is.
+    const seeing = pathForPictures(whole.model, [...adapter.updates.keys(), ...adapter.params.keys()]);
+    const open = seeing === undefined ? textPartOf(whole) : whole;
     const notices = [...open.weights.notices];
     const onNotice = (notice: string) => notices.push(notice);
     if (adapter.baseWeights && !anyBase && form.to !== 'gguf-lora') {
@@ -39,6 +42,6 @@ export async function exportAdapter({
     }
     return { files: await writeForm(out, { open, adapter, params: null }, form, onNotice), notices };
   } finally {
-    await open.weights.close();
+    await whole.weights.close();
   }
 }

@@ -13,7 +13,7 @@ import {
 } from '@lapidary/weights';
 import { NonFiniteParameterError } from '../../errors/errors.js';
 import type { FileContent, FileStore } from '../../store/file-store.js';
-import type { OpenModel } from '../prepare/open-model.js';
+import { pathForPictures, textPartOf, type OpenModel } from '../prepare/open-model.js';
 import { ExportError } from './export-run.js';
 import type { ExportSource } from './export-source.js';
 import { weightFiles } from './exported-names.js';
@@ -75,7 +75,9 @@ export async function writeForm(
       if (source.adapter === null)
         throw new ExportError('The run trained the model itself, so there is no adapter: export it as gguf.');
       const name = generalName(form.file);
-      return writeFiles(store, { [form.file]: await ggufLora(source.open.model, source.adapter, { ...form, name }) });
+      return writeFiles(store, {
+        [form.file]: await ggufLora(textPartOf(source.open).model, source.adapter, { ...form, name }),
+      });
     }
   }
 }
@@ -114,6 +116,18 @@ async function ggufFile(
   onNotice: (message: string) => unknown,
 ): Promise<FileContent> {
   const { open } = source;
+  if (open.model.textPart !== undefined) {
+    const { updates, params } = source.adapter ?? {};
+    const seeing = pathForPictures(open.model, [...(updates?.keys() ?? []), ...(params?.keys() ?? [])]);
+    if (seeing !== undefined)
+      throw new ExportError(
+        `The adapter changes ${seeing}, for which a GGUF of the text model has no place: export it merged.`,
+      );
+    await onNotice(
+      'The GGUF holds the text model alone: llama.cpp reads a vision tower from a file of its own (mmproj).',
+    );
+    return ggufFile({ ...source, open: textPartOf(open) }, { to: 'gguf', quant, file }, onNotice);
+  }
   const { pieces, fallbacks } = await ggufModel(open.model, await paramsOf(source), {
     quant,
     name: generalName(file),

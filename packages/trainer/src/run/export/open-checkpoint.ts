@@ -17,7 +17,7 @@ import { listCheckpoints } from '../../store/save-checkpoint.js';
 import { parseState, readRunState } from '../checkpoints/run-checkpoints.js';
 import { fingerprintWeights } from '../fingerprint.js';
 import { compareIdentity, type Identity } from '../identity.js';
-import { openModel } from '../prepare/open-model.js';
+import { openModel, textPartOf } from '../prepare/open-model.js';
 import { planModel, type ModelPlan } from '../prepare/plan-model.js';
 import { bindTask } from '../prepare/prepare-run.js';
 import { openStart, type StartAdapter } from '../prepare/start-adapter.js';
@@ -69,14 +69,18 @@ export async function openCheckpoint({
   const opened = openBase(typeof base === 'string' ? base : undefined);
   const weightLoader = about.baseModel === undefined ? opened : { ...opened, baseModel: about.baseModel };
   const given = configFromEcho(about.config, { weightLoader, openAdapter });
-  const open = await openModel(weightLoader);
-  const { weights } = open;
+  const whole = await openModel(weightLoader);
   try {
-    const { run: config, start } = await openStart(given, open);
+    const { run: config, start } = await openStart(given, whole);
     const found = await loadLatestCheckpoint(run, { atMost: step });
     if (found === null || (step !== undefined && found.step !== step))
       throw new ExportError(`The checkpoint of step ${step} in ${run.location} is damaged.`);
     const { identity } = parseState(run, found);
+    // Earlier versions, which kept nothing of their model, knew text parts only.
+    const text = textPartOf(whole);
+    const isText = identity === undefined || identity.model['family'] === text.weights.config.family;
+    const open = isText ? text : whole;
+    const { weights } = open;
     const notices = [
       ...found.rejected.map(({ file, reason }) => `${file} cannot be used and was passed over: it ${reason}.`),
       ...compareIdentity(
@@ -94,10 +98,10 @@ export async function openCheckpoint({
       step: found.step,
       result: { open, plan, run: config, tensors, baseWeights: baseOf(identity) },
       notices,
-      close: () => weights.close(),
+      close: () => whole.weights.close(),
     };
   } catch (error) {
-    await weights.close();
+    await whole.weights.close();
     throw error;
   }
 }

@@ -46,6 +46,20 @@ export async function openModel(
   }
 }
 
+/** An open model as its text part alone, for rows without pictures; the model itself where it has none, or is one. */
+export function textPartOf(open: OpenModel): OpenModel {
+  const { textPart } = open.weights;
+  return textPart === undefined ? open : { ...open, weights: textPart, model: textPart.model };
+}
+
+/** Which of these paths, of an adapter's tensors too, lies in a part that the text part lacks; undefined where none does. */
+export function pathForPictures({ params, textPart }: Model, paths: Iterable<string>): string | undefined {
+  if (textPart === undefined) return undefined;
+  const text = new Set(textPart.params.map(({ path }) => path));
+  const modules = params.flatMap(({ path }) => (text.has(path) ? [] : path.slice(0, path.lastIndexOf('.'))));
+  return [...paths].find((path) => modules.some((module) => path === module || path.startsWith(`${module}.`)));
+}
+
 /** What a tokenizer is read from. */
 interface TokenizerSource extends Pick<OpenedWeights, 'format' | 'metadata' | 'model' | 'readText' | 'readBytes'> {
   /** A JSON object; undefined where there is none. @throws TokenizerError naming the file */

@@ -16,7 +16,7 @@ import { chooseKernels, type ChooseKernelsOptions, type UsedKernels } from './ch
 import { patchesOf, shorterMaxLength, smallerBatch } from './fit-settings.js';
 import { openData, type OpenedData, type ReadProgress } from './open-data.js';
 import { measuredRows } from './measured-rows.js';
-import { openModel, type OpenModel } from './open-model.js';
+import { openModel, pathForPictures, textPartOf, type OpenModel } from './open-model.js';
 import { describeHost, planModel, type ModelPlan, type StoredTypes } from './plan-model.js';
 import { programsOf } from './plan-programs.js';
 import { openStart, type StartAdapter } from './start-adapter.js';
@@ -82,17 +82,17 @@ export async function prepareRun(
     for (const { message } of disabled) await logger?.onNotice?.(message);
   }
   await logger?.onPhase?.({ name: 'Opening model and data' });
-  const open = await openModel(given.weightLoader, { identify: true });
+  const whole = await openModel(given.weightLoader, { identify: true });
   let closeData = async () => {};
   const close = async () => {
     await closeData();
-    await open.weights.close();
+    await whole.weights.close();
   };
   try {
     const pictures = new SeenPictures(options.seenBefore);
-    const { run: adopted, start } = await openStart(given, open);
+    const { run: adopted, start } = await openStart(given, whole);
     for (const notice of start?.notices ?? []) await logger?.onNotice?.(notice);
-    const { run: config, task, data } = await openRows(adopted, open, pictures, options);
+    const { run: config, open, task, data } = await openRows(adopted, { whole, start }, pictures, options);
     closeData = data.close;
     checkEvaluated(config, data);
     const model = planModel(open.model, open.weights.entries, config, task);
@@ -125,23 +125,28 @@ function checkEvaluated({ earlyStopping, keepBest }: ResolvedTrainConfig, { held
   if (problems.length > 0) throw new ConfigError({ problems });
 }
 
-/** The rows of a run, and its settings with what these and the model's context bound. */
+/**
+ * The rows of a run, and its settings with what these and the model's context bound. Where there is no picture, and no adapter that sees any
+ * is gone on from, the run is one of the model's text part.
+ */
 async function openRows(
   given: ResolvedTrainConfig,
-  open: OpenModel,
+  { whole, start }: { readonly whole: OpenModel; readonly start: StartAdapter | null },
   pictures: SeenPictures,
   { logger, signal }: PrepareRunOptions,
-): Promise<{ run: ResolvedTrainConfig; task: Task; data: OpenedData }> {
+): Promise<{ run: ResolvedTrainConfig; open: OpenModel; task: Task; data: OpenedData }> {
   const objective = objectiveOf(given.objective);
   const read = async (run: ResolvedTrainConfig) => {
-    const task = bindTask(run, open.model, open.weights.format);
+    const task = bindTask(run, whole.model, whole.weights.format);
     const reading = { onProgress: (progress: ReadProgress) => logger?.onPhase?.(readingPhase(progress)) };
-    const data = await openData(run, objective, task, open, pictures, { ...reading, ...(signal && { signal }) });
+    const data = await openData(run, objective, task, whole, pictures, { ...reading, ...(signal && { signal }) });
     return { run, task, data };
   };
   let found = await read(given);
   const notices: string[] = [];
   const patches = patchesOf(found.data);
+  const isText = patches === 0 && pathForPictures(whole.model, start?.values.keys() ?? []) === undefined;
+  const open = isText ? textPartOf(whole) : whole;
   const maxLength = shorterMaxLength(given, open.model, patches);
   if (maxLength !== null) {
     await found.data.close();
@@ -151,14 +156,15 @@ async function openRows(
   }
   const batchSize = smallerBatch(given, found.data);
   if (batchSize !== null) {
-    const run = { ...found.run, batchSize };
-    found = { ...found, run, task: bindTask(run, open.model, open.weights.format) };
+    found = { ...found, run: { ...found.run, batchSize } };
     notices.push(
       `There are only ${batchSize} ${given.packing ? 'sequences' : 'rows'} to learn from: \`batchSize\` is ${batchSize}, not ${given.batchSize}.`,
     );
   }
+  if (open !== whole)
+    notices.push('No row has a picture: the run is one of the text model, and leaves the vision tower as it is.');
   for (const notice of [...open.weights.notices, ...found.data.notices, ...notices]) await logger?.onNotice?.(notice);
-  return found;
+  return { ...found, open, task: bindTask(found.run, open.model, open.weights.format) };
 }
 
 /**

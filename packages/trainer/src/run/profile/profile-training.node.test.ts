@@ -55,7 +55,7 @@ it('holds every dispatch of a step, in order, with what it takes', async () => {
     runs: 2,
     logger: { onPhase: ({ name }) => void phases.push(name) },
   });
-  expect(profile).toMatchObject({ model: 'the example', runs: 2, batches: [{ rows: 2, patches: 0 }] });
+  expect(profile).toMatchObject({ model: 'the example', runs: 2, batches: [{ rows: 2, pictures: 0 }] });
   const { length } = profile.batches[0]!;
   expect(phases).toEqual(expect.arrayContaining(["Measuring the adapter's ceiling", 'Compiling', 'Profiling']));
   expect(profile.dispatches.map(({ kernel }) => kernel)).toEqual((await planned(run)).step(length));

@@ -77,10 +77,10 @@ async function profile(gpu: Gpu, config: ResolvedTrainConfig, options: Measuring
       adapter: adapterOf(gpu),
       clock,
       runs,
-      batches: batches.map(({ shape: { batch, length, patches = 0 }, numTokens }) => ({
+      batches: batches.map(({ shape: { batch, length, pictures = 0 }, numTokens }) => ({
         rows: batch,
         length,
-        patches,
+        pictures,
         tokens: numTokens,
       })),
       ceiling,
