@@ -1,4 +1,5 @@
 // Whole runs of a tiny PaliGemma through the trainer: pictures in rows, adapters, checkpoints, answers, and what goes wrong.
+import { gemma1 } from '@lapidary/gemma';
 import { type Gpu, openGpu } from '@lapidary/gpu';
 import {
   createMemoryStore,
@@ -9,7 +10,7 @@ import {
   type SampleRecord,
   type TrainConfig,
 } from '@lapidary/trainer';
-import { bufferSource, gemmaWeightLoader, paliGemmaWeightLoader, WeightNamesError } from '@lapidary/weights';
+import { bufferSource, modelWeightLoader, paliGemmaWeightLoader, WeightNamesError } from '@lapidary/weights';
 import { TextModel } from 'lapidary';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { fixtureSources, modelSources } from './support/fixture-sources.js';
@@ -134,7 +135,7 @@ describe('PaliGemma', () => {
   it('begins what the weights lack anew, only where it is allowed', async () => {
     const opened = await paliGemmaWeightLoader({ from: files }).open();
     const decoder = [...(await modelSources('gemma1-tiny')), files[2]!];
-    const gemma = await gemmaWeightLoader({ from: decoder }).open();
+    const gemma = await modelWeightLoader({ from: decoder, families: [gemma1] }).open();
     await gemma.close();
     const whole = { ...opened.config, text: { ...gemma.config, vocabSize: 140 } };
     const run = (allowMissing: string[], notices: string[] = []) =>

@@ -38,6 +38,35 @@ export const recipes: readonly Recipe[] = [
     },
   },
   {
+    name: 'gemma4-e2b-lora',
+    title: 'a LoRA on Gemma 4 E2B, its base in 8 bits, for a device of 8 GB',
+    settings: {
+      model: 'google/gemma-4-E2B-it',
+      quantize: 'q8_0',
+      epochs: 1,
+      batchSize: 1,
+      gradientAccumulation: 8,
+      maxLength: 1024,
+      gradientCheckpointing: true,
+      lora: {
+        rank: 16,
+        alpha: 16,
+        dropout: 0,
+        targets: ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'],
+      },
+      optimizer: { type: 'adamw', learningRate: 2e-4, betas: [0.9, 0.999], weightDecay: 0.001 },
+      schedule: { type: 'linear', warmupSteps: 5 },
+    },
+    reasons: {
+      quantize:
+        'its linears take half the memory of bf16; the 4.4 GiB of embeddings for each layer stay in their file in any case',
+      batchSize: 'one row at a time: layers are wide, and half of them have MLPs of 12,288',
+      'lora.targets':
+        'the seven linears that recipes for Gemma 4 adapt; those of the inputs of layers stay as they are',
+      'optimizer.learningRate': `${qlora}, up to 13B`,
+    },
+  },
+  {
     name: 'functiongemma-270m-lora',
     title: 'a LoRA on FunctionGemma, for calls of your own functions',
     settings: {

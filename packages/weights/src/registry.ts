@@ -1,4 +1,4 @@
-import type { EmbeddingGemmaConfig, GemmaConfig, PaliGemmaConfig } from '@lapidary/gemma';
+import type { EmbeddingGemmaConfig, Gemma4Config, GemmaConfig, ModelFamily, PaliGemmaConfig } from '@lapidary/gemma';
 import { modelWeightLoader } from './loader/model-weight-loader.js';
 import type { WeightLoader } from './loader/types.js';
 import type { ModelLocation, ModelSourceOptions } from './source/model-source.js';
@@ -13,15 +13,16 @@ export interface GemmaWeightLoaderOptions extends ModelSourceOptions {
 }
 
 /**
- * Reads the text weights of Gemma 1, 2 and 3 from a folder, a file, a URL or a hub, in safetensors or GGUF. Nothing is read before
+ * Reads the text weights of Gemma 1 to 4 from a folder, a file, a URL or a hub, in safetensors or GGUF. Nothing is read before
  * `open`, which throws UnknownModelError, ConfigError, and what `modelWeightLoader` does.
  */
-export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoader<GemmaConfig> {
-  return modelWeightLoader<GemmaConfig>({
+export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoader<GemmaConfig | Gemma4Config> {
+  return modelWeightLoader<GemmaConfig | Gemma4Config>({
     ...options,
     families: async () => {
-      const { gemma1, gemma2, gemma3 } = await import('@lapidary/gemma');
-      return [gemma1, gemma2, gemma3];
+      const { gemma1, gemma2, gemma3, gemma4 } = await import('@lapidary/gemma');
+      // Each describes configurations of its own only, which their `family` says.
+      return [gemma1, gemma2, gemma3, gemma4] as readonly ModelFamily<GemmaConfig | Gemma4Config>[];
     },
   });
 }
