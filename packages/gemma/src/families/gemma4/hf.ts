@@ -41,8 +41,14 @@ const outerFields = [
     `${name}_token_index`,
   ]),
 ];
-/** Fields of models with experts, which count only where `enable_moe_block` is true. */
-const expertFields = ['num_experts', 'top_k_experts', 'moe_intermediate_size', 'expert_intermediate_size'];
+/** Fields that count only where others are true: `enable_moe_block`, `attention_k_eq_v`. */
+const dependentFields = [
+  'num_global_key_value_heads',
+  'num_experts',
+  'top_k_experts',
+  'moe_intermediate_size',
+  'expert_intermediate_size',
+];
 
 /**
  * Hugging Face's config.json of a Gemma 4 as a `Gemma4Config`, in the spelling of the hub's files (`global_head_dim`) or in that of
@@ -102,7 +108,7 @@ function readText(
     bosTokenId: tokenId('bos_token_id', 2),
     eosTokenIds: readTokenIds(token('eos_token_id')),
   };
-  tellUnreadFields(watched, tell, { where, known: expertFields });
+  tellUnreadFields(watched, tell, { where, known: dependentFields });
   return checkGemma4Config(config);
 }
 
@@ -171,8 +177,6 @@ function readHeads(
   const perLayer = text['per_layer_config'];
   if (perLayer === undefined || perLayer === null) {
     const globalHeads = attentionKEqV ? readNullable(text, 'num_global_key_value_heads', null) : null;
-    // Read, so that it counts as known where it changes nothing.
-    void text['num_global_key_value_heads'];
     return {
       headDim,
       numKvHeads,
