@@ -43,7 +43,8 @@ export interface EmbeddingGemmaWeightLoaderOptions extends ModelSourceOptions {
 
 /**
  * Reads the weights of an EmbeddingGemma, its head included, or the text part of an EmbeddingGemma 2, from a folder of
- * sentence-transformers, its files, a URL or a hub. Nothing is read before `open`, which throws UnknownModelError, ConfigError, and what `modelWeightLoader` does.
+ * sentence-transformers, its files, a URL or a hub. Nothing is read before `open`, which throws UnknownModelError, ConfigError, and what
+ * `modelWeightLoader` does.
  */
 export function embeddingGemmaWeightLoader(
   options: EmbeddingGemmaWeightLoaderOptions,

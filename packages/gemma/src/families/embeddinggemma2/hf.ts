@@ -1,5 +1,6 @@
 import { ConfigError } from '../../config/errors.js';
 import {
+  checkSize,
   type Fields,
   isFields,
   modelTypeOf,
@@ -9,10 +10,18 @@ import {
 } from '../../config/fields.js';
 import { checkActivation, type Tell, tellUnreadFields } from '../../config/hf-fields.js';
 import { type ModulesForm, readModules } from '../embeddinggemma/modules.js';
-import { everyNthGlobal } from '../gemma/config.js';
+import { everyNthGlobal, largestSize } from '../gemma/config.js';
 import { checkModelType, readTokenIds } from '../gemma/hf.js';
 import type { Gemma4Config } from '../gemma4/config.js';
-import { defaultPeriod, defaultVocab, outerFields, readHeads, readLayerTypes, readRope } from '../gemma4/hf.js';
+import {
+  defaultPeriod,
+  defaultVocab,
+  outerFields,
+  readHeads,
+  readLayerTypes,
+  readRope,
+  withTowers,
+} from '../gemma4/hf.js';
 import type { HfConfig, HfFiles } from '../layout.js';
 import { absent, checkEmbeddingGemma2Config, type EmbeddingGemma2Config } from './config.js';
 import { releasedPrompts } from './prompt.js';
@@ -49,8 +58,8 @@ const settled: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /** Whether a config.json is of the text model alone, which Python opens under names without a prefix. */
-export function isTextAlone(base: HfConfig | undefined): boolean {
-  return base === undefined || modelTypeOf(base) === textType;
+export function isTextAlone(base: HfConfig): boolean {
+  return modelTypeOf(base) === textType;
 }
 
 /**
@@ -97,6 +106,7 @@ function readText(watched: WatchedFields, where: string, tell: Tell | undefined)
       throw new ConfigError(where + field, text[field], 'which no EmbeddingGemma 2 has');
   const numLayers = readNumber(text, 'num_hidden_layers', defaults.layers);
   const period = readNumber(text, 'sliding_window_pattern', defaultPeriod);
+  checkSize(`${where}sliding_window_pattern`, period, largestSize);
   const layerTypes = readLayerTypes(text, everyNthGlobal(numLayers, period), where);
   const config: Gemma4Config = {
     family: 'gemma4',
@@ -139,7 +149,7 @@ export function embeddingGemma2ConfigToHf(config: EmbeddingGemma2Config, base?: 
   const before = isFields(base['text_config']) ? base['text_config'] : {};
   const { dtype: _dtype, torch_dtype: _oldType, global_head_dim: _old, ...others } = before;
   const { num_global_key_value_heads: _heads, ...kept } = others;
-  return { ...base, text_config: { ...kept, ...text } };
+  return { ...withTowers(base), text_config: { ...kept, ...text } };
 }
 
 function textToHf({ text, vectorSize }: EmbeddingGemma2Config): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { huggingFaceLayout, otherParts } from '../gemma4/layouts.js';
-import type { HfConfig, Layout } from '../layout.js';
+import type { Layout } from '../layout.js';
 import type { EmbeddingGemma2Config } from './config.js';
 import { isTextAlone } from './hf.js';
 import { headDense } from './params.js';
@@ -7,12 +7,15 @@ import { headDense } from './params.js';
 /** Gemma 4's names, but what layers are given has modules of its own, and no part of the model is called `model`. */
 export function sentenceTransformersLayout({ text }: EmbeddingGemma2Config): Layout {
   const layout = huggingFaceLayout(text);
-  const inClass = (name: string, base?: HfConfig) => (isTextAlone(base) ? name : `language_model.${name}`);
+  const amongTowers = (name: string) => `language_model.${name}`;
   return {
     ...layout,
     id: 'sentence-transformers',
-    exportName: inClass,
-    pythonClass: (base) => ({ moduleName: (name) => inClass(name, base), hasOtherModules: !isTextAlone(base) }),
+    exportName: (name, base) => (base === undefined || isTextAlone(base) ? name : amongTowers(name)),
+    pythonClass: (base) =>
+      base !== undefined && isTextAlone(base)
+        ? { moduleName: (name) => name, hasOtherModules: false }
+        : { moduleName: amongTowers, hasOtherModules: true },
     passedOn: new RegExp(otherParts),
     rules: [
       ...layout.rules.map((rule) => ({ ...rule, name: ofModules(rule.name) })),

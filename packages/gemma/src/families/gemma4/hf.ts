@@ -320,7 +320,18 @@ export function gemma4ConfigToHf(config: Gemma4Config, base?: HfConfig): Record<
   const { architectures: _, model_type: _type, ...fields } = text;
   const before = isFields(base['text_config']) ? base['text_config'] : {};
   const { dtype: _dtype, torch_dtype: _oldType, per_layer_config: _heads, ...others } = before;
-  return { ...base, eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
+  return { ...withTowers(base), eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
+}
+
+/**
+ * The config.json of a model with towers, as it is to be written again. The tower of pictures takes no integer as attention_dropout, as which
+ * 0.0 is written here: it is left out, which means 0.
+ */
+export function withTowers(base: HfConfig): HfConfig {
+  const { vision_config: vision } = base;
+  if (!isFields(vision) || vision['attention_dropout'] !== 0) return base;
+  const { attention_dropout: _none, ...others } = vision;
+  return { ...base, vision_config: others };
 }
 
 function textToHf(config: Gemma4Config): Record<string, unknown> {
