@@ -1,5 +1,5 @@
 // Adapters that we export, judged by PEFT: it loads every tensor of them and has our logits (test/fixtures/peft).
-import { loraSpecs, paramTree, type HfConfig } from '@lapidary/gemma';
+import { gemma1, gemma2, gemma3, gemma4, loraSpecs, paramTree, type HfConfig, type ModelFamily } from '@lapidary/gemma';
 import { openGpu, type Gpu } from '@lapidary/gpu';
 import { evaluate, reshape, variableFrom } from '@lapidary/tensor';
 import { readPeftAdapter } from '@lapidary/weights';
@@ -13,6 +13,9 @@ import { relativeError } from './support/relative-error.js';
 import { sameBytes } from './support/same-bytes.js';
 import { fixtureBytes, fixtureJson, fixtureTensors } from './support/safetensors-fixture.js';
 
+/** Of whole models the text part. */
+const textFamilies: readonly ModelFamily[] = [gemma1, gemma2, gemma3, gemma4];
+
 let gpu: Gpu;
 beforeAll(async () => {
   gpu = await openGpu();
@@ -20,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 it.each(peftCases.map((c) => [c.name, c] as const))('PEFT has our logits: %s', async (name, peftCase) => {
-  const { model, variables, hostRows } = await modelFixture(gpu, peftCase.model);
+  const { model, variables, hostRows } = await modelFixture(gpu, peftCase.model, textFamilies);
   const baseConfig = await fixtureJson<HfConfig>(`models/${peftCase.model}/config.json`);
   for (const [file, bytes] of Object.entries(await exportPeftCase(peftCase, model, baseConfig)))
     expect(sameBytes(bytes, await fixtureBytes(`peft/${name}/${file}`)), `${file} as PEFT was given it`).toBe(true);

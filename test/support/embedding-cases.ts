@@ -1,4 +1,4 @@
-import { loraSpecs, loraUpdates, createRandom, type LoraOptions, type Model } from '@lapidary/gemma';
+import { loraSpecs, loraUpdates, createRandom, type HfConfig, type LoraOptions, type Model } from '@lapidary/gemma';
 import { createMemoryStore, exportAdapter } from '@lapidary/trainer';
 import {
   embeddingGemmaWeightLoader,
@@ -22,6 +22,8 @@ export interface EmbeddingAdapterCase {
 
 const inText: NonNullable<LoraOptions['targets']> = ({ tower }) => tower === 'language';
 
+const atEnds: NonNullable<LoraOptions['targets']> = ({ path }) => /\.[qv]Proj\.|PerLayer|perLayer|head/.test(path);
+
 export const embeddingAdapterCases: readonly EmbeddingAdapterCase[] = [
   { name: 'odd-lora', model: 'odd', lora: { rank: 3, alpha: 6, targets: inText } },
   {
@@ -30,6 +32,9 @@ export const embeddingAdapterCases: readonly EmbeddingAdapterCase[] = [
     lora: { rank: 2, alpha: 4, dora: true, targets: ({ path }) => /\.[qv]Proj\./.test(path) },
     saved: /^embedTokens\.|\.downProj\./,
   },
+  // Head included: there it is a part of the text model.
+  { name: 'second-lora', model: 'second', lora: { rank: 3, alpha: 6 } },
+  { name: 'second-whole-lora', model: 'second-whole', lora: { rank: 2, alpha: 4, targets: atEnds } },
 ];
 
 const draws = (seed: number) => {
@@ -38,15 +43,15 @@ const draws = (seed: number) => {
     Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => from + (to - from) * random());
 };
 
-async function modelOfFixture(name: string): Promise<Model> {
+async function openFixture(name: string): Promise<{ readonly model: Model; readonly baseConfig: HfConfig }> {
   const weights = await embeddingGemmaWeightLoader({ from: await embeddingFiles(name) }).open();
   await weights.close();
-  return weights.model;
+  return { model: weights.model, baseConfig: weights.metadata };
 }
 
 /** The adapter's files as the product writes them. */
 export async function embeddingAdapter({ model: name, lora, saved }: EmbeddingAdapterCase) {
-  const model = await modelOfFixture(name);
+  const { model, baseConfig } = await openFixture(name);
   const draw = draws(5);
   const tensors = new Map<string, Float32Array>();
   for (const [path, { shape, kind }] of loraSpecs(model.params, lora))
@@ -59,7 +64,9 @@ export async function embeddingAdapter({ model: name, lora, saved }: EmbeddingAd
         { dtype: 'f32' as const, shape, bytes: encodeFloats(draw(shape, -0.5, 0.5), 'f32') },
       ]),
   );
-  return peftFileBytes(peftAdapterFiles({ model, updates: loraUpdates(model.params, lora), tensors, params }));
+  return peftFileBytes(
+    peftAdapterFiles({ model, baseConfig, updates: loraUpdates(model.params, lora), tensors, params }),
+  );
 }
 
 /** The folder of the base merged with an adapter, as the product writes it. */
@@ -79,7 +86,7 @@ export async function mergedEmbedding(
 
 /** A folder with other weights, head included, without a base: every file but the tokenizer's is the product's own. */
 export async function ownEmbedding(name: string): Promise<Map<string, Uint8Array>> {
-  const model = await modelOfFixture(name);
+  const { model } = await openFixture(name);
   const draw = draws(9);
   const params = new Map(
     model.params.map(({ path, shape }) => [

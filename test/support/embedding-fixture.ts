@@ -1,7 +1,7 @@
 import { bufferSource, type ByteSource } from '@lapidary/weights';
 import { fixtureBytes } from './safetensors-fixture.js';
 
-const common = [
+const always = [
   'config.json',
   'config_sentence_transformers.json',
   'model.safetensors',
@@ -10,14 +10,16 @@ const common = [
   'tokenizer.json',
   'tokenizer_config.json',
   '1_Pooling/config.json',
-  '2_Dense/config.json',
-  '2_Dense/model.safetensors',
 ];
+const common = [...always, '2_Dense/config.json', '2_Dense/model.safetensors'];
+const second = [...always, '2_Normalize/config.json'];
 
 /** Files of the folders in test/fixtures/embeddings. */
 export const embeddingFolders: Readonly<Record<string, readonly string[]>> = {
   odd: [...common, '3_Dense/config.json', '3_Dense/model.safetensors', '4_Normalize/config.json'],
   old: common,
+  second,
+  'second-whole': second,
 };
 
 /** A folder of sentence-transformers as files at hand; some of them changed, or left out where they are undefined. */

@@ -56,9 +56,9 @@ export interface ModelFixture {
 }
 
 /** A tiny checkpoint written by transformers, on the device in f32, with its reference. */
-export async function modelFixture(gpu: Gpu, name: string): Promise<ModelFixture> {
+export async function modelFixture(gpu: Gpu, name: string, among = families): Promise<ModelFixture> {
   const json = await fixtureJson<Record<string, unknown>>(`models/${name}/config.json`);
-  const model = modelOf(familyOfHf(json, families).hf.read(json));
+  const model = modelOf(familyOfHf(json, among).hf.read(json));
   const weights = await fixtureTensors(`models/${name}/model.safetensors`);
   // Whole models have their text model one level down.
   const valuesOf = (path: string) => {

@@ -1,4 +1,11 @@
-import type { EmbeddingGemmaConfig, Gemma4Config, GemmaConfig, ModelFamily, PaliGemmaConfig } from '@lapidary/gemma';
+import type {
+  EmbeddingGemma2Config,
+  EmbeddingGemmaConfig,
+  Gemma4Config,
+  GemmaConfig,
+  ModelFamily,
+  PaliGemmaConfig,
+} from '@lapidary/gemma';
 import { modelWeightLoader } from './loader/model-weight-loader.js';
 import type { WeightLoader } from './loader/types.js';
 import type { ModelLocation, ModelSourceOptions } from './source/model-source.js';
@@ -27,7 +34,7 @@ export function gemmaWeightLoader(options: GemmaWeightLoaderOptions): WeightLoad
   });
 }
 
-/** Where the weights of an EmbeddingGemma are. */
+/** Where the weights of an EmbeddingGemma, the first or the second, are. */
 export interface EmbeddingGemmaWeightLoaderOptions extends ModelSourceOptions {
   readonly from: ModelLocation;
   /** Where tokenizer files are, if not beside the weights: a folder or a hub id. */
@@ -35,15 +42,19 @@ export interface EmbeddingGemmaWeightLoaderOptions extends ModelSourceOptions {
 }
 
 /**
- * Reads the weights of an EmbeddingGemma, its head included, from a folder of sentence-transformers, its files, a URL or a hub. Nothing is
- * read before `open`, which throws UnknownModelError, ConfigError, and what `modelWeightLoader` does.
+ * Reads the weights of an EmbeddingGemma, its head included, or the text part of an EmbeddingGemma 2, from a folder of
+ * sentence-transformers, its files, a URL or a hub. Nothing is read before `open`, which throws UnknownModelError, ConfigError, and what
+ * `modelWeightLoader` does.
  */
 export function embeddingGemmaWeightLoader(
   options: EmbeddingGemmaWeightLoaderOptions,
-): WeightLoader<EmbeddingGemmaConfig> {
-  return modelWeightLoader<EmbeddingGemmaConfig>({
+): WeightLoader<EmbeddingGemmaConfig | EmbeddingGemma2Config> {
+  return modelWeightLoader<EmbeddingGemmaConfig | EmbeddingGemma2Config>({
     ...options,
-    families: async () => [(await import('@lapidary/gemma')).embeddinggemma],
+    families: async () => {
+      const { embeddinggemma, embeddinggemma2 } = await import('@lapidary/gemma');
+      return [embeddinggemma, embeddinggemma2];
+    },
   });
 }
 

@@ -37,6 +37,8 @@ const totals: Partial<Record<ModelPresetName, number>> = {
   'gemma-4-31b': 30_697_345_280 + 60,
   // The text model, and two linears between 768 and 3072.
   'embeddinggemma-300m': 302_863_104 + 2 * 2_359_296,
+  // The text part, its head included, and the numbers that scale layers.
+  'embeddinggemma-2': 134_217_728 + 136_784_896 + 24,
   'paligemma-3b-224': 2_923_335_408,
 };
 
@@ -141,7 +143,7 @@ it('finds families by what files say', () => {
   );
   expect(() => familyOfGguf('constructor', families)).toThrow(UnknownModelError);
   expect(() => modelOf({ family: 'llama' })).toThrow(
-    /"llama".*Supported: gemma1, gemma2, gemma3, gemma4, embeddinggemma, gemma3-vision, paligemma\./,
+    /"llama".*Supported: gemma1, gemma2, gemma3, gemma4, embeddinggemma, embeddinggemma2, gemma3-vision, paligemma\./,
   );
 });
 

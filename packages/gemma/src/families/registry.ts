@@ -1,6 +1,7 @@
 import { familyOf } from './find-family.js';
 import type { Model, ModelConfig, ModelFamily } from './family.js';
 import { embeddinggemma } from './embeddinggemma/family.js';
+import { embeddinggemma2 } from './embeddinggemma2/family.js';
 import { gemma1, gemma2, gemma3 } from './gemma/family.js';
 import { gemma3Vision } from './gemma3-vision/family.js';
 import { gemma4 } from './gemma4/family.js';
@@ -8,7 +9,7 @@ import { paligemma } from './paligemma/family.js';
 
 // The families there are. To add one is to add a folder and list it here; `index.ts` says what it offers by itself.
 
-const known = [gemma1, gemma2, gemma3, gemma4, embeddinggemma, gemma3Vision, paligemma] as const;
+const known = [gemma1, gemma2, gemma3, gemma4, embeddinggemma, embeddinggemma2, gemma3Vision, paligemma] as const;
 type Known = (typeof known)[number];
 
 /** Every family that this package knows. */

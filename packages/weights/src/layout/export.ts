@@ -142,8 +142,12 @@ function configFile(
   );
 }
 
-/** Fields that transformers 5 takes no integer for: 30 must be written as 30.0. */
-const wholeFloats = /("(?:\w+_softcapping|\w+_eps|initializer_range|initializer_factor)": -?\d+)(?=,?$)/gm;
+/** Fields that transformers 5 takes no integer for, of text models and of towers: 30 must be written as 30.0. */
+const floatFields = [
+  ...['\\w+_softcapping', '\\w+_eps', 'initializer_range', 'initializer_factor'],
+  ...['attention_logit_cap', 'attention_invalid_logits_value', 'gradient_clipping', 'residual_weight'],
+];
+const wholeFloats = new RegExp(`("(?:${floatFields.join('|')})": -?\\d+)(?=,?$)`, 'gm');
 
 /** Readers of PyTorch's ask for it. */
 const safetensorsMetadata = { format: 'pt' };

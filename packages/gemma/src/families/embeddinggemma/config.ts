@@ -27,11 +27,10 @@ export function checkEmbeddingGemmaConfig(config: EmbeddingGemmaConfig): Embeddi
   return config;
 }
 
-/** The size of released vectors, and what the release was trained to have them cut to (arXiv:2509.20354). */
+/** The size of released vectors, and what the releases were trained to have them cut to (arXiv:2509.20354). */
 const releasedSizes = [768, 512, 256, 128] as const;
 
-/** Sizes of a model's vectors, largest first: only those of the released size are known to bear being cut. */
-export function vectorSizes({ headSizes }: EmbeddingGemmaConfig): readonly [number, ...number[]] {
-  const size = headSizes.at(-1)!;
+/** Sizes of a model's vectors of `size` values, largest first: only those of the released size are known to bear being cut. */
+export function vectorSizes(size: number): readonly [number, ...number[]] {
   return size === releasedSizes[0] ? releasedSizes : [size];
 }

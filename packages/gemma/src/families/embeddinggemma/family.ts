@@ -25,6 +25,7 @@ const answersNothing = (): never => {
 
 function describe(config: EmbeddingGemmaConfig): Model<EmbeddingGemmaConfig> {
   const { text, headSizes, maxTokens, prompts } = checkEmbeddingGemmaConfig(config);
+  const sizes = vectorSizes(headSizes.at(-1)!);
   const { headPath: _none, toGguf: _yet, ...model } = describeGemma(text);
   const { family: _form, slidingWindow: _window, ...settings } = model.settings;
   return {
@@ -35,7 +36,7 @@ function describe(config: EmbeddingGemmaConfig): Model<EmbeddingGemmaConfig> {
     params: embeddingGemmaParamSpecs(config),
     maxPositionEmbeddings: maxTokens,
     embedding: {
-      sizes: vectorSizes(config),
+      sizes,
       prompts,
       embed: (params, hidden, tokenWeights) => embeddingGemmaVectors(paramsOf(params), hidden, tokenWeights),
     },
@@ -45,13 +46,13 @@ function describe(config: EmbeddingGemmaConfig): Model<EmbeddingGemmaConfig> {
       ...settings,
       seenOnEachSide: text.slidingWindow && text.slidingWindow - 1,
       headSizes: headSizes.join(', '),
-      vectorSizes: vectorSizes(config).join(', '),
+      vectorSizes: sizes.join(', '),
       maxTokens,
     },
     logits: answersNothing,
     tokenLosses: answersNothing,
     toHf: () => embeddingGemmaConfigToHf(config),
-    hfFiles: (base) => modulesOf(config, base),
+    hfFiles: (base) => modulesOf(config, text.hiddenSize, base),
   };
 }
 

@@ -6,10 +6,18 @@ import { generations } from '../gemma/generations.js';
 import { checkModelType, gemmaConfigToHf, readTextConfig } from '../gemma/hf.js';
 import type { HfConfig, HfFiles } from '../layout.js';
 import { checkEmbeddingGemmaConfig, type EmbeddingGemmaConfig } from './config.js';
-import { readModules } from './modules.js';
+import { type ModulesForm, readModules } from './modules.js';
+import { releasedPrompts } from './prompt.js';
 
 /** `model_type` of the text model, which Gemma 3 has too. */
 export const modelType = 'gemma3_text';
+
+const form: ModulesForm = {
+  name: 'EmbeddingGemma',
+  hasHead: true,
+  widthField: 'hidden_size',
+  prompts: releasedPrompts,
+};
 
 /** Whether a config.json is of a text model whose tokens see each other in both directions. */
 export function seesBothWays(json: HfConfig): boolean {
@@ -33,7 +41,7 @@ export function embeddingGemmaConfigFromHf(json: unknown, tell?: Tell, files: Hf
       'but in an EmbeddingGemma tokens see each other in both directions',
     );
   const text = withWindowOfTwoSides(readTextConfig(watched, generations.gemma3, fields, { tell, where: '' }));
-  const { maxTokens = Number.POSITIVE_INFINITY, ...modules } = readModules(files, text.hiddenSize, tell);
+  const { maxTokens = Number.POSITIVE_INFINITY, ...modules } = readModules(files, form, text.hiddenSize, tell);
   return checkEmbeddingGemmaConfig({
     family: 'embeddinggemma',
     text,

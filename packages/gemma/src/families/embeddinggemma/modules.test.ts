@@ -7,7 +7,7 @@ import { releasedPrompts } from './prompt.js';
 
 const preset = embeddingGemmaPresets['embeddinggemma-300m'];
 const config = embeddingGemmaConfigToHf(preset);
-const files = modulesOf(preset);
+const files = modulesOf(preset, preset.text.hiddenSize);
 const modules = files['modules.json'] as Record<string, unknown>[];
 
 function read(changes: Readonly<Record<string, unknown>>, json: Readonly<Record<string, unknown>> = config) {

@@ -3,7 +3,6 @@ import { type Fields, isFields, watchFields } from '../../config/fields.js';
 import type { Tell } from '../../config/hf-fields.js';
 import type { HfFiles } from '../layout.js';
 import type { EmbeddingGemmaConfig } from './config.js';
-import { releasedPrompts } from './prompt.js';
 
 // The folder of sentence-transformers (https://github.com/huggingface/sentence-transformers): modules.json lists what runs one after the
 // other, and each module has a config.json in a folder of its own. Files of every age of that library are read; what is written, all read.
@@ -18,6 +17,18 @@ const tokenizerFile = 'tokenizer_config.json';
 export const denseFolder = (i: number): string => `${i + 2}_Dense`;
 
 const configOf = (folder: string) => `${folder}/config.json`;
+
+/** What a family's folder is like. */
+export interface ModulesForm {
+  /** For messages: `EmbeddingGemma`. */
+  readonly name: string;
+  /** Whether linears in folders of their own make the vector; otherwise the Transformer's values are the vector's already. */
+  readonly hasHead: boolean;
+  /** Field of config.json that says how many values of a token the Transformer gives, for messages. */
+  readonly widthField: string;
+  /** Of folders that have no file with prompts. */
+  readonly prompts: EmbeddingGemmaConfig['prompts'];
+}
 
 /** What the files say beside config.json. */
 type ModulesConfig = Pick<EmbeddingGemmaConfig, 'headSizes' | 'prompts'> & {
@@ -40,24 +51,27 @@ export async function gatherModules(readJson: (file: string) => Promise<unknown>
   return Object.fromEntries(files.filter(([, json]) => json !== undefined));
 }
 
-/** @throws ConfigError naming the file and its field, for what is not computed here */
-export function readModules(files: HfFiles, hiddenSize: number, tell?: Tell): ModulesConfig {
-  const folders = readFolders(files[modulesFile]);
-  readPooling(fieldsOf(files, configOf(poolingFolder)), hiddenSize);
+/** `width`: values of a token that the Transformer gives. @throws ConfigError naming the file and its field, for what is not computed here */
+export function readModules(files: HfFiles, form: ModulesForm, width: number, tell?: Tell): ModulesConfig {
+  const folders = readFolders(files[modulesFile], form);
+  readPooling(fieldsOf(files, configOf(poolingFolder)), form, width);
   const headSizes: number[] = [];
   for (const folder of folders.slice(2, -1))
-    headSizes.push(readDense(fieldsOf(files, configOf(folder)), headSizes.at(-1) ?? hiddenSize));
+    headSizes.push(readDense(fieldsOf(files, configOf(folder)), headSizes.at(-1) ?? width));
   readNormalize(files, configOf(folders.at(-1) ?? ''));
-  return { headSizes, prompts: readPrompts(files, tell), maxTokens: readMaxTokens(files) };
+  return { headSizes, prompts: readPrompts(files, form, tell), maxTokens: readMaxTokens(files) };
 }
 
-/** Names of the modules' folders, when they are those of an EmbeddingGemma. */
-function readFolders(modules: unknown): string[] {
+/** Names of the modules' folders, when they are those of the family. */
+function readFolders(modules: unknown, { name, hasHead }: ModulesForm): string[] {
+  const missing = hasHead
+    ? 'has no head (1_Pooling, 2_Dense, 3_Dense)'
+    : 'does not say how a vector is made of its tokens (1_Pooling)';
   if (modules === undefined)
     throw new ConfigError(
       modulesFile,
       undefined,
-      'but an EmbeddingGemma is a whole folder of sentence-transformers: its text model alone, as transformers saves it, has no head (1_Pooling, 2_Dense, 3_Dense). Give the folder, or the hub id, of the release or of what sentence-transformers saved',
+      `but an ${name} is a whole folder of sentence-transformers: its model alone, as transformers saves it, ${missing}. Give the folder, or the hub id, of the release or of what sentence-transformers saved`,
     );
   if (!Array.isArray(modules)) throw new ConfigError(modulesFile, modules, 'not a list');
   const kinds = modules.map((module: unknown, i) => {
@@ -73,12 +87,12 @@ function readFolders(modules: unknown): string[] {
     done();
     return kind;
   });
-  const isKnown = /^Transformer Pooling( Dense)+ Normalize$/.test(kinds.join(' '));
-  if (!isKnown)
+  const isKnown = hasHead ? /^Transformer Pooling( Dense)+ Normalize$/ : /^Transformer Pooling Normalize$/;
+  if (!isKnown.test(kinds.join(' ')))
     throw new ConfigError(
       modulesFile,
       kinds,
-      'but an EmbeddingGemma has Transformer, Pooling, one Dense or more, and Normalize, in this order',
+      `but an ${name} has Transformer, Pooling, ${hasHead ? 'one Dense or more, ' : ''}and Normalize, in this order`,
     );
   return kinds.map((kind, i) => (i === 0 ? '' : `${i}_${kind}`));
 }
@@ -92,7 +106,7 @@ const poolingModes = [
   'lasttoken',
 ];
 
-function readPooling({ where, fields, done }: OpenFields, hiddenSize: number): void {
+function readPooling({ where, fields, done }: OpenFields, { widthField }: ModulesForm, width: number): void {
   const { pooling_mode: mode, include_prompt: includesPrompt = true } = fields;
   // Before version 5.2 each mode had a flag of its own.
   const flags = poolingModes.filter((name) => fields[`pooling_mode_${name}`] === true);
@@ -102,8 +116,8 @@ function readPooling({ where, fields, done }: OpenFields, hiddenSize: number): v
   if (includesPrompt !== true)
     throw new ConfigError(`${where}: include_prompt`, includesPrompt, 'but the mean is over the prompt too');
   for (const field of ['embedding_dimension', 'word_embedding_dimension'])
-    if (![undefined, hiddenSize].includes(fields[field] as number | undefined))
-      throw new ConfigError(`${where}: ${field}`, fields[field], `but config.json says hidden_size ${hiddenSize}`);
+    if (![undefined, width].includes(fields[field] as number | undefined))
+      throw new ConfigError(`${where}: ${field}`, fields[field], `but config.json says ${widthField} ${width}`);
   done();
 }
 
@@ -183,8 +197,8 @@ function readMaxTokens(files: HfFiles): number | undefined {
   return Math.floor(found);
 }
 
-function readPrompts(files: HfFiles, tell?: Tell): EmbeddingGemmaConfig['prompts'] {
-  if (files[modelFile] === undefined) return releasedPrompts;
+function readPrompts(files: HfFiles, form: ModulesForm, tell?: Tell): ModulesConfig['prompts'] {
+  if (files[modelFile] === undefined) return form.prompts;
   const { where, fields, done } = fieldsOf(files, modelFile);
   const { prompts = {}, default_prompt_name: standard, similarity_fn_name: similarity, __version__: _by } = fields;
   const { model_type: kind = 'SentenceTransformer', truncate_dim: cut } = fields;
@@ -237,13 +251,17 @@ function openFields(where: string, json: unknown): OpenFields {
 }
 
 /** The files as every version of sentence-transformers reads them; those of `base` as they are. A tokenizer's are none of these. */
-export function modulesOf({ text, headSizes, maxTokens, prompts }: EmbeddingGemmaConfig, base: HfFiles = {}): HfFiles {
+export function modulesOf(
+  { headSizes, maxTokens, prompts }: Omit<ModulesConfig, 'maxTokens'> & { readonly maxTokens: number },
+  width: number,
+  base: HfFiles = {},
+): HfFiles {
   const { [tokenizerFile]: _tokenizer, ...before } = base;
   const kinds = ['Transformer', 'Pooling', ...headSizes.map(() => 'Dense'), 'Normalize'];
   const denses = headSizes.map((out, i) => [
     configOf(denseFolder(i)),
     {
-      in_features: headSizes[i - 1] ?? text.hiddenSize,
+      in_features: headSizes[i - 1] ?? width,
       out_features: out,
       bias: false,
       activation_function: identities[0],
@@ -259,7 +277,7 @@ export function modulesOf({ text, headSizes, maxTokens, prompts }: EmbeddingGemm
     [transformerFile]: { max_seq_length: maxTokens, do_lower_case: false },
     [modelFile]: { prompts, default_prompt_name: null, similarity_fn_name: 'cosine' },
     [configOf(poolingFolder)]: {
-      word_embedding_dimension: text.hiddenSize,
+      word_embedding_dimension: width,
       ...Object.fromEntries(poolingModes.map((name) => [`pooling_mode_${name}`, name === 'mean_tokens'])),
       include_prompt: true,
     },

@@ -27,12 +27,12 @@ export interface Gemma4Config {
   readonly numKvSharedLayers: number;
   /** Values of a token that each layer is given; 0: layers are given none. */
   readonly hiddenSizePerLayerInput: number;
-  /** Rows of the table of these values. */
+  /** Rows of the table of these values; 0: there is none, and they are made of the tokens' embeddings alone. */
   readonly vocabSizePerLayerInput: number;
   readonly rmsNormEps: number;
   readonly maxPositionEmbeddings: number;
   readonly finalLogitSoftcap: number | null;
-  /** A local layer's query sees itself and `slidingWindow - 1` tokens before it. */
+  /** A local layer's query sees itself and `slidingWindow - 1` tokens before it, and as many after it where tokens see each other. */
   readonly slidingWindow: number;
   readonly layerTypes: readonly LayerType[];
   /** Of global layers. */
@@ -45,8 +45,16 @@ export interface Gemma4Config {
   readonly eosTokenIds: readonly number[];
 }
 
-/** The config itself, when its numbers can be a model's. @throws ConfigError naming the field */
+/** The config itself, when its numbers can be a Gemma 4's. @throws ConfigError naming the field */
 export function checkGemma4Config(config: Gemma4Config): Gemma4Config {
+  const { hiddenSizePerLayerInput, vocabSizePerLayerInput: rows } = checkGemma4Blocks(config);
+  if (hiddenSizePerLayerInput > 0 && rows === 0)
+    throw new ConfigError('vocabSizePerLayerInput', rows, 'but in a Gemma 4 layers have inputs of a table');
+  return config;
+}
+
+/** The config itself, when its numbers can be those of a model of such blocks. @throws ConfigError naming the field */
+export function checkGemma4Blocks(config: Gemma4Config): Gemma4Config {
   for (const field of [
     'vocabSize',
     'hiddenSize',
@@ -97,6 +105,7 @@ function checkPerLayerInputs({
 }: Gemma4Config) {
   if (size === 0) return;
   checkSize('hiddenSizePerLayerInput', size, Math.floor(largestSize / numLayers));
+  if (vocabSizePerLayerInput === 0) return;
   checkSize('vocabSizePerLayerInput', vocabSizePerLayerInput, largestSize);
   if (vocabSizePerLayerInput < vocabSize)
     throw new ConfigError('vocabSizePerLayerInput', vocabSizePerLayerInput, `but there are ${vocabSize} words`);
@@ -136,4 +145,9 @@ export function gemma4Layers(config: Gemma4Config): LayerGeometry[] {
 /** Whether a layer has a projection for its values: not where its keys are its values. */
 export function hasValueProjection({ attentionKEqV, layerTypes }: Gemma4Config, layer: number): boolean {
   return !(attentionKEqV && layerTypes[layer] === 'global');
+}
+
+/** Whether there is a table of what layers are given of each word. */
+export function hasPerLayerTable({ hiddenSizePerLayerInput, vocabSizePerLayerInput }: Gemma4Config): boolean {
+  return hiddenSizePerLayerInput > 0 && vocabSizePerLayerInput > 0;
 }

@@ -13,8 +13,8 @@ import { gemma4Prompt } from './prompt.js';
 /** `gemma4ParamSpecs` says what the tree holds: whoever makes one goes by it. */
 const paramsOf = (tree: ParamTree) => tree as unknown as Gemma4Params;
 
-function describe(config: Gemma4Config): Model<Gemma4Config> {
-  checkGemma4Config(config);
+/** A model of such blocks that was checked, as a causal language model. */
+export function describeGemma4(config: Gemma4Config): Model<Gemma4Config> {
   const { layerTypes, eosTokenIds, ...settings } = config;
   return {
     config,
@@ -55,5 +55,5 @@ export const gemma4 = {
   towers: gemmaTowers,
   hf: { modelTypes, read: gemma4ConfigFromHf },
   gguf: { architectures: [ggufArchitecture], read: gemma4ConfigFromGguf },
-  describe,
+  describe: (config) => describeGemma4(checkGemma4Config(config)),
 } as const satisfies ModelFamily<Gemma4Config>;

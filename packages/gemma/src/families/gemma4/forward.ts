@@ -17,10 +17,10 @@ import { createProjection, type Projection } from '../../models/projection.js';
 import { isRecomputed } from '../../models/recompute.js';
 import type { ForwardOptions, LayerGeometry, ModelInputs } from '../family.js';
 import type { NormParams } from '../gemma/params.js';
-import { type Gemma4Config, gemma4Layers } from './config.js';
+import { type Gemma4Config, gemma4Layers, hasPerLayerTable } from './config.js';
 import type { Gemma4LayerParams, Gemma4Params, PerLayerInputParams } from './params.js';
 
-// The text model of Gemma 4, as transformers computes it.
+// The text model of Gemma 4, as transformers computes it, and models of its blocks.
 
 /** Keys and values that a layer attends to, f32 [B, S, K, D] each. */
 interface KeysAndValues {
@@ -110,17 +110,17 @@ function storeKeys(
 }
 
 /**
- * What each layer is given of each token, f32 [B, T, P]: what a table says of the token, and what a projection makes of its embedding.
- * `rows`: the table's, in the storage type of its file.
+ * What each layer is given of each token, f32 [B, T, P]: what a projection makes of its embedding, and, where there is a table, what it
+ * says of the token. `rows`: the table's, in the storage type of its file.
  */
 function perLayerInputs(
   params: PerLayerInputParams,
-  { hiddenSize, hiddenSizePerLayerInput: size, numLayers, rmsNormEps }: Gemma4Config,
+  config: Gemma4Config,
   embedded: Tensor,
   rows: Tensor | undefined,
   options: ForwardOptions,
 ): readonly Tensor[] {
-  if (rows === undefined) throw new TypeError('the model has embeddings for each layer, but `hostRows` is left out');
+  const { hiddenSize, hiddenSizePerLayerInput: size, numLayers, rmsNormEps } = config;
   const [batch, tokens] = embedded.shape as [number, number, number];
   const shape = [batch, tokens, numLayers, size];
   // No block has this number: what an adapter drops here is drawn apart.
@@ -128,9 +128,13 @@ function perLayerInputs(
   const ofContext = rmsNorm(reshape(mul(projected, hiddenSize ** -0.5), shape), params.norm.weight, {
     eps: rmsNormEps,
   });
-  const ofToken = mul(reshape(cast(rows, 'f32'), shape), Math.fround(Math.sqrt(size)));
-  const parts = split(mul(add(ofContext, ofToken), Math.SQRT1_2), 2);
-  return parts.map((part) => reshape(part, [batch, tokens, size]));
+  const given = hasPerLayerTable(config) ? mul(add(ofContext, ofToken()), Math.SQRT1_2) : ofContext;
+  return split(given, 2).map((part) => reshape(part, [batch, tokens, size]));
+
+  function ofToken(): Tensor {
+    if (rows === undefined) throw new TypeError('the model has embeddings for each layer, but `hostRows` is left out');
+    return mul(reshape(cast(rows, 'f32'), shape), Math.fround(Math.sqrt(size)));
+  }
 }
 
 /** h + norm(attention(norm(h))), + norm(mlp(norm(h))), + norm(what the layer's input adds), times a number. */

@@ -24,17 +24,17 @@ const defaults = {
   gemma4: { d: 2304, f: 9216, layers: 30, heads: 8, kvHeads: 4, window: 512, positions: 131072, perLayer: 256 },
   unified: { d: 2304, f: 9216, layers: 30, heads: 8, kvHeads: 4, window: 1024, positions: 262144, perLayer: 0 },
 } as const;
-const defaultVocab = 262144;
+export const defaultVocab = 262144;
 const defaultHeadDim = 256;
 const defaultGlobalHeadDim = 512;
-const defaultPeriod = 6;
+export const defaultPeriod = 6;
 const defaultRope = {
   full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1e6 },
   sliding_attention: { rope_type: 'default', rope_theta: 1e4 },
 } as const;
 
 /** Fields around the decoder, of which only the decoder is read. */
-const outerFields = [
+export const outerFields = [
   ...['vision_config', 'audio_config', 'vision_soft_tokens_per_image'],
   ...['boi', 'eoi', 'image', 'video', 'boa', 'eoa', 'audio'].flatMap((name) => [
     `${name}_token_id`,
@@ -78,7 +78,7 @@ function readText(
   refuseUnsupported(text, outer, where);
   const usual = defaults[modelTypeOf(outer).startsWith('gemma4_unified') ? 'unified' : 'gemma4'];
   const numLayers = readNumber(text, 'num_hidden_layers', usual.layers);
-  const layerTypes = readLayerTypes(text, numLayers, where);
+  const layerTypes = readLayerTypes(text, everyNthGlobal(numLayers, defaultPeriod), where);
   const attentionKEqV = readFlag(text, 'attention_k_eq_v', where);
   const vocabSize = readNumber(text, 'vocab_size', defaultVocab);
   // The instruction-tuned files list their stop tokens beside text_config, not in it.
@@ -93,7 +93,12 @@ function readText(
     useDoubleWideMlp: readFlag(text, 'use_double_wide_mlp', where),
     numLayers,
     numHeads: readNumber(text, 'num_attention_heads', usual.heads),
-    ...readHeads(text, { layerTypes, attentionKEqV, where, kvHeads: usual.kvHeads }),
+    ...readHeads(text, {
+      layerTypes,
+      where,
+      kvHeads: usual.kvHeads,
+      globalKvHeads: attentionKEqV ? readNullable(text, 'num_global_key_value_heads', null) : null,
+    }),
     attentionKEqV,
     numKvSharedLayers: readNumber(text, 'num_kv_shared_layers', 0),
     hiddenSizePerLayerInput: readNullable(text, 'hidden_size_per_layer_input', usual.perLayer) ?? 0,
@@ -103,7 +108,7 @@ function readText(
     finalLogitSoftcap: readNullable(text, 'final_logit_softcapping', null),
     slidingWindow: readNumber(text, 'sliding_window', usual.window),
     layerTypes,
-    ...readRope(text, where),
+    ...readRope(text, where, defaultRope),
     padTokenId: tokenId('pad_token_id', 0),
     bosTokenId: tokenId('bos_token_id', 2),
     eosTokenIds: readTokenIds(token('eos_token_id')),
@@ -137,10 +142,10 @@ function readFlag(fields: Fields, field: string, where: string): boolean {
   return value;
 }
 
-/** The last layer sees everything whatever files say, as in transformers. */
-function readLayerTypes(text: Fields, numLayers: number, where: string): LayerType[] {
+/** The last layer sees everything whatever files say, as in transformers. `usual`: of files that say nothing. */
+export function readLayerTypes(text: Fields, usual: readonly LayerType[], where: string): LayerType[] {
   const listed = text['layer_types'];
-  if (listed === undefined || listed === null) return endingGlobal(everyNthGlobal(numLayers, defaultPeriod));
+  if (listed === undefined || listed === null) return endingGlobal(usual);
   if (!Array.isArray(listed)) throw new ConfigError(`${where}layer_types`, listed, 'not a list');
   return endingGlobal(
     listed.map((type, i) => {
@@ -157,31 +162,33 @@ const endingGlobal = (types: readonly LayerType[]): LayerType[] =>
 /** How heads of a layer may differ from those of others. */
 const headFields = ['head_dim', 'num_key_value_heads'] as const;
 
-/** Sizes of heads, and how many keys and values have: of local layers, and of global ones. */
-function readHeads(
+/**
+ * Sizes of heads, and how many keys and values have: of local layers, and of global ones. `kvHeads`: of files that say nothing;
+ * `globalKvHeads`: of the global layers of files without `per_layer_config`, null where they have as many.
+ */
+export function readHeads(
   text: Fields,
   {
     layerTypes,
-    attentionKEqV,
     where,
     kvHeads,
+    globalKvHeads,
   }: {
     readonly layerTypes: readonly LayerType[];
-    readonly attentionKEqV: boolean;
     readonly where: string;
     readonly kvHeads: number;
+    readonly globalKvHeads: number | null;
   },
 ): Pick<Gemma4Config, 'headDim' | 'globalHeadDim' | 'numKvHeads' | 'numGlobalKvHeads'> {
   const headDim = readNumber(text, 'head_dim', defaultHeadDim);
   const numKvHeads = readNumber(text, 'num_key_value_heads', kvHeads);
   const perLayer = text['per_layer_config'];
   if (perLayer === undefined || perLayer === null) {
-    const globalHeads = attentionKEqV ? readNullable(text, 'num_global_key_value_heads', null) : null;
     return {
       headDim,
       numKvHeads,
       globalHeadDim: readNumber(text, 'global_head_dim', defaultGlobalHeadDim),
-      numGlobalKvHeads: globalHeads ?? numKvHeads,
+      numGlobalKvHeads: globalKvHeads ?? numKvHeads,
     };
   }
   const field = `${where}per_layer_config`;
@@ -193,16 +200,10 @@ function readHeads(
         text[old],
         'but per_layer_config says it too, and transformers reads only that',
       );
+  const ofLayer = byLayer(perLayer, field, layerTypes.length);
   const [local, global] = (['local', 'global'] as const).map((type) =>
-    sameInAll(perLayer, field, layerTypes, type, { head_dim: headDim, num_key_value_heads: numKvHeads }),
+    sameInAll(ofLayer, field, layerTypes, type, { head_dim: headDim, num_key_value_heads: numKvHeads }),
   ) as [Heads, Heads];
-  for (const key of Object.keys(perLayer))
-    if (!(Number(key) < layerTypes.length) || String(Number(key)) !== key)
-      throw new ConfigError(
-        `${field}.${key}`,
-        perLayer[key],
-        `but layers are numbered from 0 to ${layerTypes.length - 1}`,
-      );
   return {
     headDim: local.head_dim,
     numKvHeads: local.num_key_value_heads,
@@ -211,11 +212,24 @@ function readHeads(
   };
 }
 
+/** What is said of each layer by its number. transformers writes them with as many digits as the last one has: "05". */
+function byLayer(perLayer: Fields, field: string, numLayers: number): ReadonlyMap<number, unknown> {
+  const found = new Map<number, unknown>();
+  for (const [key, own] of Object.entries(perLayer)) {
+    const layer = Number(key);
+    if (!/^\d+$/.test(key) || layer >= numLayers)
+      throw new ConfigError(`${field}.${key}`, own, `but layers are numbered from 0 to ${numLayers - 1}`);
+    if (found.has(layer)) throw new ConfigError(`${field}.${key}`, own, `but layer ${layer} is there twice`);
+    found.set(layer, own);
+  }
+  return found;
+}
+
 type Heads = Readonly<Record<(typeof headFields)[number], number>>;
 
 /** What `per_layer_config` makes of the heads of all layers of a type. */
 function sameInAll(
-  perLayer: Fields,
+  ofLayer: ReadonlyMap<number, unknown>,
   field: string,
   layerTypes: readonly LayerType[],
   type: LayerType,
@@ -224,7 +238,7 @@ function sameInAll(
   let found: Heads | undefined;
   layerTypes.forEach((each, i) => {
     if (each !== type) return;
-    const own = perLayer[i] ?? {};
+    const own = ofLayer.get(i) ?? {};
     if (!isFields(own)) throw new ConfigError(`${field}.${i}`, own, 'not an object');
     for (const key of Object.keys(own))
       if (!headFields.some((known) => known === key) && own[key] !== null)
@@ -245,15 +259,16 @@ function sameInAll(
   return found ?? usual;
 }
 
-/** How positions turn heads of both types of layers. */
-function readRope(
+/** How positions turn heads of both types of layers. `usual`: of files that say nothing. */
+export function readRope(
   text: Fields,
   where: string,
+  usual: Fields,
 ): Pick<Gemma4Config, 'ropeTheta' | 'ropeLocalTheta' | 'partialRotaryFactor'> {
   for (const old of ['rope_theta', 'rope_local_base_freq', 'rope_scaling', 'partial_rotary_factor'])
     if ((text[old] ?? null) !== null)
-      throw new ConfigError(where + old, text[old], 'but Gemma 4 says in rope_parameters how positions turn');
-  const parameters = text['rope_parameters'] ?? defaultRope;
+      throw new ConfigError(where + old, text[old], 'but rope_parameters says how positions turn');
+  const parameters = text['rope_parameters'] ?? usual;
   const field = `${where}rope_parameters`;
   if (!isFields(parameters)) throw new ConfigError(field, parameters, 'not an object');
   for (const key of Object.keys(parameters))
@@ -311,7 +326,18 @@ export function gemma4ConfigToHf(config: Gemma4Config, base?: HfConfig): Record<
   const { architectures: _, model_type: _type, ...fields } = text;
   const before = isFields(base['text_config']) ? base['text_config'] : {};
   const { dtype: _dtype, torch_dtype: _oldType, per_layer_config: _heads, ...others } = before;
-  return { ...base, eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
+  return { ...withTowers(base), eos_token_id: text['eos_token_id'], text_config: { ...others, ...fields } };
+}
+
+/**
+ * The config.json of a model with towers, as it is to be written again. The tower of pictures takes no integer as attention_dropout, as which
+ * 0.0 is written here: it is left out, which means 0.
+ */
+export function withTowers(base: HfConfig): HfConfig {
+  const { vision_config: vision } = base;
+  if (!isFields(vision) || vision['attention_dropout'] !== 0) return base;
+  const { attention_dropout: _none, ...others } = vision;
+  return { ...base, vision_config: others };
 }
 
 function textToHf(config: Gemma4Config): Record<string, unknown> {

@@ -1,12 +1,13 @@
 import type { Layout, LayoutRule } from '../layout.js';
-import { type Gemma4Config, gemma4Layers } from './config.js';
+import { type Gemma4Config, gemma4Layers, hasPerLayerTable } from './config.js';
 import { ropeFrequencyFactors } from './gguf.js';
 import { isPartOf } from './hf.js';
+import { perLayerTablePath } from './params.js';
 
 const layer = 'layers.{i}';
 
 /** Parts of a larger Gemma 4 that are not the text model: towers of pictures and sounds, and what lies between. */
-const otherParts = String.raw`^(vision_tower|audio_tower|vision_embedder|embed_vision|embed_audio)\.`;
+export const otherParts = String.raw`^(vision_tower|audio_tower|vision_embedder|embed_vision|embed_audio)\.`;
 
 /** Numbers of the layers that attend to what others have computed. */
 function sharingLayers(config: Gemma4Config): number[] {
@@ -44,7 +45,7 @@ export function huggingFaceLayout(config: Gemma4Config): Layout {
     passedOn: new RegExp(otherParts),
     rules: rulesOf(config, [
       { path: 'embedTokens.weight', name: 'embed_tokens.weight' },
-      { path: 'perLayerEmbedTokens.weight', name: 'embed_tokens_per_layer.weight' },
+      { path: perLayerTablePath, name: 'embed_tokens_per_layer.weight' },
       { path: 'perLayerInputs.perLayerModelProjection.weight', name: 'per_layer_model_projection.weight' },
       { path: 'perLayerInputs.norm.weight', name: 'per_layer_projection_norm.weight' },
       rule('inputNorm', 'input_layernorm'),
@@ -85,7 +86,7 @@ export function ggufLayout(config: Gemma4Config): Layout {
     constants: { 'rope_freqs.weight': ropeFrequencyFactors(config) },
     rules: rulesOf(config, [
       { path: 'embedTokens.weight', name: 'token_embd.weight' },
-      { path: 'perLayerEmbedTokens.weight', name: 'per_layer_token_embd.weight' },
+      { path: perLayerTablePath, name: 'per_layer_token_embd.weight' },
       {
         path: 'perLayerInputs.perLayerModelProjection.weight',
         name: 'per_layer_model_proj.weight',
@@ -114,9 +115,13 @@ export function ggufLayout(config: Gemma4Config): Layout {
   };
 }
 
-/** Those that this model has parameters for: layers may have no inputs of their own. */
-function rulesOf({ hiddenSizePerLayerInput }: Gemma4Config, rules: readonly LayoutRule[]): LayoutRule[] {
-  return rules.filter(({ path }) => hiddenSizePerLayerInput > 0 || !path.includes('perLayer'));
+/** Those that this model has parameters for: layers may have no inputs of their own, or none of a table. */
+function rulesOf(config: Gemma4Config, rules: readonly LayoutRule[]): LayoutRule[] {
+  return rules.filter(({ path }) =>
+    path === perLayerTablePath
+      ? hasPerLayerTable(config)
+      : config.hiddenSizePerLayerInput > 0 || !path.includes('perLayer'),
+  );
 }
 
 /** Patterns of names that files hold for layers which do without. */

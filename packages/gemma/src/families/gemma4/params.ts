@@ -2,7 +2,7 @@ import type { LinearParams, Tensor } from '@lapidary/tensor';
 import { linearSpec, normSpec } from '../../models/param-specs.js';
 import type { ParamSpec } from '../family.js';
 import { embeddingPath, gemmaLinears, type NormParams } from '../gemma/params.js';
-import { type Gemma4Config, gemma4Layers, hasValueProjection } from './config.js';
+import { type Gemma4Config, gemma4Layers, hasPerLayerTable, hasValueProjection } from './config.js';
 
 /** One layer's parameters. Norms multiply by the weight as it is. */
 export interface Gemma4LayerParams {
@@ -75,9 +75,11 @@ export function gemma4ParamSpecs(config: Gemma4Config): ParamSpec[] {
   const table = { role: 'table', tower, initial: { std: embeddingStd } } as const;
   return [
     { path: embeddingPath, shape: [vocabSize, d], ...table },
+    ...(hasPerLayerTable(config)
+      ? [{ path: perLayerTablePath, shape: [vocabSizePerLayerInput, numLayers * p], ...table, isOnHost: true }]
+      : []),
     ...(p > 0
       ? [
-          { path: perLayerTablePath, shape: [vocabSizePerLayerInput, numLayers * p], ...table, isOnHost: true },
           linearSpec('perLayerInputs.perLayerModelProjection', [numLayers * p, d], { tower }),
           normSpec('perLayerInputs.norm', p, normStart, { tower }),
         ]

@@ -20,6 +20,7 @@ const passedOn = [
   'chat_template.json',
   'preprocessor_config.json',
   'processor_config.json',
+  'video_preprocessor_config.json',
 ] as const;
 const generationFile = 'generation_config.json';
 
