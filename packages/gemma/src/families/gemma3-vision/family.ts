@@ -3,6 +3,7 @@ import { describeGemma } from '../gemma/family.js';
 import { generations } from '../gemma/generations.js';
 import { patchCount } from '../siglip/config.js';
 import { imagePresets } from '../siglip/preprocess-image.js';
+import { gatherProcessor } from '../siglip/processor-files.js';
 import { checkGemma3VisionConfig, type Gemma3VisionConfig } from './config.js';
 import { gemma3VisionHidden } from './forward.js';
 import { gemma3VisionConfigFromHf, gemma3VisionConfigToHf, hasVision, modelTypes } from './hf.js';
@@ -57,6 +58,6 @@ export const gemma3Vision = {
   linears: gemma3VisionLinears,
   towers: gemma3VisionTowers,
   imagePresets,
-  hf: { modelTypes, isOwn: hasVision, read: gemma3VisionConfigFromHf },
+  hf: { modelTypes, isOwn: hasVision, gather: gatherProcessor, read: gemma3VisionConfigFromHf },
   describe,
 } as const satisfies ModelFamily<Gemma3VisionConfig>;

@@ -4,9 +4,11 @@ import { type Tell, tellUnreadFields } from '../../config/hf-fields.js';
 import { generations } from '../gemma/generations.js';
 import { checkModelType, gemmaConfigToHf, readTextConfig, refuseBidirectional } from '../gemma/hf.js';
 import { isWrapped } from '../gemma/multimodal.js';
-import type { HfConfig } from '../layout.js';
+import type { HfConfig, HfFiles } from '../layout.js';
 import { siglipConfigFromHf, siglipConfigToHf } from '../siglip/hf.js';
+import { checkProcessor } from '../siglip/processor-files.js';
 import { checkGemma3VisionConfig, type Gemma3VisionConfig } from './config.js';
+import { bilinear } from './pictures.js';
 
 const modelType = 'gemma3';
 /** Of ShieldGemma 2 too, which is a Gemma 3 that is asked for the words Yes and No. */
@@ -26,10 +28,11 @@ export function hasVision(json: HfConfig): boolean {
 }
 
 /**
- * Hugging Face's config.json of a Gemma 3 with a vision tower as a `Gemma3VisionConfig`. `tell` is told of fields that are not known.
+ * Hugging Face's config.json of a Gemma 3 with a vision tower as a `Gemma3VisionConfig`. `tell` is told of fields that are not known; `files`
+ * may say how pictures are prepared, which must be as it is done here.
  * @throws {UnknownModelError} for any other model. @throws {ConfigError} naming the field.
  */
-export function gemma3VisionConfigFromHf(json: unknown, tell?: Tell): Gemma3VisionConfig {
+export function gemma3VisionConfigFromHf(json: unknown, tell?: Tell, files: HfFiles = {}): Gemma3VisionConfig {
   if (!isFields(json)) throw new ConfigError('config.json', json, 'not an object');
   const whole = watchFields(json);
   const { fields } = whole;
@@ -55,6 +58,8 @@ export function gemma3VisionConfigFromHf(json: unknown, tell?: Tell): Gemma3Visi
   });
   // What answers begin with in ShieldGemma 2's own class: whoever reads their probabilities names the words.
   tellUnreadFields(whole, tell, { known: ['yes_token_index', 'no_token_index'] });
+  const { imageSize } = config.vision;
+  checkProcessor(files, { imageSize, resample: bilinear, tokensPerImage: config.tokensPerImage }, tell);
   return config;
 }
 

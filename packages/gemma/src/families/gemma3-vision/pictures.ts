@@ -4,7 +4,7 @@ import type { SiglipConfig } from '../siglip/config.js';
 import { patchesOfPicture } from '../siglip/preprocess-image.js';
 
 /** Pillow's number of bilinear. */
-const bilinear = 2;
+export const bilinear = 2;
 
 /** How Gemma3Processor of transformers is told to prepare pictures, as for the files on the hub. */
 export function preprocessorConfig({ imageSize }: SiglipConfig, tokensPerImage: number): Record<string, unknown> {

@@ -5,6 +5,7 @@ import { generations } from '../gemma/generations.js';
 import { headPath } from '../gemma/params.js';
 import { patchCount } from '../siglip/config.js';
 import { imagePresets } from '../siglip/preprocess-image.js';
+import { gatherProcessor } from '../siglip/processor-files.js';
 import { checkPaliGemmaConfig, type PaliGemmaConfig } from './config.js';
 import { paliGemmaHidden } from './forward.js';
 import { paliGemmaConfigFromHf, paliGemmaConfigToHf } from './hf.js';
@@ -77,7 +78,7 @@ export const paligemma = {
   linears: paliGemmaLinears,
   towers: paliGemmaTowers,
   imagePresets,
-  hf: { modelTypes: ['paligemma'], read: paliGemmaConfigFromHf },
+  hf: { modelTypes: ['paligemma'], gather: gatherProcessor, read: paliGemmaConfigFromHf },
   npz: { read: paliGemmaConfigFromBigVision },
   describe,
 } as const satisfies ModelFamily<PaliGemmaConfig>;

@@ -4,8 +4,11 @@ import { type Tell, tellUnreadFields } from '../../config/hf-fields.js';
 import { generationOf, generations } from '../gemma/generations.js';
 import { gemmaConfigToHf, readTextConfig, refuseBidirectional } from '../gemma/hf.js';
 import { patchCount } from '../siglip/config.js';
+import type { HfFiles } from '../layout.js';
 import { siglipConfigFromHf, siglipConfigToHf } from '../siglip/hf.js';
+import { checkProcessor } from '../siglip/processor-files.js';
 import { checkPaliGemmaConfig, decoderFamilies, type PaliGemmaConfig, withoutWindow } from './config.js';
+import { bicubic } from './pictures.js';
 
 const defaultImageToken = 257152;
 /** What the shapes of the weights say too, or follows from other fields. */
@@ -13,10 +16,10 @@ const outerFields = ['hidden_size', 'projection_dim', 'vocab_size', '_vocab_size
 
 /**
  * Hugging Face's config.json of a PaliGemma 1 or 2 as a `PaliGemmaConfig`. The final soft-cap is what the file says. `tell` is told
- * of fields that are not known.
+ * of fields that are not known; `files` may say how pictures are prepared, which must be as it is done here.
  * @throws {UnknownModelError} for any other model. @throws {ConfigError} naming the field.
  */
-export function paliGemmaConfigFromHf(json: unknown, tell?: Tell): PaliGemmaConfig {
+export function paliGemmaConfigFromHf(json: unknown, tell?: Tell, files: HfFiles = {}): PaliGemmaConfig {
   if (!isFields(json)) throw new ConfigError('config.json', json, 'not an object');
   const whole = watchFields(json);
   const { fields } = whole;
@@ -49,6 +52,8 @@ export function paliGemmaConfigFromHf(json: unknown, tell?: Tell): PaliGemmaConf
     imageTokenId: readNumber(fields, 'image_token_index', readNumber(fields, 'image_token_id', defaultImageToken)),
   });
   tellUnreadFields(whole, tell, { known: outerFields });
+  const { vision } = config;
+  checkProcessor(files, { imageSize: vision.imageSize, resample: bicubic, tokensPerImage: patchCount(vision) }, tell);
   return config;
 }
 

@@ -11,7 +11,7 @@ const published: Readonly<Record<WeightFormat, ImagePreset>> = {
 };
 
 /** Pillow's number of bicubic. */
-const bicubic = 3;
+export const bicubic = 3;
 
 /** How PaliGemmaProcessor of transformers is told to prepare pictures, as for the files on the hub. */
 export function preprocessorConfig(vision: SiglipConfig): Record<string, unknown> {
