@@ -95,8 +95,9 @@ it('has the logits, loss and gradients of transformers', { timeout: 600_000 }, a
   // Sums of 12,288 products in another order.
   expect(relativeError(ourLogits!, reference.get('logits')!.data)).toBeLessThan(3e-5);
   expect(Math.abs(ourLoss![0]! / reference.get('loss')!.data[0]! - 1)).toBeLessThan(1e-5);
+  // transformers' own float32 is up to 1.9e-4 away from its double precision.
   paths.forEach((path, i) => {
-    expect(relativeError(ourGrads[i]!, reference.get(`grad.${hfName(path, config)}`)!.data), path).toBeLessThan(1e-4);
+    expect(relativeError(ourGrads[i]!, reference.get(`grad.${hfName(path, config)}`)!.data), path).toBeLessThan(5e-4);
   });
   gpu.destroy();
 });
