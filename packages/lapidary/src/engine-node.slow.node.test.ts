@@ -205,7 +205,11 @@ test('an adapter over a base that changed at its place is refused by tensor, whe
   ])
     await expect(using()).rejects.toMatchObject(refused);
   await expect(readdir(out)).rejects.toThrow(/ENOENT/);
-  await expect(engine.export({ ...merge, run })).rejects.toMatchObject({ name: 'ResumeMismatchError' });
+  await expect(engine.export({ ...merge, run })).rejects.toMatchObject({
+    name: 'UsageError',
+    message: `The run in ${run} was made of something else than it is given now: weights.`,
+  });
+  await expect(engine.export({ ...merge, run, anyBase: true })).rejects.toThrow(/--any-base is for an adapter alone/);
   // A run may mean to go on from it over other weights: it is told.
   const told: string[] = [];
   await engine.runTraining(

@@ -26,6 +26,7 @@ import {
   tuneTraining,
   type DataSource,
   type PlannedRun,
+  ResumeMismatchError,
 } from '@lapidary/trainer';
 import { createNodeFileStore } from '@lapidary/trainer/node';
 import {
@@ -256,8 +257,22 @@ async function exportTo({ run, step, out, model, anyBase, form }: ExportRequest)
       });
     return { step: null, ...(await exportAdapter({ adapter: run, base: loaderOf(model), out: store, form, anyBase })) };
   }
+  if (anyBase)
+    throw new UsageError({
+      message: `--any-base is for an adapter alone, but ${run} holds a run, which goes over the base that it began with.`,
+      hint: 'Leave it out, or export a copy of its adapter_config.json and adapter_model.safetensors.',
+    });
   const from = { run: createNodeFileStore(run), out: store, step: step ?? undefined, ...openedBy(run, model) };
-  return form.to === 'trl' ? exportTrl({ ...from, openRows: openData }) : exportCheckpoint({ ...from, form });
+  try {
+    return await (form.to === 'trl' ? exportTrl({ ...from, openRows: openData }) : exportCheckpoint({ ...from, form }));
+  } catch (error) {
+    if (!(error instanceof ResumeMismatchError)) throw error;
+    const changed = error.changes.map(({ path }) => path).join(', ');
+    throw new UsageError({
+      message: `The run in ${run} was made of something else than it is given now: ${changed}.`,
+      hint: 'Name the model that it was trained over with --model.',
+    });
+  }
 }
 
 /** How a run's base, and the adapter that it went on from, are opened by what its file says of them. @throws UsageError where it says nothing */

@@ -55,7 +55,7 @@ const plainWords: Readonly<Record<string, string>> = {
   'Opening model and data': 'Opening model and rows',
   'Loading weights': 'Loading the model',
   Compiling: 'Preparing the GPU',
-  'Answering held-out rows': 'Answering rows it does not learn from',
+  'Answering sample rows': 'Answering rows it does not learn from',
 };
 
 export function plainWordsFor(name: string): string {

@@ -88,7 +88,7 @@ export const chatOnlyFields = {
   ),
   parallel_tool_calls: one(true),
   // As in vLLM and llama.cpp: what else the chat template takes.
-  chat_template_kwargs: v.optional(v.record(v.string(), v.unknown(), 'an object: { enable_thinking: true }')),
+  chat_template_kwargs: v.optional(v.record(v.string(), v.unknown(), 'an object: { "enable_thinking": true }')),
   response_format: only(
     (value) => (value as { type?: unknown } | null)?.type === 'text',
     '{ type: "text" }: other forms are not supported',

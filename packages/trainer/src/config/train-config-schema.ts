@@ -51,7 +51,9 @@ export const dataSchema = v.object(
     tooLong: withDefault(choice(['error', 'truncate', 'skip']), 'error'),
     promptKey: v.optional(text()),
     completionKey: v.optional(text()),
-    chatTemplateKwargs: v.optional(jsonObject('an object of what the chat template takes: { enable_thinking: true }')),
+    chatTemplateKwargs: v.optional(
+      jsonObject('an object of what the chat template takes: { "enable_thinking": true }'),
+    ),
     split: v.optional(text()),
     config: v.optional(text()),
     revision: v.optional(text()),

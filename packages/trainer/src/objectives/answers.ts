@@ -48,7 +48,7 @@ async function answerAll(gpu: Gpu, plan: GenerationPlan, asked: Asked): Promise<
   const { tokenizer, model } = context;
   if (tokenizer === undefined) return;
   const { logger, signal } = told;
-  await logger.onPhase?.({ name: 'Answering held-out rows' });
+  await logger.onPhase?.({ name: 'Answering sample rows' });
   const stopTokens = stopTokensOf(model, tokenizer);
   const generator = new Generator(gpu, plan);
   try {

@@ -22,7 +22,7 @@ const smoothing = 0.1;
 const mostShown = 4;
 const eraseLine = '\r\x1b[2K';
 
-/** Answers to held-out rows at a step; `rows` are those whose answer the data know. */
+/** Answers to sample rows at a step; `rows` are those whose answer the data know. */
 interface Answered {
   readonly shown: number;
   readonly rows: number;
@@ -140,7 +140,9 @@ export function createProgressLogger(terminal: ProgressTerminal, { showSamples =
       if (counts.length > 0) {
         const [first, last] = [counts[0]!, counts.at(-1)!];
         const of = ({ right, rows }: Answered) => `${right} of ${rows}`;
-        print(`Held-out answers right to the letter: ${first === last ? '' : `${of(first)} → `}${of(last)}`);
+        // Where none are held out, rows that were learned from are answered.
+        const which = start?.evalRows === 0 ? 'Learned answers' : 'Held-out answers';
+        print(`${which} right to the letter: ${first === last ? '' : `${of(first)} → `}${of(last)}`);
       }
       if (best !== null) print(describeBest(best, { steps, exportedStep, outDir }));
       print(`Wrote ${[...exported, 'report.html', 'metrics.jsonl', 'summary.json'].join(', ')} to ${outDir}`);

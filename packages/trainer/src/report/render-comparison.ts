@@ -85,7 +85,7 @@ ${[...metrics].map((name) =>
 ${settings.length > 0 ? table(settings) : html`<section class="card"><p class="quiet">None.</p></section>`}
 ${
   answers.length > 0 &&
-  html`<h2>Answers to held-out rows</h2><div class="samples">${answers.map(
+  html`<h2>Answers</h2><div class="samples">${answers.map(
     ({ prompt, expected, answers: given }) =>
       html`<article class="sample"><p class="text">${prompt}</p><div class="pair">${given.map((answer, i) => html`<div><h4 class="${colours[i % colours.length]!}">${names[i]!}</h4><div class="text">${answer === null ? html`<span class="quiet">not asked</span>` : answer.trim() || html`<span class="quiet">(nothing)</span>`}</div></div>`)}${expected !== null && html`<div><h4>In the data</h4><div class="text quiet">${expected}</div></div>`}</div></article>`,
   )}</div>`

@@ -31,7 +31,7 @@ export function renderReport(data: ReportData): string {
 ${renderCards(data)}
 <h2>Training</h2>
 <div class="charts">${renderCharts(data)}</div>
-${renderSamples(data.samples)}
+${renderSamples(data)}
 <h2>Run</h2>
 <div class="columns">
 <div class="columns" style="grid-template-columns:minmax(0,1fr)">${renderMemory(data)}${renderLoad(data)}${renderMachine(data)}</div>
@@ -140,7 +140,7 @@ function renderMetrics({ steps, evals }: ReportData): Markup[] {
   });
 }
 
-function renderSamples(samples: readonly SampleRecord[]): Markup | null {
+function renderSamples({ samples, start }: ReportData): Markup | null {
   if (samples.length === 0) return null;
   const byRow = new Map<string, SampleRecord[]>();
   for (const sample of samples) byRow.set(sample.id, [...(byRow.get(sample.id) ?? []), sample]);
@@ -152,7 +152,9 @@ function renderSamples(samples: readonly SampleRecord[]): Markup | null {
 ${shown.map((sample) => html`<div class="${sample === last && sample.step > 0 ? 'after' : ''}"><h4>${sample.step === 0 ? 'Before' : `After step ${sample.step}`}</h4><div class="text">${sample.answer.trim() || html`<span class="quiet">(nothing)</span>`}</div>${seen.map((url) => renderPicture(url, sample.answer))}</div>`)}
 ${first.expected !== null && html`<div><h4>In the data</h4><div class="text quiet">${first.expected}</div>${seen.map((url) => renderPicture(url, first.expected ?? ''))}</div>`}</div></article>`;
   });
-  return html`<h2>Answers to held-out rows</h2><div class="samples">${cards}</div>`;
+  // Where none are held out, rows that were learned from are answered.
+  const rows = start?.evalRows === 0 ? 'rows that were learned from' : 'held-out rows';
+  return html`<h2>Answers to ${rows}</h2><div class="samples">${cards}</div>`;
 }
 
 function renderMemory({ start, summary }: ReportData): Markup | null {

@@ -49,7 +49,10 @@ export async function ggufLora(
     if (update === undefined) continue;
     const [place] = placesOf(layout, spec);
     if (place === undefined) throw new AdapterError(adapterFile, `a GGUF has no ${spec.path}.`);
-    if (place.takesNoAdapter) refuse(`it adapts ${linear}, whose updates llama.cpp leaves out`);
+    if (place.takesNoAdapter)
+      refuse(
+        `it adapts ${linear}, whose updates llama.cpp leaves out (lora.targets: name the others, if you train again)`,
+      );
     const { rank, scale } = update;
     const stretch = scale / (alpha / rank);
     const b = tensors.get(`${linear}.lora.b`)!;

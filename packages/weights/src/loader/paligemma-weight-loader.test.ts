@@ -180,7 +180,9 @@ it('says which files and parts a loader cannot take', async () => {
   );
   const refused = gemmaWeightLoader({ from: npz }).open();
   await expect(refused).rejects.toBeInstanceOf(WeightFileError);
-  await expect(refused).rejects.toThrow(/npz, in which gemma1, gemma2, gemma3, gemma4 cannot be read, but paligemma can: /);
+  await expect(refused).rejects.toThrow(
+    /npz, in which gemma1, gemma2, gemma3, gemma4 cannot be read, but paligemma can: /,
+  );
   await expect(gemmaWeightLoader({ from: hf }).open()).rejects.toThrow(
     /"paligemma".*Supported: gemma, gemma2, gemma3_text, gemma3, gemma4_text, gemma4, gemma4_unified_text, gemma4_unified\./,
   );

@@ -166,6 +166,9 @@ const gguf = {
 describe('a GGUF of a Gemma 4', () => {
   it('says what its config.json says', () => {
     expect(gemma4ConfigFromGguf(gguf)).toEqual(e2b);
+    const { 'gemma4.final_logit_softcapping': _cap, ...without } = gguf;
+    expect(gemma4ConfigFromGguf(without).finalLogitSoftcap).toBe(30);
+    expect(gemma4ConfigFromGguf({ ...gguf, 'gemma4.final_logit_softcapping': 0 }).finalLogitSoftcap).toBe(null);
     const pattern = big.layerTypes.map((type) => type === 'local');
     expect(
       gemma4ConfigFromGguf({

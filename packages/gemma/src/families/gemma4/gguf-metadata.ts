@@ -44,7 +44,7 @@ export function gemma4ConfigToGguf(config: Gemma4Config): GgufMetadata {
     'rope.freq_base_swa': ['f32', config.ropeLocalTheta],
     'rope.dimension_count': ['u32', globalHeadDim],
     'rope.dimension_count_swa': ['u32', headDim],
-    ...(config.finalLogitSoftcap !== null && { final_logit_softcapping: ['f32', config.finalLogitSoftcap] }),
+    final_logit_softcapping: ['f32', config.finalLogitSoftcap ?? 0],
   };
   const metadata: GgufMetadata = Object.fromEntries(
     Object.entries(keys).map(([name, value]) => [`${ggufArchitecture}.${name}`, value]),

@@ -88,8 +88,8 @@ function readKeys(keys: Keys): Gemma4Config {
     // Stored in float32: 1e-6 reads as 9.99999997e-7.
     rmsNormEps: Number(required('attention.layer_norm_rms_epsilon').toPrecision(7)),
     maxPositionEmbeddings: required('context_length'),
-    // Files write 0 for no cap.
-    finalLogitSoftcap: optional('final_logit_softcapping', 0) || null,
+    // llama.cpp takes 30 where a file does not say; 0 is none.
+    finalLogitSoftcap: optional('final_logit_softcapping', 30) || null,
     slidingWindow: required('attention.sliding_window'),
     layerTypes,
     ropeTheta: optional('rope.freq_base', 1e6),

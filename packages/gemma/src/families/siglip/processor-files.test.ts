@@ -38,6 +38,7 @@ it.each<[string, unknown]>([
   ['image_mean', [0.48, 0.46, 0.41]],
   ['image_std', [0.5, 0.5, 1]],
   ['image_seq_length', 1024],
+  ['image_processor_type', 'CLIPImageProcessor'],
 ])('refuses %s of %j by file and field', (field, value) => {
   expect(() => check({ [field]: value })).toThrow(ConfigError);
   expect(() => check({ [field]: value })).toThrow(`preprocessor_config.json: ${field}`);

@@ -18,10 +18,13 @@ const wholeFile = 'processor_config.json';
 
 /** Fields that change no pixel, or only beside others that are refused. */
 const harmless = [
-  ...['processor_class', 'image_processor_type', 'feature_extractor_type', 'data_format', 'input_data_format'],
+  ...['processor_class', 'feature_extractor_type', 'data_format', 'input_data_format'],
   ...['return_tensors', 'device', 'disable_grouping', 'default_to_square', 'crop_size', 'size_divisor', 'pad_size'],
   ...['pan_and_scan_min_crop_size', 'pan_and_scan_max_num_crops', 'pan_and_scan_min_ratio_to_activate'],
 ];
+
+/** Classes whose defaults are what is done here. */
+const ownClasses = /^(Siglip|Gemma3)ImageProcessor(Fast|Pil)?$/;
 
 /** Reads the files; see `HfReader.gather`. */
 export async function gatherProcessor(readJson: (file: string) => Promise<unknown>): Promise<HfFiles> {
@@ -52,9 +55,14 @@ function checkOne(where: string, json: unknown, prepared: PreparedPictures, tell
       throw new ConfigError(
         `${where}: ${field}`,
         value,
-        `${problem}. Pictures would not be those that the model was trained on; where you know that they may, change the field`,
+        `${problem}. Pictures would be others than the model expects. If you want them as they are made here, change the field in the file`,
       );
   };
+  need(
+    'image_processor_type',
+    (value) => ownClasses.test(String(value)),
+    'whose ways with pictures are not known here',
+  );
   for (const field of ['do_resize', 'do_rescale', 'do_normalize', 'do_convert_rgb'])
     need(field, (value) => value === true, 'but that is done here');
   for (const field of ['do_center_crop', 'do_pad', 'do_pan_and_scan'])

@@ -95,7 +95,9 @@ export function adviceFor(
     ],
     [
       quantize === null ? bytes(/Weights/) / 2 : 0,
-      lora ? 'a base that is quantised while it is read (`quantize`)' : 'a quantised base model (a .gguf file)',
+      lora
+        ? 'a base that is quantised while it is read (`quantize`), where it is not quantised yet and its rows are whole blocks'
+        : 'a quantised base model (a .gguf file)',
     ],
     [bytes(/Samples/), 'shorter answers in samples (`sampleTokens`), or none (`sampleCount` 0)'],
     [bytes(/Optimiser/), lora ? 'a smaller LoRA rank (`lora.rank`)' : 'a LoRA instead of full fine-tuning'],
