@@ -62,11 +62,13 @@ export class Pictures {
   }
 
   async #prepare(reference: ImageReference, place: PicturePlace): Promise<Float32Array> {
-    const before = this.#kept.get(reference);
+    // Files in two folders may name a picture of their own alike.
+    const key = typeof reference === 'string' ? `${place.file}\n${reference}` : reference;
+    const before = this.#kept.get(key);
     if (before !== undefined) {
       // To the end: the first are given up first.
-      this.#kept.delete(reference);
-      this.#kept.set(reference, before);
+      this.#kept.delete(key);
+      this.#kept.set(key, before);
       return before;
     }
     const { prepare, cacheBytes = defaultCacheBytes } = this.#options;
@@ -74,7 +76,7 @@ export class Pictures {
       const name = typeof reference === 'string' ? { name: reference } : {};
       const image = await decodeImage(await this.#bytesOf(reference, place), name);
       const patches = prepare(image);
-      this.#kept.set(reference, patches);
+      this.#kept.set(key, patches);
       const [oldest] = this.#kept.keys();
       if (this.#kept.size * patches.byteLength > cacheBytes && oldest !== undefined) this.#kept.delete(oldest);
       return patches;
